@@ -1,0 +1,31 @@
+"""What every test may ask for: seeded randomness, and real data where there is some."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--data-root",
+        default=os.environ.get("FELLER_DATA_ROOT"),
+        help="folder of the real data sets, for slow tests (default: $FELLER_DATA_ROOT)",
+    )
+
+
+@pytest.fixture
+def rng():
+    """A `torch.Generator` with a fixed seed."""
+    import torch
+
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def data_root(request):
+    """The folder of the real data sets; a test that asks for it is skipped, aloud, without one."""
+    root = request.config.getoption("--data-root")
+    if root is None:
+        pytest.skip("no real data: pass --data-root, or set FELLER_DATA_ROOT")
+    return Path(root)
