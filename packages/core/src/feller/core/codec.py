@@ -1,0 +1,30 @@
+"""Codecs: between what a domain's users have and the states of a Markov process."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from feller.core.typing import Rng
+
+__all__ = ["Codec"]
+
+
+class Codec(ABC):
+    """A two-way translation between raw data and states."""
+
+    @abstractmethod
+    def encode(self, raw: Any, rng: Rng = None) -> tuple[Any, Any]:
+        """Turn a raw batch into data points z and conditions (None where there are none).
+
+        Randomness, such as a random flip, comes from `rng`.
+        """
+
+    @abstractmethod
+    def decode(self, z: Any) -> Any:
+        """Turn states into raw data."""
+
+    @abstractmethod
+    def drop(self, condition: Any, where: Bool[Tensor, " b"]) -> Any:
+        """Replace the conditions of some rows by the condition that says nothing."""

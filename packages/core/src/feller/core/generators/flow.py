@@ -1,0 +1,46 @@
+r"""Flow: the deterministic part, :math:`\mathcal{L} f = \nabla f \cdot u`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from feller.core.generators.base import Generator
+from feller.core.spaces import Euclidean, Manifold, StateSpace
+from feller.core.times import expand_time
+from feller.core.typing import Rng, Time
+
+__all__ = ["Flow"]
+
+
+@dataclass(frozen=True)
+class Flow(Generator):
+    """Motion along a velocity.
+
+    Attributes:
+        velocity: The shape of the state, per unit time.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [2.0]])
+        >>> Flow(2 * x).apply(lambda x: (x**2).sum(-1), x)
+        tensor([ 4., 16.])
+    """
+
+    velocity: Tensor
+
+    def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Return the derivative of `f` along the velocity."""
+        return torch.func.jvp(f, (x,), (self.velocity,))[1]
+
+    def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
+        """Follow the geodesic of the velocity for time `h`."""
+        if isinstance(space, Euclidean) and isinstance(h, float):
+            return torch.add(x, self.velocity, alpha=h)
+        if not isinstance(space, Manifold):
+            raise ValueError(f"a flow moves on a manifold, not on {space}")
+        return space.exp(x, expand_time(h, x) * self.velocity)
+
+    def average(self, weights: Tensor) -> "Flow":
+        """Return the flow of the mean velocity."""
+        return Flow(torch.einsum("bk,bk...->b...", weights, self.velocity))

@@ -1,0 +1,1 @@
+"""Parts of networks that every domain shares: embeddings, attention, transformers."""

@@ -1,0 +1,52 @@
+r"""The Gaussian path: :math:`x_t = \alpha_t z + \sigma_t x_0` with :math:`x_0 \sim N(0, I)`.
+
+Flow matching, rectified flow and every denoising diffusion train on it; they differ in the
+schedule. DDPM is the variance-preserving schedule with time reversed.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.paths.base import ConditionalPath
+from feller.core.schedules import CondOT, Schedule
+from feller.core.sources import Gaussian, Source
+from feller.core.spaces import Euclidean
+from feller.core.times import expand_time
+from feller.core.typing import Rng, Time
+
+__all__ = ["GaussianPath"]
+
+
+@tagged("gaussian_path")
+@dataclass(frozen=True)
+class GaussianPath(ConditionalPath):
+    """Normals of mean alpha_t z and standard deviation sigma_t.
+
+    Example:
+        >>> import torch
+        >>> path = GaussianPath()
+        >>> path.sample(torch.ones(2, 1), 0.25, x_0=torch.zeros(2, 1)).flatten()
+        tensor([0.2500, 0.2500])
+    """
+
+    space: Euclidean = field(default_factory=Euclidean)
+    schedule: Schedule = field(default_factory=CondOT)
+    source: ClassVar[Source] = Gaussian()
+
+    def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
+        """Return alpha_t z + sigma_t x_0."""
+        x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
+        t = expand_time(t, z)
+        return self.schedule.alpha(t) * z + self.schedule.sigma(t) * x_0
+
+    def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
+        """Return log p_t(x | z) of each state in nats; `x` and `z` broadcast."""
+        t = expand_time(t, x)
+        sigma = self.schedule.sigma(t)
+        standard = (x - self.schedule.alpha(t) * z) / sigma
+        density = -0.5 * standard**2 - sigma.log() - 0.5 * math.log(2 * math.pi)
+        return density.flatten(-self.space.event_dim).sum(-1)

@@ -1,0 +1,61 @@
+r"""The mixture path: :math:`p_t(\cdot | z) = (1 - \kappa_t) p_0 + \kappa_t \delta_z`.
+
+On any space, element by element: each is at its source value until it is at its data value. On
+tokens this is masked and uniform discrete diffusion; on rotations or intervals it is as good a
+path.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from feller.core import random
+from feller.core.config import tagged
+from feller.core.paths.base import ConditionalPath
+from feller.core.schedules import CondOT, Schedule
+from feller.core.sources import Source
+from feller.core.spaces import StateSpace
+from feller.core.times import expand_time
+from feller.core.typing import Rng, Time
+
+__all__ = ["MixturePath"]
+
+
+@tagged("mixture_path")
+@dataclass(frozen=True)
+class MixturePath(ConditionalPath):
+    """Elements that switch from the source to the data.
+
+    Example:
+        >>> from feller.core.sources import Masked
+        >>> from feller.core.spaces import Tokens
+        >>> path = MixturePath(Tokens(5), Masked(4))
+        >>> path.sample(torch.zeros(1, 3, dtype=torch.int64), 1.0)
+        tensor([[0, 0, 0]])
+    """
+
+    space: StateSpace
+    source: Source
+    schedule: Schedule = field(default_factory=CondOT)
+
+    def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
+        """Take each element from z with chance kappa_t, else from x_0."""
+        x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
+        elements = z.shape[: z.ndim - self.space.element_dim]
+        u = random.uniform(elements, rng, like=torch.empty(0, device=z.device))
+        arrived = u < self.schedule.alpha(expand_time(t, u))
+        return torch.where(expand_time(arrived, z), z, x_0)
+
+    def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
+        """Return log p_t(x | z) of each element in nats; `x` and `z` broadcast.
+
+        Raises:
+            ValueError: On a continuous space, where the law has an atom and no density.
+        """
+        if not self.space.is_discrete:
+            raise ValueError("the mixture path has an atom at z: on a continuous space, no density")
+        log_source = self.source.log_density(x)
+        kappa = self.schedule.alpha(expand_time(t, log_source))
+        at_z = torch.where(x == z, kappa.log(), -torch.inf)
+        return torch.logaddexp(torch.log1p(-kappa) + log_source, at_z)

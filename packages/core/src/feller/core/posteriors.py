@@ -1,0 +1,114 @@
+"""Exact posteriors p(z | x_t): marginal generators with no network.
+
+For data that are finitely many points, or a mixture of normals, the posterior has a closed form,
+and with it every marginal generator (Generator Matching, arXiv 2410.20587, proposition 1). A solver
+driven by one of these models must return the law of the data: they are the ground truth of every
+test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from feller.core.generators import Flow, Generator
+from feller.core.paths import GaussianPath
+from feller.core.solutions import solution
+from feller.core.spaces import StateSpace
+from feller.core.times import expand_time
+from feller.core.typing import Time
+
+__all__ = ["FiniteData", "NormalMixture"]
+
+
+@dataclass(frozen=True)
+class FiniteData:
+    """The marginal generator for data that are finitely many points.
+
+    Attributes:
+        path: A path with a `log_density`.
+        kind: The kind of generator.
+        points: The data, `(k, *event)`.
+        weights: Their probabilities, `(k,)`; uniform when absent.
+
+    Example:
+        >>> model = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
+        >>> model(torch.zeros(1, 1), 0.5).velocity
+        tensor([[0.]])
+    """
+
+    path: Any
+    kind: type[Generator]
+    points: Tensor
+    weights: Float[Tensor, " k"] | None = None
+
+    @property
+    def space(self) -> StateSpace:
+        """The space of the path."""
+        return self.path.space
+
+    @property
+    def kinds(self) -> frozenset[type[Generator]]:
+        """The kinds of generator the model returns."""
+        return frozenset({self.kind})
+
+    def posterior(self, x: Tensor, t: Time) -> Float[Tensor, "b k"]:
+        """Return the probability of each data point given x_t."""
+        log_density = self.path.log_density(x[:, None], self._clock(t), self.points[None])
+        axes = tuple(range(2, log_density.ndim))  # a path of elements gives a density of each
+        log_joint = log_density.sum(axes) if axes else log_density
+        if self.weights is not None:
+            log_joint = log_joint + self.weights.log()
+        return log_joint.softmax(1)
+
+    def __call__(self, x: Tensor, t: Time, condition: None = None) -> Generator:
+        """Return the posterior mean of the conditional generators."""
+        conditional = solution(self.path, self.kind)
+        each = conditional(self.path, x[:, None], self._clock(t), self.points[None])
+        return each.average(self.posterior(x, t))
+
+    @staticmethod
+    def _clock(t: Time) -> Time:
+        return t[:, None] if isinstance(t, Tensor) else t
+
+
+@dataclass(frozen=True)
+class NormalMixture:
+    """The marginal flow for data that are a mixture of isotropic normals, on the Gaussian path.
+
+    Attributes:
+        path: The Gaussian path, with vectors as states.
+        means: The centres, `(k, d)`.
+        stds: The standard deviations, `(k,)`.
+        weights: The probabilities, `(k,)`.
+    """
+
+    path: GaussianPath
+    means: Float[Tensor, "k d"]
+    stds: Float[Tensor, " k"]
+    weights: Float[Tensor, " k"]
+    kinds: frozenset[type[Generator]] = frozenset({Flow})
+
+    @property
+    def space(self) -> StateSpace:
+        """The space of the path."""
+        return self.path.space
+
+    def x_1(self, x: Float[Tensor, "b d"], t: Time) -> Float[Tensor, "b d"]:
+        """Return the posterior mean of the data given x_t."""
+        t = expand_time(t, x).expand(len(x), 1)
+        alpha, sigma = self.path.schedule.alpha(t), self.path.schedule.sigma(t)
+        variance = (alpha * self.stds) ** 2 + sigma**2
+        residual = x[:, None] - alpha[..., None] * self.means
+        squares = residual.square().sum(-1) / variance + x.shape[1] * variance.log()
+        posterior = (self.weights.log() - 0.5 * squares).softmax(1)
+        gain = alpha * self.stds**2 / variance
+        return torch.einsum("bk,bkd->bd", posterior, self.means + gain[..., None] * residual)
+
+    def __call__(self, x: Tensor, t: Time, condition: None = None) -> Flow:
+        """Return the marginal flow: the conditional velocity is affine in the data."""
+        conditional: Callable[..., Any] = solution(self.path, Flow)
+        return conditional(self.path, x, t, self.x_1(x, t))

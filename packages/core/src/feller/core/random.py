@@ -1,0 +1,70 @@
+"""Random draws from an explicit rng: one generator for the batch, or one per row.
+
+With a generator per row, row i of a batch is the same whatever else is in the batch: the same on
+one process or two, drawn alone or among a thousand.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from feller.core.typing import Rng
+
+__all__ = ["integers", "normal", "rows", "uniform"]
+
+Shape = Sequence[int]
+
+
+def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Generator]:
+    """Return the generators of rows `start` to `stop` of an endless batch.
+
+    Args:
+        seed: Chooses the endless batch.
+        start: The first row.
+        stop: One past the last row.
+        stream: Names independent uses of one seed, such as a training step.
+
+    Example:
+        >>> normal((2, 3), rows(0, 5, 7))[0].equal(normal((1, 3), rows(0, 5, 6))[0])
+        True
+    """
+    # Seeds are hashed: neighbouring seeds of a Mersenne twister give correlated first draws.
+    keys = (f"{seed}/{stream}/{row}".encode() for row in range(start, stop))
+    digests = (hashlib.blake2b(key, digest_size=8).digest() for key in keys)
+    return [torch.Generator().manual_seed(int.from_bytes(d, "big") >> 1) for d in digests]
+
+
+def normal(shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:
+    """Draw standard normals of the given shape, with the dtype and device of `like`."""
+    return _draw(lambda size, **where: torch.randn(size, **where), shape, rng, like)
+
+
+def uniform(shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:
+    """Draw uniforms in [0, 1) of the given shape, with the dtype and device of `like`."""
+    return _draw(lambda size, **where: torch.rand(size, **where), shape, rng, like)
+
+
+def integers(high: int, shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:
+    """Draw integers uniform on 0 ... high - 1 (dtype int64) on the device of `like`."""
+
+    def draw(size: Shape, **where: object) -> Tensor:
+        return torch.randint(high, size, **{**where, "dtype": torch.int64})  # type: ignore[arg-type]
+
+    return _draw(draw, shape, rng, like)
+
+
+def _draw(draw: Callable[..., Tensor], shape: Shape, rng: Rng, like: Tensor | None) -> Tensor:
+    dtype = like.dtype if like is not None else None
+    device = like.device if like is not None else None
+    if rng is None:
+        return draw(tuple(shape), dtype=dtype, device=device)
+    if isinstance(rng, torch.Generator):
+        # A generator draws on its own device only; the sample then travels.
+        return draw(tuple(shape), generator=rng, dtype=dtype, device=rng.device).to(device)
+    if len(rng) != shape[0]:
+        raise ValueError(f"rng has {len(rng)} generators for {shape[0]} rows; give one per row")
+    one = (*shape[1:],)
+    drawn = [draw(one, generator=g, dtype=dtype, device=g.device) for g in rng]
+    return torch.stack(drawn).to(device) if drawn else draw(tuple(shape), dtype=dtype)

@@ -1,0 +1,186 @@
+"""The registry: which domains are installed, and which models and recipes they bring.
+
+Nothing here imports torch: listing is instant. A domain announces itself in the entry-point group
+`feller.domains` with a `Domain` value; its bundled models are folders inside its package.
+"""
+
+import difflib
+import importlib
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from feller.core.cards import ModelCard
+
+__all__ = ["Domain", "RegistryError", "domains", "list_models", "load", "model_folder", "recipe"]
+
+# The domains feller knows of, so that an error can say which package to install.
+KNOWN_DOMAINS = ("images", "text", "proteins")
+
+
+class RegistryError(LookupError):
+    """A model, recipe or domain does not exist, or is not installed."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What a domain package brings. A value without torch.
+
+    Attributes:
+        name: The first part of its models' names.
+        package: Its import name, with a `models` module.
+        recipes: Recipe functions by the second part of their names, as `module:function`.
+        demo: The function that makes the domain's part of `feller demo`, as `module:function`.
+    """
+
+    name: str
+    package: str
+    recipes: dict[str, str] = field(default_factory=dict)
+    demo: str = ""
+
+    def import_models(self) -> Any:
+        """Import the module that defines the domain's models, which also registers their types."""
+        return importlib.import_module(f"{self.package}.models")
+
+    def folder(self, name: str) -> Path:
+        """Return where a bundled model of this name would be."""
+        return self.weights / name
+
+    @property
+    def weights(self) -> Path:
+        """The folder of bundled models."""
+        return Path(str(files(self.package))) / "weights"
+
+    def models(self) -> list[str]:
+        """List the bundled models, by full name."""
+        found = self.weights.glob("*/config.json")
+        return sorted(f"{self.name}/{path.parent.name}" for path in found)
+
+
+def domains() -> dict[str, Domain]:
+    """Return the installed domains by name."""
+    return {point.name: point.load() for point in entry_points(group="feller.domains")}
+
+
+def domain_of(name: str) -> Domain:
+    """Return the domain of a model's, recipe's or type's full name.
+
+    Raises:
+        RegistryError: When it is not installed or not known.
+    """
+    installed = domains()
+    prefix = name.split("/", 1)[0]
+    if prefix in installed:
+        return installed[prefix]
+    if prefix in KNOWN_DOMAINS:
+        raise RegistryError(f"{name} needs a package: pip install feller-{prefix}")
+    raise RegistryError(_unknown("model", name, list_models()))
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """List the bundled models whose names match a pattern.
+
+    Example:
+        >>> list_models("images/*")  # doctest: +SKIP
+        ['images/fashion-flow']
+    """
+    every = [name for domain in domains().values() for name in domain.models()]
+    return sorted(name for name in every if fnmatch(name, pattern))
+
+
+def list_recipes(pattern: str = "*") -> list[str]:
+    """List the recipes whose names match a pattern."""
+    every = [f"{d.name}/{recipe}" for d in domains().values() for recipe in d.recipes]
+    return sorted(name for name in every if fnmatch(name, pattern))
+
+
+def model_folder(name: str) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name: A bundled name, the folder of a model or of a run, or `hf-hub:org/repo`.
+
+    Raises:
+        RegistryError: When there is no such model.
+    """
+    if name.startswith("hf-hub:"):
+        return _download(name.removeprefix("hf-hub:"))
+    path = Path(name)
+    for folder in (path, path / "model"):
+        if (folder / "config.json").is_file():
+            return folder
+    if path.is_dir():
+        raise RegistryError(f"{name} has no config.json: it is neither a model nor a finished run")
+    bundled = domain_of(name).folder(name.split("/", 1)[-1])
+    if not (bundled / "config.json").is_file():
+        raise RegistryError(_unknown("model", name, list_models()))
+    return bundled
+
+
+def load(name: str) -> Any:
+    """Load a model by name, from a folder, or from the Hugging Face Hub.
+
+    Args:
+        name: `images/fashion-flow`, a path, or `hf-hub:org/repo`.
+
+    Returns:
+        The domain's model, in evaluation mode.
+
+    Raises:
+        RegistryError: When there is no such model.
+        CheckpointError: When its files are not what they should be.
+
+    Example:
+        >>> model = load("images/fashion-flow")  # doctest: +SKIP
+        >>> model.sample(64, steps=20, seed=0).shape  # doctest: +SKIP
+        torch.Size([64, 28, 28, 1])
+    """
+    from feller.core.checkpoint import load_model
+
+    return load_model(model_folder(name))
+
+
+def read_card(name: str) -> ModelCard:
+    """Return the card of a model."""
+    return ModelCard.read(model_folder(name))
+
+
+def recipe(name: str) -> Any:
+    """Return the recipe of that name.
+
+    Raises:
+        RegistryError: When there is none.
+    """
+    found = domain_of(name).recipes.get(name.split("/", 1)[-1])
+    if found is None:
+        raise RegistryError(_unknown("recipe", name, list_recipes()))
+    return resolve(found)()
+
+
+def resolve(reference: str) -> Any:
+    """Import what `module:name` refers to."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    wanted = ["config.json", "model.safetensors", "card.json", "README.md"]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=wanted))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RegistryError(f"hf-hub:{repository} cannot be had: {reason}") from None
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known) or 'none'}"
+    )
+    return f"unknown {what} {name!r}; {hint}"

@@ -1,0 +1,141 @@
+"""Dormand and Prince's method of order 5 with an embedded error estimate, for flows.
+
+The step size follows the error, not the grid: grid points inside a step are interpolated to fourth
+order, so a fine grid costs no network calls. Source: Hairer, Norsett, Wanner, Solving Ordinary
+Differential Equations I, II.4 to II.6.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from feller.core.generators import Flow
+from feller.core.models import Kinds
+from feller.core.solvers.base import Evaluation, Solver
+from feller.core.solvers.runge_kutta import move
+from feller.core.spaces import Euclidean
+from feller.core.typing import Rng, Time
+
+__all__ = ["Dopri5"]
+
+_NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
+_MATRIX = (
+    (1 / 5,),
+    (3 / 40, 9 / 40),
+    (44 / 45, -56 / 15, 32 / 9),
+    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+)
+_ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+_DENSE = (
+    -12715105075 / 11282082432,
+    0.0,
+    87487479700 / 32700410799,
+    -10690763975 / 1880347072,
+    701980252875 / 199316789632,
+    -1453857185 / 822651844,
+    69997945 / 29380423,
+)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An accepted step from (t, x) to (s, x_s), with its seven stages."""
+
+    t: float
+    s: float
+    x: Tensor
+    x_s: Tensor
+    stages: list[Tensor]
+
+    def at(self, time: float) -> Tensor:
+        """Interpolate inside the step."""
+        if time >= self.s:
+            return self.x_s
+        h = self.s - self.t
+        share = (time - self.t) / h
+        rise = self.x_s - self.x
+        start = torch.add(-rise, self.stages[0], alpha=h)
+        end = torch.add(rise - start, self.stages[-1], alpha=-h)
+        bend = move(torch.zeros_like(rise), self.stages, _DENSE, h)
+        inner = end + (1 - share) * bend
+        return self.x + share * (rise + (1 - share) * (start + share * inner))
+
+
+@dataclass
+class Dopri5(Solver):
+    """Adaptive steps within a tolerance.
+
+    The error is the root mean square over the whole batch of |error| / (atol + rtol |x|), as in
+    torchdiffeq and scipy, so rows of a batch share their steps. A model that is singular at t = 1
+    wants a grid that ends before.
+
+    Attributes:
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        max_steps: Most steps, accepted or not, between two times of the grid.
+    """
+
+    rtol: float = 1e-5
+    atol: float = 1e-5
+    max_steps: int = 10_000
+    takes: ClassVar[Kinds] = frozenset({Flow})
+    _last: _Step | None = field(default=None, init=False, repr=False)
+    _given: Tensor | None = field(default=None, init=False, repr=False)
+    _h: float = field(default=0.0, init=False, repr=False)
+
+    def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
+        """Step past `s` and interpolate back to it."""
+        if not isinstance(model.space, Euclidean):
+            raise ValueError(f"dopri5 moves on Euclidean space, not on {model.space}")
+        if isinstance(t, Tensor) or isinstance(s, Tensor):
+            raise ValueError("dopri5 keeps one clock for the batch; use a fixed-step solver")
+        last = self._last
+        if last is None or x is not self._given:  # the start, or a state changed from outside
+            velocity = model(x, t).velocity
+            self._h = self._first_step(model, x, velocity, t)
+            last = _Step(t, t, x, x, [velocity])
+        for _ in range(self.max_steps):
+            if last.s >= s:
+                break
+            last = self._attempt(model, last)
+        else:
+            raise ValueError(
+                f"no end after {self.max_steps} steps at t = {last.s:.6f}: loosen rtol"
+            )
+        self._last, self._given = last, last.at(s)
+        return self._given
+
+    def _attempt(self, model: Evaluation, last: _Step) -> _Step:
+        """Return the next accepted step, or the last one after making the step size smaller."""
+        x, t = last.x_s, last.s
+        s = min(t + self._h, 1.0)
+        # A sliver before t = 1 would round to nothing: swallow it.
+        s = 1.0 if 1.0 - s < 1e-7 else s
+        h, stages = s - t, [last.stages[-1]]
+        for node, row in zip(_NODES, _MATRIX, strict=True):
+            stage = move(x, stages, row, h)
+            stages.append(model(stage, t + node * h).velocity)
+        error = self._norm(move(torch.zeros_like(x), stages, _ERROR, h), x, stage)  # pyright: ignore[reportPossiblyUnboundVariable]
+        if math.isnan(error):
+            raise ValueError(f"the velocity is not finite at t = {s:.6g}: end the grid before it")
+        self._h = h * min(10.0, max(0.2, 0.9 * (error + 1e-10) ** -0.2))
+        return _Step(t, s, x, stage, stages) if error <= 1 else last  # pyright: ignore[reportPossiblyUnboundVariable]
+
+    def _norm(self, value: Tensor, x: Tensor, y: Tensor) -> float:
+        scale = torch.maximum(x.abs(), y.abs()).mul_(self.rtol).add_(self.atol)
+        return float(value.div(scale).square_().mean().sqrt_())
+
+    def _first_step(self, model: Evaluation, x: Tensor, velocity: Tensor, t: float) -> float:
+        """Choose a step over which the velocity changes little (Hairer et al., II.4)."""
+        size, speed = self._norm(x, x, x), self._norm(velocity, x, x)
+        guess = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
+        guess = min(guess, 1.0 - t)
+        ahead = model(move(x, [velocity], (1.0,), guess), t + guess).velocity
+        bend = max(speed, self._norm(ahead - velocity, x, x) / guess)
+        fine = (0.01 / bend) ** 0.2 if bend > 1e-15 else max(1e-6, guess * 1e-3)
+        return min(100 * guess, fine, 1.0 - t)

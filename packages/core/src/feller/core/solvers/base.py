@@ -1,0 +1,144 @@
+"""Simulation: one loop, and solvers that say what a step is.
+
+`simulate` follows a grid of times; at each step the solver asks the model for generators and
+returns the next state. NFE, the number of network calls per sample, is counted, not computed.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from feller.core.models import Kinds, Model
+from feller.core.spaces import StateSpace
+from feller.core.typing import Rng, Time
+
+__all__ = ["Evaluation", "Simulation", "Solver", "follow", "simulate"]
+
+
+class Evaluation:
+    """A model bound to its condition, which counts its network calls."""
+
+    def __init__(self, model: Model, condition: Any = None) -> None:
+        self._model = model
+        self._condition = condition
+        self._cost = getattr(model, "network_calls", None) if condition is not None else None
+        self.space: StateSpace = model.space
+        self.kinds: Kinds = model.kinds
+        self.nfe = 0
+
+    def __call__(self, x: Tensor, t: Time) -> Any:
+        """Return the generator at (x, t)."""
+        self.nfe += 1 if self._cost is None else self._cost(t)
+        return self._model(x, t, self._condition)
+
+
+class Solver(ABC):
+    """A rule for one step.
+
+    `simulate` gives each simulation a shallow copy of its solver, so a solver may keep what it
+    learnt in one step for the next: a history, a step size.
+
+    Attributes:
+        takes: The kinds of generator the solver can simulate.
+    """
+
+    takes: ClassVar[Kinds]
+
+    @abstractmethod
+    def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
+        """Return the state at time `s` from the state `x` at time `t` < `s`."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation gives.
+
+    Attributes:
+        state: The states at the last time, `(b, *event)`.
+        nfe: Network calls per sample.
+    """
+
+    state: Tensor
+    nfe: int
+
+
+def simulate(
+    model: Model,
+    x_0: Tensor,
+    times: Tensor | Sequence[float],
+    solver: Solver,
+    rng: Rng = None,
+    condition: Any = None,
+) -> Simulation:
+    """Simulate a model from `x_0` along a grid of times.
+
+    Args:
+        model: Returns the generator at (x, t).
+        x_0: States at the first time, `(b, *event)`.
+        times: Increasing times `(steps + 1,)`, or a clock per sample or element, `(steps + 1, b,
+            ...)`; where a clock stands still, so does the state.
+        solver: The step.
+        rng: Where randomness comes from.
+        condition: Passed to the model.
+
+    Raises:
+        ValueError: When the solver cannot take the model's kinds, or the times are not a grid.
+
+    Example:
+        >>> from feller.core.generators import Flow
+        >>> from feller.core.paths import GaussianPath
+        >>> from feller.core.posteriors import FiniteData
+        >>> from feller.core.solvers import Euler
+        >>> model = FiniteData(GaussianPath(), Flow, torch.tensor([[3.0]]))
+        >>> simulation = simulate(model, torch.zeros(1, 1), [0.0, 0.5, 1.0], Euler())
+        >>> simulation.state, simulation.nfe
+        (tensor([[3.]]), 2)
+    """
+    evaluation, state = Evaluation(model, condition), x_0
+    for state in follow(evaluation, x_0, times, solver, rng):  # noqa: B007  (the last one counts)
+        pass
+    return Simulation(state, evaluation.nfe)
+
+
+@torch.no_grad()
+def follow(
+    model: Evaluation,
+    x_0: Tensor,
+    times: Tensor | Sequence[float],
+    solver: Solver,
+    rng: Rng = None,
+) -> Iterator[Tensor]:
+    """Yield the state at each time of the grid after the first: the loop behind `simulate`."""
+    _check_kinds(model, solver)
+    solver, x = copy.copy(solver), x_0
+    for t, s in pairwise(_clocks(times)):
+        x = solver.step(model, x, t, s, rng)
+        yield x
+
+
+def _check_kinds(model: Evaluation, solver: Solver) -> None:
+    refused = [kind.__name__ for kind in model.kinds if not issubclass(kind, tuple(solver.takes))]
+    if refused:
+        known = ", ".join(sorted(kind.__name__ for kind in solver.takes))
+        name = type(solver).__name__
+        raise ValueError(f"{name} takes {known}, but the model returns {', '.join(refused)}")
+
+
+def _clocks(times: Tensor | Sequence[float]) -> list[Any]:
+    """Return the times as floats where one clock serves all, else as tensors."""
+    if isinstance(times, Tensor) and times.ndim > 1:
+        if (times.diff(dim=0) < 0).any() or times.min() < 0 or times.max() > 1:
+            raise ValueError("times rise from step to step, within [0, 1]")
+        return list(times)
+    clocks = [float(t) for t in (times.tolist() if isinstance(times, Tensor) else times)]
+    if len(clocks) < 2 or any(s <= t for t, s in pairwise(clocks)):
+        raise ValueError(f"times are at least two and strictly rise, not {clocks[:5]}")
+    if clocks[0] < 0 or clocks[-1] > 1:
+        raise ValueError(f"times lie in [0, 1], not {clocks[0]} ... {clocks[-1]}")
+    return clocks

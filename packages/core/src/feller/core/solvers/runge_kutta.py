@@ -1,0 +1,87 @@
+"""Explicit Runge-Kutta methods for flows on Euclidean space.
+
+A step into t = 1 is an Euler step where the method would ask for the velocity at t = 1: there an
+x_1- or noise-predicting model divides by sigma = 0, and on the CondOT path the Euler step into t =
+1 returns the model's own x_1.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from feller.core.generators import Flow
+from feller.core.models import Kinds
+from feller.core.solvers.base import Evaluation, Solver
+from feller.core.spaces import Euclidean
+from feller.core.times import expand_time
+from feller.core.typing import Rng, Time
+
+__all__ = ["HEUN", "MIDPOINT", "RK4", "RungeKutta", "Tableau", "move"]
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """A Butcher tableau.
+
+    Attributes:
+        nodes: When each stage after the first is evaluated, as a share of the step.
+        matrix: The weights of earlier stages in each stage after the first.
+        weights: The weights of the stages in the step.
+    """
+
+    nodes: tuple[float, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
+
+
+MIDPOINT = Tableau((1 / 2,), ((1 / 2,),), (0.0, 1.0))
+HEUN = Tableau((1.0,), ((1.0,),), (1 / 2, 1 / 2))
+RK4 = Tableau(
+    (1 / 2, 1 / 2, 1.0), ((1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)
+)
+
+
+@dataclass
+class RungeKutta(Solver):
+    """A Runge-Kutta method: `RungeKutta(HEUN)`, `RungeKutta(MIDPOINT)`, `RungeKutta(RK4)`.
+
+    NFE is the number of stages a step; 1 for the step into t = 1 where a stage would fall on it.
+    """
+
+    tableau: Tableau = HEUN
+    takes: ClassVar[Kinds] = frozenset({Flow})
+
+    def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
+        """Combine the stages."""
+        if not isinstance(model.space, Euclidean):
+            raise ValueError(f"Runge-Kutta methods move on Euclidean space, not on {model.space}")
+        h = s - t
+        stages = [model(x, t).velocity]
+        ends_singular = self.tableau.nodes[-1] == 1.0
+        if ends_singular and isinstance(s, float) and s >= 1:
+            return move(x, stages, (1.0,), h)
+        for node, row in zip(self.tableau.nodes, self.tableau.matrix, strict=True):
+            stages.append(model(move(x, stages, row, h), t + node * h).velocity)
+        x_s = move(x, stages, self.tableau.weights, h)
+        if ends_singular and isinstance(s, Tensor):
+            x_s = torch.where(expand_time(s >= 1, x), move(x, stages[:1], (1.0,), h), x_s)
+        return x_s
+
+
+def move(x: Tensor, velocities: list[Tensor], weights: tuple[float, ...], h: Time) -> Tensor:
+    """Return x + h * (the weighted sum of the velocities), in one pass a velocity.
+
+    Elements whose clock stands still (h = 0) stay, whatever their velocity, which may be infinite
+    at t = 1.
+    """
+    terms = [(v, w) for v, w in zip(velocities, weights, strict=False) if w]
+    if not isinstance(h, Tensor):
+        moved = torch.add(x, terms[0][0], alpha=h * terms[0][1])
+        for velocity, weight in terms[1:]:
+            moved = moved.add_(velocity, alpha=h * weight)
+        return moved
+    h = expand_time(h, x)
+    velocity = sum(weight * velocity for velocity, weight in terms)
+    return torch.where(h == 0, x, x + h * velocity)

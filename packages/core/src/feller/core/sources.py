@@ -1,0 +1,121 @@
+"""Sources p_0: where every process starts, at t = 0.
+
+A source draws the elements of a state independently, so `log_density` is per element.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from feller.core import random
+from feller.core.config import tagged
+from feller.core.typing import Rng
+
+__all__ = ["Gaussian", "Masked", "Source", "UniformBox", "UniformSphere", "UniformTokens"]
+
+
+class Source(ABC):
+    """A law one can draw from and evaluate."""
+
+    @abstractmethod
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Draw states of the given shape (batch first), with the dtype and device of `like`."""
+
+    @abstractmethod
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return the log density of each element, in nats."""
+
+
+@tagged("gaussian")
+@dataclass(frozen=True)
+class Gaussian(Source):
+    """Independent standard normals.
+
+    Example:
+        >>> Gaussian().sample((2, 3), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 3])
+    """
+
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Draw standard normals."""
+        return random.normal(shape, rng, like=like)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return -x^2 / 2 - log(2 pi) / 2."""
+        return -0.5 * x**2 - 0.5 * math.log(2 * math.pi)
+
+
+@tagged("uniform_box")
+@dataclass(frozen=True)
+class UniformBox(Source):
+    """Independent uniforms on [low, high]."""
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Draw uniforms on [low, high)."""
+        return self.low + (self.high - self.low) * random.uniform(shape, rng, like=like)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return -log(high - low) inside, minus infinity outside."""
+        inside = (x >= self.low) & (x <= self.high)
+        level = torch.full_like(x, -math.log(self.high - self.low))
+        return torch.where(inside, level, -torch.inf)
+
+
+@tagged("uniform_sphere")
+@dataclass(frozen=True)
+class UniformSphere(Source):
+    """Unit vectors, uniform on the sphere of the last axis."""
+
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Draw directions of standard normals."""
+        return torch.nn.functional.normalize(random.normal(shape, rng, like=like), dim=-1)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return minus the log area of the sphere."""
+        half = x.shape[-1] / 2
+        log_area = math.log(2) + half * math.log(math.pi) - math.lgamma(half)
+        return x.new_full(x.shape[:-1], -log_area)
+
+
+@tagged("uniform_tokens")
+@dataclass(frozen=True)
+class UniformTokens(Source):
+    """Tokens uniform on 0 ... size - 1."""
+
+    size: int
+
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Draw tokens."""
+        return random.integers(self.size, shape, rng, like=like)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return -log(size)."""
+        return torch.full(x.shape, -math.log(self.size), device=x.device)
+
+
+@tagged("masked")
+@dataclass(frozen=True)
+class Masked(Source):
+    """Every token is the mask.
+
+    Attributes:
+        mask: The id of the mask token.
+    """
+
+    mask: int
+
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Return masks; nothing is drawn."""
+        device = like.device if like is not None else None
+        return torch.full(tuple(shape), self.mask, dtype=torch.int64, device=device)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return 0 for the mask, minus infinity for any other token."""
+        return torch.zeros(x.shape, device=x.device).masked_fill(x != self.mask, -torch.inf)

@@ -1,0 +1,50 @@
+"""State spaces: where a Markov process lives.
+
+A state is a tensor whose last `event_dim` axes are one point of the space; the axes before are the
+batch. A point is made of **elements**, the smallest parts that move on their own: a coordinate, a
+token, a rotation. An element takes the last `element_dim` axes.
+"""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+__all__ = ["Manifold", "StateSpace"]
+
+
+class StateSpace(ABC):
+    """A set of states.
+
+    Attributes:
+        event_dim: Number of trailing axes that make one state.
+        element_dim: Number of trailing axes that make one element of a state.
+        is_discrete: Whether states are integers.
+    """
+
+    event_dim: int
+    element_dim: int = 0
+    is_discrete: bool = False
+
+    @abstractmethod
+    def check(self, x: Tensor) -> None:
+        """Raise a `ValueError` that names what is wrong when `x` is not in the space."""
+
+
+class Manifold(StateSpace):
+    """A space with geodesics. Tangent vectors have the shape of their base point."""
+
+    @abstractmethod
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Follow the geodesic that leaves `x` with velocity `v` for unit time."""
+
+    @abstractmethod
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the velocity at `x` of the shortest geodesic that is at `y` at time one."""
+
+    @abstractmethod
+    def project(self, x: Tensor) -> Tensor:
+        """Return the point of the manifold nearest to `x`."""
+
+    @abstractmethod
+    def project_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """Return the tangent vector at `x` nearest to `v`."""

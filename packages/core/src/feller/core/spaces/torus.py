@@ -1,0 +1,45 @@
+"""The flat torus: angles that wrap around."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.spaces.base import Manifold
+
+__all__ = ["Torus"]
+
+
+@tagged("torus")
+@dataclass(frozen=True)
+class Torus(Manifold):
+    """Angles in [-pi, pi), with a state in the last `event_dim` axes.
+
+    Example:
+        >>> Torus().log(torch.tensor([3.0]), torch.tensor([-3.0]))
+        tensor([0.2832])
+    """
+
+    event_dim: int = 1
+
+    def check(self, x: Tensor) -> None:
+        """Raise unless every angle is in [-pi, pi]."""
+        if x.numel() and x.abs().max() > torch.pi + 1e-5:
+            raise ValueError(f"angles are in [-pi, pi], one of these is {x.abs().max():.3g}")
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Turn `x` by `v` and wrap."""
+        return self.project(x + v)
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the shorter way round from `x` to `y`."""
+        return self.project(y - x)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Wrap angles to [-pi, pi)."""
+        return torch.remainder(x + torch.pi, 2 * torch.pi) - torch.pi
+
+    def project_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """Return `v`: every vector is tangent."""
+        return v

@@ -1,0 +1,203 @@
+"""Time: how it broadcasts, the laws it is drawn from in training, the grids it follows in sampling.
+
+A time law is its quantile function: uniforms in, times out. So every law can be drawn independently
+or stratified (one uniform offset, spread evenly over the batch, as in arXiv 2107.00630, appendix
+I), and each row's time depends on its own uniform only.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.typing import Time
+
+__all__ = [
+    "Beta",
+    "LogitNormal",
+    "Skewed",
+    "TimeLaw",
+    "UShaped",
+    "Uniform",
+    "expand_time",
+    "logarithmic_grid",
+    "shifted_grid",
+    "stratify",
+    "uniform_grid",
+]
+
+Uniforms = Float[Tensor, "*batch"]
+Grid = Float[Tensor, " steps+1"]
+
+
+def expand_time(t: Time, x: Tensor) -> Tensor:
+    """Give `t` trailing axes until it broadcasts against `x`.
+
+    Args:
+        t: A float, or a tensor whose axes are the leading axes of `x` (each full or 1).
+        x: The state.
+
+    Raises:
+        ValueError: When the axes of `t` are not leading axes of `x`.
+
+    Example:
+        >>> expand_time(torch.zeros(2), torch.zeros(2, 3, 4)).shape
+        torch.Size([2, 1, 1])
+    """
+    if not isinstance(t, Tensor):
+        return x.new_tensor(t)
+    if t.ndim > x.ndim or any(a not in (1, b) for a, b in zip(t.shape, x.shape, strict=False)):
+        raise ValueError(
+            f"t has shape {tuple(t.shape)}; its axes are leading axes of x, {tuple(x.shape)}"
+        )
+    return t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
+
+
+def stratify(offset: Uniforms, rows: Uniforms, total: int) -> Uniforms:
+    """Spread one uniform offset evenly over the rows of a batch, modulo one.
+
+    Args:
+        offset: One uniform for the whole batch.
+        rows: The index of each row in the batch.
+        total: The number of rows in the batch.
+
+    Example:
+        >>> stratify(torch.tensor(0.5), torch.arange(4.0), 4)
+        tensor([0.1250, 0.3750, 0.6250, 0.8750])
+    """
+    return (rows + offset) / total
+
+
+class TimeLaw(ABC):
+    """A law of training times on (0, 1)."""
+
+    @abstractmethod
+    def quantile(self, u: Uniforms) -> Uniforms:
+        """Return the time below which a share `u` of the law lies."""
+
+
+@tagged("uniform_times")
+@dataclass(frozen=True)
+class Uniform(TimeLaw):
+    """Every time alike."""
+
+    def quantile(self, u: Uniforms) -> Uniforms:
+        """Return `u`."""
+        return u
+
+
+@tagged("logit_normal_times")
+@dataclass(frozen=True)
+class LogitNormal(TimeLaw):
+    """The sigmoid of a normal: the middle of the path more often than its ends.
+
+    Source: Esser et al., arXiv 2403.03206, equation 19.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def quantile(self, u: Uniforms) -> Uniforms:
+        """Return sigmoid(mean + std * Phi^-1(u))."""
+        return torch.sigmoid(self.mean + self.std * _normal_quantile(u))
+
+
+@tagged("skewed_times")
+@dataclass(frozen=True)
+class Skewed(TimeLaw):
+    """EDM's log-normal noise levels: t = 1 / (1 + exp(N)), so that sigma / alpha = exp(N).
+
+    Source: Karras et al., arXiv 2206.00364, table 1.
+    """
+
+    mean: float = -1.2
+    std: float = 1.2
+
+    def quantile(self, u: Uniforms) -> Uniforms:
+        """Return the sigmoid of minus a normal."""
+        return torch.sigmoid(self.std * _normal_quantile(u) - self.mean)
+
+
+@tagged("beta_times")
+@dataclass(frozen=True)
+class Beta(TimeLaw):
+    """Beta(a, b) times; mean a / (a + b)."""
+
+    a: float = 2.0
+    b: float = 2.0
+
+    def quantile(self, u: Uniforms) -> Uniforms:
+        """Return the inverse of the regularised incomplete beta function."""
+        from scipy.special import betaincinv
+
+        t = betaincinv(self.a, self.b, u.detach().double().cpu().numpy())
+        return torch.as_tensor(np.asarray(t)).to(u)
+
+
+@tagged("u_shaped_times")
+@dataclass(frozen=True)
+class UShaped(TimeLaw):
+    """Density proportional to cosh(a (t - 1/2)): both ends more often than the middle.
+
+    Source: Lee, Lin and Fanti, arXiv 2405.20320, equation 8, for straightened (reflowed) paths.
+    """
+
+    a: float = 4.0
+
+    def quantile(self, u: Uniforms) -> Uniforms:
+        """Invert the distribution function 1/2 + sinh(a (t - 1/2)) / (2 sinh(a/2))."""
+        return 0.5 + torch.asinh((2 * u - 1) * math.sinh(self.a / 2)) / self.a
+
+
+def uniform_grid(steps: int, *, start: float = 0.0, end: float = 1.0) -> Grid:
+    """Return `steps + 1` equidistant times.
+
+    Example:
+        >>> uniform_grid(4)
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    return _grid(torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64), start, end)
+
+
+def shifted_grid(steps: int, shift: float) -> Grid:
+    """Return times t / (t + shift (1 - t)): a shift above 1 spends more steps near the source.
+
+    Source: Esser et al., arXiv 2403.03206, equation 23.
+    """
+    t = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
+    return _grid(t / (t + shift * (1 - t)), 0.0, 1.0)
+
+
+def logarithmic_grid(steps: int, *, end: float = 0.999) -> Grid:
+    """Return times uniform in log(1 - t), from 0 to `end` < 1.
+
+    On the CondOT path each step then shrinks the noise by the same factor, and a jump process jumps
+    with the same chance in each step.
+    """
+    if not 0 < end < 1:
+        raise ValueError(f"end is between 0 and 1, both excluded, not {end}")
+    t = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
+    return _grid(-torch.expm1(t * math.log1p(-end)) / end, 0.0, end)
+
+
+def _grid(unit: Tensor, start: float, end: float) -> Grid:
+    if not 0 <= start < end <= 1:
+        raise ValueError(f"a grid has 0 <= start < end <= 1, not start {start} and end {end}")
+    return (start + (end - start) * unit).float()
+
+
+def _positive(steps: int) -> int:
+    if steps < 1:
+        raise ValueError(f"a grid has at least one step, not {steps}")
+    return steps
+
+
+def _normal_quantile(u: Uniforms) -> Uniforms:
+    # A uniform of exactly 0 would give a time of exactly 0 or 1, where targets may be infinite.
+    tiny = torch.finfo(u.dtype).eps / 2
+    return torch.special.ndtri(u.clamp(tiny, 1 - tiny))

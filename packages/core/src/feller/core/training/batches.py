@@ -1,0 +1,84 @@
+"""Which data each step sees: a function of the seed and the step alone.
+
+So a run resumes anywhere without replaying, and any number of processes sees the same global
+batches.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+__all__ = ["Batches", "Share"]
+
+
+class Share:
+    """The rows of a global batch that one process works on, in micro-batches.
+
+    Args:
+        batch_size: Rows of the global batch.
+        rank: The process.
+        world: The number of processes.
+        accumulate: Micro-batches a step.
+
+    Raises:
+        ValueError: When the batch does not divide.
+
+    Example:
+        >>> list(Share(8, rank=1, world=2, accumulate=2))
+        [range(4, 6), range(6, 8)]
+    """
+
+    def __init__(
+        self, batch_size: int, *, rank: int = 0, world: int = 1, accumulate: int = 1
+    ) -> None:
+        if batch_size % (world * accumulate):
+            raise ValueError(
+                f"batch_size {batch_size} does not divide into "
+                f"{world} processes x {accumulate} micro-batches"
+            )
+        self.batch_size = batch_size
+        size = batch_size // (world * accumulate)
+        start = rank * size * accumulate
+        self._ranges = [range(start + i * size, start + (i + 1) * size) for i in range(accumulate)]
+
+    def __iter__(self) -> Iterator[range]:
+        """Yield the rows of each micro-batch."""
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        """Return the number of micro-batches."""
+        return len(self._ranges)
+
+
+class Batches(Sampler[list[int]]):
+    """Endless lists of indices, a micro-batch each: epochs of fresh permutations, laid end to end.
+
+    Args:
+        size: Number of data.
+        share: The rows this process works on.
+        seed: Chooses the permutations.
+        start: The first step.
+    """
+
+    def __init__(self, size: int, share: Share, *, seed: int, start: int = 0) -> None:
+        if size < 1:
+            raise ValueError("the data set is empty")
+        self._size, self._share, self._seed, self._start = size, share, seed, start
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the indices of each micro-batch, from the first step on."""
+        step = self._start
+        while True:
+            for rows in self._share:
+                base = step * self._share.batch_size
+                yield [self._index(base + row) for row in rows]
+            step += 1
+
+    def _index(self, position: int) -> int:
+        epoch, place = divmod(position, self._size)
+        if epoch != self._epoch:
+            rng = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+            self._epoch, self._order = epoch, torch.randperm(self._size, generator=rng)
+        return int(self._order[place])

@@ -1,0 +1,156 @@
+"""Recipes: everything a training run is, as frozen values.
+
+A recipe function returns a `Recipe` and is the truth; flags on the command line change its leaves;
+the resolved recipe is written beside the run.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import nn
+
+from feller.core.config import tagged
+from feller.core.couplings import Coupling, IndependentCoupling
+from feller.core.objective import Objective
+from feller.core.times import TimeLaw, Uniform
+
+__all__ = ["DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training"]
+
+
+class Dataset(Protocol):
+    """Data that are read a batch at a time."""
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        ...
+
+    def __getitem__(self, indices: list[int]) -> Any:
+        """Return a raw batch, which the model's codec encodes."""
+        ...
+
+
+class ModelConfig(ABC):
+    """What a domain's model is made of."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Make the model with fresh weights: a `Model` with a `path`, a `codec` and a `preview`."""
+
+
+class DataConfig(ABC):
+    """Where data come from."""
+
+    @abstractmethod
+    def build(self, split: Literal["train", "test"] = "train") -> Dataset:
+        """Open the data of one split."""
+
+
+@tagged("optimizer")
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """AdamW with warm-up, then a constant or cosine rate."""
+
+    lr: float = 2e-4
+    """Peak learning rate."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the first and second moments."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay."""
+    warmup: int = 200
+    """Steps over which the rate rises from zero."""
+    decay: Literal["constant", "cosine"] = "cosine"
+    """What the rate does after warm-up."""
+    final: float = 0.1
+    """Share of the peak rate at which the cosine ends."""
+    clip: float = 1.0
+    """Largest norm of the gradient; 0 for no clipping."""
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
+        """Make the optimizer."""
+        return torch.optim.AdamW(
+            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay
+        )
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of step number `step` (from 0) of `steps`.
+
+        Example:
+            >>> Optimizer(lr=1.0, warmup=4).rate(1, 100)
+            0.5
+        """
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        if self.decay == "constant":
+            return self.lr
+        share = (step - self.warmup) / max(1, steps - self.warmup)
+        return self.lr * (self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2)
+
+
+@tagged("training")
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long, how large, and what is kept."""
+
+    steps: int = 20_000
+    """Optimizer steps."""
+    batch_size: int = 128
+    """Samples a step, over all processes and accumulated micro-batches."""
+    accumulate: int = 1
+    """Micro-batches a step."""
+    condition_drop: float = 0.0
+    """Share of samples trained without their condition, for classifier-free guidance."""
+    stratified: bool = True
+    """Whether the times of a batch are spread evenly."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the weights."""
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    """Autocast; on a CPU it is many times slower and is refused."""
+    seed: int = 0
+    """Chooses the initial weights, the order of the data and all noise."""
+    workers: int = 0
+    """Processes that read data."""
+    log_every: int = 50
+    """Steps between lines of the log."""
+    sample_every: int = 1000
+    """Steps between pictures of samples; 0 for none."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints."""
+    keep: int = 2
+    """Checkpoints kept."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that do not divide."""
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} does not divide into {self.accumulate} micro-batches"
+            )
+        if not 0 <= self.condition_drop <= 1:
+            raise ValueError(f"condition_drop is a share in [0, 1], not {self.condition_drop}")
+
+
+@tagged("recipe")
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training run.
+
+    Attributes:
+        model: The network, the path and the codec.
+        data: The training data.
+        objective: The loss.
+        times: The law of training times.
+        coupling: How source samples and data are joined.
+        optimizer: The optimizer and its rate.
+        training: Length, batch, logging and checkpoints.
+    """
+
+    model: ModelConfig
+    data: DataConfig
+    objective: Objective = field(default_factory=Objective)
+    times: TimeLaw = field(default_factory=Uniform)
+    coupling: Coupling = field(default_factory=IndependentCoupling)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    training: Training = field(default_factory=Training)

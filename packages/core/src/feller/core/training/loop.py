@@ -1,0 +1,156 @@
+"""The training loop: a generator of `StepRecord`s, the same for every domain.
+
+Each row's randomness (noise, time, dropped condition) comes from a generator of its own, seeded by
+the run's seed, the step and the row. So the loss curve does not depend on how many processes or
+micro-batches share a step, and a resumed run is the run it resumes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from feller.core import random
+from feller.core.nn.ema import EMA
+from feller.core.times import stratify
+from feller.core.training.batches import Batches, Share
+from feller.core.training.config import Recipe
+
+__all__ = ["Run", "StepRecord", "build_run", "loss_of_rows", "training_steps"]
+
+
+@dataclass
+class Run:
+    """What changes while training.
+
+    Attributes:
+        recipe: What was asked for.
+        accelerator: Devices, processes and precision.
+        model: The domain's model, ready for this process.
+        optimizer: Its optimizer.
+        ema: The moving average.
+        step: Steps taken so far.
+        seconds: Seconds spent so far, over all sessions.
+    """
+
+    recipe: Recipe
+    accelerator: Accelerator
+    model: Any
+    optimizer: torch.optim.Optimizer
+    ema: EMA
+    step: int = 0
+    seconds: float = 0.0
+
+    @property
+    def bare_model(self) -> Any:
+        """The model without the wrapper of its process group."""
+        return self.accelerator.unwrap_model(self.model)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One optimizer step.
+
+    Attributes:
+        step: Its number, from 1.
+        loss: The mean loss of this process's rows, on its device and not synchronised.
+        gradient_norm: The norm of the gradient before clipping; absent without clipping.
+        rate: The learning rate.
+    """
+
+    step: int
+    loss: Tensor
+    gradient_norm: Tensor | None
+    rate: float
+
+
+def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
+    """Make the model, its optimizer and its average, at step 0."""
+    torch.manual_seed(recipe.training.seed)
+    model = recipe.model.build().to(accelerator.device)
+    ema = EMA(model, recipe.training.ema_decay)
+    optimizer = recipe.optimizer.build(model.parameters())
+    model, optimizer = accelerator.prepare(model, optimizer)
+    return Run(recipe, accelerator, model, optimizer, ema)
+
+
+def training_steps(run: Run) -> Iterator[StepRecord]:
+    """Train until the recipe's last step, yielding after each."""
+    recipe, accelerator = run.recipe, run.accelerator
+    share = Share(
+        recipe.training.batch_size,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+        accumulate=recipe.training.accumulate,
+    )
+    data = recipe.data.build("train")
+    order = Batches(len(data), share, seed=recipe.training.seed, start=run.step)
+    loader = DataLoader(
+        data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
+        sampler=order,  # pyright: ignore[reportArgumentType]
+        batch_size=None,
+        num_workers=recipe.training.workers,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    batches = iter(loader)
+    run.model.train()
+    while run.step < recipe.training.steps:
+        yield _step(run, share, batches)
+
+
+def _step(run: Run, share: Share, batches: Iterator[Any]) -> StepRecord:
+    recipe, accelerator = run.recipe, run.accelerator
+    # Dropout draws from the global generator: tie it to the step, so that resuming repeats it.
+    torch.manual_seed(hash((recipe.training.seed, run.step, accelerator.process_index)) % 2**63)
+    rate = recipe.optimizer.rate(run.step, recipe.training.steps)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    losses = []
+    for i, rows in enumerate(share):
+        batch = send_to_device(next(batches), accelerator.device)
+        last = i == len(share) - 1
+        with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
+            loss = loss_of_rows(run, batch, rows) / len(share)
+            accelerator.backward(loss)
+        losses.append(loss.detach())
+    clip, norm = recipe.optimizer.clip, None
+    if clip:
+        norm = accelerator.clip_grad_norm_(run.model.parameters(), clip)
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    run.step += 1
+    run.ema.update(run.bare_model, run.step)
+    return StepRecord(run.step, torch.stack(losses).sum(), norm, rate)
+
+
+def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
+    """Return the mean loss of some rows of the current step's global batch."""
+    recipe, model = run.recipe, run.bare_model
+    training, stream = recipe.training, f"step {run.step}"
+    rng = random.rows(training.seed, rows.start, rows.stop, stream=stream)
+    z, condition = model.codec.encode(batch, rng)
+    u = random.uniform((len(rows),), rng, like=z)
+    if training.stratified:
+        offset = random.uniform((), _shared(training.seed, stream), like=z)
+        index = torch.arange(rows.start, rows.stop, device=z.device, dtype=z.dtype)
+        u = stratify(offset, index, training.batch_size)
+    t = recipe.times.quantile(u)
+    if training.condition_drop and condition is not None:
+        dropped = random.uniform((len(rows),), rng, like=z) < training.condition_drop
+        condition = model.codec.drop(condition, dropped)
+    x_0 = recipe.coupling(model.path.sample_source(z.shape, rng, like=z), z)
+    x_t = model.path.sample(z, t, rng, x_0=x_0)
+    with run.accelerator.autocast():
+        losses = recipe.objective(run.model, model.path, z, t, x_t, condition=condition)
+    return losses.mean()
+
+
+def _shared(seed: int, stream: str) -> torch.Generator:
+    """Return the generator of what all rows of a step share."""
+    return random.rows(seed, 0, 1, stream=f"{stream} shared")[0]

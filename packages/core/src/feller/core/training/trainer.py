@@ -1,0 +1,232 @@
+"""Training from start to end: a folder that fills up, and holds a model at last.
+
+```
+runs/a/recipe.json        the resolved recipe
+runs/a/log.jsonl          a line every few steps
+runs/a/tensorboard/       the same for TensorBoard
+runs/a/samples/           pictures from fixed noise
+runs/a/checkpoints/       the last few states
+runs/a/model/             the averaged weights as a model folder
+```
+
+Running the same command again resumes from the last checkpoint.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration
+from tqdm.auto import tqdm
+
+from feller.core.checkpoint import save_model
+from feller.core.config import decode, encode, leaves
+from feller.core.training.checkpointing import (
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from feller.core.training.config import Recipe
+from feller.core.training.loop import Run, StepRecord, build_run, training_steps
+
+__all__ = ["train"]
+
+# What may differ between the sessions of one run: none of it changes a step already taken.
+_FREE = (
+    "training.steps",
+    "training.log_every",
+    "training.sample_every",
+    "training.checkpoint_every",
+    "training.keep",
+    "training.workers",
+    "data.root",
+)
+
+
+def train(recipe: Recipe, out: str | Path, *, cpu: bool = False) -> Path:
+    """Train a recipe into a folder, or go on where it stopped.
+
+    Args:
+        recipe: What to train.
+        out: The folder of the run.
+        cpu: Whether to leave accelerators alone.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        ValueError: When `out` holds something else, or a run of another recipe.
+    """
+    out = Path(out)
+    accelerator = _accelerator(recipe, out, cpu)
+    _claim(out, recipe, accelerator)
+    run = build_run(recipe, accelerator)
+    accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
+    found = latest_checkpoint(out / "checkpoints")
+    if found:
+        load_checkpoint(run, found)
+        accelerator.print(f"resumed {found} at step {run.step}")
+    with _finish_step_on_signal() as stop:
+        _follow(run, out, stop)
+    save_checkpoint(run, out / "checkpoints")
+    if accelerator.is_main_process:
+        save_model(run.ema.model, out / "model", training=_account(run))
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return out / "model"
+
+
+@dataclass
+class _Stop:
+    asked: bool = False
+
+
+def _follow(run: Run, out: Path, stop: _Stop) -> None:
+    """Take the steps; log, picture and checkpoint on the way."""
+    training, accelerator = run.recipe.training, run.accelerator
+    bar = tqdm(
+        total=training.steps,
+        initial=run.step,
+        disable=not accelerator.is_main_process,
+        dynamic_ncols=True,
+        mininterval=1.0,
+    )
+    log = _Log(run, out)
+    for record in training_steps(run):
+        bar.update()
+        log.take(record)
+        if record.step % training.log_every == 0 or record.step == training.steps:
+            bar.set_postfix(log.write())
+        if training.sample_every and record.step % training.sample_every == 0:
+            _preview(run, out)
+        if record.step % training.checkpoint_every == 0:
+            save_checkpoint(run, out / "checkpoints")
+        if stop.asked:
+            accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
+            break
+    bar.close()
+
+
+@dataclass
+class _Log:
+    """The mean loss and the speed since the last line."""
+
+    run: Run
+    out: Path
+    losses: list[torch.Tensor] = field(default_factory=list)
+    last: StepRecord | None = None
+    since: float = field(default_factory=time.perf_counter)
+
+    def take(self, record: StepRecord) -> None:
+        self.losses.append(record.loss)
+        self.last = record
+
+    def write(self) -> dict[str, str]:
+        run, record = self.run, self.last
+        assert record is not None
+        loss = run.accelerator.reduce(torch.stack(self.losses).mean(), "mean")
+        now = time.perf_counter()
+        run.seconds += now - self.since
+        speed = len(self.losses) * run.recipe.training.batch_size / (now - self.since)
+        self.since, self.losses = now, []
+        line: dict[str, Any] = {
+            "step": record.step,
+            "loss": float(loss),  # pyright: ignore[reportArgumentType]
+            "rate": record.rate,
+            "samples_per_second": round(speed, 2),
+            "seconds": round(run.seconds, 1),
+        }
+        if record.gradient_norm is not None:
+            line["gradient_norm"] = float(record.gradient_norm)
+        if run.accelerator.is_main_process:
+            with (self.out / "log.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        scalars = {k: v for k, v in line.items() if k != "step"}
+        run.accelerator.log(scalars, step=record.step)
+        return {"loss": f"{line['loss']:.4f}", "samples/s": f"{speed:.0f}"}
+
+
+def _preview(run: Run, out: Path) -> None:
+    if run.accelerator.is_main_process:
+        folder = out / "samples"
+        folder.mkdir(exist_ok=True)
+        run.ema.model.preview(folder / f"step_{run.step:08d}")  # pyright: ignore[reportCallIssue]
+
+
+def _accelerator(recipe: Recipe, out: Path, cpu: bool) -> Accelerator:
+    accelerator = Accelerator(
+        mixed_precision=recipe.training.mixed_precision,
+        cpu=cpu,
+        log_with="tensorboard",
+        project_config=ProjectConfiguration(
+            project_dir=str(out), logging_dir=str(out / "tensorboard")
+        ),
+    )
+    if recipe.training.mixed_precision != "no" and accelerator.device.type == "cpu":
+        raise ValueError("mixed precision is many times slower on a CPU: leave it off")
+    return accelerator
+
+
+def _claim(out: Path, recipe: Recipe, accelerator: Accelerator) -> None:
+    """Write the recipe into a fresh folder, or check that the folder is a run of it."""
+    file = out / "recipe.json"
+    if file.exists():
+        _compare(encode(recipe), json.loads(file.read_text()), out)
+    elif out.exists() and any(p.name != "tensorboard" for p in out.iterdir()):
+        raise ValueError(f"{out} exists and is not a run: choose another --out")
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(encode(recipe), indent=2))
+    accelerator.init_trackers("")
+
+
+def _compare(asked: dict[str, Any], began: dict[str, Any], out: Path) -> None:
+    decode(began, where=str(out / "recipe.json"))
+    new, old = leaves(asked), leaves(began)
+    for key in sorted(new.keys() | old.keys()):
+        if new.get(key) != old.get(key) and key not in _FREE:
+            raise ValueError(
+                f"{out} was begun with {key} = {old.get(key)}, not {new.get(key)}: "
+                "give the same flags, or another --out"
+            )
+
+
+def _account(run: Run) -> dict[str, Any]:
+    """Say what the training cost, for the card."""
+    return {
+        "steps": run.step,
+        "batch_size": run.recipe.training.batch_size,
+        "seconds": round(run.seconds),
+        "processes": run.accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "device": run.accelerator.device.type,
+        "seed": run.recipe.training.seed,
+    }
+
+
+@contextmanager
+def _finish_step_on_signal() -> Iterator[_Stop]:
+    """Turn the first SIGINT or SIGTERM into a clean end after the current step."""
+    stop = _Stop()
+
+    def ask(number: int, frame: Any) -> None:
+        stop.asked = True
+        signal.signal(number, signal.default_int_handler)
+
+    try:
+        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: leave signals alone
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
