@@ -1,0 +1,22 @@
+"""Images for feller: Generator Matching on pixels.
+
+The modules have the same names in every domain: `codec`, `data`, `networks`, `models`, `recipes`,
+`metrics`, `plots`, and `weights` for the bundled models. Importing this package imports no torch.
+"""
+
+from feller.core.registry import Domain
+
+__all__ = ["DOMAIN"]
+
+DOMAIN = Domain(
+    name="images",
+    package="feller.images",
+    recipes={
+        "fashion-flow": "feller.images.recipes:fashion_flow",
+        "mnist-flow": "feller.images.recipes:mnist_flow",
+        "drawn-flow": "feller.images.recipes:drawn_flow",
+        "cifar10-flow": "feller.images.recipes:cifar10_flow",
+        "cifar10-dit-flow": "feller.images.recipes:cifar10_dit_flow",
+    },
+    demo="feller.images.demo:demo",
+)

@@ -1,0 +1,241 @@
+"""Image data: the standard sets, folders, `.npz` files, and a set drawn by formula.
+
+Every source gives uint8 images `(n, h, w, c)` and integer labels. Sets that fit in memory are held
+there.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.training import DataConfig
+from feller.images.drawn import draw_shapes
+
+__all__ = ["ArrayImages", "DataError", "FolderImages", "ImageData", "npz_arrays"]
+
+Split = Literal["train", "test"]
+Source = Literal["mnist", "fashion-mnist", "cifar10", "npz", "folder", "drawn"]
+
+
+class DataError(ValueError):
+    """A data file is missing or is not what was expected."""
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images in memory.
+
+    Attributes:
+        images: uint8 `(n, h, w, c)`.
+        labels: int64 `(n,)`.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """Return a batch."""
+        return self.images[indices], self.labels[indices]
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Files read as they are used: `root/CLASS/*.png`, or `root/*.png` for one class.
+
+    Attributes:
+        files: The image files and their labels.
+        classes: The names of the classes.
+        size: Side to which images are cut and scaled.
+        mode: Pillow's name of the pixel format: `L` or `RGB`.
+    """
+
+    files: tuple[tuple[Path, int], ...]
+    classes: tuple[str, ...]
+    size: int
+    mode: str
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.files)
+
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """Read a batch.
+
+        Raises:
+            DataError: When a file is not an image.
+        """
+        images = np.stack([self._read(self.files[i][0]) for i in indices])
+        labels = torch.tensor([self.files[i][1] for i in indices])
+        return torch.from_numpy(images), labels
+
+    def _read(self, file: Path) -> np.ndarray:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        try:
+            with Image.open(file) as image:
+                square = ImageOps.fit(image.convert(self.mode), (self.size, self.size))
+        except (UnidentifiedImageError, OSError) as error:
+            raise DataError(f"{file} is not a readable image: {error}") from None
+        pixels = np.asarray(square)
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+@tagged("image_data")
+@dataclass(frozen=True, kw_only=True)
+class ImageData(DataConfig):
+    """Which images, and where they are.
+
+    Attributes:
+        source: A named set, `npz` or `folder` for one's own, `drawn` for shapes that need no file.
+        root: For a named set, the folder that holds it, in torchvision's layout or as
+            `fashion_mnist.npz`; for `npz`, the file; for `folder`, the folder.
+        download: Whether torchvision may fetch a named set.
+        size: Side of images from a folder, or drawn.
+        gray: Whether images from a folder are read in gray.
+    """
+
+    source: Source = "drawn"
+    root: str = "data"
+    download: bool = False
+    size: int = 28
+    gray: bool = False
+
+    def build(self, split: Split = "train") -> ArrayImages | FolderImages:
+        """Open one split.
+
+        Raises:
+            DataError: When data are missing or corrupt.
+        """
+        return _SOURCES[self.source](self, split)
+
+
+def npz_arrays(file: Path, split: Split) -> ArrayImages:
+    """Read one split of an `.npz` file.
+
+    The file has `SPLIT_images` and `SPLIT_labels`, or `images` and `labels`, or the bytes of JPEG
+    files (`jpeg_header`, `SPLIT_payload`, `SPLIT_offsets`, `SPLIT_labels`).
+
+    Raises:
+        DataError: When it is missing, corrupt, or has other arrays.
+    """
+    if not file.is_file():
+        raise DataError(f"{file} is missing; expected an .npz file of uint8 images")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            if f"{split}_payload" in arrays:
+                images = _decode_jpegs(arrays, split)
+            else:
+                images = _first(arrays, f"{split}_images", "images")
+            labels = _first(arrays, f"{split}_labels", "labels", missing=np.zeros(len(images)))
+    except (BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+        if isinstance(error, DataError):
+            raise DataError(f"{file}: {error}") from None
+        raise DataError(f"{file} is not a readable .npz file: {error}") from None
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(labels):
+        raise DataError(
+            f"{file}: expected uint8 images (n, h, w) or (n, h, w, c) and n labels, "
+            f"found {images.dtype} {images.shape} and {labels.shape}"
+        )
+    return _in_memory(images, labels)
+
+
+def _in_memory(images: Any, labels: Any) -> ArrayImages:
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+    return ArrayImages(pixels, torch.from_numpy(np.asarray(labels).astype(np.int64)))
+
+
+def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.ndarray:
+    for name in names:
+        if name in arrays:
+            return arrays[name]
+    if missing is not None:
+        return missing
+    raise DataError(f"none of the arrays {' or '.join(names)}; it has {', '.join(arrays)}")
+
+
+def _decode_jpegs(arrays: Any, split: Split) -> np.ndarray:
+    from PIL import Image
+
+    header = arrays["jpeg_header"].tobytes()
+    payload, ends = arrays[f"{split}_payload"].tobytes(), arrays[f"{split}_offsets"]
+    pieces = (payload[a:b] for a, b in pairwise(ends))
+    files = (io.BytesIO(header + piece + b"\xff\xd9") for piece in pieces)
+    return np.stack([np.asarray(Image.open(file)) for file in files])
+
+
+def _named(stem: str, dataset: str) -> Callable[[ImageData, Split], ArrayImages]:
+    """Read a standard set from an `.npz` file in the root, or else through torchvision."""
+
+    def build(config: ImageData, split: Split) -> ArrayImages:
+        for name in (f"{stem}.npz", f"{stem}_jpegbytes.npz"):
+            if (Path(config.root) / name).is_file():
+                return npz_arrays(Path(config.root) / name, split)
+        from torchvision import datasets
+
+        try:
+            opened = getattr(datasets, dataset)(
+                config.root, train=split == "train", download=config.download
+            )
+        except RuntimeError as error:
+            raise DataError(
+                f"{config.root} holds neither {stem}.npz nor torchvision's {dataset} "
+                f"({error}): give --data.root, or --data.download to fetch it"
+            ) from None
+        return _in_memory(np.asarray(opened.data), opened.targets)
+
+    return build
+
+
+def _npz(config: ImageData, split: Split) -> ArrayImages:
+    return npz_arrays(Path(config.root), split)
+
+
+def _folder(config: ImageData, split: Split) -> FolderImages:
+    root = Path(config.root)
+    root = root / split if (root / split).is_dir() else root
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder of images")
+    endings = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+    classes = tuple(sorted(p.name for p in root.iterdir() if p.is_dir()))
+    homes = [(root / name, label) for label, name in enumerate(classes)] or [(root, 0)]
+    files = [
+        (file, label)
+        for home, label in homes
+        for file in sorted(home.iterdir())
+        if file.suffix.lower() in endings
+    ]
+    if not files:
+        raise DataError(f"{root} has no images ({', '.join(sorted(endings))})")
+    return FolderImages(tuple(files), classes, config.size, "L" if config.gray else "RGB")
+
+
+def _drawn(config: ImageData, split: Split) -> ArrayImages:
+    count, seed = (20_000, 0) if split == "train" else (2_000, 1)
+    return _in_memory(*draw_shapes(count, config.size, seed))
+
+
+_SOURCES: Mapping[str, Callable[[ImageData, Split], ArrayImages | FolderImages]] = MappingProxyType(
+    {
+        "mnist": _named("mnist", "MNIST"),
+        "fashion-mnist": _named("fashion_mnist", "FashionMNIST"),
+        "cifar10": _named("cifar10", "CIFAR10"),
+        "npz": _npz,
+        "folder": _folder,
+        "drawn": _drawn,
+    }
+)

@@ -1,0 +1,191 @@
+"""Image models: a generator model with a codec, that one can sample."""
+
+import operator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor, nn
+
+from feller.core import random
+from feller.core.config import tagged
+from feller.core.generators import Generator
+from feller.core.guidance import Guided
+from feller.core.models import FlowHead, GeneratorModel, Head, Kinds
+from feller.core.paths import GaussianPath
+from feller.core.solvers import Solver, named_solver, simulate
+from feller.core.spaces import Euclidean
+from feller.core.times import uniform_grid
+from feller.core.training import ModelConfig
+from feller.core.typing import Time
+from feller.images.codec import ImageCodec
+from feller.images.networks import DiTConfig, UNetConfig
+
+__all__ = ["ImageModel", "ImageModelConfig", "Sampling"]
+
+
+class NetworkConfig(Protocol):
+    """What a network is made of."""
+
+    def build(self) -> nn.Module:
+        """Make the network."""
+        ...
+
+
+@tagged("images/sampling")
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How images are drawn.
+
+    Attributes:
+        steps: Steps of the solver.
+        solver: Its name.
+        guidance: Scale of classifier-free guidance; 1 for none.
+        interval: The times between which guidance acts.
+        batch_size: Images simulated at once.
+    """
+
+    steps: int = 20
+    solver: str = "heun"
+    guidance: float = 1.0
+    interval: tuple[float, float] = (0.0, 1.0)
+    batch_size: int = 256
+
+
+@tagged("images/model")
+@dataclass(frozen=True, kw_only=True)
+class ImageModelConfig(ModelConfig):
+    """What an `ImageModel` is made of.
+
+    Attributes:
+        network: A U-Net or a DiT.
+        codec: The images' size and labels.
+        path: The conditional path.
+        head: How the network's output is read.
+    """
+
+    network: UNetConfig | DiTConfig
+    codec: ImageCodec
+    path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
+    head: Head = field(default_factory=FlowHead)
+
+    def build(self) -> "ImageModel":
+        """Make the model with fresh weights."""
+        return ImageModel(self)
+
+
+class ImageModel(nn.Module):
+    """A model of images.
+
+    Example:
+        >>> from feller.core import load
+        >>> model = load("images/fashion-flow")
+        >>> model.sample(4, label="bag", steps=2, guidance=2.0, seed=0).shape
+        torch.Size([4, 28, 28, 1])
+    """
+
+    def __init__(self, config: ImageModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.codec = config.codec
+        self.generator = GeneratorModel(config.network.build(), config.path, config.head)
+
+    @property
+    def path(self) -> GaussianPath:
+        """The conditional path."""
+        return self.config.path
+
+    @property
+    def space(self) -> Euclidean:
+        """The space of images."""
+        return self.config.path.space
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of generator the model returns."""
+        return self.generator.kinds
+
+    def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
+        """Return the generator at the states `x` `(b, c, h, w)` and time `t`."""
+        return self.generator(x, t, condition)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        label: str | int | Int[Tensor, " n"] | None = None,
+        seed: int = 0,
+        **sampling: Any,
+    ) -> UInt8[Tensor, "n h w c"]:
+        """Draw images.
+
+        Args:
+            n: How many.
+            label: A class by name or number, or one for each image; None for any.
+            seed: Image i depends on the seed and on i, not on `n`.
+            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size.
+
+        Raises:
+            ValueError: On an unknown label or solver.
+        """
+        return self.draw(n, self.labels(n, label), Sampling(**sampling), seed=seed)[0]
+
+    def draw(
+        self, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, *, seed: int = 0
+    ) -> tuple[UInt8[Tensor, "n h w c"], int]:
+        """Draw images of given labels; return them and the NFE."""
+        solver = named_solver(sampling.solver)
+        model = Guided(self, sampling.guidance, sampling.interval)
+        images, nfe = [], 0
+        for start in range(0, n, sampling.batch_size):
+            stop = min(start + sampling.batch_size, n)
+            part = labels[start:stop] if labels is not None else None
+            z, nfe = self._simulate(model, (start, stop), part, (solver, sampling.steps), seed)
+            images.append(self.codec.decode(z))
+        empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
+        return torch.cat(images) if images else empty, nfe
+
+    def labels(self, n: int, label: str | int | Tensor | None) -> Int[Tensor, " n"] | None:
+        """Return a label for each of `n` images, or None for no condition."""
+        if label is None:
+            return None
+        if isinstance(label, Tensor):
+            if label.shape != (n,):
+                raise ValueError(
+                    f"label holds one label an image: ({n},), not {tuple(label.shape)}"
+                )
+            return label
+        return torch.full((n,), self.codec.label(str(label)))
+
+    def preview(self, stem: Path) -> None:
+        """Write a picture of samples from fixed noise: a row a class."""
+        from feller.images.plots import save_grid
+
+        classes = len(self.codec.classes)
+        columns = 8
+        labels = torch.arange(classes).repeat_interleave(columns) if classes else None
+        n = columns * (classes or 8)
+        images, _ = self.draw(n, labels, Sampling(solver="euler", steps=20))
+        save_grid(images, stem.with_suffix(".png"), columns=columns)
+
+    @property
+    def _raw_shape(self) -> tuple[int, int, int]:
+        return operator.itemgetter(1, 2, 0)(self.codec.shape)
+
+    def _simulate(
+        self,
+        model: Guided,
+        rows: tuple[int, int],
+        labels: Tensor | None,
+        how: tuple[Solver, int],
+        seed: int,
+    ) -> tuple[Tensor, int]:
+        like = next(self.parameters())
+        rng = random.rows(seed, *rows, stream="sample")
+        x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
+        solver, steps = how
+        condition = labels.to(like.device) if labels is not None else None
+        simulation = simulate(model, x_0, uniform_grid(steps), solver, rng, condition=condition)
+        return simulation.state.cpu(), simulation.nfe

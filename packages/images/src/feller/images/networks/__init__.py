@@ -1,0 +1,6 @@
+"""Networks on images: tensors (b, c, h, w), times and labels to tensors (b, c, h, w)."""
+
+from feller.images.networks.dit import DIT_SIZES, DiT, DiTConfig
+from feller.images.networks.unet import UNet, UNetConfig
+
+__all__ = ["DIT_SIZES", "DiT", "DiTConfig", "UNet", "UNetConfig"]

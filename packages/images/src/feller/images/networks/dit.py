@@ -1,0 +1,103 @@
+"""DiT: a transformer on the patches of an image (arXiv 2212.09748)."""
+
+from dataclasses import dataclass
+
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from feller.core.config import tagged
+from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, grid_positions
+from feller.core.nn.transformer import Transformer, TransformerConfig
+from feller.images.networks.checks import check_arguments
+
+__all__ = ["DIT_SIZES", "DiT", "DiTConfig"]
+
+DIT_SIZES = {
+    "S": TransformerConfig(dim=384, depth=12, num_heads=6),
+    "B": TransformerConfig(dim=768, depth=12, num_heads=12),
+    "L": TransformerConfig(dim=1024, depth=24, num_heads=16),
+    "XL": TransformerConfig(dim=1152, depth=28, num_heads=16),
+}
+"""The sizes of table 1 of the paper."""
+
+
+@tagged("dit")
+@dataclass(frozen=True, kw_only=True)
+class DiTConfig:
+    """What a `DiT` is made of.
+
+    Attributes:
+        in_channels: Channels of the image that comes in.
+        out_channels: Channels that go out, for each pixel.
+        patch_size: Side of a patch; a patch is a token.
+        transformer: The transformer; `DIT_SIZES` has those of the paper.
+        num_classes: Classes of the labels; 0 for an unconditional network.
+        time_scale: See `TimeEmbedding`.
+
+    Example:
+        >>> DiTConfig(transformer=DIT_SIZES["XL"], num_classes=1000).transformer.depth
+        28
+    """
+
+    in_channels: int = 3
+    out_channels: int = 3
+    patch_size: int = 2
+    transformer: TransformerConfig = DIT_SIZES["S"]
+    num_classes: int = 0
+    time_scale: float = 1000.0
+
+    def build(self) -> "DiT":
+        """Make a network with fresh weights."""
+        return DiT(self)
+
+
+class DiT(nn.Module):
+    """Diffusion transformer with fixed positions; a fresh one returns zeros.
+
+    Example:
+        >>> import torch
+        >>> tiny = TransformerConfig(dim=32, depth=1, num_heads=2)
+        >>> network = DiTConfig(patch_size=4, transformer=tiny, num_classes=10).build()
+        >>> network(torch.randn(2, 3, 8, 12), torch.rand(2), torch.tensor([3, 7])).shape
+        torch.Size([2, 3, 8, 12])
+    """
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, area = config.transformer.dim, config.patch_size**2
+        self.embed_time = TimeEmbedding(256, dim, time_scale=config.time_scale)
+        if config.num_classes:
+            self.embed_label = LabelEmbedding(config.num_classes, dim)
+        self.embed_patch = nn.Linear(config.in_channels * area, dim)
+        self.transformer = Transformer(config.transformer, config.out_channels * area)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: Float[Tensor, " b"],
+        condition: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b out h w"]:
+        """Apply the network.
+
+        Args:
+            x: Images, such as states x_t of a path.
+            t: Their times, 0 noise and 1 data.
+            condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+
+        Raises:
+            ValueError: When the sides are not multiples of the patch, or an unconditional network
+                is given labels.
+        """
+        patch = self.config.patch_size
+        check_arguments(x, condition, multiple=patch, num_classes=self.config.num_classes)
+        embedding = self.embed_time(t)
+        if self.config.num_classes:
+            embedding = embedding + self.embed_label(condition, batch=len(x))
+        rows, columns = x.shape[2] // patch, x.shape[3] // patch
+        patches = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)
+        tokens = self.embed_patch(patches)
+        tokens = tokens + grid_positions(rows, columns, tokens.shape[-1], like=tokens)
+        out = self.transformer(tokens, embedding)
+        return rearrange(out, "b (h w) (c p q) -> b c (h p) (w q)", h=rows, p=patch, q=patch)
