@@ -7,6 +7,7 @@ bigger networks that papers measure with (Inception) do. `tools/train_classifier
 
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -66,10 +67,10 @@ class Classifier(nn.Module):
         super().__init__()
         self.config = config
         self.codec = config.codec
-        patch = 4 * config.codec.shape[0]
+        channels = (4 * config.codec.shape[0], *config.widths)
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
-        for i, (before, width) in enumerate(zip((patch, *config.widths), config.widths, strict=False)):
-            pool = [nn.MaxPool2d(2)] if i else []
+        for stage, (before, width) in enumerate(pairwise(channels)):
+            pool = [nn.MaxPool2d(2)] if stage else []
             layers += [*pool, *_convolution(before, width), *_convolution(width, width)]
         self.body = nn.Sequential(*layers)
         self.standardise = nn.BatchNorm1d(config.widths[-1], affine=False)

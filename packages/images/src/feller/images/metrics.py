@@ -1,0 +1,215 @@
+"""How good generated images are, measured offline.
+
+Images are uint8 `(n, h, w, c)`.
+
+- Conditional accuracy: the share of samples in which the classifier sees the class asked for.
+- Class shares p_k: the share of samples of each class, and their entropy - sum_k p_k log p_k.
+- Kernel distance and nearest-neighbour ratio: see `distances`.
+
+A figure comes with a 95% interval, and a metric with the protocol it was measured by. Figures of
+another classifier, or of another number of samples, are other figures.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from feller.core import random
+from feller.core.cards import Metric
+from feller.images.classifier import Classifier, NoClassifierError, classifier_for
+from feller.images.data import ImageData
+from feller.images.distances import (
+    QUANTILE,
+    Estimate,
+    kernel_distance,
+    nearest_distances,
+    nearest_neighbour_ratio,
+)
+from feller.images.models import ImageModel, Sampling
+
+__all__ = [
+    "ClassShares",
+    "Estimate",
+    "class_shares",
+    "conditional_accuracy",
+    "evaluate",
+    "kernel_distance",
+    "nearest_distances",
+    "nearest_neighbour_ratio",
+    "wilson_interval",
+]
+
+Images = UInt8[Tensor, "n h w c"]
+
+
+class ClassShares(NamedTuple):
+    """Which classes a set of images has.
+
+    Attributes:
+        shares: The share of each class.
+        smallest: The smallest of them, with a Wilson interval that does not know it was picked.
+        entropy: - sum_k p_k log p_k in nats; log(number of classes) when all are alike.
+    """
+
+    shares: Float[Tensor, " k"]
+    smallest: Estimate
+    entropy: float
+
+
+def wilson_interval(successes: int, trials: int) -> Estimate:
+    """Return a share with its 95% score interval.
+
+    Source: Wilson, "Probable inference", J. Am. Stat. Assoc. 22 (1927).
+
+    Raises:
+        ValueError: When there is no trial.
+
+    Example:
+        >>> print(wilson_interval(9, 10))
+        0.9 (0.5958 to 0.9821)
+    """
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"a share of something: {successes} of {trials} is none")
+    share, z = successes / trials, QUANTILE**2 / trials
+    middle = (share + z / 2) / (1 + z)
+    half = math.sqrt(z * share * (1 - share) + z**2 / 4) / (1 + z)
+    return Estimate(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def conditional_accuracy(
+    images: Images, labels: Int[Tensor, " n"], classifier: Classifier
+) -> Estimate:
+    """Return the share of images in which the classifier sees the label, with its Wilson interval.
+
+    Example:
+        >>> from feller.images.classifier import load_classifier
+        >>> shapes = ImageData(source="drawn").build("test")
+        >>> share = conditional_accuracy(shapes.images, shapes.labels, load_classifier("drawn"))
+        >>> share.low > 0.95
+        True
+    """
+    right = classifier.predict(images) == labels.cpu()
+    return wilson_interval(int(right.sum()), len(images))
+
+
+def class_shares(images: Images, classifier: Classifier) -> ClassShares:
+    """Return the share of each class among images.
+
+    Example:
+        >>> from feller.images.classifier import load_classifier
+        >>> black = torch.zeros(5, 28, 28, 1, dtype=torch.uint8)
+        >>> class_shares(black, load_classifier("drawn")).shares.max()
+        tensor(1., dtype=torch.float64)
+    """
+    counts = classifier.predict(images).bincount(minlength=len(classifier.codec.classes))
+    shares = counts.double() / len(images)
+    smallest = wilson_interval(int(counts.min()), len(images))
+    return ClassShares(shares, smallest, float(torch.special.entr(shares).sum()))
+
+
+def evaluate(
+    model: ImageModel,
+    data: ImageData,
+    sampling: Sampling | None = None,
+    *,
+    n: int = 2_000,
+    seed: int = 0,
+) -> list[Metric]:
+    """Measure a model against the data it was trained on.
+
+    `n` images are drawn with the null condition and, where a classifier is bundled for the model's
+    classes, `n` more with classes drawn uniformly; equal numbers of each would make the kernel
+    distance too low. Without a classifier, only what needs none is measured, and the protocol says
+    so.
+
+    Args:
+        model: The model.
+        data: Where its data are: distances are to the test split, neighbours in the training split.
+        sampling: How images are drawn; guidance acts only where a class is asked for.
+        n: Images in each draw, at least four.
+        seed: Chooses them.
+
+    Raises:
+        DataError: When data are missing or corrupt.
+        ValueError: When `n` is below four.
+
+    Example:
+        >>> from feller.images.recipes import drawn_flow
+        >>> untrained = drawn_flow().model.build()
+        >>> metrics = evaluate(untrained, ImageData(source="drawn"), Sampling(steps=1), n=20)
+        >>> [metric.name for metric in metrics][:2]
+        ['conditional accuracy', 'kernel distance by class']
+    """
+    if n < 4:
+        raise ValueError(f"n is at least 4, not {n}")
+    sampling = sampling or Sampling()
+    (train, _), (test, test_labels) = _read(data, "train"), _read(data, "test")
+    name = Path(data.root).name if data.source in ("npz", "folder") else data.source
+    drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
+    near = _neighbours(drawn, train, test[:n], f"{how}; {name}")
+    try:
+        classifier = classifier_for(model.codec)
+    except NoClassifierError as missing:
+        return [replace(near, protocol=f"{near.protocol}; {missing}")]
+    right = conditional_accuracy(test, test_labels, classifier)
+    eye = f"bundled classifier, right on {right} of {len(test)} test images of {name}"
+    real = classifier.embed(test)
+    some = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n]
+    same = kernel_distance(classifier.embed(train[some]), real)
+    against = f"{eye}; to these, where {len(some)} training images have {same}"
+    rng = random.rows(seed, 0, n, stream="labels")
+    labels = random.integers(len(classifier.codec.classes), (n,), rng)
+    asked, how_asked = _draw(model, n, labels, sampling, seed)
+    by_class = kernel_distance(classifier.embed(asked), real)
+    overall = kernel_distance(classifier.embed(drawn), real)
+    accuracy = conditional_accuracy(asked, labels, classifier)
+    return [
+        _metric("conditional accuracy", accuracy, f"{how_asked}; {eye}"),
+        _metric("kernel distance by class", by_class, f"{how_asked}; {against}"),
+        _metric("kernel distance", overall, f"{how}; {against}"),
+        *_coverage(
+            class_shares(drawn, classifier), class_shares(test, classifier), f"{how}; {eye}"
+        ),
+        near,
+    ]
+
+
+def _metric(name: str, estimate: Estimate, protocol: str) -> Metric:
+    return Metric(name=name, **estimate._asdict(), protocol=protocol)
+
+
+def _neighbours(images: Images, train: Tensor, test: Tensor, protocol: str) -> Metric:
+    how = f"pixel distance to {len(train)} training images over that of {len(test)} test images"
+    ratio = nearest_neighbour_ratio(images, train, test)
+    return _metric("nearest-neighbour ratio", ratio, f"{protocol}, {how}")
+
+
+def _coverage(found: ClassShares, usual: ClassShares, protocol: str) -> list[Metric]:
+    smallest = f"{protocol}; in the test images {usual.smallest.value:.4g}"
+    entropy = f"{protocol}; nats, in the test images {usual.entropy:.4g}"
+    return [
+        _metric("smallest class share", found.smallest, smallest),
+        Metric(name="class entropy", value=found.entropy, protocol=entropy),
+    ]
+
+
+def _draw(
+    model: ImageModel, n: int, labels: Tensor | None, sampling: Sampling, seed: int
+) -> tuple[Images, str]:
+    """Draw images, and say how."""
+    images, nfe = model.draw(n, labels, sampling, seed=seed)
+    condition = "null condition" if labels is None else "classes drawn uniformly"
+    return images, (
+        f"{n} samples, {condition}, seed {seed}, {sampling.solver}, {sampling.steps} steps, "
+        f"NFE {nfe}, guidance {sampling.guidance:g}"
+    )
+
+
+def _read(data: ImageData, split: Literal["train", "test"]) -> tuple[Images, Int[Tensor, " n"]]:
+    dataset = data.build(split)
+    return dataset[list(range(len(dataset)))]
