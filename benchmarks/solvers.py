@@ -1,0 +1,125 @@
+"""What the solvers cost over a trivial velocity: everything but the network.
+
+    python benchmarks/solvers.py [--threads 2]
+
+Floors are the plainest loops that give the same numbers, out of place. Peers are timed when they
+are installed.
+"""
+
+import argparse
+import importlib.util
+
+import torch
+from paired import compare, show
+from torch import Tensor
+
+from feller.core.generators import Flow
+from feller.core.solvers import HEUN, Dopri5, Euler, RungeKutta, simulate
+from feller.core.solvers.adaptive import _DENSE, _ERROR, _MATRIX, _NODES  # noqa: F401
+from feller.core.spaces import Euclidean
+from feller.core.times import uniform_grid
+
+STEPS = 100
+
+
+class Decay:
+    """The flow of velocity -x: a trivial network call."""
+
+    space = Euclidean(3)
+    kinds = frozenset({Flow})
+
+    def __call__(self, x: Tensor, t: float, condition: None = None) -> Flow:
+        """Return the flow."""
+        return Flow(-x)
+
+
+def euler_floor(x: Tensor) -> Tensor:
+    """Take Euler steps by hand."""
+    h = 1 / STEPS
+    for _ in range(STEPS):
+        x = x + h * -x
+    return x
+
+
+def heun_floor(x: Tensor) -> Tensor:
+    """Take Heun steps by hand, the last one Euler's."""
+    h = 1 / STEPS
+    for i in range(STEPS):
+        first = -x
+        if i == STEPS - 1:
+            return x + h * first
+        second = -(x + h * first)
+        x = x + h / 2 * (first + second)
+    return x
+
+
+def dopri5_floor(x: Tensor, rtol: float = 1e-5, atol: float = 1e-5) -> Tensor:
+    """Dormand and Prince by hand: adaptive, out of place, no interpolation."""
+    t, h, first = 0.0, 0.05, -x
+    while t < 1:
+        h = min(h, 1 - t)
+        stages = [first]
+        for row in _MATRIX:
+            move = sum(a * k for a, k in zip(row, stages, strict=True) if a)
+            stage = x + h * move
+            stages.append(-stage)
+        error = h * sum(e * k for e, k in zip(_ERROR, stages, strict=True) if e)
+        scale = atol + rtol * torch.maximum(x.abs(), stage.abs())
+        size = float((error / scale).square().mean().sqrt())
+        if size <= 1:
+            t, x, first = t + h, stage, stages[-1]
+        h *= min(10.0, max(0.2, 0.9 * (size + 1e-10) ** -0.2))
+    return x
+
+
+def peers(x: Tensor) -> dict[str, object]:
+    """Return what the installed peers do for the same jobs."""
+    found: dict[str, object] = {}
+    grid = torch.linspace(0, 1, STEPS + 1)
+    if importlib.util.find_spec("torchdiffeq"):
+        from torchdiffeq import odeint
+
+        found["torchdiffeq euler"] = lambda: odeint(lambda t, x: -x, x, grid, method="euler")[-1]
+        found["torchdiffeq dopri5"] = lambda: odeint(
+            lambda t, x: -x, x, grid[[0, -1]], rtol=1e-5, atol=1e-5, method="dopri5"
+        )[-1]
+    if importlib.util.find_spec("flow_matching"):
+        from flow_matching.solver import ODESolver
+
+        solver = ODESolver(velocity_model=lambda x, t: -x)
+        found["flow_matching euler"] = lambda: solver.sample(
+            x, step_size=1 / STEPS, method="euler", time_grid=grid[[0, -1]]
+        )
+        found["flow_matching dopri5"] = lambda: solver.sample(
+            x, step_size=None, method="dopri5", time_grid=grid[[0, -1]], atol=1e-5, rtol=1e-5
+        )
+    return found
+
+
+def main() -> None:
+    """Time each method against its floor."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    torch.set_num_threads(parser.parse_args().threads)
+    x = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model, grid, others = Decay(), uniform_grid(STEPS), peers(x)
+    jobs = {
+        "euler": (euler_floor, Euler(), grid, 1.2),
+        "heun": (heun_floor, RungeKutta(HEUN), grid, 1.2),
+        "dopri5": (dopri5_floor, Dopri5(), [0.0, 1.0], 2.0),
+    }
+    with torch.no_grad():
+        for name, (floor, solver, times, bar) in jobs.items():
+            ours = simulate(model, x, times, solver)
+            torch.testing.assert_close(ours.state, floor(x), rtol=1e-4, atol=1e-4)
+            contestants = {
+                "by hand": lambda floor=floor: floor(x),
+                "feller": lambda times=times, solver=solver: simulate(model, x, times, solver),
+                **{key: run for key, run in others.items() if key.endswith(name)},
+            }
+            results = compare(contestants, rounds=15)
+            show(f"{name}, {tuple(x.shape)}, {ours.nfe} calls, ms", 1e-3, results, bar)
+
+
+if __name__ == "__main__":
+    main()
