@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ from feller.core.times import TimeLaw, Uniform
 __all__ = ["DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training"]
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """Data that are read a batch at a time."""
 

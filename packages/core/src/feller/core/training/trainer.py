@@ -26,6 +26,7 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 from tqdm.auto import tqdm
 
+from feller.core.cards import ModelCard
 from feller.core.checkpoint import save_model
 from feller.core.config import decode, encode, leaves
 from feller.core.training.checkpointing import (
@@ -77,7 +78,7 @@ def train(recipe: Recipe, out: str | Path, *, cpu: bool = False) -> Path:
         _follow(run, out, stop)
     save_checkpoint(run, out / "checkpoints")
     if accelerator.is_main_process:
-        save_model(run.ema.model, out / "model", training=_account(run))
+        save_model(run.ema.model, out / "model", card=_card(run, out))
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return out / "model"
@@ -161,7 +162,10 @@ def _preview(run: Run, out: Path) -> None:
 
 
 def _accelerator(recipe: Recipe, out: Path, cpu: bool) -> Accelerator:
-    accelerator = Accelerator(
+    on_cpu = cpu or not torch.accelerator.is_available()
+    if recipe.training.mixed_precision != "no" and on_cpu:
+        raise ValueError("mixed precision is many times slower on a CPU: leave it off")
+    return Accelerator(
         mixed_precision=recipe.training.mixed_precision,
         cpu=cpu,
         log_with="tensorboard",
@@ -169,9 +173,6 @@ def _accelerator(recipe: Recipe, out: Path, cpu: bool) -> Accelerator:
             project_dir=str(out), logging_dir=str(out / "tensorboard")
         ),
     )
-    if recipe.training.mixed_precision != "no" and accelerator.device.type == "cpu":
-        raise ValueError("mixed precision is many times slower on a CPU: leave it off")
-    return accelerator
 
 
 def _claim(out: Path, recipe: Recipe, accelerator: Accelerator) -> None:
@@ -199,9 +200,9 @@ def _compare(asked: dict[str, Any], began: dict[str, Any], out: Path) -> None:
             )
 
 
-def _account(run: Run) -> dict[str, Any]:
-    """Say what the training cost, for the card."""
-    return {
+def _card(run: Run, out: Path) -> ModelCard:
+    """Say what was trained and what it cost."""
+    training = {
         "steps": run.step,
         "batch_size": run.recipe.training.batch_size,
         "seconds": round(run.seconds),
@@ -210,6 +211,12 @@ def _account(run: Run) -> dict[str, Any]:
         "device": run.accelerator.device.type,
         "seed": run.recipe.training.seed,
     }
+    return ModelCard(
+        name=out.name,
+        parameters=sum(p.numel() for p in run.ema.model.parameters()),
+        dataset=getattr(run.recipe.data, "source", ""),
+        training=training,
+    )
 
 
 @contextmanager

@@ -1,0 +1,34 @@
+import pytest
+
+from feller.core.training import Optimizer, Training
+
+
+def test_rate_warms_up_then_follows_a_cosine():
+    optimizer = Optimizer(lr=2.0, warmup=10, final=0.1)
+    rates = [optimizer.rate(step, 110) for step in range(111)]
+    assert rates[0] == pytest.approx(0.2)
+    assert rates[9] == pytest.approx(2.0)
+    assert rates[60] == pytest.approx(2.0 * (0.1 + 0.9 / 2))
+    assert rates[110] == pytest.approx(0.2)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_constant_rate_stays():
+    optimizer = Optimizer(lr=2.0, warmup=2, decay="constant")
+    assert [optimizer.rate(step, 5) for step in range(5)] == [1.0, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_no_warmup_starts_at_the_peak():
+    assert Optimizer(lr=2.0, warmup=0).rate(0, 10) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 10, "accumulate": 3}, "does not divide into 3 micro-batches"),
+        ({"condition_drop": 1.5}, "share in"),
+    ],
+)
+def test_training_refuses(values, message):
+    with pytest.raises(ValueError, match=message):
+        Training(**values)

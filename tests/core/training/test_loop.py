@@ -1,0 +1,104 @@
+from dataclasses import replace
+from itertools import islice
+
+import points
+import pytest
+import torch
+from accelerate import Accelerator
+
+from feller.core.couplings import MinibatchOT
+from feller.core.solvers import RungeKutta, simulate
+from feller.core.times import uniform_grid
+from feller.core.training.batches import Share
+from feller.core.training.loop import build_run, loss_of_rows, training_steps
+
+
+@pytest.fixture(scope="module")
+def accelerator():
+    return Accelerator(cpu=True)
+
+
+def losses(recipe, accelerator):
+    return [float(record.loss) for record in training_steps(build_run(recipe, accelerator))]
+
+
+def without_dropout(recipe):
+    return replace(recipe, model=points.PointModelConfig())
+
+
+def test_same_seed_same_losses(accelerator):
+    recipe = points.recipe(steps=5)
+    assert losses(recipe, accelerator) == losses(recipe, accelerator)
+    other = replace(recipe, training=replace(recipe.training, seed=1))
+    assert losses(recipe, accelerator) != losses(other, accelerator)
+
+
+def test_accumulation_changes_nothing(accelerator):
+    whole = without_dropout(points.recipe(steps=8))
+    parts = replace(whole, training=replace(whole.training, accumulate=4))
+    assert losses(whole, accelerator) == pytest.approx(losses(parts, accelerator), rel=1e-5)
+
+
+def test_it_learns_the_corners(accelerator):
+    run = build_run(without_dropout(points.recipe(steps=400, batch_size=64)), accelerator)
+    first = None
+    for record in training_steps(run):
+        first = record.loss if first is None else first
+    assert float(record.loss) < 0.6 * float(first)
+    x_0 = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(200) % 2
+    drawn = simulate(run.ema.model, x_0, uniform_grid(20), RungeKutta(), condition=labels).state
+    assert ((drawn.sum(1) > 0).long() == labels).float().mean() > 0.95
+
+
+def test_rows_are_the_objective_by_hand(accelerator):
+    """The loss of a step is the mean squared error of the velocity z - x_0 at its own times."""
+    recipe = without_dropout(points.recipe(condition_drop=0.0, stratified=False))
+    run = build_run(recipe, accelerator)
+    z, labels = recipe.data.build()[list(range(24))]
+    seen = {}
+    inner = run.model.generator.network.forward
+
+    def spy(x, t, condition=None):
+        seen.update(x=x, t=t, condition=condition)
+        return inner(x, t, condition)
+
+    run.model.generator.network.forward = spy
+    loss = loss_of_rows(run, (z, labels), range(24))
+    t = seen["t"][:, None]
+    x_0 = (seen["x"] - t * z) / (1 - t)
+    assert torch.equal(seen["condition"], labels)
+    assert 0 < seen["t"].min() < 0.2
+    assert 0.8 < seen["t"].max() < 1
+    error = (inner(seen["x"], seen["t"], labels) - (z - x_0)).detach()
+    assert float(loss.detach()) == pytest.approx(float(error.square().mean()), rel=1e-4)
+
+
+def test_conditions_are_dropped_at_the_asked_share(accelerator):
+    recipe = without_dropout(points.recipe(condition_drop=0.25, batch_size=2000))
+    run = build_run(recipe, accelerator)
+    seen = []
+    inner = run.model.generator.network.forward
+    run.model.generator.network.forward = lambda x, t, c=None: (seen.append(c), inner(x, t, c))[1]
+    loss_of_rows(run, recipe.data.build()[[i % 100 for i in range(2000)]], range(2000))
+    assert float((seen[0] == 2).float().mean()) == pytest.approx(0.25, abs=0.04)
+
+
+def test_coupling_is_used(accelerator):
+    recipe = without_dropout(points.recipe(steps=1))
+    coupled = replace(recipe, coupling=MinibatchOT())
+    assert losses(coupled, accelerator) < losses(recipe, accelerator)
+
+
+def test_gradient_is_clipped_and_reported(accelerator):
+    recipe = points.recipe(steps=3)
+    free = replace(recipe, optimizer=replace(recipe.optimizer, clip=0.0))
+    record = next(training_steps(build_run(recipe, accelerator)))
+    assert record.gradient_norm is not None
+    assert next(training_steps(build_run(free, accelerator))).gradient_norm is None
+
+
+def test_share_mismatch_is_an_error_before_data_are_read(accelerator):
+    with pytest.raises(ValueError, match="does not divide"):
+        Share(25, world=2)
+    assert len(list(islice(training_steps(build_run(points.recipe(), accelerator)), 2))) == 2

@@ -1,0 +1,96 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import points
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from feller.core.training.trainer import train
+
+SCRIPT = Path(points.__file__)
+
+
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_everything(tmp_path):
+    out = tmp_path / "a"
+    model = train(points.recipe(steps=6, sample_every=3, checkpoint_every=4), out, cpu=True)
+    assert model == out / "model"
+    assert {p.name for p in model.iterdir()} == {
+        "config.json", "model.safetensors", "card.json", "README.md",
+    }  # fmt: skip
+    assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6]
+    assert all(line["loss"] > 0 and line["samples_per_second"] > 0 for line in log(out))
+    assert len(list((out / "samples").iterdir())) == 2
+    assert len(list((out / "checkpoints").iterdir())) == 2
+    assert list((out / "tensorboard").rglob("events.out.tfevents.*"))
+    card = json.loads((model / "card.json").read_text())
+    assert card["training"]["steps"] == 6
+    assert card["training"]["processes"] == 1
+
+
+def test_the_same_command_resumes(tmp_path):
+    train(points.recipe(steps=20), tmp_path / "a", cpu=True)
+    train(points.recipe(steps=40), tmp_path / "a", cpu=True)
+    assert [line["step"] for line in log(tmp_path / "a")] == list(range(1, 41))
+    train(points.recipe(steps=40), tmp_path / "a", cpu=True)  # finished: nothing more to do
+    assert len(log(tmp_path / "a")) == 40
+
+
+def test_another_recipe_or_folder_is_refused(tmp_path):
+    recipe = points.recipe(steps=2)
+    train(recipe, tmp_path / "a", cpu=True)
+    changed = replace(recipe, optimizer=replace(recipe.optimizer, lr=0.5))
+    with pytest.raises(ValueError, match=r"begun with optimizer\.lr = 0\.01, not 0\.5"):
+        train(changed, tmp_path / "a", cpu=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="is not a run"):
+        train(recipe, tmp_path / "b", cpu=True)
+
+
+def test_mixed_precision_on_a_cpu_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mixed precision"):
+        train(points.recipe(steps=2, mixed_precision="bf16"), tmp_path / "a", cpu=True)
+
+
+def test_a_signal_ends_with_a_checkpoint(tmp_path):
+    out = tmp_path / "a"
+    process = subprocess.Popen([sys.executable, SCRIPT, "1000000", out], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert list((out / "checkpoints").glob("step_*"))
+
+
+def launch(out, *, processes, steps=12):
+    """Train in a process group of a given size, and return the number of processes it had."""
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    flags = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
+    flags += ["--dynamo_backend", "no", "--main_process_port", "0"]
+    flags += ["--multi_gpu"] if processes > 1 else []
+    command = [sys.executable, "-m", "accelerate.commands.launch", *flags, SCRIPT, str(steps), out]
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=240)
+    return json.loads((out / "model" / "card.json").read_text())["training"]["processes"]
+
+
+def test_two_processes_give_the_curve_of_one(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert launch(one, processes=1) == 1
+    assert launch(two, processes=2) == 2
+    curves = [[line["loss"] for line in log(out)] for out in (one, two)]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-5)
+    weights = [load_file(out / "model" / "model.safetensors") for out in (one, two)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-6)

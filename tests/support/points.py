@@ -1,0 +1,109 @@
+"""A domain of two coordinates, small enough to train in a test. Run as a script, it trains."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from feller.core.codec import Codec
+from feller.core.config import tagged
+from feller.core.models import GeneratorModel
+from feller.core.paths import GaussianPath
+from feller.core.training import DataConfig, ModelConfig, Optimizer, Recipe, Training
+
+
+class PointCodec(Codec):
+    def encode(self, raw, rng=None):
+        return raw
+
+    def decode(self, z):
+        return z
+
+    def drop(self, condition, where):
+        return condition.masked_fill(where, 2)
+
+
+class Mlp(nn.Module):
+    def __init__(self, width, dropout):
+        super().__init__()
+        self.embed = nn.Embedding(3, width)
+        self.door = nn.Linear(3, width)
+        self.body = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, 2))
+
+    def forward(self, x, t, condition=None):
+        label = torch.full((len(x),), 2) if condition is None else condition
+        return self.body(self.door(torch.cat([x, t[:, None]], 1)) + self.embed(label))
+
+
+@tagged("test/points")
+@dataclass(frozen=True)
+class PointModelConfig(ModelConfig):
+    width: int = 16
+    dropout: float = 0.0
+
+    def build(self):
+        return PointModel(self)
+
+
+class PointModel(nn.Module):
+    path = GaussianPath()
+    space = path.space
+    codec = PointCodec()
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.generator = GeneratorModel(Mlp(config.width, config.dropout), self.path)
+        self.kinds = self.generator.kinds
+
+    def forward(self, x, t, condition=None):
+        return self.generator(x, t, condition)
+
+    def preview(self, stem):
+        Path(f"{stem}.txt").write_text("a picture\n")
+
+
+@dataclass(frozen=True)
+class Corners:
+    """Two corners of a square with a little noise; the label says which."""
+
+    size: int
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, indices):
+        label = torch.tensor(indices) % 2
+        wobble = torch.tensor([[i % 7, i % 5] for i in indices]) / 50
+        return (4.0 * label[:, None] - 2) + wobble, label
+
+
+@tagged("test/corners")
+@dataclass(frozen=True)
+class CornerData(DataConfig):
+    size: int = 100
+    root: str = ""
+
+    def build(self, split="train"):
+        return Corners(self.size)
+
+
+def recipe(**training):
+    values = {"steps": 40, "batch_size": 24, "condition_drop": 0.25, "log_every": 1} | training
+    return Recipe(
+        model=PointModelConfig(dropout=0.1),
+        data=CornerData(),
+        optimizer=Optimizer(lr=1e-2, warmup=5),
+        training=Training(**{"sample_every": 0, "checkpoint_every": 1000} | values),
+    )
+
+
+if __name__ == "__main__":
+    from feller.core.training.trainer import train
+
+    torch.set_num_threads(1)
+    steps, out = int(sys.argv[1]), sys.argv[2]
+    base = recipe(steps=steps)
+    train(replace(base, model=PointModelConfig()), out, cpu=True)
