@@ -93,6 +93,7 @@ def decode(data: Any, *, where: str = "config") -> Any:
     for key, item in body.items():
         if not _fits(item, hints[key]):
             raise ConfigError(f"{where}.{key}: {item!r} is not {_name(hints[key])}")
+        body[key] = float(item) if hints[key] is float else item
     try:
         return cls(**body)
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ elsewhere.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from feller.core.generators import Flow, Generator
 from feller.core.parametrizations import Parametrization, convert
 from feller.core.paths import ConditionalPath
 from feller.core.spaces import StateSpace
+from feller.core.times import expand_time
 from feller.core.typing import Time
 
 __all__ = ["FlowHead", "GeneratorModel", "Head", "Model"]
@@ -22,6 +23,7 @@ __all__ = ["FlowHead", "GeneratorModel", "Head", "Model"]
 Kinds = frozenset[type[Generator]]
 
 
+@runtime_checkable
 class Model(Protocol):
     """What solvers need: anything that returns a generator at (x, t) and says of which kinds.
 
@@ -101,5 +103,5 @@ class GeneratorModel(nn.Module):
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
-        clock = t if isinstance(t, Tensor) else x.new_full(x.shape[:1], t)
+        clock = t if isinstance(t, Tensor) else expand_time(t, x).expand(len(x))
         return self.head(self.path, self.network(x, clock, condition), x, clock)

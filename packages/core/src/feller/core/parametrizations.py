@@ -3,6 +3,9 @@ r"""Parametrizations of a flow on the Gaussian path: velocity, x_1, noise, score
 Given (x, t) each is an affine function of any other, since :math:`x = \alpha x_1 + \sigma n`, the
 velocity is :math:`\dot\alpha x_1 + \dot\sigma n` and the score :math:`-n / \sigma`; the same holds
 of their posterior means. So what a network predicts and what the loss compares are chosen apart.
+
+Where a coefficient is zero a conversion is infinite: from noise or score at alpha = 0 (so that a
+noise-predicting model on CondOT starts after t = 0; VP has no such time), from x_1 at sigma = 0.
 """
 
 from typing import Literal

@@ -99,14 +99,15 @@ class NormalMixture:
 
     def x_1(self, x: Float[Tensor, "b d"], t: Time) -> Float[Tensor, "b d"]:
         """Return the posterior mean of the data given x_t."""
-        t = expand_time(t, x).expand(len(x), 1)
+        t = expand_time(t, x).expand_as(x)[:, None]
         alpha, sigma = self.path.schedule.alpha(t), self.path.schedule.sigma(t)
-        variance = (alpha * self.stds) ** 2 + sigma**2
-        residual = x[:, None] - alpha[..., None] * self.means
-        squares = residual.square().sum(-1) / variance + x.shape[1] * variance.log()
+        variances = self.stds[:, None] ** 2
+        variance = alpha**2 * variances + sigma**2
+        residual = x[:, None] - alpha * self.means
+        squares = (residual**2 / variance + variance.log()).sum(-1)
         posterior = (self.weights.log() - 0.5 * squares).softmax(1)
-        gain = alpha * self.stds**2 / variance
-        return torch.einsum("bk,bkd->bd", posterior, self.means + gain[..., None] * residual)
+        gain = alpha * variances / variance
+        return torch.einsum("bk,bkd->bd", posterior, self.means + gain * residual)
 
     def __call__(self, x: Tensor, t: Time, condition: None = None) -> Flow:
         """Return the marginal flow: the conditional velocity is affine in the data."""

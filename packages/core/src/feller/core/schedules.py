@@ -24,6 +24,7 @@ __all__ = [
     "Polynomial",
     "Schedule",
     "VariancePreserving",
+    "check_mixing",
     "derivative",
 ]
 
@@ -38,6 +39,20 @@ def derivative(f: Callable[[Tensor], Tensor], t: Times) -> Times:
         tensor([1., 1.])
     """
     return torch.func.jvp(f, (t,), (torch.ones_like(t),))[1]
+
+
+def check_mixing(schedule: "Schedule") -> None:
+    """Refuse a schedule whose alpha is not a mixing weight.
+
+    Raises:
+        ValueError: When alpha is not 0 at t = 0.
+    """
+    start = float(schedule.alpha(torch.zeros(())))
+    if start != 0:
+        raise ValueError(
+            f"a mixing weight starts at 0, that of {type(schedule).__name__} at {start:.3g}: "
+            "choose CondOT, Polynomial or Cosine"
+        )
 
 
 class Schedule(ABC):
@@ -114,6 +129,14 @@ class Polynomial(Schedule):
         """Return 1 - t^n."""
         return 1 - t**self.power
 
+    def alpha_dot(self, t: Times) -> Times:
+        """Return n t^(n - 1)."""
+        return self.power * t ** (self.power - 1)
+
+    def sigma_dot(self, t: Times) -> Times:
+        """Return -n t^(n - 1)."""
+        return -self.alpha_dot(t)
+
 
 @tagged("cosine")
 @dataclass(frozen=True)
@@ -131,6 +154,14 @@ class Cosine(Schedule):
     def sigma(self, t: Times) -> Times:
         """Return cos(pi t / 2), as a sine that is exactly 0 at t = 1."""
         return torch.sin(pi / 2 * (1 - t))
+
+    def alpha_dot(self, t: Times) -> Times:
+        """Return pi / 2 cos(pi t / 2)."""
+        return pi / 2 * self.sigma(t)
+
+    def sigma_dot(self, t: Times) -> Times:
+        """Return -pi / 2 sin(pi t / 2)."""
+        return -pi / 2 * self.alpha(t)
 
 
 @tagged("variance_preserving")
@@ -158,6 +189,15 @@ class VariancePreserving(Schedule):
     def sigma(self, t: Times) -> Times:
         """Return sqrt(1 - alpha^2) without cancellation near t = 1."""
         return torch.sqrt(-torch.expm1(2 * self._log_alpha(t)))
+
+    def alpha_dot(self, t: Times) -> Times:
+        """Return alpha times half the noise rate."""
+        rate = self.beta_0 + (1 - t) * (self.beta_1 - self.beta_0)
+        return self.alpha(t) * rate / 2
+
+    def sigma_dot(self, t: Times) -> Times:
+        """Return -alpha alpha_dot / sigma, minus infinity at t = 1."""
+        return -self.alpha(t) * self.alpha_dot(t) / self.sigma(t)
 
     def _log_alpha(self, t: Times) -> Times:
         r = 1 - t

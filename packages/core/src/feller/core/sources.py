@@ -57,6 +57,11 @@ class UniformBox(Source):
     low: float = -1.0
     high: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse an empty box."""
+        if not self.low < self.high:
+            raise ValueError(f"low is below high, not {self.low} and {self.high}")
+
     def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
         """Draw uniforms on [low, high)."""
         return self.low + (self.high - self.low) * random.uniform(shape, rng, like=like)
@@ -96,8 +101,9 @@ class UniformTokens(Source):
         return random.integers(self.size, shape, rng, like=like)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Return -log(size)."""
-        return torch.full(x.shape, -math.log(self.size), device=x.device)
+        """Return -log(size), and minus infinity for a token the source does not draw."""
+        level = torch.full(x.shape, -math.log(self.size), device=x.device)
+        return level.masked_fill(x >= self.size, -torch.inf)
 
 
 @tagged("masked")

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.config import tagged
-from feller.core.typing import Time
 
 __all__ = [
     "Beta",
@@ -32,14 +31,15 @@ __all__ = [
 ]
 
 Uniforms = Float[Tensor, "*batch"]
-Grid = Float[Tensor, " steps+1"]
+Grid = Float[Tensor, " times"]
 
 
-def expand_time(t: Time, x: Tensor) -> Tensor:
+def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
     """Give `t` trailing axes until it broadcasts against `x`.
 
     Args:
-        t: A float, or a tensor whose axes are the leading axes of `x` (each full or 1).
+        t: A float, or a tensor (of times, or a mask of them) whose axes are the leading axes of `x`
+            (each full or 1).
         x: The state.
 
     Raises:
@@ -50,7 +50,8 @@ def expand_time(t: Time, x: Tensor) -> Tensor:
         torch.Size([2, 1, 1])
     """
     if not isinstance(t, Tensor):
-        return x.new_tensor(t)
+        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        return torch.full((), t, dtype=dtype, device=x.device)
     if t.ndim > x.ndim or any(a not in (1, b) for a, b in zip(t.shape, x.shape, strict=False)):
         raise ValueError(
             f"t has shape {tuple(t.shape)}; its axes are leading axes of x, {tuple(x.shape)}"
@@ -58,8 +59,8 @@ def expand_time(t: Time, x: Tensor) -> Tensor:
     return t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
 
 
-def stratify(offset: Uniforms, rows: Uniforms, total: int) -> Uniforms:
-    """Spread one uniform offset evenly over the rows of a batch, modulo one.
+def stratify(offset: Float[Tensor, ""], rows: Uniforms, total: int) -> Uniforms:
+    """Spread one uniform offset evenly over the rows of a batch, within (0, 1).
 
     Args:
         offset: One uniform for the whole batch.
@@ -70,7 +71,7 @@ def stratify(offset: Uniforms, rows: Uniforms, total: int) -> Uniforms:
         >>> stratify(torch.tensor(0.5), torch.arange(4.0), 4)
         tensor([0.1250, 0.3750, 0.6250, 0.8750])
     """
-    return (rows + offset) / total
+    return _inside((rows + offset) / total)
 
 
 class TimeLaw(ABC):
@@ -88,7 +89,7 @@ class Uniform(TimeLaw):
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return `u`."""
-        return u
+        return _inside(u)
 
 
 @tagged("logit_normal_times")
@@ -104,7 +105,7 @@ class LogitNormal(TimeLaw):
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return sigmoid(mean + std * Phi^-1(u))."""
-        return torch.sigmoid(self.mean + self.std * _normal_quantile(u))
+        return _inside(torch.sigmoid(self.mean + self.std * _normal_quantile(u)))
 
 
 @tagged("skewed_times")
@@ -120,7 +121,7 @@ class Skewed(TimeLaw):
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return the sigmoid of minus a normal."""
-        return torch.sigmoid(self.std * _normal_quantile(u) - self.mean)
+        return _inside(torch.sigmoid(self.std * _normal_quantile(u) - self.mean))
 
 
 @tagged("beta_times")
@@ -136,7 +137,7 @@ class Beta(TimeLaw):
         from scipy.special import betaincinv
 
         t = betaincinv(self.a, self.b, u.detach().double().cpu().numpy())
-        return torch.as_tensor(np.asarray(t)).to(u)
+        return _inside(torch.as_tensor(np.asarray(t)).to(u))
 
 
 @tagged("u_shaped_times")
@@ -151,7 +152,7 @@ class UShaped(TimeLaw):
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Invert the distribution function 1/2 + sinh(a (t - 1/2)) / (2 sinh(a/2))."""
-        return 0.5 + torch.asinh((2 * u - 1) * math.sinh(self.a / 2)) / self.a
+        return _inside(0.5 + torch.asinh((2 * u - 1) * math.sinh(self.a / 2)) / self.a)
 
 
 def uniform_grid(steps: int, *, start: float = 0.0, end: float = 1.0) -> Grid:
@@ -169,6 +170,8 @@ def shifted_grid(steps: int, shift: float) -> Grid:
 
     Source: Esser et al., arXiv 2403.03206, equation 23.
     """
+    if shift <= 0:
+        raise ValueError(f"shift is positive, not {shift}")
     t = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
     return _grid(t / (t + shift * (1 - t)), 0.0, 1.0)
 
@@ -198,6 +201,10 @@ def _positive(steps: int) -> int:
 
 
 def _normal_quantile(u: Uniforms) -> Uniforms:
-    # A uniform of exactly 0 would give a time of exactly 0 or 1, where targets may be infinite.
-    tiny = torch.finfo(u.dtype).eps / 2
-    return torch.special.ndtri(u.clamp(tiny, 1 - tiny))
+    return torch.special.ndtri(_inside(u))
+
+
+def _inside(t: Uniforms) -> Uniforms:
+    # Rounding reaches exactly 0 and 1, where targets may be infinite.
+    tiny = torch.finfo(t.dtype).eps / 2
+    return t.clamp(tiny, 1 - tiny)

@@ -28,5 +28,5 @@ from torch import Tensor
 __all__ = ["Rng", "State", "Time"]
 
 State = Tensor | dict[str, Tensor]
-Time = float | Float[Tensor, "*time"]
+Time = float | Float[Tensor, "..."]
 Rng = torch.Generator | Sequence[torch.Generator] | None

@@ -1,9 +1,10 @@
 r"""Generators: how a Markov process moves, at one time and at given states.
 
 The generator of :math:`X_t` is :math:`\mathcal{L}_t f(x) = \lim_{h \to 0} (E[f(X_{t+h}) | X_t = x]
-- f(x)) / h`. On R^d it is a drift, a diffusion and a jump; on a finite set, a rate matrix
-  (Generator Matching, arXiv 2410.20587,
-theorem 1). A `Generator` here is a value: what a model returns at (x, t).
+- f(x)) / h`. On R^d it is a drift, a diffusion and a jump; on a finite set, a rate matrix. A
+`Generator` here is a value: what a model returns at (x, t).
+
+Source: Generator Matching, arXiv 2410.20587, theorem 1.
 """
 
 from abc import ABC, abstractmethod

@@ -39,7 +39,9 @@ class Flow(Generator):
             return torch.add(x, self.velocity, alpha=h)
         if not isinstance(space, Manifold):
             raise ValueError(f"a flow moves on a manifold, not on {space}")
-        return space.exp(x, expand_time(h, x) * self.velocity)
+        h = expand_time(h, x)
+        # Where a clock stands still, at t = 1, the velocity may be infinite.
+        return torch.where(h == 0, x, space.exp(x, h * self.velocity))
 
     def average(self, weights: Tensor) -> "Flow":
         """Return the flow of the mean velocity."""

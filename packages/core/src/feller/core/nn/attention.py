@@ -1,4 +1,8 @@
-"""Self-attention: softmax(q k^T / sqrt(d)) v for each head, by the fused kernels of PyTorch."""
+"""Self-attention: softmax(q k^T / sqrt(d)) v for each head, by the fused kernels of PyTorch.
+
+The fused kernels know neither forward-mode nor second derivatives; for those, call the network
+under `torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)`.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from feller.core.config import tagged
@@ -44,9 +45,12 @@ class GaussianPath(ConditionalPath):
         return self.schedule.alpha(t) * z + self.schedule.sigma(t) * x_0
 
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
-        """Return log p_t(x | z) of each state in nats; `x` and `z` broadcast."""
+        """Return log p_t(x | z) in nats, summed over an event; `x` and `z` broadcast.
+
+        Elements at t = 1 are known: they count 0 where they are those of z, else minus infinity.
+        """
         t = expand_time(t, x)
-        sigma = self.schedule.sigma(t)
-        standard = (x - self.schedule.alpha(t) * z) / sigma
-        density = -0.5 * standard**2 - sigma.log() - 0.5 * math.log(2 * math.pi)
+        mean, sigma = self.schedule.alpha(t) * z, self.schedule.sigma(t)
+        density = -0.5 * ((x - mean) / sigma) ** 2 - sigma.log() - 0.5 * math.log(2 * math.pi)
+        density = torch.where(sigma > 0, density, torch.where(x == mean, 0.0, -torch.inf))
         return density.flatten(-self.space.event_dim).sum(-1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath
-from feller.core.schedules import CondOT, Schedule
+from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
@@ -38,6 +38,10 @@ class MixturePath(ConditionalPath):
     space: StateSpace
     source: Source
     schedule: Schedule = field(default_factory=CondOT)
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule that does not start at 0."""
+        check_mixing(self.schedule)
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Take each element from z with chance kappa_t, else from x_0."""

@@ -87,6 +87,7 @@ class Dopri5(Solver):
     _last: _Step | None = field(default=None, init=False, repr=False)
     _given: Tensor | None = field(default=None, init=False, repr=False)
     _h: float = field(default=0.0, init=False, repr=False)
+    _wall: float = field(default=math.inf, init=False, repr=False)
 
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
@@ -113,7 +114,7 @@ class Dopri5(Solver):
     def _attempt(self, model: Evaluation, last: _Step) -> _Step:
         """Return the next accepted step, or the last one after making the step size smaller."""
         x, t = last.x_s, last.s
-        s = min(t + self._h, 1.0)
+        s = min(t + self._h, t + 0.8 * (self._wall - t), 1.0)
         # A sliver before t = 1 would round to nothing: swallow it.
         s = 1.0 if 1.0 - s < 1e-7 else s
         h, stages = s - t, [last.stages[-1]]
@@ -122,7 +123,10 @@ class Dopri5(Solver):
             stages.append(model(stage, t + node * h).velocity)
         error = self._norm(move(torch.zeros_like(x), stages, _ERROR, h), x, stage)  # pyright: ignore[reportPossiblyUnboundVariable]
         if math.isnan(error):
-            raise ValueError(f"the velocity is not finite at t = {s:.6g}: end the grid before it")
+            # The step reached where the velocity is infinite: come closer, but not for ever.
+            if h < 1e-6:
+                raise ValueError(f"the velocity is not finite at t = {s:.6g}: end the grid before")
+            self._wall, error = s, math.inf
         self._h = h * min(10.0, max(0.2, 0.9 * (error + 1e-10) ** -0.2))
         return _Step(t, s, x, stage, stages) if error <= 1 else last  # pyright: ignore[reportPossiblyUnboundVariable]
 

@@ -106,7 +106,6 @@ def simulate(
     return Simulation(state, evaluation.nfe)
 
 
-@torch.no_grad()
 def follow(
     model: Evaluation,
     x_0: Tensor,
@@ -118,7 +117,8 @@ def follow(
     _check_kinds(model, solver)
     solver, x = copy.copy(solver), x_0
     for t, s in pairwise(_clocks(times)):
-        x = solver.step(model, x, t, s, rng)
+        with torch.no_grad():
+            x = solver.step(model, x, t, s, rng)
         yield x
 
 
@@ -133,11 +133,12 @@ def _check_kinds(model: Evaluation, solver: Solver) -> None:
 def _clocks(times: Tensor | Sequence[float]) -> list[Any]:
     """Return the times as floats where one clock serves all, else as tensors."""
     if isinstance(times, Tensor) and times.ndim > 1:
-        if (times.diff(dim=0) < 0).any() or times.min() < 0 or times.max() > 1:
-            raise ValueError("times rise from step to step, within [0, 1]")
+        rise = len(times) > 1 and bool((times.diff(dim=0) >= 0).all())
+        if not (rise and times.min() >= 0 and times.max() <= 1):
+            raise ValueError("times are at least two, rise from step to step and lie in [0, 1]")
         return list(times)
     clocks = [float(t) for t in (times.tolist() if isinstance(times, Tensor) else times)]
-    if len(clocks) < 2 or any(s <= t for t, s in pairwise(clocks)):
+    if len(clocks) < 2 or not all(t < s for t, s in pairwise(clocks)):
         raise ValueError(f"times are at least two and strictly rise, not {clocks[:5]}")
     if clocks[0] < 0 or clocks[-1] > 1:
         raise ValueError(f"times lie in [0, 1], not {clocks[0]} ... {clocks[-1]}")

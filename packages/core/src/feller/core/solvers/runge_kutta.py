@@ -59,7 +59,7 @@ class RungeKutta(Solver):
             raise ValueError(f"Runge-Kutta methods move on Euclidean space, not on {model.space}")
         h = s - t
         stages = [model(x, t).velocity]
-        ends_singular = self.tableau.nodes[-1] == 1.0
+        ends_singular = 1.0 in self.tableau.nodes
         if ends_singular and isinstance(s, float) and s >= 1:
             return move(x, stages, (1.0,), h)
         for node, row in zip(self.tableau.nodes, self.tableau.matrix, strict=True):

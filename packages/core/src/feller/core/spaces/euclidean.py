@@ -23,6 +23,11 @@ class Euclidean(Manifold):
 
     event_dim: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse a state without axes."""
+        if self.event_dim < 1:
+            raise ValueError(f"a Euclidean state has at least one axis, not {self.event_dim}")
+
     def check(self, x: Tensor) -> None:
         """Raise unless `x` is floating point and has at least `event_dim` axes."""
         if not x.is_floating_point():

@@ -28,8 +28,10 @@ class Sphere(Manifold):
 
     def check(self, x: Tensor) -> None:
         """Raise unless the last axis holds unit vectors, to 1e-3."""
+        if not x.is_floating_point():
+            raise ValueError(f"points of the sphere are floating point, not {x.dtype}")
         error = (x.norm(dim=-1) - 1).abs().max() if x.numel() else torch.zeros(())
-        if error > 1e-3:
+        if not error <= 1e-3:
             raise ValueError(
                 f"points of the sphere have norm 1, one of these is off by {error:.2g}"
             )
@@ -46,7 +48,8 @@ class Sphere(Manifold):
         sine = tangent.norm(dim=-1, keepdim=True)
         # atan2 keeps full precision at 0 and pi, where acos loses half the digits.
         angle = torch.atan2(sine, (x * y).sum(-1, keepdim=True))
-        return tangent * (angle / sine.clamp_min(torch.finfo(x.dtype).tiny))
+        apart = sine > 0
+        return tangent * torch.where(apart, angle / torch.where(apart, sine, 1.0), 1.0)
 
     def project(self, x: Tensor) -> Tensor:
         """Return x / |x|."""

@@ -25,7 +25,9 @@ class Torus(Manifold):
 
     def check(self, x: Tensor) -> None:
         """Raise unless every angle is in [-pi, pi]."""
-        if x.numel() and x.abs().max() > torch.pi + 1e-5:
+        if not x.is_floating_point():
+            raise ValueError(f"angles are floating point, not {x.dtype}")
+        if x.numel() and not x.abs().max() <= torch.pi + 1e-5:
             raise ValueError(f"angles are in [-pi, pi], one of these is {x.abs().max():.3g}")
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:

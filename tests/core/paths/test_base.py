@@ -1,0 +1,113 @@
+"""Conditional paths: all source at t = 0, all data at t = 1, whatever the clock's shape."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from feller.core import random
+from feller.core.paths import ConditionalPath, GaussianPath, GeodesicPath, MixturePath
+from feller.core.schedules import Cosine, Polynomial, VariancePreserving
+from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
+from feller.core.spaces import Euclidean, Sphere, Tokens, Torus
+
+PATHS = [
+    GaussianPath(),
+    GaussianPath(schedule=Polynomial(3.0)),
+    GaussianPath(Euclidean(2), Cosine()),
+    GaussianPath(schedule=VariancePreserving()),
+    GeodesicPath(Euclidean(), Gaussian(), Cosine()),
+    GeodesicPath(Sphere(), UniformSphere()),
+    GeodesicPath(Torus(), UniformBox(-math.pi, math.pi), Polynomial()),
+    MixturePath(Tokens(5), Masked(4)),
+    MixturePath(Tokens(5), UniformTokens(5), Cosine()),
+    MixturePath(Euclidean(), Gaussian()),
+    MixturePath(Sphere(), UniformSphere()),
+]
+SHAPE = (6, 4, 3)
+every_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path)[:50])
+
+
+def law_of(space):
+    """A law on the space from which to draw data."""
+    if space.is_discrete:
+        return UniformTokens(space.size)
+    laws = {Sphere: UniformSphere(), Torus: UniformBox(-math.pi, math.pi)}
+    return laws.get(type(space), Gaussian())
+
+
+def draw(path, rng):
+    """Data and source samples."""
+    return law_of(path.space).sample(SHAPE, rng), path.sample_source(SHAPE, rng)
+
+
+def clock(path, value):
+    """Every shape of one time: a float, one a sample, one an element."""
+    elements = SHAPE[: len(SHAPE) - path.space.element_dim]
+    return value, torch.full(SHAPE[:1], value), torch.full(elements, value)
+
+
+def test_every_path_is_tested():
+    ours = {c for c in ConditionalPath.__subclasses__() if c.__module__.startswith("feller.")}
+    assert ours == {type(path) for path in PATHS}
+
+
+@every_path
+def test_all_is_data_at_one(path, rng):
+    z, x_0 = draw(path, rng)
+    for t in clock(path, 1.0):
+        assert torch.equal(path.sample(z, t, rng), z)
+        assert torch.equal(path.sample(z, t, x_0=x_0, rng=rng), z)
+
+
+@every_path
+def test_all_is_source_at_zero(path, rng):
+    z, x_0 = draw(path, rng)
+    leak = 0.01 if isinstance(path.schedule, VariancePreserving) else 1e-6
+    for t in clock(path, 0.0):
+        assert_close(path.sample(z, t, rng, x_0=x_0), x_0, rtol=0, atol=5 * leak)
+
+
+@every_path
+def test_between_the_state_is_in_the_space_and_is_neither(path, rng):
+    z, x_0 = draw(path, rng)
+    x = path.sample(z, 0.5, rng, x_0=x_0)
+    path.space.check(x)
+    assert x.dtype == z.dtype
+    assert not torch.equal(x, z)
+    assert not torch.equal(x, x_0)
+
+
+@every_path
+def test_the_shape_of_the_clock_does_not_matter(path, rng):
+    z, x_0 = draw(path, rng)
+    x, *others = (path.sample(z, t, rng.manual_seed(1), x_0=x_0) for t in clock(path, 0.6))
+    for other in others:
+        assert_close(other, x)
+
+
+@every_path
+def test_every_element_has_its_own_clock(path, rng):
+    z, x_0 = draw(path, rng)
+    t = torch.rand(clock(path, 0.0)[-1].shape, generator=rng)
+    t[:, ::2] = 1.0
+    x = path.sample(z, t, rng, x_0=x_0)
+    assert torch.equal(x[:, ::2], z[:, ::2])
+    assert not torch.equal(x[:, 1::2], z[:, 1::2])
+
+
+@every_path
+def test_a_row_does_not_depend_on_its_batch(path, rng):
+    z, _ = draw(path, rng)
+    t = torch.linspace(0.1, 0.9, len(z))
+    x = path.sample(z, t, random.rows(0, 0, 6))
+    assert_close(path.sample(z[4:], t[4:], random.rows(0, 4, 6)), x[4:], rtol=0, atol=0)
+
+
+@every_path
+def test_source_samples_are_drawn_where_none_are_given(path, rng):
+    z, _ = draw(path, rng)
+    x = path.sample(z, 0.0, rng.manual_seed(3))
+    expected = path.sample_source(SHAPE, rng.manual_seed(3), like=z)
+    assert_close(x, expected, rtol=0, atol=0.05)

@@ -1,0 +1,97 @@
+"""Runge-Kutta methods: their order on one normal, their cost, and their last step."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from feller.core.generators import Flow
+from feller.core.models import FlowHead, GeneratorModel
+from feller.core.paths import GaussianPath
+from feller.core.posteriors import NormalMixture
+from feller.core.schedules import Cosine
+from feller.core.solvers import (
+    HEUN,
+    MIDPOINT,
+    RK4,
+    Euler,
+    RungeKutta,
+    Tableau,
+    named_solver,
+    simulate,
+)
+from feller.core.spaces import Sphere
+from feller.core.times import uniform_grid
+
+# On the CondOT path with one normal the midpoint rule happens to be of order 3.
+NORMAL = NormalMixture(
+    GaussianPath(schedule=Cosine()),
+    torch.tensor([[1.5]]).double(),
+    torch.tensor([0.5]).double(),
+    torch.tensor([1.0]).double(),
+)
+METHODS = {"midpoint": MIDPOINT, "heun": HEUN, "rk4": RK4}
+
+
+def error(solver, steps, end=0.8):
+    """The distance from alpha m + sqrt(alpha^2 s^2 + sigma^2) x_0, which solves the flow."""
+    x_0 = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    x = simulate(NORMAL, x_0, [end * i / steps for i in range(steps + 1)], solver).state
+    alpha, sigma = math.sin(math.pi / 2 * end), math.cos(math.pi / 2 * end)
+    exact = alpha * 1.5 + math.hypot(alpha * 0.5, sigma) * x_0
+    return (x - exact).square().mean().sqrt()
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)]
+)
+def test_the_order_of_convergence(name, order):
+    coarse, fine = (error(named_solver(name), steps) for steps in (20, 80))
+    slope = math.log(coarse / fine) / math.log(4)
+    assert abs(slope - order) < 0.25
+
+
+@pytest.mark.parametrize("tableau", METHODS.values(), ids=METHODS)
+def test_a_tableau_is_consistent(tableau):
+    assert sum(tableau.weights) == pytest.approx(1)
+    assert [sum(row) for row in tableau.matrix] == pytest.approx(list(tableau.nodes))
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "to_the_end"),
+    [("euler", 5, 5), ("midpoint", 10, 10), ("heun", 10, 9), ("rk4", 20, 17)],
+)
+def test_network_calls(name, inside, to_the_end):
+    model = GeneratorModel(lambda x, t, condition: -x, GaussianPath())
+    x_0 = torch.zeros(2, 1)
+    assert simulate(model, x_0, uniform_grid(5, end=0.9), named_solver(name)).nfe == inside
+    assert simulate(model, x_0, uniform_grid(5), named_solver(name)).nfe == to_the_end
+
+
+@pytest.mark.parametrize("tableau", [HEUN, RK4], ids=["heun", "rk4"])
+@pytest.mark.parametrize("shape", [(), (2,), (2, 1)])
+def test_the_step_into_the_data_takes_what_the_model_predicts(tableau, shape):
+    model = GeneratorModel(lambda x, t, condition: x.cos(), GaussianPath(), FlowHead("x_1"))
+    x = torch.tensor([[0.3], [0.4]])
+    times = torch.tensor([0.9, 1.0])[(...,) + (None,) * len(shape)].expand(2, *shape)
+    assert_close(simulate(model, x, times, RungeKutta(tableau)).state, x.cos())
+
+
+def test_a_tableau_of_one_stage_is_eulers():
+    x_0 = torch.randn(3, 1).double()
+    tableau = Tableau((), (), (1.0,))
+    euler = simulate(NORMAL, x_0, [0.0, 0.2, 0.6], Euler()).state
+    assert_close(simulate(NORMAL, x_0, [0.0, 0.2, 0.6], RungeKutta(tableau)).state, euler)
+
+
+@pytest.mark.parametrize("name", ["heun", "dopri5"])
+def test_curved_spaces_are_refused_before_the_model_is_called(name):
+    class Untouchable:
+        kinds, space = frozenset({Flow}), Sphere()
+
+        def __call__(self, x, t, condition=None):
+            raise AssertionError("the model was called")
+
+    with pytest.raises(ValueError, match="on Euclidean space, not on Sphere"):
+        simulate(Untouchable(), torch.eye(2), [0.0, 0.5], named_solver(name))

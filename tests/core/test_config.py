@@ -1,0 +1,168 @@
+"""Configurations: every tagged value to JSON and back, and errors that name the place."""
+
+import importlib
+import json
+import pkgutil
+from dataclasses import dataclass
+
+import pytest
+
+import feller.core
+from feller.core import config
+from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagged
+from feller.core.couplings import MinibatchOT
+from feller.core.divergences import SquaredNorm
+from feller.core.models import FlowHead
+from feller.core.nn.transformer import TransformerConfig
+from feller.core.objective import Objective
+from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
+from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
+from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
+from feller.core.spaces import Euclidean, ProductSpace, Sphere, Tokens, Torus
+from feller.core.times import Beta, LogitNormal, Skewed, UShaped
+from feller.core.training.config import DataConfig, ModelConfig, Optimizer, Recipe, Training
+
+
+@tagged("test_config/model")
+@dataclass(frozen=True)
+class ProbeModel(ModelConfig):
+    def build(self):
+        raise NotImplementedError
+
+
+@tagged("test_config/data")
+@dataclass(frozen=True)
+class ProbeData(DataConfig):
+    def build(self, split="train"):
+        raise NotImplementedError
+
+
+MIXTURE = MixturePath(Tokens(5, event_dim=0), Masked(4), Polynomial(3.0))
+CHANGED = [  # every field away from its default
+    GaussianPath(Euclidean(3), Cosine()),
+    GeodesicPath(Sphere(), UniformSphere(), Cosine()),
+    GeodesicPath(Torus(2), UniformBox(-3.0, 3.0)),
+    GeodesicPath(Euclidean(), Gaussian()),
+    MIXTURE,
+    MixturePath(Tokens(5), UniformTokens(5)),
+    ProductPath({"position": GaussianPath(), "residue": MIXTURE}),
+    ProductSpace({"position": Euclidean(), "residue": Tokens(5)}),
+    VariancePreserving(0.2, 10.0),
+    FlowHead("noise"),
+    Objective(SquaredNorm(), "x_1"),
+    LogitNormal(1.0, 2.0),
+    Skewed(1.0, 2.0),
+    Beta(3.0, 4.0),
+    UShaped(1.0),
+    TransformerConfig(dim=12, depth=2, num_heads=3, dropout=0.1),
+    Optimizer(betas=(0.8, 0.9), decay="constant"),
+    Training(steps=3, mixed_precision="bf16"),
+    Recipe(model=ProbeModel(), data=ProbeData(), times=Beta(), coupling=MinibatchOT()),
+]
+
+
+def everything_tagged():
+    """Tag -> class, of every tagged class of the core."""
+    for module in pkgutil.walk_packages(feller.core.__path__, "feller.core."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {tag: c for tag, c in config._TYPES.items() if c.__module__.startswith("feller.core.")}
+
+
+def inside(value):
+    """The types of a value and of all it holds."""
+    found = {value["type"]} if isinstance(value, dict) and "type" in value else set()
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return found.union(*map(inside, parts))
+
+
+@pytest.mark.parametrize("value", CHANGED, ids=lambda value: type(value).__name__)
+def test_a_value_survives_json(value):
+    assert decode(json.loads(json.dumps(encode(value)))) == value
+
+
+@pytest.mark.parametrize("tag", sorted(everything_tagged()))
+def test_every_tagged_class_survives_json(tag):
+    try:
+        value = everything_tagged()[tag]()
+    except TypeError:
+        assert any(tag in inside(encode(value)) for value in CHANGED), "add an example to CHANGED"
+    else:
+        assert encode(value)["type"] == tag
+        assert decode(json.loads(json.dumps(encode(value)))) == value
+
+
+def test_lists_become_tuples_and_plain_mappings_stay():
+    assert decode({"a": [1, [2.0, None]], "b": {"c": "d"}}) == {
+        "a": (1, (2.0, None)),
+        "b": {"c": "d"},
+    }
+
+
+def test_leaves_are_dotted_names():
+    flat = leaves(encode(MIXTURE))
+    assert flat["schedule.power"] == 3.0
+    assert flat["space.type"] == "tokens"
+    assert leaves({"a": [1, {"b": 2}]}) == {"a.0": 1, "a.1.b": 2}
+
+
+NO_POWER = {"type": "polynomial", "power": None}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"type": "condott"}, "config: unknown type 'condott'; did you mean condot"),
+        ({"type": "?"}, "config: unknown type '?'"),
+        ({"type": "polynomial", "pwr": 1.0}, "config: polynomial has no field 'pwr'; it has power"),
+        ({"type": "condot", "x": 1}, "config: condot has no field 'x'; it has none"),
+        ({"type": "polynomial", "power": "2"}, "config.power: '2' is not float"),
+        ({"type": "polynomial", "power": True}, "config.power: True is not float"),
+        ({"type": "tokens", "size": 2.5}, "config.size: 2.5 is not int"),
+        ({"type": "tokens"}, "config: "),
+        ({"type": "flow_head", "prediction": "x_0"}, "config.prediction: 'x_0' is not "),
+        ({"type": "gaussian_path", "schedule": {"type": "gaussian"}}, "config.schedule: "),
+        (
+            {"type": "gaussian_path", "schedule": NO_POWER},
+            "config.schedule.power: None is not float",
+        ),
+        ({"type": "polynomial", "power": -1.0}, "config: power is positive, not -1.0"),
+        ([{"type": "condot"}, {"type": "?"}], "config[1]: unknown type"),
+        ({"a": {"b": {"type": "?"}}}, "config.a.b: unknown type"),
+    ],
+)
+def test_an_error_names_the_place_in_one_line(data, message):
+    with pytest.raises(ConfigError) as caught:
+        decode(data)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_field_is_named():
+    with pytest.raises(ConfigError, match=r"recipe\.json: .*'size'"):
+        decode({"type": "tokens"}, where="recipe.json")
+
+
+def test_a_float_may_be_written_as_an_integer():
+    value = decode({"type": "polynomial", "power": 3})
+    assert encode(value)["power"] == 3.0
+    assert isinstance(value.power, float)
+
+
+def test_only_data_is_encoded():
+    with pytest.raises(ConfigError, match="cannot hold a set"):
+        encode({"a": {1}})
+    with pytest.raises(ConfigError, match="has no tag; add @tagged"):
+        encode(Untagged())
+    assert tag_of(CondOT()) == "condot"
+
+
+@dataclass(frozen=True)
+class Untagged:
+    size: int = 0
+
+
+def test_a_tag_belongs_to_one_class():
+    with pytest.raises(ValueError, match="'condot' belongs to CondOT"):
+        tagged("condot")(Untagged)
+    assert decode({"type": "condot"}) == CondOT()

@@ -1,0 +1,95 @@
+"""The DiT: the published sizes, and its parts in their places."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from feller.core.config import decode, encode
+from feller.core.nn.transformer import TransformerConfig
+from feller.images.networks.dit import DIT_SIZES, DiTConfig
+
+TINY = DiTConfig(
+    in_channels=1,
+    out_channels=2,
+    patch_size=4,
+    transformer=TransformerConfig(dim=12, depth=2, num_heads=3),
+    num_classes=3,
+)
+
+
+def awake(config, rng):
+    """A network in double precision with no weight left at zero."""
+    network = config.build().double()
+    for parameter in network.parameters():
+        noise = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
+        parameter.data += 0.1 * noise
+    return network
+
+
+def inputs(rng, b=4):
+    x = torch.randn(b, 1, 8, 12, generator=rng, dtype=torch.float64)
+    return x, torch.rand(b, generator=rng, dtype=torch.float64), torch.arange(b)
+
+
+@pytest.mark.parametrize(("size", "millions"), [("S", 33), ("B", 130), ("L", 458), ("XL", 675)])
+def test_parameters_are_those_of_the_paper(size, millions):
+    config = DiTConfig(in_channels=4, out_channels=8, transformer=DIT_SIZES[size], num_classes=1000)
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in config.build().parameters())
+    assert round(parameters / 1e6) == millions
+
+
+def test_a_fresh_network_returns_zeros(rng):
+    out = TINY.build().double()(*inputs(rng))
+    assert out.shape == (4, 2, 8, 12)
+    assert not out.any()
+
+
+def test_gradient_reaches_every_parameter(rng):
+    network = awake(TINY, rng)
+    network(*inputs(rng)).square().sum().backward()
+    assert [n for n, p in network.named_parameters() if not p.grad.count_nonzero()] == []
+
+
+def test_time_label_and_image_matter_and_neighbours_do_not(rng):
+    network = awake(TINY, rng)
+    x, t, labels = inputs(rng)
+    out = network(x, t, labels)
+    assert not torch.allclose(network(x, 1 - t, labels), out)
+    assert not torch.allclose(network(x, t, labels.roll(1)), out)
+    assert not torch.allclose(network(x + 0.1, t, labels), out)
+    assert_close(network(x[1:2], t[1:2], labels[1:2]), out[1:2])
+
+
+def test_no_label_is_the_null_label(rng):
+    network = awake(TINY, rng)
+    x, t, _ = inputs(rng)
+    assert torch.equal(network(x, t), network(x, t, torch.full((4,), 3)))
+
+
+def test_a_patch_goes_out_where_it_came_in(rng):
+    no_blocks = TransformerConfig(dim=12, depth=0, num_heads=3)
+    network = awake(DiTConfig(in_channels=1, patch_size=4, transformer=no_blocks), rng)
+    x, t, _ = inputs(rng)
+    other = x.clone()
+    other[:, :, 5, 9] += 1
+    changed = (network(x, t) != network(other, t)).any(dim=1)
+    assert changed[:, 4:8, 8:12].all()
+    assert changed.sum() == 4 * 16
+
+
+def test_positions_tell_patches_apart(rng):
+    network = awake(TINY, rng)
+    _, t, labels = inputs(rng)
+    out = network(torch.ones(4, 1, 8, 12, dtype=torch.float64), t, labels)
+    assert not torch.allclose(out[..., :4, :4], out[..., 4:, :4])
+    assert not torch.allclose(out[..., :4, :4], out[..., :4, 4:8])
+
+
+def test_sides_that_are_no_multiples_are_an_error():
+    with pytest.raises(ValueError, match="multiples of 4: pad 10x12 to 12x12"):
+        TINY.build()(torch.zeros(1, 1, 10, 12), torch.zeros(1))
+
+
+def test_the_config_is_data():
+    assert decode(encode(TINY)) == TINY
