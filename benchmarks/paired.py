@@ -1,5 +1,4 @@
-"""Paired timing: contestants take turns in one process, so ratios survive a noisy machine.
-"""
+"""Paired timing: contestants take turns in one process, so ratios survive a noisy machine."""
 
 import statistics
 import time

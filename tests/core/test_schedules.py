@@ -104,5 +104,5 @@ def test_a_power_is_positive(power):
 
 def test_a_schedule_that_does_not_start_at_zero_is_no_mixing_weight():
     check_mixing(Cosine())
-    with pytest.raises(ValueError, match="VariancePreserving at 0.00657"):
+    with pytest.raises(ValueError, match=r"VariancePreserving at 0\.00657"):
         check_mixing(VariancePreserving())

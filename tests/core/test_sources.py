@@ -104,5 +104,5 @@ def test_masks_are_certain(rng):
 
 
 def test_an_empty_box_is_refused():
-    with pytest.raises(ValueError, match="low is below high, not 1.0 and 1.0"):
+    with pytest.raises(ValueError, match=r"low is below high, not 1\.0 and 1\.0"):
         UniformBox(1.0, 1.0)

@@ -42,7 +42,9 @@ def model(config=CONFIG):
     rng = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in made.parameters():  # a fresh one has zeros, and returns zeros
-            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=rng))
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=rng))
+        if config.codec.classes:  # so that the label is seen
+            made.generator.network.embed_label.table.weight.mul_(10)
     return made.eval()
 
 

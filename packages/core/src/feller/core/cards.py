@@ -4,11 +4,16 @@ The card is `card.json`; `README.md` is generated from it.
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Metric", "ModelCard"]
+__all__ = ["CardError", "Metric", "ModelCard"]
+
+
+class CardError(ValueError):
+    """A `card.json` is not a card."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,7 @@ class ModelCard:
         licence: Licence of the weights.
         parameters: Number of weights.
         data: What it was trained on, with source and licence.
+        dataset: The named data set that its figures compare with.
         training: Steps, seconds, cores, seed and so on.
         sampling: Default solver, steps and guidance.
         metrics: What was measured.
@@ -59,6 +65,7 @@ class ModelCard:
     licence: str = "Apache-2.0"
     parameters: int = 0
     data: str = ""
+    dataset: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
@@ -68,50 +75,66 @@ class ModelCard:
     def write(self, folder: Path) -> None:
         """Write `card.json` and the page made from it."""
         (folder / "card.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
-        (folder / "README.md").write_text(self.page())
+        (folder / "README.md").write_text(self.page(), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "ModelCard":
-        """Read the card of a model folder; one without a card gets a bare one."""
+        """Read the card of a model folder; one without a card gets a bare one.
+
+        Raises:
+            CardError: When the file is not a card.
+        """
         file = folder / "card.json"
         if not file.is_file():
             return cls(name=folder.name)
-        data = json.loads(file.read_text())
-        unknown = data.keys() - {f.name for f in fields(cls)}
-        if unknown:
-            raise ValueError(f"{file}: unknown {', '.join(sorted(unknown))}")
-        metrics = tuple(Metric(**metric) for metric in data.pop("metrics", ()))
-        references = tuple(data.pop("references", ()))
-        return cls(**data, metrics=metrics, references=references)
+        try:
+            data = json.loads(file.read_text())
+            metrics = tuple(Metric(**metric) for metric in data.get("metrics", ()))
+            references = tuple(data.get("references", ()))
+            return cls(**{**data, "metrics": metrics, "references": references})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise CardError(f"{file} is not a card: {error}") from None
 
     def page(self) -> str:
         """Return the card as Markdown, with the header that the Hugging Face Hub reads."""
-        head = f"---\nlicense: {self.licence.lower()}\nlibrary_name: feller\n---\n"
-        parts = [head, f"# {self.name}\n", f"{self.summary}\n" if self.summary else ""]
-        parts.append(_table("Model", self._facts()))
-        parts.append(_table("Training", self.training))
-        parts.append(_table("Sampling", self.sampling))
-        if self.metrics:
-            parts.append(
-                "## Quality\n\n| figure | value (95% interval) | protocol |\n|---|---|---|"
-            )
-            parts += [f"| {m.name} | {m} | {m.protocol} |" for m in self.metrics]
-            parts.append("")
-        if self.limitations:
-            parts.append(f"## Limitations\n\n{self.limitations}\n")
-        if self.references:
-            parts.append("## References\n")
-            parts += [f"- {reference}" for reference in self.references]
-            parts.append("")
-        return "\n".join(part for part in parts if part).rstrip("\n") + "\n"
+        sections = [
+            f"---\nlicense: {self.licence.lower()}\nlibrary_name: feller\n---",
+            f"# {self.name}",
+            self.summary,
+            _table("Model", ("", ""), self._facts()),
+            _table("Training", ("", ""), list(self.training.items())),
+            _table("Sampling", ("", ""), list(self.sampling.items())),
+            _table(
+                "Quality",
+                ("figure", "value (95% interval)", "protocol"),
+                [(m.name, m, m.protocol) for m in self.metrics],
+            ),
+            _section("Limitations", self.limitations),
+            _section("References", "\n".join(f"- {reference}" for reference in self.references)),
+        ]
+        return "\n\n".join(section for section in sections if section) + "\n"
 
-    def _facts(self) -> dict[str, Any]:
-        facts = {"task": self.task, "parameters": self.parameters or "", "data": self.data}
-        return {key: value for key, value in {**facts, "licence": self.licence}.items() if value}
+    def _facts(self) -> list[tuple[str, Any]]:
+        facts = [
+            ("task", self.task),
+            ("parameters", self.parameters),
+            ("data", self.data),
+            ("data set", self.dataset),
+            ("licence", self.licence),
+        ]
+        return [(name, value) for name, value in facts if value]
 
 
-def _table(title: str, rows: dict[str, Any]) -> str:
-    if not rows:
-        return ""
-    lines = [f"## {title}\n", "| | |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {key} | {value} |" for key, value in rows.items()), ""])
+def _section(title: str, text: str) -> str:
+    return f"## {title}\n\n{text}" if text else ""
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    rule = "|---" * len(header) + "|"
+    lines = [_row(header), rule, *map(_row, rows)]
+    return _section(title, "\n".join(lines) if rows else "")
+
+
+def _row(cells: Sequence[Any]) -> str:
+    escaped = (" ".join(str(cell).replace("|", "\\|").split()) for cell in cells)
+    return f"| {' | '.join(escaped)} |"

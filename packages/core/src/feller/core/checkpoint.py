@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode
 from feller.core.registry import domain_of
 
-__all__ = ["CheckpointError", "load_model", "save_model"]
+__all__ = ["CheckpointError", "load_model", "read_config", "save_model"]
 
 FORMAT = 1
+
+# What building a network of senseless sizes raises.
+_MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class CheckpointError(ValueError):
@@ -32,37 +36,35 @@ def save_model(
     folder: str | Path,
     *,
     card: ModelCard | None = None,
-    training: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a model folder; an old one of the same name is replaced as a whole.
+    """Write a model folder; an old one of the same name stays until the new one is whole.
 
     Args:
         model: A domain's model, with a `config`.
         folder: Where to write.
         card: The card; a bare one is made when absent.
-        training: What training cost, for a bare card.
+
+    Raises:
+        CheckpointError: When the folder exists and is not a model's.
     """
     folder = Path(folder)
+    if folder.exists() and not (folder / "config.json").exists():
+        raise CheckpointError(f"{folder} exists and is not a model folder: choose another")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     weights = partial / "model.safetensors"
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, weights)
-    config = {
-        "format": FORMAT,
-        "model": encode(model.config),
-        "sha256": _digest(weights),
-    }
+    # A clone each: safetensors refuses tied weights.
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    save_file(tensors, weights)
+    weights.chmod(0o644)  # safetensors writes for its owner alone
+    config = {"format": FORMAT, "model": encode(model.config), "sha256": _digest(weights)}
     (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     if card is None:
         count = sum(p.numel() for p in model.parameters())
-        card = ModelCard(name=folder.name, parameters=count, training=training or {})
+        card = ModelCard(name=folder.name, parameters=count)
     card.write(partial)
-    if folder.exists():
-        if not (folder / "config.json").exists():
-            raise CheckpointError(f"{folder} exists and is not a model folder")
-        shutil.rmtree(folder)
-    os.replace(partial, folder)  # noqa: PTH105  (atomic, the point of it)
+    _swap(partial, folder)
     return folder
 
 
@@ -71,38 +73,77 @@ def load_model(folder: str | Path) -> Any:
 
     Raises:
         CheckpointError: When a file is missing, or its content is not what the configuration says.
+        ConfigError: When the configuration describes nothing feller knows.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing")
-    if _digest(weights) != config["sha256"]:
-        raise CheckpointError(f"{weights} is corrupt: its SHA-256 is not that of config.json")
-    domain_of(config["model"].get("type", "?")).import_models()
-    model = decode(config["model"], where=str(folder / "config.json")).build()
+    if (found := _digest(weights)) != config["sha256"]:
+        raise CheckpointError(
+            f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']}"
+        )
+    model = _build(config["model"], folder / "config.json")
     try:
         model.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
         first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
-        raise CheckpointError(f"{weights} does not fit config.json: {first}") from None
+        reason = textwrap.shorten(first, 200, placeholder=" ...")
+        raise CheckpointError(f"{weights} does not fit config.json: {reason}") from None
     return model.eval()
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what `config.json` holds: `format`, `model` with its `type`, and `sha256`.
+
+    Raises:
+        CheckpointError: When it is missing, or is not the configuration of a feller model.
+    """
     file = folder / "config.json"
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: {folder} is not a model folder")
     try:
         config = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise CheckpointError(f"{file} is not of format {FORMAT}; a newer feller may read it")
-    unknown = config.keys() ^ {"format", "model", "sha256"}
-    if unknown:
-        raise ConfigError(f"{file}: {', '.join(sorted(unknown))} is unknown or missing")
+    if not isinstance(config, dict) or "format" not in config:
+        raise CheckpointError(f"{file} is not that of a feller model: it has no 'format'")
+    if config["format"] != FORMAT:
+        raise CheckpointError(
+            f"{file} has format {config['format']!r}, this feller reads {FORMAT}: "
+            "pip install -U feller-core"
+        )
+    expected = {"format", "model", "sha256"}
+    for key in sorted(config.keys() ^ expected):
+        raise CheckpointError(f"{file}: {key!r} is {'missing' if key in expected else 'unknown'}")
+    model = config["model"]
+    if not isinstance(model, dict) or not isinstance(model.get("type"), str):
+        raise CheckpointError(f"{file}: 'model' has no 'type', such as 'images/model'")
     return config
+
+
+def _build(config: dict[str, Any], file: Path) -> Any:
+    """Make the model that a configuration describes, with fresh weights."""
+    try:
+        domain_of(config["type"], "type").import_models()
+        return decode(config, where=str(file)).build()
+    except ConfigError:
+        raise
+    except _MISFITS as error:
+        raise CheckpointError(
+            f"{file} describes no model that can be built here: {error}"
+        ) from None
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put a folder in the place of another, which is removed last."""
+    old = folder.with_name(f".{folder.name}.old")
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)  # noqa: PTH105  (atomic, the point of it)
+    os.replace(fresh, folder)  # noqa: PTH105
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _digest(file: Path) -> str:

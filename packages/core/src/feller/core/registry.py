@@ -6,6 +6,7 @@ Nothing here imports torch: listing is instant. A domain announces itself in the
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
@@ -33,12 +34,15 @@ class Domain:
         name: The first part of its models' names.
         package: Its import name, with a `models` module.
         recipes: Recipe functions by the second part of their names, as `module:function`.
+        commands: `sample` and `evaluate`, which take a model's name and flags, as
+            `module:function`.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`.
     """
 
     name: str
     package: str
     recipes: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
     demo: str = ""
 
     def import_models(self) -> Any:
@@ -65,8 +69,12 @@ def domains() -> dict[str, Domain]:
     return {point.name: point.load() for point in entry_points(group="feller.domains")}
 
 
-def domain_of(name: str) -> Domain:
-    """Return the domain of a model's, recipe's or type's full name.
+def domain_of(name: str, what: str = "model") -> Domain:
+    """Return the domain of a full name.
+
+    Args:
+        name: Such as `images/fashion-flow`.
+        what: What it names: a `model`, a `recipe`, or the `type` in a model's configuration.
 
     Raises:
         RegistryError: When it is not installed or not known.
@@ -77,7 +85,7 @@ def domain_of(name: str) -> Domain:
         return installed[prefix]
     if prefix in KNOWN_DOMAINS:
         raise RegistryError(f"{name} needs a package: pip install feller-{prefix}")
-    raise RegistryError(_unknown("model", name, list_models()))
+    raise RegistryError(_unknown(what, name))
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -116,7 +124,7 @@ def model_folder(name: str) -> Path:
         raise RegistryError(f"{name} has no config.json: it is neither a model nor a finished run")
     bundled = domain_of(name).folder(name.split("/", 1)[-1])
     if not (bundled / "config.json").is_file():
-        raise RegistryError(_unknown("model", name, list_models()))
+        raise RegistryError(_unknown("model", name))
     return bundled
 
 
@@ -154,10 +162,33 @@ def recipe(name: str) -> Any:
     Raises:
         RegistryError: When there is none.
     """
-    found = domain_of(name).recipes.get(name.split("/", 1)[-1])
+    found = domain_of(name, "recipe").recipes.get(name.split("/", 1)[-1])
     if found is None:
-        raise RegistryError(_unknown("recipe", name, list_recipes()))
+        raise RegistryError(_unknown("recipe", name))
     return resolve(found)()
+
+
+def domain_command(command: str, argv: Sequence[str]) -> None:
+    """Run a command of the domain of the model that `argv` names first.
+
+    Raises:
+        RegistryError: When there is no such model, or its domain has no such command.
+        CheckpointError: When the model's folder does not say what it is.
+        ValueError: When `argv` names no model, or the command refuses its flags.
+    """
+    if argv and not argv[0].startswith("-"):
+        from feller.core.checkpoint import read_config
+
+        name, flags = argv[0], argv[1:]
+        kind = read_config(model_folder(name))["model"]["type"]
+        found = domain_of(kind, "type").commands.get(command)
+        if found is None:
+            raise RegistryError(f"feller {command} does not know models of type {kind}")
+        resolve(found)(name, flags)
+        return
+    print(f"usage: feller {command} MODEL [flags]; `feller {command} MODEL --help` names the flags")
+    if not argv or argv[0] not in ("-h", "--help"):
+        raise ValueError("a model is missing; `feller list` names them")
 
 
 def resolve(reference: str) -> Any:
@@ -168,18 +199,27 @@ def resolve(reference: str) -> Any:
 
 def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     wanted = ["config.json", "model.safetensors", "card.json", "README.md"]
     try:
         return Path(snapshot_download(repository, allow_patterns=wanted))
+    except RepositoryNotFoundError:
+        raise RegistryError(
+            f"hf-hub:{repository} does not exist, or is private and needs `hf auth login`"
+        ) from None
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RegistryError(f"hf-hub:{repository} cannot be had: {reason}") from None
 
 
-def _unknown(what: str, name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+def _unknown(what: str, name: str) -> str:
+    known = {
+        "model": list_models,
+        "recipe": list_recipes,
+        "type": lambda: [f"{domain}/model" for domain in domains()],
+    }[what]()
+    near = difflib.get_close_matches(name, known, n=3)
     hint = (
         f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known) or 'none'}"
     )

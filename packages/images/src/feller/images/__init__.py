@@ -18,5 +18,9 @@ DOMAIN = Domain(
         "cifar10-flow": "feller.images.recipes:cifar10_flow",
         "cifar10-dit-flow": "feller.images.recipes:cifar10_dit_flow",
     },
-    demo="feller.images.demo:demo",
+    commands={
+        "sample": "feller.images.commands:sample",
+        "evaluate": "feller.images.commands:evaluate",
+    },
+    demo="feller.images.commands:demo",
 )

@@ -4,7 +4,9 @@ Raw images are `uint8 (b, h, w, c)`, as files and plots have them; states are `f
 w)`, as networks want them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -41,21 +43,24 @@ class ImageCodec(Codec):
     flip: bool = False
 
     def encode(
-        self, raw: tuple[UInt8[Tensor, "b h w c"], Int[Tensor, " b"] | None], rng: Rng = None
+        self, raw: Sequence[Any], rng: Rng = None
     ) -> tuple[Float[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
         """Map bytes to [-1, 1]; flip at random where asked and an rng is given.
 
+        Args:
+            raw: The images uint8 `(b, h, w, c)` and their labels `(b,)` or None; a tuple, or the
+                list that torch's `DataLoader` makes of it.
+            rng: Chooses what is flipped.
+
         Raises:
-            ValueError: When the images are not of the codec's size.
+            ValueError: When the images are not of the codec's size, or a label has no class.
         """
         images, labels = raw
-        x = rearrange(images, "b h w c -> b c h w").float() / 127.5 - 1
-        if x.shape[1:] != self.shape:
-            raise ValueError(f"images are (c, h, w) = {self.shape}, these {tuple(x.shape[1:])}")
+        x = self._scale(images)
         if self.flip and rng is not None:
             mirrored = random.uniform((len(x),), rng, like=x) < 0.5
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-        return x, labels if self.classes else None
+        return x, self._checked(labels) if self.classes else None
 
     def decode(self, z: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
         """Return round(127.5 x + 127.5), clipped to bytes."""
@@ -75,7 +80,21 @@ class ImageCodec(Codec):
         names = [c.lower() for c in self.classes]
         if name.lower() in names:
             return names.index(name.lower())
-        if name.isdigit() and int(name) < len(self.classes):
+        if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
         known = ", ".join(f"{i} {c}" for i, c in enumerate(self.classes)) or "none"
         raise ValueError(f"unknown label {name!r}; there are {known}")
+
+    def _scale(self, images: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
+        x = rearrange(images, "b h w c -> b c h w").float() / 127.5 - 1
+        if x.shape[1:] != self.shape:
+            raise ValueError(f"images are (c, h, w) = {self.shape}, these {tuple(x.shape[1:])}")
+        return x
+
+    def _checked(self, labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        # A label one too high would train as the null label without a word.
+        if labels.numel() and int(labels.max()) >= len(self.classes):
+            raise ValueError(
+                f"label {int(labels.max())} has no class: the codec names {len(self.classes)}"
+            )
+        return labels

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
-from zipfile import BadZipFile
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -56,6 +55,8 @@ class ArrayImages:
 class FolderImages:
     """Files read as they are used: `root/CLASS/*.png`, or `root/*.png` for one class.
 
+    A root with a folder `train` or `test` has such files in each of these.
+
     Attributes:
         files: The image files and their labels.
         classes: The names of the classes.
@@ -83,12 +84,15 @@ class FolderImages:
         return torch.from_numpy(images), labels
 
     def _read(self, file: Path) -> np.ndarray:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, ImageOps
 
         try:
             with Image.open(file) as image:
+                # Pillow would cut off what a byte does not hold.
+                if image.mode[0] in "IF":
+                    raise DataError(f"{file} has more than 8 bits a channel: convert it first")
                 square = ImageOps.fit(image.convert(self.mode), (self.size, self.size))
-        except (UnidentifiedImageError, OSError) as error:
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"{file} is not a readable image: {error}") from None
         pixels = np.asarray(square)
         return pixels[..., None] if pixels.ndim == 2 else pixels
@@ -135,20 +139,21 @@ def npz_arrays(file: Path, split: Split) -> ArrayImages:
     if not file.is_file():
         raise DataError(f"{file} is missing; expected an .npz file of uint8 images")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             if f"{split}_payload" in arrays:
                 images = _decode_jpegs(arrays, split)
             else:
                 images = _first(arrays, f"{split}_images", "images")
-            labels = _first(arrays, f"{split}_labels", "labels", missing=np.zeros(len(images)))
-    except (BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
-        if isinstance(error, DataError):
-            raise DataError(f"{file}: {error}") from None
-        raise DataError(f"{file} is not a readable .npz file: {error}") from None
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(labels):
+            labels = _first(arrays, f"{split}_labels", "labels", missing=images)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    except Exception as error:  # numpy, zipfile, zlib, lzma and Pillow have errors of their own
+        raise DataError(f"{file} is not a readable .npz file of images: {error}") from None
+    fits = images.dtype == np.uint8 and images.ndim in (3, 4)
+    if not fits or labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         raise DataError(
-            f"{file}: expected uint8 images (n, h, w) or (n, h, w, c) and n labels, "
-            f"found {images.dtype} {images.shape} and {labels.shape}"
+            f"{file}: expected uint8 images (n, h, w) or (n, h, w, c) and n whole labels, "
+            f"found {images.dtype} {images.shape} and {labels.dtype} {labels.shape}"
         )
     return _in_memory(images, labels)
 
@@ -160,11 +165,12 @@ def _in_memory(images: Any, labels: Any) -> ArrayImages:
 
 
 def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.ndarray:
+    """Return the first array there is, else a zero for each of what is `missing` labels."""
     for name in names:
         if name in arrays:
             return arrays[name]
     if missing is not None:
-        return missing
+        return np.zeros(len(missing), dtype=np.int64)
     raise DataError(f"none of the arrays {' or '.join(names)}; it has {', '.join(arrays)}")
 
 
@@ -191,10 +197,11 @@ def _named(stem: str, dataset: str) -> Callable[[ImageData, Split], ArrayImages]
             opened = getattr(datasets, dataset)(
                 config.root, train=split == "train", download=config.download
             )
-        except RuntimeError as error:
+        except Exception as error:  # torchvision asserts, unpickles and downloads
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
                 f"{config.root} holds neither {stem}.npz nor torchvision's {dataset} "
-                f"({error}): give --data.root, or --data.download to fetch it"
+                f"({reason}): give --data.root, or --data.download to fetch it"
             ) from None
         return _in_memory(np.asarray(opened.data), opened.targets)
 
@@ -207,11 +214,12 @@ def _npz(config: ImageData, split: Split) -> ArrayImages:
 
 def _folder(config: ImageData, split: Split) -> FolderImages:
     root = Path(config.root)
-    root = root / split if (root / split).is_dir() else root
+    if any((root / name).is_dir() for name in get_args(Split)):
+        root = root / split
     if not root.is_dir():
         raise DataError(f"{root} is not a folder of images")
     endings = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-    classes = tuple(sorted(p.name for p in root.iterdir() if p.is_dir()))
+    classes = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "."))
     homes = [(root / name, label) for label, name in enumerate(classes)] or [(root, 0)]
     files = [
         (file, label)

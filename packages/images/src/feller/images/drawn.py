@@ -48,7 +48,7 @@ def draw_shapes(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarra
         rows = labels == label
         distance[rows] = _distance(name, x[rows], y[rows], radius[rows])
     brightness = rng.uniform(0.6, 1.0, (count, 1, 1))
-    ink = brightness / (1 + np.exp(distance * size / 1.5))
+    ink = brightness * (0.5 - 0.5 * np.tanh(distance * size / 3))
     return np.round(255 * ink).astype(np.uint8)[..., None], labels.astype(np.int64)
 
 

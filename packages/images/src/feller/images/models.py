@@ -71,6 +71,19 @@ class ImageModelConfig(ModelConfig):
     path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
     head: Head = field(default_factory=FlowHead)
 
+    def __post_init__(self) -> None:
+        """Refuse a network for other images or labels."""
+        channels, classes = self.codec.shape[0], len(self.codec.classes)
+        if self.network.in_channels != channels:
+            raise ValueError(
+                f"network.in_channels is {self.network.in_channels}, but images have {channels}"
+            )
+        if self.network.num_classes != classes:
+            raise ValueError(
+                f"network.num_classes is {self.network.num_classes}, but codec.classes names "
+                f"{classes}"
+            )
+
     def build(self) -> "ImageModel":
         """Make the model with fresh weights."""
         return ImageModel(self)
@@ -124,25 +137,33 @@ class ImageModel(nn.Module):
         Args:
             n: How many.
             label: A class by name or number, or one for each image; None for any.
-            seed: Image i depends on the seed and on i, not on `n`.
+            seed: Image i depends on the seed and on i, not on `n` (with dopri5, whose steps suit
+                the whole batch, to within its tolerance).
             sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size.
 
         Raises:
-            ValueError: On an unknown label or solver.
+            ValueError: On an unknown label or solver, or guidance without a label.
         """
         return self.draw(n, self.labels(n, label), Sampling(**sampling), seed=seed)[0]
 
     def draw(
         self, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, *, seed: int = 0
     ) -> tuple[UInt8[Tensor, "n h w c"], int]:
-        """Draw images of given labels; return them and the NFE."""
+        """Draw images of given labels; return them and the NFE (of the batch with most).
+
+        Raises:
+            ValueError: On an unknown solver, or guidance without labels.
+        """
+        if labels is None and sampling.guidance != 1:
+            raise ValueError("guidance needs labels: without one there is nothing to guide to")
         solver = named_solver(sampling.solver)
         model = Guided(self, sampling.guidance, sampling.interval)
         images, nfe = [], 0
         for start in range(0, n, sampling.batch_size):
             stop = min(start + sampling.batch_size, n)
             part = labels[start:stop] if labels is not None else None
-            z, nfe = self._simulate(model, (start, stop), part, (solver, sampling.steps), seed)
+            z, calls = self._simulate(model, (start, stop), part, (solver, sampling.steps), seed)
+            nfe = max(nfe, calls)
             images.append(self.codec.decode(z))
         empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
         return torch.cat(images) if images else empty, nfe

@@ -15,11 +15,16 @@ def grid(
 ) -> UInt8[Tensor, "height width c"]:
     """Lay images out in rows, with a gap around each.
 
+    Raises:
+        ValueError: When there are none.
+
     Example:
         >>> grid(torch.zeros(3, 4, 4, 1, dtype=torch.uint8), columns=2, gap=1).shape
         torch.Size([11, 11, 1])
     """
     n, h, w, c = images.shape
+    if n == 0:
+        raise ValueError("a grid shows at least one image")
     columns = min(columns, n)
     rows = -(-n // columns)
     tiles = torch.full((rows * columns, h + gap, w + gap, c), 255, dtype=torch.uint8)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-__all__ = ["check_arguments"]
+__all__ = ["check_arguments", "check_attention"]
 
 
 def check_arguments(x: Tensor, condition: Tensor | None, multiple: int, num_classes: int) -> None:
@@ -31,3 +31,28 @@ def check_arguments(x: Tensor, condition: Tensor | None, multiple: int, num_clas
         )
     if condition is not None and not num_classes:
         raise ValueError("labels were given to an unconditional network (num_classes=0)")
+
+
+def check_attention(
+    channels: tuple[int, ...], levels: tuple[int, ...], head_channels: int | None
+) -> None:
+    """Check the levels that attend, and that heads divide their widths and that of the middle.
+
+    Args:
+        channels: Width of each level.
+        levels: The levels that attend.
+        head_channels: Channels of a head; None for one head.
+
+    Raises:
+        ValueError: When a level does not exist, or heads do not divide a width.
+
+    Example:
+        >>> check_attention((32, 64), (1,), head_channels=48)
+        Traceback (most recent call last):
+        ValueError: head_channels 48 does not divide the width 64
+    """
+    if not set(levels) <= set(range(len(channels))):
+        raise ValueError(f"attention_levels {levels} are not 0 ... {len(channels) - 1}")
+    for width in [*(channels[level] for level in levels), channels[-1]]:
+        if head_channels and width % head_channels:
+            raise ValueError(f"head_channels {head_channels} does not divide the width {width}")

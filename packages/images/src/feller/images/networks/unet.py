@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from feller.core.config import tagged
 from feller.core.nn.attention import SelfAttention
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding
-from feller.images.networks.checks import check_arguments
+from feller.images.networks.checks import check_arguments, check_attention
 
 __all__ = ["UNet", "UNetConfig"]
 
@@ -49,7 +49,7 @@ class UNetConfig:
         frequency_shift: 1 for DDPM's frequencies.
 
     Raises:
-        ValueError: When an attention level does not exist.
+        ValueError: When an attention level does not exist, or heads do not divide its width.
 
     Example:
         >>> network = UNetConfig(channels=(8, 16), blocks_per_level=1, num_classes=10).build()
@@ -77,9 +77,7 @@ class UNetConfig:
     frequency_shift: float = 0.0
 
     def __post_init__(self) -> None:
-        levels = len(self.channels)
-        if not set(self.attention_levels) <= set(range(levels)):
-            raise ValueError(f"attention_levels {self.attention_levels} are not 0 ... {levels - 1}")
+        check_attention(self.channels, self.attention_levels, self.head_channels)
 
     @property
     def stem(self) -> int:

@@ -1,0 +1,60 @@
+"""The command `feller`. Each command is a module that is imported when it is called."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from feller.core.registry import RegistryError
+
+__all__ = ["main"]
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "list": "the models and recipes that are installed",
+        "show": "the card of a model",
+        "sample": "draw from a model into files",
+        "train": "train a recipe, or go on training it",
+        "evaluate": "measure a model against data",
+        "demo": "sample every model and make a page to look at",
+    }
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code: 0, 2 after a one-line error, 130 after Ctrl-C.
+
+    With `FELLER_TRACEBACK=1` in the environment errors keep their traceback.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        print(f"feller: unknown command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        importlib.import_module(f"feller.core.commands.{name}").run(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader left, as in `feller list | head -1`. What is still to be written goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, RegistryError, OSError) as error:
+        if os.environ.get("FELLER_TRACEBACK"):
+            raise
+        message = " ".join(line.strip() for line in str(error).splitlines())
+        print(f"feller {name}: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        ["usage: feller COMMAND ...", "", *lines, "", "`feller COMMAND --help` says more."]
+    )

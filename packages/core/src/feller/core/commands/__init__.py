@@ -1,0 +1,1 @@
+"""The commands of `feller`, a module each with a function `run`."""

@@ -1,0 +1,12 @@
+"""`feller evaluate MODEL`: measure a model against data. Each domain has its own flags."""
+
+from collections.abc import Sequence
+
+from feller.core.registry import domain_command
+
+__all__ = ["run"]
+
+
+def run(argv: Sequence[str]) -> None:
+    """Hand over to the model's domain."""
+    domain_command("evaluate", argv)

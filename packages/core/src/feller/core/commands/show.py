@@ -1,0 +1,20 @@
+"""`feller show MODEL`: the card of a model."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from feller.core.registry import read_card
+
+__all__ = ["run"]
+
+
+def run(argv: Sequence[str]) -> None:
+    """Print the card as Markdown or JSON."""
+    parser = argparse.ArgumentParser("feller show", description=__doc__)
+    parser.add_argument("model", help="a name, a folder, or hf-hub:org/repo")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(argv)
+    card = read_card(options.model)
+    print(json.dumps(asdict(card), indent=2) if options.json else card.page().rstrip())

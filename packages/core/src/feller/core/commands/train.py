@@ -1,0 +1,57 @@
+"""`feller train RECIPE --out DIR`: train a recipe, or go on training it.
+
+Every leaf of the recipe is a flag: `--data.root DIR --training.steps 20000 --optimizer.lr 1e-4`.
+The same command run again resumes. For several processes: `accelerate launch -m feller.core train
+RECIPE --out DIR ...`.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from feller.core.registry import recipe
+
+__all__ = ["parse_recipe", "run"]
+
+_ABOUT = "Train into the folder `--out DIR`; `--cpu` leaves accelerators alone."
+
+
+def run(argv: Sequence[str]) -> None:
+    """Train."""
+    parser = argparse.ArgumentParser("feller train", add_help=False, allow_abbrev=False)
+    parser.add_argument("recipe", nargs="?")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    options, flags = parser.parse_known_args(argv)
+    if options.recipe is None:
+        print(f"usage: feller train RECIPE --out DIR [--cpu] [flags]\n\n{__doc__}")
+        if not options.help:
+            raise ValueError("a recipe is missing; `feller list` names them")
+        return
+    resolved = parse_recipe(options.recipe, [*flags, *(["--help"] if options.help else [])])
+    if options.out is None:
+        raise ValueError("--out DIR is missing: the folder of the run")
+    from feller.core.training.trainer import train
+
+    model = train(resolved, options.out, cpu=options.cpu)
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(f"{model} is ready: feller sample {options.out}", file=sys.stderr)
+
+
+def parse_recipe(name: str, flags: Sequence[str]) -> Any:
+    """Return a recipe with flags laid over it; an unknown flag ends the program."""
+    import tyro
+
+    base = recipe(name)
+    return tyro.cli(
+        type(base),
+        default=base,
+        args=list(flags),
+        prog=f"feller train {name}",
+        description=_ABOUT,
+        config=(tyro.conf.AvoidSubcommands,),
+    )

@@ -1,0 +1,67 @@
+"""Images into files: a grid, an array, or a folder of images, by the suffix."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from feller.images.plots import save_grid
+
+__all__ = ["check_target", "write_images"]
+
+
+def check_target(out: Path) -> None:
+    """Refuse a target that cannot be written, before anything is computed.
+
+    Raises:
+        ValueError: When the suffix is unknown, a folder has files in it, or a file is a folder.
+    """
+    if out.suffix not in (".png", ".npz", ""):
+        raise ValueError(
+            f"--out ends in .png (a grid), .npz or nothing (a folder), not {out.suffix}"
+        )
+    if out.suffix and out.is_dir():
+        raise ValueError(f"{out} is a folder: choose another --out")
+    if not out.suffix and out.exists() and (out.is_file() or any(out.iterdir())):
+        raise ValueError(f"{out} exists already: choose another --out")
+
+
+def write_images(
+    images: UInt8[Tensor, "n h w c"],
+    labels: Int[Tensor, " n"] | None,
+    out: Path,
+    classes: tuple[str, ...],
+) -> None:
+    """Write images.
+
+    Args:
+        images: The images.
+        labels: Their labels, where they were asked for.
+        out: `.png` for a grid, `.npz` for arrays `images` and `labels`, no suffix for a folder of
+            PNGs.
+        classes: The names of the labels.
+    """
+    check_target(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".png":
+        save_grid(images, out)
+    elif not out.suffix:
+        _write_folder(images, labels, out, classes)
+    elif labels is None:
+        np.savez_compressed(out, images=images.numpy())
+    else:
+        np.savez_compressed(out, images=images.numpy(), labels=labels.numpy())
+
+
+def _write_folder(
+    images: Tensor, labels: Tensor | None, out: Path, classes: tuple[str, ...]
+) -> None:
+    from PIL import Image
+
+    out.mkdir(exist_ok=True)
+    digits = len(str(len(images) - 1))
+    for i, image in enumerate(images):
+        name = "" if labels is None else "_" + re.sub(r"[^\w-]+", "-", classes[int(labels[i])])
+        Image.fromarray(image.squeeze(-1).numpy()).save(out / f"{i:0{digits}}{name}.png")

@@ -1,0 +1,248 @@
+"""Model folders: bit-equal after a round trip, and every damage named in one line."""
+
+import hashlib
+import json
+import os
+
+import pictures
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from feller.core.cards import ModelCard
+from feller.core.checkpoint import CheckpointError, load_model, save_model
+from feller.core.config import ConfigError
+from feller.images.models import Sampling
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return pictures.save(tmp_path / "tiny")
+
+
+def change(folder, *keys, to):
+    """Set an entry of `config.json`; None removes it."""
+    config = json.loads((folder / "config.json").read_text())
+    place = config
+    for key in keys[:-1]:
+        place = place[key]
+    if to is None:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = to
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def refusal(folder, error=CheckpointError):
+    with pytest.raises(error) as caught:
+        load_model(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def test_a_model_is_loaded_bit_by_bit(folder):
+    model, loaded = pictures.model(), load_model(folder)
+    assert loaded.config == model.config
+    assert not loaded.training
+    saved = model.state_dict()
+    assert saved.keys() == loaded.state_dict().keys()
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.dtype == saved[name].dtype
+        assert tensor.equal(saved[name])
+    labels = torch.tensor([0, 1, 2])
+    images, _ = model.draw(3, labels, Sampling(steps=3), seed=5)
+    assert loaded.draw(3, labels, Sampling(steps=3), seed=5)[0].equal(images)
+    assert images.float().std() > 10
+
+
+def test_there_is_no_pickle(folder):
+    assert {file.name for file in folder.iterdir()} == {
+        "README.md", "card.json", "config.json", "model.safetensors",
+    }  # fmt: skip
+    assert load_file(folder / "model.safetensors")
+    assert json.loads((folder / "config.json").read_text())["format"] == 1
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644  # others may read it
+
+
+def test_a_model_without_a_card_gets_a_bare_one(tmp_path):
+    model = pictures.model()
+    folder = save_model(model, tmp_path / "deep" / "tiny")
+    card = ModelCard.read(folder)
+    assert card.name == "tiny"
+    assert card.parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_an_old_model_is_replaced_as_a_whole(folder):
+    (folder / "notes.txt").write_text("old")
+    fresh = pictures.CONFIG.build()
+    save_model(fresh, str(folder))
+    assert not (folder / "notes.txt").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+    weights = dict(load_model(folder).named_parameters())
+    assert all(weights[name].equal(p) for name, p in fresh.named_parameters())
+
+
+def test_an_interrupted_save_leaves_the_old_model(folder, monkeypatch):
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def fail(self, place):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelCard, "write", fail)
+        with pytest.raises(KeyboardInterrupt):
+            save_model(pictures.CONFIG.build(), folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    load_model(folder)
+    save_model(pictures.CONFIG.build(), folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+def test_an_old_model_is_removed_last(folder, monkeypatch):
+    weights = (folder / "model.safetensors").read_bytes()
+    replace, moves = os.replace, []
+
+    def fail_at_the_second(source, target):
+        moves.append(target)
+        if len(moves) == 2:
+            raise OSError("power cut")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail_at_the_second)
+        with pytest.raises(OSError, match="power cut"):
+            save_model(pictures.CONFIG.build(), folder)
+    assert (moves[0] / "model.safetensors").read_bytes() == weights
+    load_model(moves[0])
+    save_model(pictures.CONFIG.build(), folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_not_a_model_is_not_replaced(kind, tmp_path):
+    target = tmp_path / "thesis"
+    if kind == "folder":
+        target.mkdir()
+        (target / "chapter.tex").write_text("years of work")
+    else:
+        target.write_text("years of work")
+    with pytest.raises(CheckpointError, match="thesis exists and is not a model folder"):
+        save_model(pictures.model(), target)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+
+
+def test_tied_weights_are_saved(tmp_path):
+    model = pictures.model()
+    model.generator.network.middle[2] = model.generator.network.middle[0]
+    folder = save_model(model, tmp_path / "tied")
+    state = model.state_dict()
+    loaded = load_model(folder).state_dict()
+    assert state.keys() == loaded.keys()
+    assert all(loaded[name].equal(state[name]) for name in state)
+
+
+def test_a_flipped_bit_is_seen(folder):
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert "model.safetensors is corrupt: its SHA-256 is " in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(name, folder):
+    (folder / name).unlink()
+    assert refusal(folder).startswith(f"{folder / name} is missing")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    assert "is not a model folder" in refusal(tmp_path / "nothing")
+
+
+def test_weights_of_another_shape_are_refused(folder):
+    change(folder, "model", "network", "channels", to=[8, 24])
+    message = refusal(folder)
+    assert "model.safetensors does not fit config.json: size mismatch for generator." in message
+    assert len(message) < 400
+
+
+def test_weights_of_another_network_are_refused(folder):
+    change(folder, "model", "network", "blocks_per_level", to=2)
+    message = refusal(folder)
+    assert "does not fit config.json: Missing key(s) in state_dict: " in message
+    assert len(message) < 400
+
+
+def test_weights_with_a_broken_header_are_refused(folder):
+    (folder / "model.safetensors").write_bytes(b"no tensors at all")
+    change(folder, "sha256", to=hashlib.sha256(b"no tensors at all").hexdigest())
+    assert "model.safetensors does not fit config.json: " in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "reason"),
+    [
+        (["format"], 2, "has format 2, this feller reads 1: pip install -U feller-core"),
+        (["format"], None, "is not that of a feller model: it has no 'format'"),
+        (["sha256"], None, "'sha256' is missing"),
+        (["extra"], 1, "'extra' is unknown"),
+        (["model"], "unet", "'model' has no 'type', such as 'images/model'"),
+        (["model", "type"], None, "'model' has no 'type', such as 'images/model'"),
+        (["model", "type"], "condot", "unknown type 'condot'; there are images/model"),
+        (["model", "type"], "text/model", "text/model needs a package: pip install feller-text"),
+        (["model", "network", "channels"], [-8, 16], "describes no model that can be built here"),
+        (["model", "network", "channels"], [], "describes no model that can be built here"),
+        (["model", "network", "num_classes"], 4, "num_classes is 4, but codec.classes names 3"),
+        (["model", "network", "in_channels"], 3, "in_channels is 3, but images have 1"),
+    ],
+)
+def test_a_configuration_of_something_else_is_refused(keys, value, reason, folder):
+    change(folder, *keys, to=value)
+    message = refusal(folder, ValueError)
+    assert message.startswith(str(folder / "config.json"))
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "reason"),
+    [
+        (["model", "colour"], "red", "images/model has no field 'colour'; it has codec, head, "),
+        (["model", "network", "dropuot"], 0.5, ".network: unet has no field 'dropuot'"),
+        (["model", "network", "type"], "unett", ".network: unknown type 'unett'; did you mean une"),
+        (["model", "network", "dropout"], "no", ".network.dropout: 'no' is not float"),
+    ],
+)
+def test_an_unknown_key_is_refused(keys, value, reason, folder):
+    change(folder, *keys, to=value)
+    message = refusal(folder, ConfigError)
+    assert message.startswith(str(folder / "config.json"))
+    assert reason in message
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 1', b"\xff\xfe".decode("latin1")])
+def test_what_is_not_json_is_refused(text, folder):
+    (folder / "config.json").write_text(text, encoding="latin1")
+    assert f"{folder / 'config.json'} is not JSON: " in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"model_type": "bert"}'])
+def test_the_json_of_others_is_refused(text, folder):
+    (folder / "config.json").write_text(text)
+    assert "is not that of a feller model" in refusal(folder)
+
+
+def test_a_type_that_is_no_model_is_refused(folder):
+    change(folder, "model", to={"type": "images/sampling"})
+    assert "describes no model that can be built here" in refusal(folder)
+
+
+def test_buffers_and_half_precision_are_kept(tmp_path):
+    model = pictures.model()
+    model.generator.network.register_buffer("count", torch.arange(3))
+    model.generator.network.head = model.generator.network.head.bfloat16()
+    folder = save_model(model, tmp_path / "a")
+    saved = load_file(folder / "model.safetensors")
+    assert saved["generator.network.count"].equal(torch.arange(3))
+    assert saved["generator.network.head.weight"].dtype == torch.bfloat16

@@ -1,0 +1,119 @@
+"""The command line as a whole: quick, without torch where it can, and with errors of one line."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from terminal import complaint, feller
+
+from feller.core.cli import COMMANDS, main
+from feller.core.commands import show
+
+
+def python(*argv, **options):
+    return subprocess.run(
+        [sys.executable, *argv],
+        capture_output=True, text=True, timeout=60, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("argv", [(), ("-h",), ("--help",)])
+def test_without_a_command_it_names_them(argv):
+    code, out, err = feller(*argv)
+    assert code == 0
+    assert err == ""
+    assert out.startswith("usage: feller COMMAND ...")
+    for name in COMMANDS:
+        assert f"\n  {name} " in out
+
+
+def test_an_unknown_command_is_refused():
+    assert complaint("lst") == (
+        "feller: unknown command 'lst'; there are list, show, sample, train, evaluate, demo"
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_how_it_is_called(name):
+    code, out, err = feller(name, "--help")
+    assert code == 0
+    assert err == ""
+    assert out.startswith(f"usage: feller {name} ")
+
+
+@pytest.mark.parametrize("argv", [["list"], ["list", "--json"], ["list", "images/*"]])
+def test_list_needs_no_torch_and_little_time(argv):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = python("-X", "importtime", "-m", "feller.core", *argv)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    assert "images/drawn-flow" in done.stdout
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "feller.core.registry" in imported
+    assert not imported & {"torch", "numpy", "tyro", "huggingface_hub"}
+    # Time of the processor, as others share the machine.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4
+
+
+def test_the_program_is_installed():
+    program = shutil.which("feller", path=str(Path(sys.executable).parent))
+    done = subprocess.run([program, "list", "--json"], capture_output=True, check=True, timeout=60)
+    assert "images/drawn-flow" in json.loads(done.stdout)["recipes"]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_may_leave(unbuffered):
+    done = subprocess.run(
+        f"{sys.executable} -m feller.core list | true; echo ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    assert done.stdout == "0\n"
+    assert done.stderr == ""
+
+
+def raising(error):
+    def run(argv):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("no such colour"), "feller show: no such colour"),
+        (ValueError("Error(s):\n\tfirst\n\n  second"), "feller show: Error(s): first  second"),
+        (FileNotFoundError(2, "No such file or directory", "a.png"), "feller show: [Errno 2] "),
+    ],
+)
+def test_an_error_is_one_line(error, line, monkeypatch):
+    monkeypatch.setattr(show, "run", raising(error))
+    assert complaint("show", "x").startswith(line)
+    monkeypatch.setenv("FELLER_TRACEBACK", "1")
+    with pytest.raises(type(error)):
+        main(["show", "x"])
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), IndexError("x"), RuntimeError("x")])
+def test_a_mistake_of_ours_keeps_its_traceback(error, monkeypatch):
+    monkeypatch.setattr(show, "run", raising(error))
+    with pytest.raises(type(error)):
+        main(["show", "x"])
+
+
+def test_ctrl_c_is_no_error(monkeypatch):
+    monkeypatch.setattr(show, "run", raising(KeyboardInterrupt()))
+    assert feller("show", "x") == (130, "", "")
+
+
+def test_the_exit_code_reaches_the_shell():
+    done = python("-m", "feller.core", "show", "images/nothing")
+    assert done.returncode == 2
+    assert done.stderr.startswith("feller show: unknown model 'images/nothing'; ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,100 @@
+"""The codec of images: every byte survives, and randomness is each row's own."""
+
+import pytest
+import torch
+
+from feller.core import random
+from feller.images.codec import ImageCodec
+
+SHAPES = ("disc", "Ankle boot", "5", "0")
+
+
+def test_all_bytes_survive_exactly():
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+    codec = ImageCodec((1, 16, 16))
+    z, labels = codec.encode((images, None))
+    assert labels is None
+    assert z.shape == (1, 1, 16, 16)
+    assert z.min() == -1
+    assert z.max() == 1
+    assert z.double().mean().abs() < 1e-7
+    assert codec.decode(z).equal(images)
+
+
+def test_channels_come_first():
+    images = torch.zeros(2, 3, 4, 3, dtype=torch.uint8)
+    images[1, 2, 3] = torch.tensor([0, 51, 255])
+    z, _ = ImageCodec((3, 3, 4)).encode((images, None))
+    torch.testing.assert_close(z[1, :, 2, 3], torch.tensor([-1.0, -0.6, 1.0]))
+    assert (z[0] == -1).all()
+
+
+def test_what_is_out_of_range_is_clipped_and_the_rest_rounded():
+    values = torch.tensor([-9.0, -1.01, -1.0, -0.9962, -0.9959, 0.0, 1.0, 1.01, 300.0])
+    decoded = ImageCodec((1, 1, 9)).decode(values.reshape(1, 1, 1, 9))
+    assert decoded.flatten().tolist() == [0, 0, 0, 0, 1, 128, 255, 255, 255]
+    assert decoded.dtype == torch.uint8
+    assert decoded.is_contiguous()
+
+
+def test_flips_are_each_rows_own():
+    images = torch.arange(40 * 6, dtype=torch.uint8).reshape(40, 2, 3, 1)
+    codec = ImageCodec((1, 2, 3), flip=True)
+    plain, _ = codec.encode((images, None))
+    flipped, _ = codec.encode((images, None), random.rows(7, 0, 40))
+    mirrored = (flipped == plain.flip(-1)).flatten(1).all(1)
+    assert ((flipped == plain).flatten(1).all(1) ^ mirrored).all()
+    assert 10 < mirrored.sum() < 30
+    again, _ = codec.encode((images[20:], None), random.rows(7, 20, 40))
+    assert again.equal(flipped[20:])
+    other, _ = codec.encode((images, None), random.rows(8, 0, 40))
+    assert not other.equal(flipped)
+
+
+def test_only_who_asks_is_flipped():
+    images = torch.arange(6, dtype=torch.uint8).reshape(1, 2, 3, 1).repeat(40, 1, 1, 1)
+    plain, _ = ImageCodec((1, 2, 3)).encode((images, None), random.rows(7, 0, 40))
+    assert plain.unique(dim=0).shape[0] == 1
+
+
+def test_labels_go_only_where_there_are_classes():
+    raw = (torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 0]))
+    assert ImageCodec((1, 1, 1), ("a", "b")).encode(raw)[1].equal(raw[1])
+    assert ImageCodec((1, 1, 1)).encode(raw)[1] is None
+
+
+def test_the_null_label_is_the_number_of_classes():
+    codec = ImageCodec((1, 1, 1), SHAPES)
+    dropped = codec.drop(torch.tensor([0, 1, 2]), torch.tensor([True, False, True]))
+    assert dropped.tolist() == [4, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("disc", 0), ("DISC", 0), ("ankle boot", 1), ("1", 1), ("3", 3), ("5", 2), ("0", 3)],
+)
+def test_a_class_has_a_name_and_a_number(name, label):
+    assert ImageCodec((1, 1, 1), SHAPES).label(name) == label
+
+
+@pytest.mark.parametrize("name", ["4", "-1", "", "discs", "²"])
+def test_an_unknown_class_is_refused(name):
+    with pytest.raises(ValueError, match=r"there are 0 disc, 1 Ankle boot, 2 5, 3 0$") as caught:
+        ImageCodec((1, 1, 1), SHAPES).label(name)
+    assert repr(name) in str(caught.value)
+    with pytest.raises(ValueError, match="there are none"):
+        ImageCodec((1, 1, 1)).label(name)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 9), (1, 9, 8), (3, 8, 8)])
+def test_images_of_another_size_are_refused(shape):
+    with pytest.raises(ValueError, match=r"images are \(c, h, w\) = .*, these \(1, 8, 8\)"):
+        ImageCodec(shape).encode((torch.zeros(1, 8, 8, 1, dtype=torch.uint8), None))
+
+
+def test_a_label_without_a_class_is_refused():
+    codec = ImageCodec((1, 2, 2), SHAPES)
+    images = torch.zeros(2, 2, 2, 1, dtype=torch.uint8)
+    codec.encode((images, torch.tensor([0, 3])))
+    with pytest.raises(ValueError, match="label 4 has no class: the codec names 4"):
+        codec.encode((images, torch.tensor([0, 4])))

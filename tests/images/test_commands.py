@@ -1,0 +1,266 @@
+"""`feller sample`, `evaluate` and `demo` on images."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pictures
+import pytest
+from PIL import Image
+from terminal import complaint, feller
+
+from feller.core.cards import Metric
+from feller.images import commands, metrics
+from feller.images.data import ImageData
+from feller.images.models import Sampling
+
+FAST = ("--steps", 2, "--solver", "euler")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return pictures.save(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def sample(model, out, *flags):
+    """The arrays that `feller sample` writes."""
+    assert feller("sample", model, "--out", out, *FAST, *flags).code == 0
+    with np.load(out) as arrays:
+        return dict(arrays)
+
+
+# sample
+
+
+def test_a_grid(model, tmp_path):
+    out = tmp_path / "new" / "a.png"
+    code, said, err = feller("sample", model, "-n", 9, "--out", out, *FAST)
+    assert (code, err) == (0, "")
+    assert said.startswith(f"{out}: 9 images, 2 network calls each, ")
+    with Image.open(out) as picture:
+        assert picture.size == (8 * 82, 8 * 22)
+
+
+def test_arrays(model, tmp_path):
+    free = sample(model, tmp_path / "a.npz", "-n", 3)
+    assert set(free) == {"images"}
+    assert free["images"].shape == (3, 8, 8, 1)
+    assert free["images"].dtype == np.uint8
+    labelled = sample(model, tmp_path / "b.npz", "--n", 3, "--label", "dog")
+    assert labelled["labels"].tolist() == [1, 1, 1]
+    expected = pictures.model().sample(3, label="dog", steps=2, solver="euler")
+    assert np.array_equal(labelled["images"], expected.numpy())
+
+
+def test_a_folder(model, tmp_path):
+    assert feller("sample", model, "-n", 2, "--label", 2, "--out", tmp_path / "a", *FAST).code == 0
+    assert [file.name for file in sorted((tmp_path / "a").iterdir())] == [
+        "0_Big-Bird.png", "1_Big-Bird.png",
+    ]  # fmt: skip
+    assert "choose another --out" in complaint("sample", model, "--out", tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("label", "labels"),
+    [
+        ("cat", [0, 0, 0, 0]),
+        ("1", [1, 1, 1, 1]),
+        ("big bird,cat", [2, 0, 2, 0]),
+        ("2, dog", [2, 1, 2, 1]),
+        ("all", [0, 1, 2, 0]),
+    ],
+)
+def test_labels(label, labels, model, tmp_path):
+    found = sample(model, tmp_path / "a.npz", "-n", 4, "--label", label)
+    assert found["labels"].tolist() == labels
+
+
+def test_an_image_does_not_depend_on_how_many_there_are(model, tmp_path):
+    flags = ("--label", "all", "--guidance", 2, "--seed", 5)
+    four = sample(model, tmp_path / "4.npz", "-n", 4, *flags)["images"].astype(int)
+    two = sample(model, tmp_path / "2.npz", "-n", 2, *flags)["images"].astype(int)
+    assert abs(four[:2] - two).max() <= 1
+    other = sample(model, tmp_path / "o.npz", "-n", 4, *flags[:-1], 6)["images"].astype(int)
+    assert abs(other - four).max() > 1
+
+
+def test_guidance_changes_the_images_and_doubles_the_calls(model, tmp_path):
+    plain = sample(model, tmp_path / "a.npz", "-n", 2, "--label", "cat")["images"]
+    guided = sample(model, tmp_path / "b.npz", "-n", 2, "--label", "cat", "--guidance", 4)["images"]
+    assert not np.array_equal(plain, guided)
+    out = tmp_path / "c.npz"
+    said = feller("sample", model, "--label", 0, "--guidance", 4, "--out", out, "--json", *FAST).out
+    assert json.loads(said)["nfe"] == 4
+
+
+def test_json(model, tmp_path):
+    out = tmp_path / "a.png"
+    code, said, _ = feller("sample", model, "-n", 2, "--out", out, "--seed", 7, "--json", *FAST)
+    assert code == 0
+    report = json.loads(said)
+    assert report.pop("seconds") >= 0
+    assert report == {"out": str(out), "n": 2, "nfe": 2, "seed": 7, "solver": "euler"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--label", "cow"), "unknown label 'cow'; there are 0 cat, 1 dog, 2 Big Bird"),
+        (("--label", "cat,cow"), "unknown label 'cow'; there are 0 cat, 1 dog, 2 Big Bird"),
+        (("--label", "3"), "unknown label '3'; there are 0 cat, 1 dog, 2 Big Bird"),
+        (("--label", ""), "unknown label ''; there are 0 cat, 1 dog, 2 Big Bird"),
+        (("--guidance", "2"), "--guidance needs --label: without one there is nothing to guide to"),
+        (("--solver", "ode45"), "unknown solver 'ode45'; there are euler, "),
+        (("--steps", "0"), "a grid has at least one step, not 0"),
+        (("-n", "0"), "-n is at least 1, not 0"),
+        (("--out", "a.gif"), "--out ends in .png (a grid), .npz or nothing (a folder), not .gif"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(flags, reason, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert complaint("sample", model, *flags).startswith(f"feller sample: {reason}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flags", [("--out", "a.gif"), ("-n", "0"), ("--out", "taken")])
+def test_a_target_is_refused_before_anything_is_computed(flags, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("years of work")
+    monkeypatch.setattr(commands, "load", None)
+    complaint("sample", model, *flags)
+
+
+def test_a_damaged_model_is_refused(tmp_path):
+    folder = pictures.save(tmp_path / "tiny")
+    (folder / "model.safetensors").unlink()
+    assert complaint("sample", folder, "--out", tmp_path / "a.png") == (
+        f"feller sample: {folder / 'model.safetensors'} is missing"
+    )
+
+
+@pytest.mark.parametrize("flags", [("--colour", "red"), ("-n", "many"), ("--steps",)])
+def test_flags_that_do_not_exist_are_refused(flags, model):
+    code, _, err = feller("sample", model, *flags)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_a_model_without_classes(tmp_path):
+    folder = pictures.save(tmp_path / "tiny", pictures.UNCONDITIONAL)
+    assert set(sample(folder, tmp_path / "a.npz", "-n", 2)) == {"images"}
+    for label in ("all", "cat", "0"):
+        assert complaint("sample", folder, "--label", label, "--out", tmp_path / "b.png") == (
+            f"feller sample: unknown label {label!r}; there are none"
+        )
+
+
+def test_a_bundled_model(tmp_path):
+    out = tmp_path / "bags.npz"
+    flags = ("-n", 8, "--label", "bag", "--steps", 5, "--guidance", 2, "--out", out)
+    assert feller("sample", "images/fashion-flow", *flags).code == 0
+    with np.load(out) as arrays:
+        assert arrays["images"].shape == (8, 28, 28, 1)
+        assert arrays["labels"].tolist() == [8] * 8
+
+
+# evaluate
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Calls of the measurement, which returns two figures at once."""
+    calls = []
+
+    def measure(model, data, how, *, n, seed):
+        calls.append((data, how, n, seed))
+        return [
+            Metric(name="accuracy", value=0.5, low=0.25, high=0.75, protocol="so"),
+            Metric(name="distance", value=2.0),
+        ]
+
+    monkeypatch.setattr(metrics, "evaluate", measure)
+    return calls
+
+
+def test_figures_in_a_table(model, measured):
+    code, out, _ = feller("evaluate", model)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["accuracy", "0.5", "(0.25", "to", "0.75)", "so"], ["distance", "2"],
+    ]  # fmt: skip
+    assert not any(line.endswith(" ") for line in out.splitlines())
+    assert measured == [(ImageData(source="drawn"), Sampling(guidance=2.0), 1000, 0)]
+
+
+def test_figures_as_json(model, measured):
+    _, out, _ = feller("evaluate", model, "--json")
+    assert json.loads(out)[0] == {
+        "name": "accuracy", "value": 0.5, "low": 0.25, "high": 0.75, "protocol": "so",
+    }  # fmt: skip
+
+
+def test_flags_of_evaluate(model, measured):
+    where = ("--data.source", "npz", "--data.root", "a.npz")
+    flags = ("-n", 12, "--guidance", 3, "--solver", "euler", "--steps", 4, "--seed", 5)
+    assert feller("evaluate", model, *where, *flags).code == 0
+    how = Sampling(steps=4, solver="euler", guidance=3.0)
+    assert measured == [(ImageData(source="npz", root="a.npz"), how, 12, 5)]
+
+
+def test_the_data_are_those_of_the_card(measured, tmp_path):
+    card = replace(pictures.CARD, dataset="fashion-mnist")
+    folder = pictures.save(tmp_path / "tiny", card=card)
+    assert feller("evaluate", folder, "--data.root", "here").code == 0
+    assert feller("evaluate", folder, "--data.source", "mnist").code == 0
+    assert [data for data, *_ in measured] == [
+        ImageData(source="fashion-mnist", root="here"), ImageData(source="mnist"),
+    ]  # fmt: skip
+    assert "(default: fashion-mnist)" in feller("evaluate", folder, "--help").out
+
+
+@pytest.mark.parametrize("dataset", ["", "imagenet"])
+def test_a_card_without_data_needs_a_flag(dataset, measured, tmp_path):
+    folder = pictures.save(tmp_path / "tiny", card=replace(pictures.CARD, dataset=dataset))
+    assert complaint("evaluate", folder) == (
+        f"feller evaluate: the card of {folder} names no data set that feller has: "
+        "give --data.source"
+    )
+    assert measured == []
+    assert feller("evaluate", folder, "--data.source", "drawn").code == 0
+    assert feller("evaluate", folder, "--data.source=drawn").code == 0
+    assert feller("evaluate", folder, "--help").code == 0
+
+
+def test_real_figures(tmp_path, monkeypatch):
+    folder = pictures.save(tmp_path / "tiny")
+    flags = ("-n", 4, "--steps", 1, "--data.size", 8, "--json")
+    code, out, _ = feller("evaluate", folder, *flags)
+    assert code == 0
+    names = [metric["name"] for metric in json.loads(out)]
+    assert "nearest-neighbour ratio" in names
+    missing = complaint("evaluate", folder, "--data.source", "mnist", "--data.root", tmp_path)
+    assert missing.startswith(f"feller evaluate: {tmp_path} holds neither mnist.npz nor ")
+
+
+# demo
+
+
+def test_the_demo_draws_every_model(tmp_path, monkeypatch, capsys):
+    folders = {
+        "images/tiny": pictures.save(tmp_path / "tiny"),
+        "images/free": pictures.save(tmp_path / "free", pictures.UNCONDITIONAL),
+    }
+    listed, load = [], commands.load
+    monkeypatch.setattr(commands, "list_models", lambda pattern: listed.append(pattern) or folders)
+    monkeypatch.setattr(commands, "load", lambda name: load(str(folders[name])))
+    figures = commands.demo(tmp_path)
+    assert listed == ["images/*"]
+    assert figures == [
+        ("images/tiny", "images-tiny.png",
+         "Heun, 78 network calls, guidance 2. Rows: cat, dog, Big Bird."),
+        ("images/free", "images-free.png", "Heun, 39 network calls."),
+    ]  # fmt: skip
+    for (_, file, _), rows in zip(figures, (3, 4), strict=True):
+        with Image.open(tmp_path / file) as picture:
+            assert picture.size == (8 * 82, 8 * (10 * rows + 2))
+    assert "sampling images/tiny" in capsys.readouterr().err

@@ -1,0 +1,197 @@
+"""Image models: what is drawn depends on the seed, the place and the label, and on nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pictures
+import pytest
+import torch
+from PIL import Image
+
+from feller.core import load
+from feller.core.config import decode, encode
+from feller.core.generators import Flow
+from feller.core.models import Model
+from feller.images import models
+from feller.images.codec import ImageCodec
+from feller.images.models import ImageModelConfig, Sampling
+from feller.images.networks import DiTConfig, UNetConfig
+
+HOW = Sampling(steps=4, solver="euler")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pictures.model()
+
+
+def close(a, b):
+    """Whether images are equal up to the rounding of a pixel."""
+    return a.shape == b.shape and (a.int() - b.int()).abs().max() <= 1
+
+
+def test_a_model_returns_generators(model):
+    assert isinstance(model, Model)
+    assert model.kinds == {Flow}
+    assert model.space == model.path.space
+    x = torch.randn(2, 1, 8, 8)
+    generator = model(x, torch.tensor([0.25, 0.5]), torch.tensor([0, 2]))
+    assert generator.velocity.shape == x.shape
+    assert model(x, 0.5).velocity.shape == x.shape
+
+
+def test_samples_are_images(model):
+    images = model.sample(3, steps=4)
+    assert images.shape == (3, 8, 8, 1)
+    assert images.dtype == torch.uint8
+    assert images.float().std() > 10
+    colour = ImageModelConfig(
+        network=UNetConfig(channels=(4, 8), blocks_per_level=1, attention_levels=()),
+        codec=ImageCodec((3, 8, 16)),
+    ).build()
+    assert colour.sample(2, steps=1).shape == (2, 8, 16, 3)
+
+
+def test_no_images_may_be_drawn(model):
+    images, nfe = model.draw(0, None, HOW)
+    assert images.shape == (0, 8, 8, 1)
+    assert images.dtype == torch.uint8
+    assert nfe == 0
+
+
+@pytest.mark.parametrize("label", [None, "dog"])
+def test_an_image_depends_on_the_seed_and_its_place(model, label):
+    four = model.sample(4, label=label, steps=4, seed=1)
+    assert model.sample(4, label=label, steps=4, seed=1).equal(four)
+    assert close(model.sample(2, label=label, steps=4, seed=1), four[:2])
+    assert not close(model.sample(4, label=label, steps=4, seed=2), four)
+    assert len({image.numpy().tobytes() for image in four}) == 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_the_batch_size_changes_nothing(model, batch_size):
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    whole, nfe = model.draw(5, labels, HOW, seed=3)
+    parts, same = model.draw(5, labels, replace(HOW, batch_size=batch_size), seed=3)
+    assert close(whole, parts)
+    assert nfe == same == 4
+
+
+def test_a_label_is_a_name_a_number_or_many(model):
+    assert model.labels(2, None) is None
+    for label in ("dog", "DOG", "1", 1):
+        assert model.labels(2, label).tolist() == [1, 1]
+    many = torch.tensor([2, 0])
+    assert model.labels(2, many) is many
+    assert model.labels(0, "dog").tolist() == []
+    with pytest.raises(ValueError, match=r"one label an image: \(3,\), not \(2,\)"):
+        model.labels(3, many)
+    for label in ("cow", 3, -1):
+        with pytest.raises(
+            ValueError, match=r"unknown label '.*'; there are 0 cat, 1 dog, 2 Big B"
+        ):
+            model.labels(2, label)
+
+
+def test_labels_change_the_image(model):
+    cat, dog = (model.sample(1, label=label, steps=4) for label in ("cat", "dog"))
+    assert not close(cat, dog)
+    mixed = model.sample(2, label=torch.tensor([0, 1]), steps=4)
+    assert close(mixed[:1], cat)
+
+
+def test_guidance_0_is_no_condition_and_1_no_guidance(model):
+    labels = torch.tensor([0, 1])
+    free, calls = model.draw(2, None, HOW)
+    unguided, also = model.draw(2, labels, HOW)
+    without, twice = model.draw(2, labels, replace(HOW, guidance=0.0))
+    guided, _ = model.draw(2, labels, replace(HOW, guidance=3.0))
+    assert close(without, free)
+    assert not close(unguided, free)
+    assert not close(guided, unguided)
+    assert (calls, also, twice) == (4, 4, 8)
+    null = torch.full((2,), 3)
+    assert close(model.draw(2, null, HOW)[0], free)
+
+
+def test_guidance_acts_in_its_interval(model):
+    how = replace(HOW, guidance=3.0, interval=(0.25, 0.6))
+    labels = torch.tensor([0, 1])
+    guided, nfe = model.draw(2, labels, how)
+    assert nfe == 4 + 2  # at t = 0.25 and 0.5
+    assert not close(guided, model.draw(2, labels, HOW)[0])
+    assert close(
+        model.draw(2, labels, replace(how, interval=(0.8, 1.0)))[0], model.draw(2, labels, HOW)[0]
+    )
+
+
+def test_guidance_needs_labels(model):
+    with pytest.raises(ValueError, match="guidance needs labels"):
+        model.sample(2, guidance=2.0)
+
+
+@pytest.mark.parametrize(("solver", "nfe"), [("euler", 4), ("midpoint", 8)])
+def test_network_calls_are_counted(model, solver, nfe):
+    assert model.draw(1, None, replace(HOW, solver=solver))[1] == nfe
+
+
+def test_the_calls_are_those_of_the_batch_with_most(model, monkeypatch):
+    calls, simulate = iter([7, 13, 8]), models.simulate  # as an adaptive solver has them
+
+    def counted(*given, **options):
+        return replace(simulate(*given, **options), nfe=next(calls))
+
+    monkeypatch.setattr(models, "simulate", counted)
+    assert model.draw(3, None, replace(HOW, batch_size=1))[1] == 13
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"solver": "ode45"}, "unknown solver 'ode45'; there are euler, "),
+        ({"steps": 0}, "at least one step, not 0"),
+    ],
+)
+def test_senseless_sampling_is_refused(model, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        model.sample(1, **options)
+
+
+def test_sampling_leaves_no_gradients(model):
+    assert not model.sample(1, steps=1).requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("config", [pictures.CONFIG, pictures.UNCONDITIONAL], ids=["3", "0"])
+def test_a_preview_has_a_row_a_class(config, tmp_path):
+    pictures.model(config).preview(tmp_path / "step_1")
+    with Image.open(tmp_path / "step_1.png") as picture:
+        rows = len(config.codec.classes) or 8
+        assert np.asarray(picture).shape == (8 * (10 * rows + 2), 8 * (10 * 8 + 2))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pictures.CONFIG,
+        pictures.UNCONDITIONAL,
+        ImageModelConfig(network=DiTConfig(), codec=ImageCodec((3, 8, 8), flip=True)),
+    ],
+    ids=["U-Net", "unconditional", "DiT"],
+)
+def test_configurations_survive_json(config):
+    assert decode(encode(config)) == config
+
+
+def test_the_network_suits_the_images():
+    with pytest.raises(ValueError, match="in_channels is 1, but images have 3"):
+        replace(pictures.CONFIG, codec=ImageCodec((3, 8, 8), pictures.CLASSES))
+    with pytest.raises(ValueError, match=r"num_classes is 3, but codec\.classes names 2"):
+        replace(pictures.CONFIG, codec=ImageCodec((1, 8, 8), ("cat", "dog")))
+
+
+def test_a_bundled_model():
+    model = load("images/fashion-flow")
+    images = model.sample(2, label="bag", steps=2, guidance=2.0, seed=0)
+    assert images.shape == (2, 28, 28, 1)
+    assert images.float().mean() > 20

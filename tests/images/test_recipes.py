@@ -1,0 +1,89 @@
+"""Recipes of images: each builds, suits its data, and takes a step."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from feller.core.config import decode, encode
+from feller.core.registry import domains, recipe
+from feller.core.training import Recipe
+from feller.core.training.loop import build_run, training_steps
+from feller.images import recipes
+from feller.images.drawn import SHAPES
+
+NAMES = sorted(domains()["images"].recipes)
+TINY = [name for name in NAMES if not name.startswith("cifar10")]
+
+
+@pytest.fixture(params=NAMES)
+def found(request):
+    return recipe(f"images/{request.param}")
+
+
+def parameters(model_config):
+    with torch.device("meta"):
+        return sum(p.numel() for p in model_config.build().parameters())
+
+
+def test_every_recipe_is_registered():
+    assert {name.replace("_", "-") for name in recipes.__all__} == set(NAMES)
+
+
+def test_a_recipe_builds(found):
+    assert isinstance(found, Recipe)
+    with torch.device("meta"):
+        model = found.model.build()
+        shape = found.model.codec.shape
+        labels = torch.zeros(2, dtype=torch.int64) if model.codec.classes else None
+        generator = model(torch.zeros(2, *shape), torch.zeros(2), labels)
+    assert generator.velocity.shape == (2, *shape)
+
+
+def test_a_recipe_survives_json(found):
+    assert decode(encode(found)) == found
+
+
+def test_a_recipe_makes_sense(found):
+    training, codec = found.training, found.model.codec
+    assert found.optimizer.warmup <= training.steps / 10
+    assert training.sample_every % training.checkpoint_every == 0 or training.steps <= 12_000
+    assert (training.condition_drop > 0) == bool(codec.classes)
+    assert found.model.network.out_channels == codec.shape[0]
+    rates = [found.optimizer.rate(step, training.steps) for step in (0, training.steps - 1)]
+    assert all(0 < rate <= found.optimizer.lr for rate in rates)
+
+
+def test_the_sizes_are_the_published_ones():
+    assert parameters(recipes.cifar10_flow().model) == 35_746_307
+    assert 32e6 < parameters(recipes.cifar10_dit_flow().model) < 34e6
+    assert parameters(recipes.fashion_flow().model) < 3e6  # a wheel stays below 12 MB
+
+
+def test_classes_are_those_of_the_data():
+    assert recipes.drawn_flow().model.codec.classes == SHAPES
+    assert recipes.mnist_flow().model.codec.label("7") == 7
+    assert recipes.fashion_flow().model.codec.label("ankle boot") == 9
+    assert recipes.cifar10_dit_flow().model.codec.label("truck") == 9
+    assert recipes.cifar10_flow().model.codec.classes == ()
+    for name in ("cifar10-flow", "cifar10-dit-flow"):
+        assert recipe(f"images/{name}").model.codec.flip
+    for name in TINY:
+        assert not recipe(f"images/{name}").model.codec.flip
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_tiny_recipe_takes_a_step(name):
+    found = recipe(f"images/{name}")
+    data = replace(found.data, source="drawn")
+    training = replace(found.training, batch_size=4, steps=1)
+    run = build_run(replace(found, data=data, training=training), Accelerator(cpu=True))
+    before = [p.detach().clone() for p in run.bare_model.parameters()]
+    (record,) = training_steps(run)
+    assert record.step == 1
+    assert 0.5 < float(record.loss) < 5  # a fresh network returns zeros: E |z - x_0|^2
+    assert math.isfinite(float(record.gradient_norm))
+    after = run.bare_model.parameters()
+    assert any(not a.equal(b) for a, b in zip(before, after, strict=True))
