@@ -25,7 +25,7 @@ from feller.images.data import ImageData
 def bare_loop(recipe: Recipe) -> Iterator[torch.Tensor]:
     """Train as one would by hand, without feller's loop, objective or path."""
     torch.manual_seed(0)
-    network = recipe.model.build().generator.network
+    network = recipe.model.build().model.network
     average = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     images, labels = recipe.data.build()[list(range(5000))]

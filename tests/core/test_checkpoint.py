@@ -74,6 +74,13 @@ def test_a_model_without_a_card_gets_a_bare_one(tmp_path):
     assert card.parameters == sum(p.numel() for p in model.parameters())
 
 
+def test_it_goes_to_the_asked_device(folder):
+    assert next(load_model(folder, device="auto").parameters()).device.type in ("cpu", "cuda")
+    assert next(load_model(folder, device="cpu").parameters()).device.type == "cpu"
+    with pytest.raises(ValueError, match="no device 'warp' here"):
+        load_model(folder, device="warp")
+
+
 def test_an_old_model_is_replaced_as_a_whole(folder):
     (folder / "notes.txt").write_text("old")
     fresh = pictures.CONFIG.build()

@@ -56,7 +56,7 @@ def test_the_space_of_the_loss_is_a_weight(t, rng):
     model = GeneratorModel(lambda x, t, condition: x.tanh(), PATH, FlowHead("x_1"))
     z, x_t = torch.randn(2, 3, 4, generator=rng)
     plain = (z - x_t.tanh()).square().mean(1)
-    assert_close(Objective(space="x_1")(model, PATH, z, t, x_t), plain)
+    assert_close(Objective(loss_space="x_1")(model, PATH, z, t, x_t), plain)
     assert_close(Objective()(model, PATH, z, t, x_t), plain / (1 - t) ** 2)
 
 
@@ -68,8 +68,10 @@ def test_the_loss_of_the_score_is_that_of_the_noise_over_its_variance(schedule, 
     t = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
     x_t = path.sample(z, t, x_0=noise)
     plain = (noise - x_t.tanh()).square().mean(1)
-    assert_close(Objective(space="noise")(model, path, z, t, x_t), plain)
-    assert_close(Objective(space="score")(model, path, z, t, x_t), plain / schedule.sigma(t) ** 2)
+    assert_close(Objective(loss_space="noise")(model, path, z, t, x_t), plain)
+    assert_close(
+        Objective(loss_space="score")(model, path, z, t, x_t), plain / schedule.sigma(t) ** 2
+    )
 
 
 def test_the_loss_is_a_mean_over_all_axes_of_a_sample(rng):

@@ -11,7 +11,10 @@ from PIL import Image
 from feller.core import load
 from feller.core.config import decode, encode
 from feller.core.generators import Flow
-from feller.core.models import Model
+from feller.core.models import FlowHead, Model
+from feller.core.paths import GaussianPath
+from feller.core.schedules import VariancePreserving
+from feller.core.spaces import Euclidean
 from feller.images import models
 from feller.images.codec import ImageCodec
 from feller.images.models import ImageModelConfig, Sampling
@@ -195,3 +198,42 @@ def test_a_bundled_model():
     images = model.sample(2, label="bag", steps=2, guidance=2.0, seed=0)
     assert images.shape == (2, 28, 28, 1)
     assert images.float().mean() > 20
+
+
+def test_a_network_for_other_images_is_refused():
+    codec = ImageCodec((1, 8, 8))
+    network = UNetConfig(in_channels=1, channels=(8, 16), blocks_per_level=1)  # gives 3 channels
+    with pytest.raises(ValueError, match=r"network\.out_channels is 3, but images have 1"):
+        ImageModelConfig(network=network, codec=codec)
+
+
+def test_a_head_that_divides_by_zero_at_the_start_is_refused():
+    codec = ImageCodec((3, 8, 8))
+    network = UNetConfig(channels=(8, 16), blocks_per_level=1)
+    with pytest.raises(ValueError, match="alpha > 0 at t = 0"):
+        ImageModelConfig(network=network, codec=codec, head=FlowHead("noise"))
+    path = GaussianPath(Euclidean(3), VariancePreserving())
+    config = ImageModelConfig(network=network, codec=codec, head=FlowHead("noise"), path=path)
+    assert config.build().sample(2, steps=3).shape == (2, 8, 8, 3)
+
+
+def test_sampling_leaves_the_mode_as_it_was():
+    model = ImageModelConfig(
+        network=UNetConfig(channels=(8, 16), blocks_per_level=1, dropout=0.5),
+        codec=ImageCodec((3, 8, 8)),
+    ).build()
+    for parameter in model.parameters():
+        parameter.data += 0.1
+    assert model.train().sample(2, steps=2).equal(model.sample(2, steps=2))  # without dropout
+    assert model.training
+    assert not model.eval().training
+
+
+def test_images_that_are_not_finite_are_an_error():
+    model = ImageModelConfig(
+        network=UNetConfig(channels=(8, 16), blocks_per_level=1), codec=ImageCodec((3, 8, 8))
+    ).build()
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        model.sample(2, steps=2)

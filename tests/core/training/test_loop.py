@@ -84,10 +84,20 @@ def test_conditions_are_dropped_at_the_asked_share(accelerator):
     assert float((seen[0] == 2).float().mean()) == pytest.approx(0.25, abs=0.04)
 
 
-def test_coupling_is_used(accelerator):
+def test_coupling_is_used_without_conditions_and_refused_with_them(accelerator, monkeypatch):
     recipe = without_dropout(points.recipe(steps=1))
     coupled = replace(recipe, coupling=MinibatchOT())
+    with pytest.raises(ValueError, match="training without conditions"):
+        losses(coupled, accelerator)
+    monkeypatch.setattr(points.PointCodec, "encode", lambda self, raw, rng=None: (raw[0], None))
     assert losses(coupled, accelerator) < losses(recipe, accelerator)
+
+
+def test_the_global_generator_does_not_matter(accelerator):
+    recipe = points.recipe(steps=3)  # with dropout
+    first = losses(recipe, accelerator)
+    torch.manual_seed(123)
+    assert losses(recipe, accelerator) == first
 
 
 def test_gradient_is_clipped_and_reported(accelerator):

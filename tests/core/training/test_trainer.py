@@ -70,18 +70,53 @@ def test_a_signal_ends_with_a_checkpoint(tmp_path):
     while not (out / "log.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) != 0  # what follows on success must not follow
     assert list((out / "checkpoints").glob("step_*"))
+    assert not (out / "model").exists()
+
+
+def test_a_lost_step_is_logged_once(tmp_path):
+    out = tmp_path / "a"
+    train(points.recipe(steps=4), out, cpu=True)
+    with (out / "log.jsonl").open("a") as file:  # as a crash after the last checkpoint leaves it
+        file.write('{"step": 5, "loss": 1.0}\n')
+    train(points.recipe(steps=6), out, cpu=True)
+    assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_loss_that_is_no_number_is_an_error_before_it_is_saved(tmp_path):
+    recipe = points.recipe(steps=4)
+    wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
+    with pytest.raises(ValueError, match=r"lower optimizer\.lr"):
+        train(wild, tmp_path / "a", cpu=True)
+    assert not (tmp_path / "a" / "model").exists()
+
+
+def test_a_signal_to_one_of_two_processes_ends_both(tmp_path):
+    out = tmp_path / "a"
+    command = [*LAUNCH, "--multi_gpu", "--num_processes", "2", SCRIPT, "1000000", out]
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    workers = subprocess.check_output(["pgrep", "-f", f"{SCRIPT} 1000000 {out}"], text=True)
+    os.kill(max(map(int, workers.split())), signal.SIGTERM)
+    process.wait(timeout=90)
+    assert list((out / "checkpoints").glob("step_*"))
+
+
+ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
 
 def launch(out, *, processes, steps=12):
     """Train in a process group of a given size, and return the number of processes it had."""
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    flags = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
-    flags += ["--dynamo_backend", "no", "--main_process_port", "0"]
-    flags += ["--multi_gpu"] if processes > 1 else []
-    command = [sys.executable, "-m", "accelerate.commands.launch", *flags, SCRIPT, str(steps), out]
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=240)
+    flags = ["--num_processes", str(processes), *(["--multi_gpu"] if processes > 1 else [])]
+    command = [*LAUNCH, *flags, SCRIPT, str(steps), out]
+    subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, timeout=240)
     return json.loads((out / "model" / "card.json").read_text())["training"]["processes"]
 
 

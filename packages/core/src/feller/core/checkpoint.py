@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -68,8 +69,12 @@ def save_model(
     return folder
 
 
-def load_model(folder: str | Path) -> Any:
+def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
     """Build the model of a folder and load its weights.
+
+    Args:
+        folder: The model folder.
+        device: Where to put the model; `auto` for an accelerator if there is one.
 
     Raises:
         CheckpointError: When a file is missing, or its content is not what the configuration says.
@@ -91,7 +96,7 @@ def load_model(folder: str | Path) -> Any:
         first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
         reason = textwrap.shorten(first, 200, placeholder=" ...")
         raise CheckpointError(f"{weights} does not fit config.json: {reason}") from None
-    return model.eval()
+    return model.to(_pick(device)).eval()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -144,6 +149,15 @@ def _swap(fresh: Path, folder: Path) -> None:
         os.replace(folder, old)  # noqa: PTH105  (atomic, the point of it)
     os.replace(fresh, folder)  # noqa: PTH105
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _pick(device: str) -> torch.device:
+    if device == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}") from None
 
 
 def _digest(file: Path) -> str:

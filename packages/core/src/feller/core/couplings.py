@@ -1,7 +1,9 @@
 """Couplings: which source sample is joined to which data point in a batch.
 
 A coupling permutes the source samples, so that data and their conditions stay where they are. Any
-coupling whose two marginals are the source and the data gives a valid conditional path.
+coupling whose two marginals are the source and the data gives a valid conditional path. Given a
+condition, only the independent one keeps the source what it is: training with conditions takes no
+other. Pairs are made within a micro-batch.
 """
 
 from abc import ABC, abstractmethod

@@ -8,14 +8,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from feller.core.config import tagged
 from feller.core.generators import Flow, Generator
 from feller.core.parametrizations import Parametrization, convert
-from feller.core.paths import ConditionalPath
-from feller.core.spaces import StateSpace
-from feller.core.times import expand_time
+from feller.core.paths import ConditionalPath, GaussianPath
+from feller.core.spaces import Manifold, StateSpace
 from feller.core.typing import Time
 
 __all__ = ["FlowHead", "GeneratorModel", "Head", "Model"]
@@ -64,8 +64,16 @@ class FlowHead(Head):
     kinds: ClassVar[Kinds] = frozenset({Flow})
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
-        """Convert the output to a velocity."""
-        return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
+        """Convert the output to a velocity; on a manifold, take its tangent part.
+
+        Raises:
+            ValueError: When the prediction is no velocity and the path not Gaussian.
+        """
+        if isinstance(path, GaussianPath):
+            return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
+        if self.prediction != "velocity" or not isinstance(path.space, Manifold):
+            raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
+        return Flow(path.space.project_tangent(x, output))
 
 
 class GeneratorModel(nn.Module):
@@ -103,5 +111,11 @@ class GeneratorModel(nn.Module):
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
-        clock = t if isinstance(t, Tensor) else expand_time(t, x).expand(len(x))
-        return self.head(self.path, self.network(x, clock, condition), x, clock)
+        # Half precision would round times near 1 to 1, and velocities add up: both stay float32.
+        single = torch.promote_types(x.dtype, torch.float32)
+        clock = t if isinstance(t, Tensor) else torch.tensor(t, dtype=single, device=x.device)
+        clock = clock.expand(len(x)) if clock.ndim == 0 else clock
+        output = self.network(x, clock, condition)
+        if output.is_floating_point():
+            output = output.to(torch.promote_types(output.dtype, torch.float32))
+        return self.head(self.path, output, x, clock)

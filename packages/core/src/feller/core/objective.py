@@ -31,7 +31,7 @@ class Objective:
 
     Attributes:
         divergence: The Bregman divergence.
-        space: For flows, the parametrization in which they are compared, whatever the network
+        loss_space: For flows, the parametrization in which they are compared, whatever the network
             predicts.
 
     Example:
@@ -45,7 +45,7 @@ class Objective:
     """
 
     divergence: BregmanDivergence = field(default_factory=SquaredNorm)
-    space: Parametrization = "velocity"
+    loss_space: Parametrization = "velocity"
 
     def __call__(
         self,
@@ -61,10 +61,12 @@ class Objective:
         predicted = model(x_t, t, condition)
         target = solution(path, type(predicted))(path, x_t, t, z)
         read = coordinates(type(predicted))
-        divergence = self.divergence(
-            read(target, self.space, path, x_t, t), read(predicted, self.space, path, x_t, t)
-        )
-        return divergence.flatten(1).mean(1)
+        ours, theirs = (read(g, self.loss_space, path, x_t, t) for g in (predicted, target))
+        if ours.shape != theirs.shape:
+            raise ValueError(
+                f"the model returns {tuple(ours.shape)}, the target is {tuple(theirs.shape)}"
+            )
+        return self.divergence(theirs, ours).flatten(1).mean(1)
 
 
 Coordinates = Callable[[Any, Parametrization, ConditionalPath, Tensor, Time], Tensor]

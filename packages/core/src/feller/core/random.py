@@ -12,9 +12,18 @@ from torch import Tensor
 
 from feller.core.typing import Rng
 
-__all__ = ["integers", "normal", "rows", "uniform"]
+__all__ = ["integers", "normal", "rows", "seed_of", "uniform"]
 
 Shape = Sequence[int]
+
+
+def seed_of(*parts: object) -> int:
+    """Return a seed made of anything that prints the same everywhere.
+
+    Seeds are hashed, since neighbouring seeds of a Mersenne twister give correlated first draws.
+    """
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
 
 
 def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Generator]:
@@ -30,10 +39,8 @@ def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Ge
         >>> normal((2, 3), rows(0, 5, 7))[0].equal(normal((1, 3), rows(0, 5, 6))[0])
         True
     """
-    # Seeds are hashed: neighbouring seeds of a Mersenne twister give correlated first draws.
-    keys = (f"{seed}/{stream}/{row}".encode() for row in range(start, stop))
-    digests = (hashlib.blake2b(key, digest_size=8).digest() for key in keys)
-    return [torch.Generator().manual_seed(int.from_bytes(d, "big") >> 1) for d in digests]
+    seeds = (seed_of(seed, stream, row) for row in range(start, stop))
+    return [torch.Generator().manual_seed(each) for each in seeds]
 
 
 def normal(shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:

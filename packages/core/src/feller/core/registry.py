@@ -128,11 +128,12 @@ def model_folder(name: str) -> Path:
     return bundled
 
 
-def load(name: str) -> Any:
+def load(name: str, *, device: str = "cpu") -> Any:
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
         name: `images/fashion-flow`, a path, or `hf-hub:org/repo`.
+        device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
 
     Returns:
         The domain's model, in evaluation mode.
@@ -148,7 +149,7 @@ def load(name: str) -> Any:
     """
     from feller.core.checkpoint import load_model
 
-    return load_model(model_folder(name))
+    return load_model(model_folder(name), device=device)
 
 
 def read_card(name: str) -> ModelCard:

@@ -60,7 +60,7 @@ class ImageCodec(Codec):
         if self.flip and rng is not None:
             mirrored = random.uniform((len(x),), rng, like=x) < 0.5
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-        return x, self._checked(labels) if self.classes else None
+        return x, self.checked(labels) if self.classes and labels is not None else None
 
     def decode(self, z: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
         """Return round(127.5 x + 127.5), clipped to bytes."""
@@ -91,10 +91,18 @@ class ImageCodec(Codec):
             raise ValueError(f"images are (c, h, w) = {self.shape}, these {tuple(x.shape[1:])}")
         return x
 
-    def _checked(self, labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        # A label one too high would train as the null label without a word.
-        if labels.numel() and int(labels.max()) >= len(self.classes):
-            raise ValueError(
-                f"label {int(labels.max())} has no class: the codec names {len(self.classes)}"
-            )
+    def checked(self, labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """Return labels that have a class each; those on an accelerator are not looked at.
+
+        Raises:
+            ValueError: When a label has no class.
+        """
+        # A label one too high would train as the null label without a word. Looking at labels on an
+        # accelerator would wait for it in every step.
+        if labels.device.type == "cpu" and labels.numel():
+            for label in (int(labels.min()), int(labels.max())):
+                if not 0 <= label < len(self.classes):
+                    raise ValueError(
+                        f"label {label} has no class: the codec names {len(self.classes)}"
+                    )
         return labels

@@ -39,6 +39,8 @@ class SampleFlags:
     """Steps of the solver."""
     seed: int = 0
     """Image i depends on the seed and on i alone (with dopri5, to within its tolerance)."""
+    device: str = "auto"
+    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
     json: bool = False
     """Print what was done as JSON."""
 
@@ -59,6 +61,8 @@ class EvaluateFlags:
     """Its steps."""
     seed: int = 0
     """Chooses the samples."""
+    device: str = "auto"
+    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
     json: bool = False
     """Print JSON."""
 
@@ -73,7 +77,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if flags.n < 1:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     check_target(flags.out)
-    model = load(name)
+    model = load(name, device=flags.device)
     labels = _labels(model, flags.label, flags.n)
     if flags.guidance != 1 and labels is None:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
@@ -105,7 +109,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         config=(tyro.conf.AvoidSubcommands,),
     )
     how = Sampling(steps=flags.steps, solver=flags.solver, guidance=flags.guidance)
-    metrics = measure(load(name), flags.data, how, n=flags.n, seed=flags.seed)
+    metrics = measure(load(name, device=flags.device), flags.data, how, n=flags.n, seed=flags.seed)
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))
         return
@@ -121,7 +125,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
     """
     figures = []
     for name in list_models("images/*"):
-        model = load(name)
+        model = load(name, device="auto")
         classes = model.codec.classes
         labels = torch.arange(len(classes)).repeat_interleave(8) if classes else None
         how = Sampling(guidance=2.0 if classes else 1.0)

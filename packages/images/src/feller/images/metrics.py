@@ -117,7 +117,7 @@ def evaluate(
     data: ImageData,
     sampling: Sampling | None = None,
     *,
-    n: int = 2_000,
+    n: int = 1_000,
     seed: int = 0,
 ) -> list[Metric]:
     """Measure a model against the data it was trained on.
@@ -147,11 +147,12 @@ def evaluate(
     """
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
-    sampling = sampling or Sampling()
+    sampling = sampling or Sampling(guidance=2.0)
     (train, _), (test, test_labels) = _read(data, "train"), _read(data, "test")
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source
     drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
-    near = _neighbours(drawn, train, test[:n], f"{how}; {name}")
+    some_test = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))[:n]]
+    near = _neighbours(drawn, train, some_test, f"{how}; {name}")
     try:
         classifier = classifier_for(model.codec)
     except NoClassifierError as missing:

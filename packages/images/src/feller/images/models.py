@@ -15,6 +15,7 @@ from feller.core.generators import Generator
 from feller.core.guidance import Guided
 from feller.core.models import FlowHead, GeneratorModel, Head, Kinds
 from feller.core.paths import GaussianPath
+from feller.core.schedules import Schedule
 from feller.core.solvers import Solver, named_solver, simulate
 from feller.core.spaces import Euclidean
 from feller.core.times import uniform_grid
@@ -74,10 +75,14 @@ class ImageModelConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Refuse a network for other images or labels."""
         channels, classes = self.codec.shape[0], len(self.codec.classes)
-        if self.network.in_channels != channels:
-            raise ValueError(
-                f"network.in_channels is {self.network.in_channels}, but images have {channels}"
-            )
+        for name in ("in_channels", "out_channels"):
+            if getattr(self.network, name) != channels:
+                raise ValueError(
+                    f"network.{name} is {getattr(self.network, name)}, but images have {channels}"
+                )
+        if getattr(self.head, "prediction", "") in ("noise", "score"):
+            # They divide by alpha, and samples start at t = 0.
+            check_data_at_start(self.path.schedule)
         if self.network.num_classes != classes:
             raise ValueError(
                 f"network.num_classes is {self.network.num_classes}, but codec.classes names "
@@ -87,6 +92,15 @@ class ImageModelConfig(ModelConfig):
     def build(self) -> "ImageModel":
         """Make the model with fresh weights."""
         return ImageModel(self)
+
+
+def check_data_at_start(schedule: Schedule) -> None:
+    """Refuse a schedule with no data at t = 0, for heads that divide by alpha."""
+    if float(schedule.alpha(torch.zeros(()))) == 0:
+        raise ValueError(
+            "a head that predicts noise or score needs alpha > 0 at t = 0: "
+            "choose VariancePreserving, or predict the velocity or x_1"
+        )
 
 
 class ImageModel(nn.Module):
@@ -103,7 +117,7 @@ class ImageModel(nn.Module):
         super().__init__()
         self.config = config
         self.codec = config.codec
-        self.generator = GeneratorModel(config.network.build(), config.path, config.head)
+        self.model = GeneratorModel(config.network.build(), config.path, config.head)
 
     @property
     def path(self) -> GaussianPath:
@@ -118,11 +132,11 @@ class ImageModel(nn.Module):
     @property
     def kinds(self) -> Kinds:
         """The kinds of generator the model returns."""
-        return self.generator.kinds
+        return self.model.kinds
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`."""
-        return self.generator(x, t, condition)
+        return self.model(x, t, condition)
 
     def sample(
         self,
@@ -158,13 +172,17 @@ class ImageModel(nn.Module):
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
         solver = named_solver(sampling.solver)
         model = Guided(self, sampling.guidance, sampling.interval)
-        images, nfe = [], 0
+        images, nfe, training = [], 0, self.training
+        self.eval()
         for start in range(0, n, sampling.batch_size):
             stop = min(start + sampling.batch_size, n)
             part = labels[start:stop] if labels is not None else None
             z, calls = self._simulate(model, (start, stop), part, (solver, sampling.steps), seed)
             nfe = max(nfe, calls)
+            if not z.isfinite().all():
+                raise ValueError("the model returns images that are not finite: train it again")
             images.append(self.codec.decode(z))
+        self.train(training)
         empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
         return torch.cat(images) if images else empty, nfe
 
@@ -177,7 +195,7 @@ class ImageModel(nn.Module):
                 raise ValueError(
                     f"label holds one label an image: ({n},), not {tuple(label.shape)}"
                 )
-            return label
+            return self.codec.checked(label)
         return torch.full((n,), self.codec.label(str(label)))
 
     def preview(self, stem: Path) -> None:

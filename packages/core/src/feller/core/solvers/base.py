@@ -1,7 +1,7 @@
 """Simulation: one loop, and solvers that say what a step is.
 
 `simulate` follows a grid of times; at each step the solver asks the model for generators and
-returns the next state. NFE, the number of network calls per sample, is counted, not computed.
+returns the next state. NFE, the number of network calls per sample, is counted on the way.
 """
 
 import copy

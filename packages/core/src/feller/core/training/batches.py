@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
+from feller.core.random import seed_of
+
 __all__ = ["Batches", "Share"]
 
 
@@ -79,6 +81,6 @@ class Batches(Sampler[list[int]]):
     def _index(self, position: int) -> int:
         epoch, place = divmod(position, self._size)
         if epoch != self._epoch:
-            rng = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+            rng = torch.Generator().manual_seed(seed_of(self._seed, "epoch", epoch))
             self._epoch, self._order = epoch, torch.randperm(self._size, generator=rng)
         return int(self._order[place])

@@ -31,9 +31,9 @@ def save_checkpoint(run: Run, folder: Path) -> Path:
 
     Every process calls it; the first one writes.
     """
-    optimizer = get_optimizer_state_dict(run.bare_model, run.optimizer, options=_OPTIONS)
+    optimizer = get_optimizer_state_dict(run.bare_model, _bare(run.optimizer), options=_OPTIONS)
     target = folder / f"step_{run.step:08d}"
-    if run.accelerator.is_main_process:
+    if run.accelerator.is_main_process and not target.exists():
         tensors, plain = _split("optimizer", optimizer)
         tensors |= {f"model.{k}": v for k, v in run.bare_model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in run.ema.state_dict().items()}
@@ -42,9 +42,10 @@ def save_checkpoint(run: Run, folder: Path) -> Path:
         partial.mkdir(parents=True)
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         save_file(tensors, partial / "state.safetensors")
+        scaler = run.accelerator.scaler
         state = {"step": run.step, "seconds": run.seconds, "plain": plain}
+        state["scaler"] = None if scaler is None else scaler.state_dict()
         (partial / "state.json").write_text(json.dumps(state, indent=1))
-        shutil.rmtree(target, ignore_errors=True)
         os.replace(partial, target)  # noqa: PTH105  (atomic, the point of it)
         for old in _checkpoints(folder)[: -run.recipe.training.keep]:
             shutil.rmtree(old)
@@ -73,9 +74,16 @@ def load_checkpoint(run: Run, checkpoint: Path) -> None:
     run.ema.load_state_dict(_under("ema.", tensors))
     optimizer = _join("optimizer", tensors, state["plain"])
     set_optimizer_state_dict(
-        run.bare_model, run.optimizer, optim_state_dict=optimizer, options=_OPTIONS
+        run.bare_model, _bare(run.optimizer), optim_state_dict=optimizer, options=_OPTIONS
     )
+    if run.accelerator.scaler is not None and state["scaler"]:
+        run.accelerator.scaler.load_state_dict(state["scaler"])
     run.step, run.seconds = state["step"], state["seconds"]
+
+
+def _bare(optimizer: Any) -> Any:
+    """The optimizer itself: accelerate's wrapper would count the reading of its state as a step."""
+    return getattr(optimizer, "optimizer", optimizer)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

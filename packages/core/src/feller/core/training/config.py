@@ -124,7 +124,13 @@ class Training:
     """Checkpoints kept."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that do not divide."""
+        """Refuse sizes that are not, or do not divide."""
+        for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        for name in ("steps", "sample_every", "workers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide into {self.accumulate} micro-batches"

@@ -1,8 +1,8 @@
 """The training loop: a generator of `StepRecord`s, the same for every domain.
 
 Each row's randomness (noise, time, dropped condition) comes from a generator of its own, seeded by
-the run's seed, the step and the row. So the loss curve does not depend on how many processes or
-micro-batches share a step, and a resumed run is the run it resumes.
+the run's seed, the step and the row. So a resumed run is the run it resumes, and, but for dropout,
+the loss curve does not depend on how many processes or micro-batches share a step.
 """
 
 import contextlib
@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from feller.core import random
+from feller.core.couplings import IndependentCoupling
 from feller.core.nn.ema import EMA
 from feller.core.times import stratify
 from feller.core.training.batches import Batches, Share
-from feller.core.training.config import Recipe
+from feller.core.training.config import Dataset, Recipe
 
 __all__ = ["Run", "StepRecord", "build_run", "loss_of_rows", "training_steps"]
 
@@ -35,6 +36,7 @@ class Run:
         model: The domain's model, ready for this process.
         optimizer: Its optimizer.
         ema: The moving average.
+        data: The training data.
         step: Steps taken so far.
         seconds: Seconds spent so far, over all sessions.
     """
@@ -44,6 +46,7 @@ class Run:
     model: Any
     optimizer: torch.optim.Optimizer
     ema: EMA
+    data: Dataset
     step: int = 0
     seconds: float = 0.0
 
@@ -71,13 +74,15 @@ class StepRecord:
 
 
 def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
-    """Make the model, its optimizer and its average, at step 0."""
+    """Open the data; make the model, its optimizer and its average, at step 0."""
+    with accelerator.local_main_process_first():  # one process of a host downloads
+        data = recipe.data.build("train")
     torch.manual_seed(recipe.training.seed)
     model = recipe.model.build().to(accelerator.device)
     ema = EMA(model, recipe.training.ema_decay)
     optimizer = recipe.optimizer.build(model.parameters())
     model, optimizer = accelerator.prepare(model, optimizer)
-    return Run(recipe, accelerator, model, optimizer, ema)
+    return Run(recipe, accelerator, model, optimizer, ema, data)
 
 
 def training_steps(run: Run) -> Iterator[StepRecord]:
@@ -89,10 +94,9 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
         world=accelerator.num_processes,
         accumulate=recipe.training.accumulate,
     )
-    data = recipe.data.build("train")
-    order = Batches(len(data), share, seed=recipe.training.seed, start=run.step)
+    order = Batches(len(run.data), share, seed=recipe.training.seed, start=run.step)
     loader = DataLoader(
-        data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
+        run.data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
         sampler=order,  # pyright: ignore[reportArgumentType]
         batch_size=None,
         num_workers=recipe.training.workers,
@@ -107,7 +111,8 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
 def _step(run: Run, share: Share, batches: Iterator[Any]) -> StepRecord:
     recipe, accelerator = run.recipe, run.accelerator
     # Dropout draws from the global generator: tie it to the step, so that resuming repeats it.
-    torch.manual_seed(hash((recipe.training.seed, run.step, accelerator.process_index)) % 2**63)
+    place = (recipe.training.seed, run.step, accelerator.process_index)
+    torch.manual_seed(random.seed_of(*place))
     rate = recipe.optimizer.rate(run.step, recipe.training.steps)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
@@ -135,15 +140,19 @@ def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
     training, stream = recipe.training, f"step {run.step}"
     rng = random.rows(training.seed, rows.start, rows.stop, stream=stream)
     z, condition = model.codec.encode(batch, rng)
-    u = random.uniform((len(rows),), rng, like=z)
+    number = torch.empty(0, device=z.device)  # of tokens, too, times are numbers
+    u = random.uniform((len(rows),), rng, like=number)
     if training.stratified:
-        offset = random.uniform((), _shared(training.seed, stream), like=z)
-        index = torch.arange(rows.start, rows.stop, device=z.device, dtype=z.dtype)
+        offset = random.uniform((), _shared(training.seed, stream), like=number)
+        index = torch.arange(rows.start, rows.stop, device=z.device, dtype=number.dtype)
         u = stratify(offset, index, training.batch_size)
     t = recipe.times.quantile(u)
     if training.condition_drop and condition is not None:
-        dropped = random.uniform((len(rows),), rng, like=z) < training.condition_drop
+        dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)
+    if condition is not None and not isinstance(recipe.coupling, IndependentCoupling):
+        # Given the condition, the coupled source is no longer p_0, from which sampling starts.
+        raise ValueError("a coupling other than independent is for training without conditions")
     x_0 = recipe.coupling(model.path.sample_source(z.shape, rng, like=z), z)
     x_t = model.path.sample(z, t, rng, x_0=x_0)
     with run.accelerator.autocast():

@@ -13,6 +13,7 @@ Running the same command again resumes from the last checkpoint.
 """
 
 import json
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -23,31 +24,27 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
+from accelerate.utils import DistributedType, ProjectConfiguration, broadcast_object_list
 from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import save_model
-from feller.core.config import decode, encode, leaves
 from feller.core.training.checkpointing import (
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
 from feller.core.training.config import Recipe
+from feller.core.training.folder import claim_folder
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
 
 __all__ = ["train"]
 
-# What may differ between the sessions of one run: none of it changes a step already taken.
-_FREE = (
-    "training.steps",
-    "training.log_every",
-    "training.sample_every",
-    "training.checkpoint_every",
-    "training.keep",
-    "training.workers",
-    "data.root",
+_PARALLEL = (
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_XPU,
 )
 
 
@@ -64,24 +61,40 @@ def train(recipe: Recipe, out: str | Path, *, cpu: bool = False) -> Path:
 
     Raises:
         ValueError: When `out` holds something else, or a run of another recipe.
+        KeyboardInterrupt: After a signal ended the run early, its state saved.
     """
     out = Path(out)
     accelerator = _accelerator(recipe, out, cpu)
-    _claim(out, recipe, accelerator)
     run = build_run(recipe, accelerator)
+    claim_folder(out, recipe, accelerator)
     accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
-    found = latest_checkpoint(out / "checkpoints")
-    if found:
-        load_checkpoint(run, found)
-        accelerator.print(f"resumed {found} at step {run.step}")
+    _resume(run, out / "checkpoints")
     with _finish_step_on_signal() as stop:
         _follow(run, out, stop)
     save_checkpoint(run, out / "checkpoints")
+    if run.step < recipe.training.steps:
+        accelerator.end_training()
+        raise KeyboardInterrupt
     if accelerator.is_main_process:
         save_model(run.ema.model, out / "model", card=_card(run, out))
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return out / "model"
+
+
+def _resume(run: Run, checkpoints: Path) -> None:
+    """Load the checkpoint that the first process sees, on every process or on none."""
+    accelerator = run.accelerator
+    (name,) = broadcast_object_list(
+        [found.name if (found := latest_checkpoint(checkpoints)) else ""]
+    )
+    if not name:
+        return
+    there = torch.tensor(float((checkpoints / name).is_dir()), device=accelerator.device)
+    if float(accelerator.reduce(there, "mean")) < 1:  # pyright: ignore[reportArgumentType]
+        raise ValueError(f"not every process sees {checkpoints / name}: --out is on a shared disk")
+    load_checkpoint(run, checkpoints / name)
+    accelerator.print(f"resumed {checkpoints / name} at step {run.step}")
 
 
 @dataclass
@@ -109,10 +122,21 @@ def _follow(run: Run, out: Path, stop: _Stop) -> None:
             _preview(run, out)
         if record.step % training.checkpoint_every == 0:
             save_checkpoint(run, out / "checkpoints")
-        if stop.asked:
+        if _stops(run, stop):
             accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
             break
     bar.close()
+
+
+def _stops(run: Run, stop: _Stop) -> bool:
+    """Say whether any process was asked to stop; several agree every ten steps."""
+    accelerator = run.accelerator
+    if accelerator.num_processes == 1:
+        return stop.asked
+    if run.step % 10:
+        return False
+    asked = torch.tensor(float(stop.asked), device=accelerator.device)
+    return float(accelerator.reduce(asked, "sum")) > 0  # pyright: ignore[reportArgumentType]
 
 
 @dataclass
@@ -133,6 +157,8 @@ class _Log:
         run, record = self.run, self.last
         assert record is not None
         loss = run.accelerator.reduce(torch.stack(self.losses).mean(), "mean")
+        if not math.isfinite(float(loss)):  # pyright: ignore[reportArgumentType]
+            raise ValueError(f"the loss is {float(loss)} at step {record.step}: lower optimizer.lr")  # pyright: ignore[reportArgumentType]
         now = time.perf_counter()
         run.seconds += now - self.since
         speed = len(self.losses) * run.recipe.training.batch_size / (now - self.since)
@@ -165,7 +191,7 @@ def _accelerator(recipe: Recipe, out: Path, cpu: bool) -> Accelerator:
     on_cpu = cpu or not torch.accelerator.is_available()
     if recipe.training.mixed_precision != "no" and on_cpu:
         raise ValueError("mixed precision is many times slower on a CPU: leave it off")
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=recipe.training.mixed_precision,
         cpu=cpu,
         log_with="tensorboard",
@@ -173,31 +199,11 @@ def _accelerator(recipe: Recipe, out: Path, cpu: bool) -> Accelerator:
             project_dir=str(out), logging_dir=str(out / "tensorboard")
         ),
     )
-
-
-def _claim(out: Path, recipe: Recipe, accelerator: Accelerator) -> None:
-    """Write the recipe into a fresh folder, or check that the folder is a run of it."""
-    file = out / "recipe.json"
-    if file.exists():
-        _compare(encode(recipe), json.loads(file.read_text()), out)
-    elif out.exists() and any(p.name != "tensorboard" for p in out.iterdir()):
-        raise ValueError(f"{out} exists and is not a run: choose another --out")
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(encode(recipe), indent=2))
-    accelerator.init_trackers("")
-
-
-def _compare(asked: dict[str, Any], began: dict[str, Any], out: Path) -> None:
-    decode(began, where=str(out / "recipe.json"))
-    new, old = leaves(asked), leaves(began)
-    for key in sorted(new.keys() | old.keys()):
-        if new.get(key) != old.get(key) and key not in _FREE:
-            raise ValueError(
-                f"{out} was begun with {key} = {old.get(key)}, not {new.get(key)}: "
-                "give the same flags, or another --out"
-            )
+    if accelerator.distributed_type not in _PARALLEL:
+        raise ValueError(f"{accelerator.distributed_type} is not supported: data parallel is")
+    if accelerator.gradient_accumulation_steps != 1:
+        raise ValueError("accumulation is --training.accumulate, not a setting of accelerate's")
+    return accelerator
 
 
 def _card(run: Run, out: Path) -> ModelCard:
