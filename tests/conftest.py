@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests work on small tensors, where a second thread only waits for the first. Before torch starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -142,7 +142,7 @@ def test_what_is_not_a_model_is_not_replaced(kind, tmp_path):
 
 def test_tied_weights_are_saved(tmp_path):
     model = pictures.model()
-    model.generator.network.middle[2] = model.generator.network.middle[0]
+    model.model.network.middle[2] = model.model.network.middle[0]
     folder = save_model(model, tmp_path / "tied")
     state = model.state_dict()
     loaded = load_model(folder).state_dict()
@@ -171,7 +171,7 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_weights_of_another_shape_are_refused(folder):
     change(folder, "model", "network", "channels", to=[8, 24])
     message = refusal(folder)
-    assert "model.safetensors does not fit config.json: size mismatch for generator." in message
+    assert "model.safetensors does not fit config.json: size mismatch for model." in message
     assert len(message) < 400
 
 
@@ -247,9 +247,9 @@ def test_a_type_that_is_no_model_is_refused(folder):
 
 def test_buffers_and_half_precision_are_kept(tmp_path):
     model = pictures.model()
-    model.generator.network.register_buffer("count", torch.arange(3))
-    model.generator.network.head = model.generator.network.head.bfloat16()
+    model.model.network.register_buffer("count", torch.arange(3))
+    model.model.network.head = model.model.network.head.bfloat16()
     folder = save_model(model, tmp_path / "a")
     saved = load_file(folder / "model.safetensors")
-    assert saved["generator.network.count"].equal(torch.arange(3))
-    assert saved["generator.network.head.weight"].dtype == torch.bfloat16
+    assert saved["model.network.count"].equal(torch.arange(3))
+    assert saved["model.network.head.weight"].dtype == torch.bfloat16

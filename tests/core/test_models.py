@@ -48,7 +48,8 @@ def test_a_clock_is_passed_on(shape, rng):
 
 def test_the_time_of_tokens_is_not_a_token():
     model = GeneratorModel(Probe(), MixturePath(Tokens(5), Masked(4)))
-    model(torch.ones(3, 2, dtype=torch.int64), 0.25)
+    with pytest.raises(ValueError, match="velocity of a MixturePath gives no velocity"):
+        model(torch.ones(3, 2, dtype=torch.int64), 0.25)
     assert_close(model.network.called[1], torch.full((3,), 0.25))
 
 

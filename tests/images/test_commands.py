@@ -252,7 +252,7 @@ def test_the_demo_draws_every_model(tmp_path, monkeypatch, capsys):
     }
     listed, load = [], commands.load
     monkeypatch.setattr(commands, "list_models", lambda pattern: listed.append(pattern) or folders)
-    monkeypatch.setattr(commands, "load", lambda name: load(str(folders[name])))
+    monkeypatch.setattr(commands, "load", lambda name, device: load(str(folders[name])))
     figures = commands.demo(tmp_path)
     assert listed == ["images/*"]
     assert figures == [

@@ -44,7 +44,7 @@ def model(config=CONFIG):
         for parameter in made.parameters():  # a fresh one has zeros, and returns zeros
             parameter.copy_(0.2 * torch.randn(parameter.shape, generator=rng))
         if config.codec.classes:  # so that the label is seen
-            made.generator.network.embed_label.table.weight.mul_(10)
+            made.model.network.embed_label.table.weight.mul_(10)
     return made.eval()
 
 

@@ -32,12 +32,13 @@ def test_flags_change_leaves():
         "--data.root": "elsewhere",
         "--model.network.channels": "8 16 32",
         "--model.network.stem-channels": "None",
+        "--model.network.head-channels": "8",
     }
     found = parse_recipe(
         DRAWN, [*" ".join(map(" ".join, flags.items())).split(), "--data.download"]
     )
     base = recipe(DRAWN)
-    network = replace(base.model.network, channels=(8, 16, 32), stem_channels=None)
+    network = replace(base.model.network, channels=(8, 16, 32), stem_channels=None, head_channels=8)
     assert found == replace(
         base,
         training=replace(base.training, steps=3, batch_size=8, mixed_precision="bf16"),

@@ -153,7 +153,9 @@ def _swap(fresh: Path, folder: Path) -> None:
 
 def _pick(device: str) -> torch.device:
     if device == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
+        # A build for CUDA names an accelerator even where there is none.
+        found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
+        return found or torch.device("cpu")
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:

@@ -151,8 +151,7 @@ def evaluate(
     (train, _), (test, test_labels) = _read(data, "train"), _read(data, "test")
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source
     drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
-    some_test = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))[:n]]
-    near = _neighbours(drawn, train, some_test, f"{how}; {name}")
+    near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")
     try:
         classifier = classifier_for(model.codec)
     except NoClassifierError as missing:
@@ -160,8 +159,8 @@ def evaluate(
     right = conditional_accuracy(test, test_labels, classifier)
     eye = f"bundled classifier, right on {right} of {len(test)} test images of {name}"
     real = classifier.embed(test)
-    some = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:n]
-    same = kernel_distance(classifier.embed(train[some]), real)
+    some = _some(train, n, seed)
+    same = kernel_distance(classifier.embed(some), real)
     against = f"{eye}; to these, where {len(some)} training images have {same}"
     rng = random.rows(seed, 0, n, stream="labels")
     labels = random.integers(len(classifier.codec.classes), (n,), rng)
@@ -178,6 +177,12 @@ def evaluate(
         ),
         near,
     ]
+
+
+def _some(images: Tensor, n: int, seed: int) -> Tensor:
+    """Return a few images at random: those of a folder come class by class."""
+    rng = torch.Generator().manual_seed(seed)
+    return images[torch.randperm(len(images), generator=rng)[:n]]
 
 
 def _metric(name: str, estimate: Estimate, protocol: str) -> Metric:

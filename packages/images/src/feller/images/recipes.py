@@ -117,5 +117,5 @@ def _tiny(codec: ImageCodec, data: ImageData) -> Recipe:
         data=data,
         times=LogitNormal(),
         optimizer=Optimizer(lr=8e-4, betas=(0.9, 0.99), warmup=200),
-        training=Training(steps=10_000, batch_size=64, condition_drop=0.1),
+        training=Training(steps=12_800, batch_size=64, condition_drop=0.1),
     )
