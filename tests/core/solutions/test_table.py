@@ -1,16 +1,17 @@
 """The table: every entry solves the Kolmogorov forward equation, and what is missing is said."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from feller.core.generators import Flow
+from feller.core.generators import Diffusion, Flow, Jump
+from feller.core.generators.combine import scaled
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
 from feller.core.solutions import solution, solved, solves, table
-from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere
+from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, Sphere, Tokens, Torus
 
 FUNCTIONS = [  # smooth, and periodic for the torus
@@ -49,18 +50,25 @@ def change_of_samples(path, z, f, t, b=400):
     return rise, x, torch.full((b,), 1 / b, dtype=torch.float64)
 
 
+def change_of_tokens(path, z, f, t, h=1e-6):
+    """d/dt of the sum of f p_t(. | z) over all tokens."""
+    x = torch.arange(path.space.size)[:, None]
+    after, before = (path.log_density(x, t + s, z).exp()[:, 0] for s in (h, -h))
+    return (f(x) * (after - before)).sum() / (2 * h), x, (after + before) / 2
+
+
 def residual(path, kind, z, f, t, bend=0.0):
-    """|d/dt E f - E L f|; `bend` spoils the velocity, to see that the test can fail."""
+    """|d/dt E f - E L f|; `bend` spoils the rate, to see that the test can fail."""
     t = torch.tensor(t, dtype=torch.float64)
-    change = change_of_density if hasattr(path, "log_density") else change_of_samples
+    change = change_of_density if isinstance(path, GaussianPath) else change_of_samples
+    change = change_of_tokens if path.space.is_discrete else change
     rise, x, weights = change(path, z, f, t)
-    generator = solution(path, kind)(path, x, t, z)
-    if bend:
-        generator = replace(generator, velocity=generator.velocity * (1 + bend))
+    generator = scaled(solution(path, kind)(path, x, t, z), 1 + bend)
     return (rise - (weights * generator.apply(f, x)).sum()).abs().item()
 
 
 LINE, PLANE = (torch.tensor([z], dtype=torch.float64) for z in ([0.7], [-1.1, 0.4]))
+TOKEN = torch.tensor([[2]])
 POLE = torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
 CASES = {
     (GaussianPath, Flow): [
@@ -73,11 +81,26 @@ CASES = {
         (GeodesicPath(Torus(), UniformBox(-math.pi, math.pi), Cosine()), PLANE),
         (GeodesicPath(Sphere(), UniformSphere(), Polynomial()), POLE),
     ],
+    (GaussianPath, Diffusion): [
+        (GaussianPath(schedule=schedule), z)
+        for schedule in (CondOT(), Cosine(), VariancePreserving())
+        for z in (LINE, PLANE)
+    ],
+    (GaussianPath, Jump): [
+        (GaussianPath(schedule=schedule), LINE)
+        for schedule in (CondOT(), Cosine(), Polynomial(), VariancePreserving())
+    ],
+    (MixturePath, Jump): [
+        (MixturePath(Tokens(5), Masked(4)), TOKEN),
+        (MixturePath(Tokens(5), UniformTokens(5), Cosine()), TOKEN),
+    ],
 }
+# The jump's intensity has a kink, so quadrature over the states converges slowly.
+BOUNDS = {Flow: 1e-9, Diffusion: 1e-9, Jump: 1e-4}
 every_case = pytest.mark.parametrize(
     ("kind", "path", "z"),
     [(kind, path, z) for (_, kind), cases in CASES.items() for path, z in cases],
-    ids=lambda value: str(value)[:60] if isinstance(value, GaussianPath | GeodesicPath) else "",
+    ids=lambda value: "" if isinstance(value, torch.Tensor) else str(value)[:60],
 )
 
 
@@ -89,7 +112,7 @@ def test_every_entry_is_tested():
 @pytest.mark.parametrize("t", [0.15, 0.5, 0.8])
 def test_a_solution_solves_the_forward_equation(kind, path, z, t):
     residuals = [residual(path, kind, z, f, t) for f in FUNCTIONS]
-    assert max(residuals) < 1e-9
+    assert max(residuals) < BOUNDS[kind]
 
 
 @every_case

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from feller.core.typing import Rng
+from feller.core.typing import Ragged, Rng
 
-__all__ = ["integers", "normal", "rows", "seed_of", "uniform"]
+__all__ = ["integers", "normal", "ragged", "rows", "seed_of", "uniform"]
 
 Shape = Sequence[int]
 
@@ -43,6 +43,13 @@ def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Ge
     return [torch.Generator().manual_seed(each) for each in seeds]
 
 
+def ragged(rng: Rng, chosen: Tensor) -> Rng:
+    """Return the rng of the chosen elements of a batch, flattened."""
+    if rng is None or isinstance(rng, torch.Generator | Ragged):
+        return rng
+    return Ragged(rng, chosen.flatten(1).sum(1).tolist())
+
+
 def normal(shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:
     """Draw standard normals of the given shape, with the dtype and device of `like`."""
     return _draw(lambda size, **where: torch.randn(size, **where), shape, rng, like)
@@ -70,6 +77,10 @@ def _draw(draw: Callable[..., Tensor], shape: Shape, rng: Rng, like: Tensor | No
     if isinstance(rng, torch.Generator):
         # A generator draws on its own device only; the sample then travels.
         return draw(tuple(shape), generator=rng, dtype=dtype, device=rng.device).to(device)
+    if isinstance(rng, Ragged):
+        parts = zip(rng.generators, rng.counts, strict=True)
+        drawn = [draw((n, *shape[1:]), generator=g, dtype=dtype, device=g.device) for g, n in parts]
+        return torch.cat(drawn).to(device)
     if len(rng) != shape[0]:
         raise ValueError(f"rng has {len(rng)} generators for {shape[0]} rows; give one per row")
     one = (*shape[1:],)

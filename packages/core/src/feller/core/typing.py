@@ -20,13 +20,24 @@ sample does not depend on its neighbours.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Rng", "State", "Time"]
+__all__ = ["Ragged", "Rng", "State", "Time"]
 
 State = Tensor | dict[str, Tensor]
 Time = float | Float[Tensor, "..."]
-Rng = torch.Generator | Sequence[torch.Generator] | None
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """The generators of rows that hold different numbers of draws, laid end to end."""
+
+    generators: Sequence[torch.Generator]
+    counts: Sequence[int]
+
+
+Rng = torch.Generator | Sequence[torch.Generator] | Ragged | None

@@ -40,3 +40,10 @@ class Generator(ABC):
 
         The marginal generator is this mean of conditional ones under the posterior (proposition 1).
         """
+
+    def __rmul__(self, weight: float | Tensor) -> "Generator":
+        """Return the generator with a weight: a part of a superposition."""
+        # The algebra is built of generators, so it cannot be imported before them.
+        from feller.core.generators.combine import weigh
+
+        return weigh(weight, self)

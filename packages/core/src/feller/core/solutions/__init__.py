@@ -1,6 +1,9 @@
 """Closed-form solutions of the Kolmogorov forward equation, by path and kind of generator."""
 
-from feller.core.solutions import flow as _flow  # noqa: F401  (its entries fill the table)
+# Their entries fill the table.
+from feller.core.solutions import diffusion as _diffusion  # noqa: F401
+from feller.core.solutions import flow as _flow  # noqa: F401
+from feller.core.solutions import jump as _jump  # noqa: F401
 from feller.core.solutions.table import Solution, solution, solved, solves
 
 __all__ = ["Solution", "solution", "solved", "solves"]

@@ -9,6 +9,7 @@ is an error that lists what exists.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from feller.core.generators import Generator
 from feller.core.paths import ConditionalPath
@@ -22,14 +23,17 @@ Solution = Callable[..., Generator]
 _SOLUTIONS: dict[tuple[type, type], Solution] = {}
 
 
-def solves(path: type, kind: type[Generator]) -> Callable[[Solution], Solution]:
+Entry = TypeVar("Entry", bound=Solution)
+
+
+def solves(path: type, kind: type[Generator]) -> Callable[[Entry], Entry]:
     """Enter a function into the table.
 
     Raises:
         ValueError: When the pair has an entry.
     """
 
-    def register(function: Solution) -> Solution:
+    def register(function: Entry) -> Entry:
         if (path, kind) in _SOLUTIONS:
             raise ValueError(f"{path.__name__} x {kind.__name__} has a solution already")
         _SOLUTIONS[path, kind] = function

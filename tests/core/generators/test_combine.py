@@ -1,0 +1,69 @@
+"""Superpositions: what may be added, and what the sum does."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from feller.core.generators import Diffusion, Flow, Jump, Point, backward, stationary
+from feller.core.generators.combine import scaled
+from feller.core.spaces import Euclidean
+
+X = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
+FLOW, BACK = Flow(-X), Flow(X)
+LANGEVIN = Diffusion(-X, torch.full_like(X, 2.0))
+JUMP = Jump(torch.ones_like(X), Point(torch.zeros_like(X)))
+
+
+def square(x):
+    return x.square().sum(-1)
+
+
+def test_a_superposition_is_the_weighted_sum():
+    mixed = 0.3 * FLOW + 0.7 * JUMP
+    expected = 0.3 * FLOW.apply(square, X) + 0.7 * JUMP.apply(square, X)
+    assert_close(mixed.apply(square, X), expected)
+
+
+def test_stationary_parts_add_at_any_weight():
+    mixed = 1.0 * FLOW + 5.0 * stationary(LANGEVIN)
+    expected = FLOW.apply(square, X) + 5 * LANGEVIN.apply(square, X)
+    assert_close(mixed.apply(square, X), expected)
+
+
+def test_a_corrector_goes_back_what_the_predictor_went_too_far():
+    mixed = 3.0 * FLOW + 2.0 * backward(BACK)
+    assert_close(mixed.apply(square, X), FLOW.apply(square, X))
+
+
+def test_weights_may_depend_on_the_coordinate():
+    share = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    mixed = share * FLOW + (1 - share) * JUMP
+    moved = mixed.step(Euclidean(), X, 1e6, torch.Generator().manual_seed(0))
+    assert torch.equal(moved[:, 0], torch.zeros(2, dtype=torch.float64))  # jumped for sure
+    assert torch.equal(moved[:, 1], X[:, 1] - 1e6 * X[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: 1.0 * FLOW + 1.0 * JUMP, "sum to 1, these to 2"),
+        (lambda: 0.5 * FLOW, "sum to 1, these to 0.5"),
+        (lambda: 1.0 * stationary(LANGEVIN), "sum to 1, these to 0"),
+        (lambda: 2.0 * FLOW + 2.0 * backward(BACK), "sum to 1, these to 0"),
+        (lambda: 1.5 * FLOW + -0.5 * JUMP, "at least 0"),
+        (lambda: torch.tensor([0.5, 0.6]) * FLOW + 0.5 * JUMP, "sum to 1, these to 1.05"),
+    ],
+)
+def test_what_is_no_superposition_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make().apply(square, X)
+    with pytest.raises(ValueError, match=message):
+        make().step(Euclidean(), X, 0.1, None)
+
+
+@pytest.mark.parametrize("generator", [FLOW, LANGEVIN, JUMP, 0.5 * FLOW + 0.5 * JUMP])
+def test_a_multiple_has_a_multiple_of_the_rate(generator):
+    if hasattr(generator, "parts"):  # twice a superposition is none, so look at its parts
+        assert [p.weight for p in scaled(generator, 2.0).parts] == [1.0, 1.0]
+        return
+    assert_close(scaled(generator, 3.0).apply(square, X), 3 * generator.apply(square, X))
