@@ -1,0 +1,22 @@
+"""The promise of `images/fashion-flow`: the asked class, and every class when none is asked."""
+
+import pytest
+import torch
+
+from feller.core import load
+from feller.images.classifier import load_classifier
+from feller.images.metrics import class_shares, conditional_accuracy
+from feller.images.models import Sampling
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_asked_class_is_drawn_and_no_class_is_forgotten():
+    model, classifier = load("images/fashion-flow"), load_classifier("fashion-mnist")
+    labels = torch.arange(1000) % 10
+    guided, nfe = model.draw(1000, labels, Sampling(guidance=2.0), seed=1)
+    assert nfe == 78
+    assert conditional_accuracy(guided, labels, classifier).value >= 0.85
+    free, nfe = model.draw(1000, None, Sampling(), seed=1)
+    assert nfe == 39
+    assert class_shares(free, classifier).smallest.value >= 0.04
