@@ -5,6 +5,7 @@ import torch
 from scipy import integrate, stats
 from torch.testing import assert_close
 
+from feller.core import random
 from feller.core.generators import Binned, Categorical, Destination, Mixture, Point
 from feller.core.generators.destinations import RatioOfNormals, draw_category
 
@@ -95,3 +96,8 @@ def test_zero_weight_is_never_drawn(rng):
     drawn = draw_category(probabilities, rng)
     assert set(drawn.tolist()) == {1, 3}
     assert abs(float((drawn == 3).double().mean()) - 2 / 3) < 4 * 0.0047
+
+
+def test_a_uniform_of_exactly_zero_skips_zero_weights(monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda shape, rng, *, like: like.new_zeros(shape))
+    assert draw_category(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), None).tolist() == [2]
