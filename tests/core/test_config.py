@@ -13,7 +13,7 @@ from feller.core import config
 from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagged
 from feller.core.couplings import MinibatchOT
 from feller.core.divergences import SquaredNorm
-from feller.core.models import FlowHead
+from feller.core.heads import FlowHead
 from feller.core.nn.transformer import TransformerConfig
 from feller.core.objective import Objective
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath

@@ -6,7 +6,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
-from feller.core.models import FlowHead, GeneratorModel, Model
+from feller.core.heads import FlowHead
+from feller.core.models import GeneratorModel, Model
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import VariancePreserving

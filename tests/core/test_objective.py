@@ -5,7 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Generator
-from feller.core.models import FlowHead, GeneratorModel
+from feller.core.heads import FlowHead
+from feller.core.models import GeneratorModel
 from feller.core.objective import Objective, coordinates
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData

@@ -11,7 +11,8 @@ from PIL import Image
 from feller.core import load
 from feller.core.config import decode, encode
 from feller.core.generators import Flow
-from feller.core.models import FlowHead, Model
+from feller.core.heads import FlowHead
+from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.schedules import VariancePreserving
 from feller.core.spaces import Euclidean

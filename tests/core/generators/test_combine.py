@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.generators import Diffusion, Flow, Jump, Point, backward, stationary
-from feller.core.generators.combine import scaled
+from feller.core.generators import (
+    Diffusion,
+    Flow,
+    Jump,
+    Point,
+    Product,
+    backward,
+    split,
+    stationary,
+)
+from feller.core.generators.combine import Part, Superposition, scaled
 from feller.core.spaces import Euclidean
 
 X = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
@@ -67,3 +76,25 @@ def test_a_multiple_has_a_multiple_of_the_rate(generator):
         assert [p.weight for p in scaled(generator, 2.0).parts] == [1.0, 1.0]
         return
     assert_close(scaled(generator, 3.0).apply(square, X), 3 * generator.apply(square, X))
+
+
+def test_a_superposition_splits_into_its_parts():
+    x = torch.zeros(1, 2)
+    law = Point(torch.ones(1, 2))
+    inner = 0.25 * Flow(x + 4) + 0.75 * Diffusion(x + 8, x + 2)
+    whole = 0.5 * inner + 0.5 * Jump(x + 6, law) + 3.0 * stationary(Diffusion(x + 1, x + 1))
+    parts = split(whole)
+    assert_close(parts.drift, x + 0.5 * (0.25 * 4 + 0.75 * 8) + 3)
+    assert_close(parts.covariance, x + 0.5 * 0.75 * 2 + 3)
+    (jump,) = parts.jumps
+    assert_close(jump.intensity, x + 3)
+    assert jump.destination is law
+    assert split(Flow(x)).covariance is None
+
+
+def test_weights_are_checked_inside_sums():
+    flow = Flow(torch.zeros(1, 1))
+    with pytest.raises(ValueError, match="sum to 1, these to 2"):
+        split(Superposition((Part(1.0, 1.0 * flow + 1.0 * flow),)))
+    with pytest.raises(LookupError, match="a Product does not split"):
+        split(Product({"a": flow}))

@@ -6,17 +6,16 @@ from scipy import integrate, stats
 from torch.testing import assert_close
 
 from feller.core import random
-from feller.core.generators import Binned, Categorical, Destination, Mixture, Point
+from feller.core.generators import Atoms, Binned, Categorical, Destination, Mixture, Point
 from feller.core.generators.destinations import RatioOfNormals, draw_category
 
 D = torch.float64
+LOGITS = torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]], dtype=D).log() + 7
 LAWS = {
     "point": Point(torch.tensor([1.5, -2.0], dtype=D)),
-    "categorical": Categorical(torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]], dtype=D)),
-    "binned": Binned(
-        torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]], dtype=D),
-        torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=D),
-    ),
+    "categorical": Categorical(LOGITS),
+    "atoms": Atoms(LOGITS, torch.tensor([-1.0, 0.25, 2.0], dtype=D)),
+    "binned": Binned(LOGITS, torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=D)),
     "ratio": RatioOfNormals(
         torch.tensor([0.3, -1.0], dtype=D),
         torch.tensor([0.5, 2.0], dtype=D),

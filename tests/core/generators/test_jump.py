@@ -51,7 +51,7 @@ def test_destinations_are_drawn_only_where_events_fire(monkeypatch, rng):
 
     monkeypatch.setattr(Categorical, "map", lambda self, f: Watched(f(self.probabilities)))
     x = torch.zeros(1000, 1, dtype=torch.int64)
-    law = Categorical(torch.tensor([0.0, 1.0]).expand(1000, 1, 2))
+    law = Categorical(torch.tensor([0.0, 1.0]).log().expand(1000, 1, 2))
     moved = Jump(torch.full((1000, 1), 0.1), law).step(Tokens(2), x, 1.0, rng)
     assert asked == [int(moved.sum())]
     assert 50 < asked[0] < 150
@@ -59,9 +59,9 @@ def test_destinations_are_drawn_only_where_events_fire(monkeypatch, rng):
 
 def test_rows_with_their_own_generators_do_not_depend_on_their_neighbours():
     x, y = torch.zeros(8, 5), torch.arange(40.0).view(8, 5)
-    jump = Jump(torch.full((8, 5), 0.7), Categorical(torch.ones(8, 5, 9)))
+    jump = Jump(torch.full((8, 5), 0.7), Categorical(torch.zeros(8, 5, 9)))
     together = jump.step(Euclidean(), x, 1.0, random.rows(0, 0, 8))
-    part = Jump(jump.intensity[3:5], Categorical(torch.ones(2, 5, 9)))
+    part = Jump(jump.intensity[3:5], Categorical(torch.zeros(2, 5, 9)))
     assert torch.equal(together[3:5], part.step(Euclidean(), x[3:5], 1.0, random.rows(0, 3, 5)))
     certain = Jump(torch.full((8, 5), 1e9), Point(y)).step(Euclidean(), x, 1.0, None)
     assert torch.equal(certain, y)

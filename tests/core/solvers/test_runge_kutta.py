@@ -7,7 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
-from feller.core.models import FlowHead, GeneratorModel
+from feller.core.heads import FlowHead
+from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import NormalMixture
 from feller.core.schedules import Cosine

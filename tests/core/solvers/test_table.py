@@ -7,7 +7,8 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
-from feller.core.models import FlowHead, GeneratorModel
+from feller.core.heads import FlowHead
+from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine

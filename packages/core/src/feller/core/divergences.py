@@ -14,7 +14,7 @@ from torch import Tensor
 
 from feller.core.config import tagged
 
-__all__ = ["BregmanDivergence", "SquaredNorm", "bregman"]
+__all__ = ["BregmanDivergence", "GeneralizedKL", "SquaredNorm", "bregman"]
 
 
 class BregmanDivergence(ABC):
@@ -52,3 +52,21 @@ class SquaredNorm(BregmanDivergence):
     def __call__(self, target: Tensor, predicted: Tensor) -> Tensor:
         """Return (target - predicted)^2."""
         return (target - predicted) ** 2
+
+
+@tagged("generalized_kl")
+@dataclass(frozen=True)
+class GeneralizedKL(BregmanDivergence):
+    """D(a, b) = a log(a / b) - a + b, from Phi(a) = a log a: for rates and probabilities.
+
+    Summed over destinations, it is the rate at which the path measures of two jumps diverge, and so
+    the integrand of an evidence bound (Generator Matching, arXiv 2410.20587, appendix D.2).
+    """
+
+    def potential(self, a: Tensor) -> Tensor:
+        """Return a log a."""
+        return torch.xlogy(a, a)
+
+    def __call__(self, target: Tensor, predicted: Tensor) -> Tensor:
+        """Return target log(target / predicted) - target + predicted; targets may be 0."""
+        return torch.xlogy(target, target) - torch.xlogy(target, predicted) - target + predicted

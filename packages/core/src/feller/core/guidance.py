@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Flow, Generator
-from feller.core.models import Kinds, Model
+from feller.core.heads import Kinds
+from feller.core.models import Model
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -52,14 +53,14 @@ class Guided:
         """The kinds of the model."""
         return self.model.kinds
 
-    def network_calls(self, t: Time) -> int:
+    def network_calls(self, t: Time, condition: Any = None) -> int:
         """Return 2 where guidance acts, else 1."""
-        return 1 if self.scale == 1 or self._is_outside(t) else 2
+        return 1 if condition is None or self.scale == 1 or self._is_outside(t) else 2
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the guided generator."""
         conditional = self.model(x, t, condition)
-        if condition is None or self.network_calls(t) == 1:
+        if self.network_calls(t, condition) == 1:
             return conditional
         if not isinstance(conditional, Flow):
             raise ValueError(f"guidance of a {type(conditional).__name__} is not known; use a Flow")

@@ -4,34 +4,32 @@ Networks turn tensors into tensors, heads turn tensors into values; losses, loop
 elsewhere.
 """
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from feller.core.config import tagged
-from feller.core.generators import Flow, Generator
-from feller.core.parametrizations import Parametrization, convert
-from feller.core.paths import ConditionalPath, GaussianPath
-from feller.core.spaces import Manifold, StateSpace
+from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.generators import Generator
+from feller.core.heads import FlowHead, Head, Kinds, ProductHead
+from feller.core.paths import ConditionalPath, ProductPath
+from feller.core.spaces import ProductSpace, StateSpace
 from feller.core.typing import Time
 
-__all__ = ["FlowHead", "GeneratorModel", "Head", "Model"]
-
-Kinds = frozenset[type[Generator]]
+__all__ = ["GeneratorModel", "Model"]
 
 
 @runtime_checkable
 class Model(Protocol):
     """What solvers need: anything that returns a generator at (x, t) and says of which kinds.
 
-    A model whose evaluations cost more than one network call has a method `network_calls(t)`.
+    A model whose evaluations cost another number of network calls than one has a method
+    `network_calls(t, condition)`.
     """
 
     @property
-    def space(self) -> StateSpace:
+    def space(self) -> StateSpace | ProductSpace:
         """Where states live."""
         ...
 
@@ -40,40 +38,9 @@ class Model(Protocol):
         """The kinds of generator the model returns."""
         ...
 
-    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
-        """Return the generator at the states `x` and the time `t`."""
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
+        """Return the generator at the states `x` and the time `t`; dicts, for a product."""
         ...
-
-
-class Head(ABC):
-    """A reading of a network's output."""
-
-    kinds: ClassVar[Kinds]
-
-    @abstractmethod
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
-        """Return the generator that `output` stands for at (x, t)."""
-
-
-@tagged("flow_head")
-@dataclass(frozen=True)
-class FlowHead(Head):
-    """The output is a velocity, or what determines it on the Gaussian path."""
-
-    prediction: Parametrization = "velocity"
-    kinds: ClassVar[Kinds] = frozenset({Flow})
-
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
-        """Convert the output to a velocity; on a manifold, take its tangent part.
-
-        Raises:
-            ValueError: When the prediction is no velocity and the path not Gaussian.
-        """
-        if isinstance(path, GaussianPath):
-            return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
-        if self.prediction != "velocity" or not isinstance(path.space, Manifold):
-            raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
-        return Flow(path.space.project_tangent(x, output))
 
 
 class GeneratorModel(nn.Module):
@@ -81,9 +48,9 @@ class GeneratorModel(nn.Module):
 
     Args:
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
-            the condition.
+            the condition. On a product path states, times and outputs are dicts.
         path: The conditional path it is trained on.
-        head: How its output is read.
+        head: How its output is read; a velocity when absent.
 
     Example:
         >>> import torch
@@ -93,14 +60,19 @@ class GeneratorModel(nn.Module):
         tensor([[-1., -1.]])
     """
 
-    def __init__(self, network: Any, path: ConditionalPath, head: Head | None = None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        path: ConditionalPath | ProductPath,
+        head: Head | ProductHead | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.path = path
         self.head = FlowHead() if head is None else head
 
     @property
-    def space(self) -> StateSpace:
+    def space(self) -> Any:
         """The space of the path."""
         return self.path.space
 
@@ -109,13 +81,32 @@ class GeneratorModel(nn.Module):
         """The kinds of generator the head returns."""
         return self.head.kinds
 
-    def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
+    def forward(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
-        # Half precision would round times near 1 to 1, and velocities add up: both stay float32.
-        single = torch.promote_types(x.dtype, torch.float32)
-        clock = t if isinstance(t, Tensor) else torch.tensor(t, dtype=single, device=x.device)
-        clock = clock.expand(len(x)) if clock.ndim == 0 else clock
-        output = self.network(x, clock, condition)
-        if output.is_floating_point():
-            output = output.to(torch.promote_types(output.dtype, torch.float32))
-        return self.head(self.path, output, x, clock)
+        if isinstance(x, Mapping):
+            of = t if isinstance(t, Mapping) else dict.fromkeys(x, t)
+            clock: Any = {name: _clock(of[name], x[name]) for name in x}
+            output: Any = {k: _single(v) for k, v in self.network(x, clock, condition).items()}
+        else:
+            clock = _clock(t, x)
+            output = _single(self.network(x, clock, condition))
+        return self.head(self.path, output, x, clock)  # pyright: ignore[reportArgumentType]
+
+
+def _clock(t: Time, x: Tensor) -> Tensor:
+    """Return a time as a tensor of one per sample, or as it is."""
+    # Half precision would round times near 1 to 1, and velocities add up: both stay float32.
+    dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
+    clock = t if isinstance(t, Tensor) else torch.tensor(t, dtype=dtype, device=x.device)
+    return clock.expand(len(x)) if clock.ndim == 0 else clock
+
+
+def _single(output: Tensor) -> Tensor:
+    """Return the output in single precision at least."""
+    if not output.is_floating_point():
+        return output
+    return output.to(torch.promote_types(output.dtype, torch.float32))

@@ -6,22 +6,23 @@ driven by one of these models must return the law of the data: they are the grou
 test.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from feller.core.generators import Flow, Generator
-from feller.core.paths import GaussianPath
+from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.generators import Flow, Generator, Product
+from feller.core.paths import GaussianPath, ProductPath
 from feller.core.solutions import solution
-from feller.core.spaces import StateSpace
+from feller.core.spaces import ProductSpace, StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["FiniteData", "NormalMixture"]
+__all__ = ["FiniteData", "FiniteProductData", "NormalMixture"]
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,85 @@ class FiniteData:
         """The kinds of generator the model returns."""
         return frozenset({self.kind})
 
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
     def posterior(self, x: Tensor, t: Time) -> Float[Tensor, "b k"]:
         """Return the probability of each data point given x_t."""
-        log_density = self.path.log_density(x[:, None], self._clock(t), self.points[None])
-        axes = tuple(range(2, log_density.ndim))  # a path of elements gives a density of each
-        log_joint = log_density.sum(axes) if axes else log_density
-        if self.weights is not None:
-            log_joint = log_joint + self.weights.log()
-        return log_joint.softmax(1)
+        return _posterior(_log_likelihood(self.path, x, t, self.points), self.weights)
 
     def __call__(self, x: Tensor, t: Time, condition: None = None) -> Generator:
         """Return the posterior mean of the conditional generators."""
         conditional = solution(self.path, self.kind)
-        each = conditional(self.path, x[:, None], self._clock(t), self.points[None])
+        each = conditional(self.path, x[:, None], _beside_points(t), self.points[None])
         return each.average(self.posterior(x, t))
 
-    @staticmethod
-    def _clock(t: Time) -> Time:
-        return t[:, None] if isinstance(t, Tensor) else t
+
+@dataclass(frozen=True)
+class FiniteProductData:
+    """The marginal generator for data that are finitely many points of a product space.
+
+    Every factor's generator sees all factors: they share one posterior.
+
+    Attributes:
+        path: A product of paths with a `log_density` each.
+        kind_of: The kind of generator of each factor.
+        points: The data, a dict of `(k, *event)`.
+        weights: Their probabilities, `(k,)`; uniform when absent.
+    """
+
+    path: ProductPath
+    kind_of: Mapping[str, type[Generator]]
+    points: Mapping[str, Tensor]
+    weights: Float[Tensor, " k"] | None = None
+    kinds: ClassVar[frozenset[type[Generator]]] = frozenset({Product})
+
+    @property
+    def space(self) -> ProductSpace:
+        """The space of the path."""
+        return self.path.space
+
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
+    def posterior(self, x: Mapping[str, Tensor], t: Any) -> Float[Tensor, "b k"]:
+        """Return the probability of each data point given all factors of x_t."""
+        clocks = t if isinstance(t, Mapping) else dict.fromkeys(x, t)
+        likelihoods = [
+            _log_likelihood(path, x[name], clocks[name], self.points[name])
+            for name, path in self.path.factors.items()
+        ]
+        return _posterior(torch.stack(likelihoods).sum(0), self.weights)
+
+    def __call__(self, x: Mapping[str, Tensor], t: Any, condition: None = None) -> Product:
+        """Return the posterior mean of the conditional generators, factor by factor."""
+        clocks = t if isinstance(t, Mapping) else dict.fromkeys(x, t)
+        each = {
+            name: solution(path, self.kind_of[name])(
+                path, x[name][:, None], _beside_points(clocks[name]), self.points[name][None]
+            )
+            for name, path in self.path.factors.items()
+        }
+        return Product(each).average(self.posterior(x, t))
+
+
+def _log_likelihood(path: Any, x: Tensor, t: Time, points: Tensor) -> Float[Tensor, "b k"]:
+    """Return log p_t(x | z) of each data point, summed over the elements of a state."""
+    log_density = path.log_density(x[:, None], _beside_points(t), points[None])
+    axes = tuple(range(2, log_density.ndim))  # a path of elements gives a density of each
+    return log_density.sum(axes) if axes else log_density
+
+
+def _posterior(log_likelihood: Tensor, weights: Tensor | None) -> Float[Tensor, "b k"]:
+    """Return the probabilities of data points from their likelihoods and their weights."""
+    return (log_likelihood if weights is None else log_likelihood + weights.log()).softmax(1)
+
+
+def _beside_points(t: Time) -> Time:
+    """Return a time with an axis for the data points after that of the batch."""
+    return t[:, None] if isinstance(t, Tensor) and t.ndim else t
 
 
 @dataclass(frozen=True)
@@ -96,6 +158,10 @@ class NormalMixture:
     def space(self) -> StateSpace:
         """The space of the path."""
         return self.path.space
+
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
 
     def x_1(self, x: Float[Tensor, "b d"], t: Time) -> Float[Tensor, "b d"]:
         """Return the posterior mean of the data given x_t."""

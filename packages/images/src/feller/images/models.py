@@ -13,7 +13,8 @@ from feller.core import random
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.guidance import Guided
-from feller.core.models import FlowHead, GeneratorModel, Head, Kinds
+from feller.core.heads import FlowHead, Head, Kinds
+from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
 from feller.core.solvers import Solver, named_solver, simulate

@@ -1,23 +1,36 @@
 """Generators: the ways a Markov process can move."""
 
 from feller.core.generators.base import Generator
-from feller.core.generators.combine import Superposition, backward, stationary
-from feller.core.generators.destinations import Binned, Categorical, Destination, Mixture, Point
+from feller.core.generators.combine import Superposition, backward, split, stationary
+from feller.core.generators.destinations import (
+    Atoms,
+    Binned,
+    Categorical,
+    Destination,
+    Mixture,
+    Point,
+)
 from feller.core.generators.diffusion import Diffusion
 from feller.core.generators.flow import Flow
 from feller.core.generators.jump import Jump
+from feller.core.generators.posterior import FromPosterior
+from feller.core.generators.product import Product
 
 __all__ = [
+    "Atoms",
     "Binned",
     "Categorical",
     "Destination",
     "Diffusion",
     "Flow",
+    "FromPosterior",
     "Generator",
     "Jump",
     "Mixture",
     "Point",
+    "Product",
     "Superposition",
     "backward",
+    "split",
     "stationary",
 ]

@@ -18,7 +18,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.typing import Rng
 
-__all__ = ["Binned", "Categorical", "Destination", "Mixture", "Point", "RatioOfNormals"]
+__all__ = ["Atoms", "Binned", "Categorical", "Destination", "Mixture", "Point", "RatioOfNormals"]
 
 Index = Any
 
@@ -70,22 +70,52 @@ class Point(Destination):
 
 @dataclass(frozen=True)
 class Categorical(Destination):
-    """Tokens 0 ... k - 1 with probabilities in the last axis."""
+    """Tokens 0 ... k - 1.
 
-    probabilities: Float[Tensor, "*batch k"]
+    Attributes:
+        logits: Their log-probabilities, up to a constant of each row. A network's output is taken
+            as it is: probabilities are made only of the rows where an event fired.
+    """
+
+    logits: Float[Tensor, "*batch k"]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Categorical":
-        """Change the probabilities."""
-        return Categorical(change(self.probabilities))
+        """Change the logits."""
+        return Categorical(change(self.logits))
 
     def sample(self, rng: Rng) -> Tensor:
         """Draw a token from each row."""
-        return draw_category(self.probabilities, rng)
+        return draw_category(self.logits.softmax(-1), rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return every token with its probability."""
-        tokens = torch.arange(self.probabilities.shape[-1], device=self.probabilities.device)
-        return tokens.expand(self.probabilities.shape), self.probabilities
+        tokens = torch.arange(self.logits.shape[-1], device=self.logits.device)
+        return tokens.expand(self.logits.shape), self.logits.softmax(-1)
+
+
+@dataclass(frozen=True)
+class Atoms(Destination):
+    """Numbers out of a short list: pixel levels, the values of a finite posterior.
+
+    Attributes:
+        logits: Their log-probabilities, up to a constant of each row.
+        values: The numbers.
+    """
+
+    logits: Float[Tensor, "*batch k"]
+    values: Float[Tensor, " k"]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Atoms":
+        """Change the logits."""
+        return Atoms(change(self.logits), self.values)
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Draw a number from each row."""
+        return self.values[draw_category(self.logits.softmax(-1), rng)]
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Return every number with its probability."""
+        return self.values.expand(self.logits.shape), self.logits.softmax(-1)
 
 
 @dataclass(frozen=True)
@@ -93,20 +123,20 @@ class Binned(Destination):
     """Numbers with a density that is constant within each bin.
 
     Attributes:
-        probabilities: The mass of each bin.
+        logits: The log of each bin's mass, up to a constant of each row.
         edges: Where bins begin and end, rising.
     """
 
-    probabilities: Float[Tensor, "*batch k"]
+    logits: Float[Tensor, "*batch k"]
     edges: Float[Tensor, " k+1"]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Binned":
-        """Change the probabilities."""
-        return Binned(change(self.probabilities), self.edges)
+        """Change the logits."""
+        return Binned(change(self.logits), self.edges)
 
     def sample(self, rng: Rng) -> Tensor:
         """Draw a bin, then a place in it."""
-        bin_ = draw_category(self.probabilities, rng)
+        bin_ = draw_category(self.logits.softmax(-1), rng)
         place = random.uniform(bin_.shape, rng, like=self.edges)
         return torch.lerp(self.edges[bin_], self.edges[bin_ + 1], place)
 
@@ -114,7 +144,7 @@ class Binned(Destination):
         """Return three Gauss points a bin."""
         nodes, weights = _gauss(3, self.edges)
         points = self.edges[:-1, None] + self.edges.diff()[:, None] * nodes
-        mass = (self.probabilities[..., None] * weights).flatten(-2)
+        mass = (self.logits.softmax(-1)[..., None] * weights).flatten(-2)
         return points.flatten().expand(mass.shape), mass
 
 

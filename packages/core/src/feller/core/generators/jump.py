@@ -71,4 +71,19 @@ class Jump(Generator):
         joint = expand_time(weights, self.intensity) * self.intensity
         last = joint.ndim - 1
         laws = self.destination.expand(joint.shape).map(lambda tensor: tensor.movedim(1, last))
-        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), self.clock)
+        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), _without_points(self.clock))
+
+
+Clock = Callable[[Tensor], Tensor]
+
+
+def _without_points(clock: Clock | None) -> Clock | None:
+    """Return a clock that was made beside an axis of data points, for elements without it."""
+    if clock is None:
+        return None
+
+    def clock_of_elements(h: Tensor) -> Tensor:
+        lived = clock(h[:, None] if h.ndim else h)
+        return lived.squeeze(1) if lived.ndim > 1 else lived
+
+    return clock_of_elements

@@ -4,6 +4,17 @@
 from feller.core.solutions import diffusion as _diffusion  # noqa: F401
 from feller.core.solutions import flow as _flow  # noqa: F401
 from feller.core.solutions import jump as _jump  # noqa: F401
-from feller.core.solutions.table import Solution, solution, solved, solves
+from feller.core.solutions import marginal as _marginal  # noqa: F401
+from feller.core.solutions.rates import event_rate, jump_clock, jump_support
+from feller.core.solutions.table import Solution, from_posterior, solution, solved, solves
 
-__all__ = ["Solution", "solution", "solved", "solves"]
+__all__ = [
+    "Solution",
+    "event_rate",
+    "from_posterior",
+    "jump_clock",
+    "jump_support",
+    "solution",
+    "solved",
+    "solves",
+]

@@ -5,15 +5,13 @@ intensity [d/dt log p]_-, destination proportional to [d/dt p]_+ (Generator Matc
 2410.20587, section 4.2).
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from feller.core.generators.destinations import Point, RatioOfNormals
 from feller.core.generators.jump import Jump
 from feller.core.paths import GaussianPath, MixturePath
-from feller.core.schedules import CondOT
+from feller.core.solutions.rates import jump_clock
 from feller.core.solutions.table import solves
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -33,8 +31,7 @@ def gaussian_jump(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Jump:
     mean, c = alpha * z, -schedule.alpha_dot(t) * z / sigma_dot
     u = (x - mean) / sigma
     intensity = -sigma_dot / sigma * (u**2 - c * u - 1).clamp_min(0)
-    clock = _condot_clock(t) if isinstance(schedule, CondOT) else None
-    return Jump(intensity, RatioOfNormals(mean, sigma, c), clock)
+    return Jump(intensity, RatioOfNormals(mean, sigma, c), jump_clock(path, t))
 
 
 @solves(MixturePath, Jump)
@@ -47,20 +44,4 @@ def mixture_jump(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Jump:
     elements = z.shape[: z.ndim - path.space.element_dim]
     away = (x != z).flatten(len(elements)).any(-1) if path.space.element_dim else x != z
     t = expand_time(t, torch.empty(elements, device=x.device))
-    hazard = path.schedule.hazard(t)
-
-    def clock(h: Tensor) -> Tensor:
-        left = (1 - path.schedule.alpha(t + h)) / (1 - path.schedule.alpha(t))
-        return -left.log() / hazard
-
-    return Jump(hazard * away, Point(z), clock)
-
-
-def _condot_clock(t: Tensor) -> Callable[[Tensor], Tensor]:
-    """Integrate 1 / (1 - s)^3 over the step with k_t(x) held fixed: the paper's appendix F."""
-
-    def clock(h: Tensor) -> Tensor:
-        left = 1 - t
-        return left / 2 * ((left / (left - h)) ** 2 - 1)
-
-    return clock
+    return Jump(path.schedule.hazard(t) * away, Point(z), jump_clock(path, t))

@@ -1,49 +1,79 @@
 """The table of solutions: for a path and a kind of generator, the closed form that solves the KFE.
 
 A conditional generator L_t^z **solves** a path when d/dt E[f(x_t)] = E[L_t^z f(x_t)] for every test
-function f, with x_t ~ p_t(. | z): the Kolmogorov forward equation. Each entry is a short function
-that cites its formula.
+function f, with x_t ~ p_t(. | z): the Kolmogorov forward equation. A **backward** solution solves
+it with the sign of time reversed. Each entry is a short function that cites its formula.
+
+What a path has no solution of a kind for, though one might look for it, is refused with the reason.
 
 Look-up is by exact type, then by the bases of the path's class, then by those of the kind; no entry
 is an error that lists what exists.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from feller.core.generators import Generator
+from torch import Tensor
+
+from feller.core.generators import Destination, Generator
 from feller.core.paths import ConditionalPath
+from feller.core.typing import Time
 
-__all__ = ["Solution", "solution", "solved", "solves"]
+__all__ = [
+    "Solution",
+    "from_posterior",
+    "refuse",
+    "solution",
+    "solved",
+    "solves",
+    "solves_from_posterior",
+]
 
 
 Solution = Callable[..., Generator]
 """A function (path, x, t, z) -> L_t^z at `x`; `x` and `z` broadcast."""
 
-_SOLUTIONS: dict[tuple[type, type], Solution] = {}
+Key = tuple[type, type, bool]
+_SOLUTIONS: dict[Key, Solution] = {}
+_FROM_POSTERIOR: dict[Key, Solution] = {}
+_REFUSED: dict[Key, str] = {}
 
 
 Entry = TypeVar("Entry", bound=Solution)
 
 
-def solves(path: type, kind: type[Generator]) -> Callable[[Entry], Entry]:
-    """Enter a function into the table.
+def solves(
+    path: type, kind: type[Generator], *, backward: bool = False
+) -> Callable[[Entry], Entry]:
+    """Enter a function (path, x, t, z) -> L_t^z into the table.
 
     Raises:
         ValueError: When the pair has an entry.
     """
-
-    def register(function: Entry) -> Entry:
-        if (path, kind) in _SOLUTIONS:
-            raise ValueError(f"{path.__name__} x {kind.__name__} has a solution already")
-        _SOLUTIONS[path, kind] = function
-        return function
-
-    return register
+    return _register(_SOLUTIONS, (path, kind, backward))
 
 
-def solution(path: ConditionalPath, kind: type[Generator]) -> Solution:
+def solves_from_posterior(path: type, kind: type[Generator]) -> Callable[[Entry], Entry]:
+    """Enter a function (path, x, t, posterior) -> L_t, faster than averaging conditional ones.
+
+    Raises:
+        ValueError: When the pair has an entry.
+    """
+    return _register(_FROM_POSTERIOR, (path, kind, False))
+
+
+def refuse(path: type, kind: type[Generator], reason: str) -> None:
+    """Say why a path has no solution of a kind."""
+    _REFUSED[path, kind, False] = reason
+
+
+def solution(path: ConditionalPath, kind: type[Generator], *, backward: bool = False) -> Solution:
     """Look up the solution of a path for a kind of generator.
+
+    Args:
+        path: The conditional path.
+        kind: The kind of generator.
+        backward: Whether time runs backward in the equation it solves, for correctors.
 
     Raises:
         LookupError: When there is none.
@@ -54,14 +84,67 @@ def solution(path: ConditionalPath, kind: type[Generator]) -> Solution:
         >>> solution(GaussianPath(), Flow).__name__
         'gaussian_flow'
     """
-    for p in type(path).__mro__:
-        for k in kind.__mro__:
-            if (p, k) in _SOLUTIONS:
-                return _SOLUTIONS[p, k]
-    known = ", ".join(f"{p.__name__} x {k.__name__}" for p, k in _SOLUTIONS)
-    raise LookupError(f"no solution of {type(path).__name__} x {kind.__name__}; there are {known}")
+    for key in _keys(path, kind, backward):
+        if key in _SOLUTIONS:
+            return _SOLUTIONS[key]
+        if key in _REFUSED:
+            raise LookupError(
+                f"{type(path).__name__} x {kind.__name__} is refused: {_REFUSED[key]}"
+            )
+    known = ", ".join(f"{p.__name__} x {k.__name__}" for p, k, b in _SOLUTIONS if b == backward)
+    direction = "backward solution" if backward else "solution"
+    raise LookupError(
+        f"no {direction} of {type(path).__name__} x {kind.__name__}; there are {known}"
+    )
 
 
-def solved() -> list[tuple[type, type[Generator]]]:
+def from_posterior(
+    path: ConditionalPath, kind: type[Generator], x: Tensor, t: Time, posterior: Destination
+) -> Generator:
+    """Return the marginal generator at `x` from the law of each element of the data given x_t.
+
+    The marginal generator is the posterior mean of the conditional ones (Generator Matching, arXiv
+    2410.20587, proposition 1), element by element since these paths factorise (proposition 4). A
+    pair without a form of its own averages its conditional generators over the posterior's points.
+
+    Args:
+        path: The conditional path.
+        kind: The kind of generator.
+        x: States `(b, *event)`.
+        t: The time.
+        posterior: A law for each element: `Categorical` on tokens, `Atoms` or `Binned` on numbers.
+
+    Raises:
+        LookupError: When the pair has no solution.
+
+    Example:
+        >>> import torch
+        >>> from feller.core.generators import Atoms, Flow
+        >>> from feller.core.paths import GaussianPath
+        >>> posterior = Atoms(torch.zeros(1, 1, 2), torch.tensor([-2.0, 4.0]))
+        >>> from_posterior(GaussianPath(), Flow, torch.zeros(1, 1), 0.5, posterior).velocity
+        tensor([[2.]])
+    """
+    for key in _keys(path, kind, False):
+        if key in _FROM_POSTERIOR:
+            return _FROM_POSTERIOR[key](path, x, t, posterior)
+    raise LookupError(f"no generator of kind {kind.__name__} from a posterior on {path}")
+
+
+def solved(*, backward: bool = False) -> list[tuple[type, type[Generator]]]:
     """List the pairs that have a solution."""
-    return list(_SOLUTIONS)
+    return [(path, kind) for path, kind, b in _SOLUTIONS if b == backward]
+
+
+def _keys(path: Any, kind: type[Generator], backward: bool) -> list[Key]:
+    return [(p, k, backward) for p in type(path).__mro__ for k in kind.__mro__]
+
+
+def _register(table: dict[Key, Solution], key: Key) -> Callable[[Entry], Entry]:
+    def register(function: Entry) -> Entry:
+        if key in table:
+            raise ValueError(f"{key[0].__name__} x {key[1].__name__} has a solution already")
+        table[key] = function
+        return function
+
+    return register

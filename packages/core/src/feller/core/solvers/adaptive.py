@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Flow
-from feller.core.models import Kinds
+from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.runge_kutta import move
 from feller.core.spaces import Euclidean

@@ -6,7 +6,7 @@ returns the next state. NFE, the number of network calls per sample, is counted 
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -14,11 +14,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from feller.core.models import Kinds, Model
+from feller.core.heads import Kinds
+from feller.core.models import Model
 from feller.core.spaces import StateSpace
-from feller.core.typing import Rng, Time
+from feller.core.typing import Rng, State
 
-__all__ = ["Evaluation", "Simulation", "Solver", "follow", "simulate"]
+__all__ = ["Evaluation", "Simulation", "Solver", "Times", "elapsed", "follow", "simulate"]
+
+Times = Tensor | Sequence[float] | Mapping[str, Tensor | Sequence[float]]
+"""A grid of times; on a product space, one for all factors or one for each by name."""
 
 
 class Evaluation:
@@ -27,14 +31,14 @@ class Evaluation:
     def __init__(self, model: Model, condition: Any = None) -> None:
         self._model = model
         self._condition = condition
-        self._cost = getattr(model, "network_calls", None) if condition is not None else None
+        self._cost = getattr(model, "network_calls", None)
         self.space: StateSpace = model.space
         self.kinds: Kinds = model.kinds
         self.nfe = 0
 
-    def __call__(self, x: Tensor, t: Time) -> Any:
+    def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
-        self.nfe += 1 if self._cost is None else self._cost(t)
+        self.nfe += 1 if self._cost is None else self._cost(t, self._condition)
         return self._model(x, t, self._condition)
 
 
@@ -51,8 +55,12 @@ class Solver(ABC):
     takes: ClassVar[Kinds]
 
     @abstractmethod
-    def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
-        """Return the state at time `s` from the state `x` at time `t` < `s`."""
+    def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
+        """Return the state at time `s` from the state `x` at time `t` < `s`.
+
+        States are tensors, or dicts of them where the space is a product; times are floats or
+        clocks (tensors), or dicts of them where factors have their own.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,18 +68,18 @@ class Simulation:
     """What a simulation gives.
 
     Attributes:
-        state: The states at the last time, `(b, *event)`.
+        state: The states at the last time, `(b, *event)`; of a product, a dict of them.
         nfe: Network calls per sample.
     """
 
-    state: Tensor
+    state: Any
     nfe: int
 
 
 def simulate(
     model: Model,
-    x_0: Tensor,
-    times: Tensor | Sequence[float],
+    x_0: State,
+    times: Times,
     solver: Solver,
     rng: Rng = None,
     condition: Any = None,
@@ -80,9 +88,10 @@ def simulate(
 
     Args:
         model: Returns the generator at (x, t).
-        x_0: States at the first time, `(b, *event)`.
+        x_0: States at the first time, `(b, *event)`; a dict of them on a product space.
         times: Increasing times `(steps + 1,)`, or a clock per sample or element, `(steps + 1, b,
-            ...)`; where a clock stands still, so does the state.
+            ...)`; where a clock stands still, so does the state. On a product space also a dict of
+            these, all of the same number of steps.
         solver: The step.
         rng: Where randomness comes from.
         condition: Passed to the model.
@@ -108,11 +117,11 @@ def simulate(
 
 def follow(
     model: Evaluation,
-    x_0: Tensor,
-    times: Tensor | Sequence[float],
+    x_0: State,
+    times: Times,
     solver: Solver,
     rng: Rng = None,
-) -> Iterator[Tensor]:
+) -> Iterator[Any]:
     """Yield the state at each time of the grid after the first: the loop behind `simulate`."""
     _check_kinds(model, solver)
     solver, x = copy.copy(solver), x_0
@@ -130,16 +139,33 @@ def _check_kinds(model: Evaluation, solver: Solver) -> None:
         raise ValueError(f"{name} takes {known}, but the model returns {', '.join(refused)}")
 
 
-def _clocks(times: Tensor | Sequence[float]) -> list[Any]:
-    """Return the times as floats where one clock serves all, else as tensors."""
+def elapsed(t: Any, s: Any) -> Any:
+    """Return s - t, factor by factor where factors have their own clocks."""
+    return {name: s[name] - t[name] for name in t} if isinstance(t, Mapping) else s - t
+
+
+def _clocks(times: Times) -> list[Any]:
+    """Return the times as floats where one clock serves all, else as tensors or dicts of both."""
+    if isinstance(times, Mapping):
+        grids = {name: _rising(grid) for name, grid in times.items()}
+        if len({len(grid) for grid in grids.values()}) != 1:
+            lengths = {name: len(grid) for name, grid in grids.items()}
+            raise ValueError(f"the grids of all factors have one length, not {lengths}")
+        return [dict(zip(grids, row, strict=True)) for row in zip(*grids.values(), strict=True)]
     if isinstance(times, Tensor) and times.ndim > 1:
-        rise = len(times) > 1 and bool((times.diff(dim=0) >= 0).all())
-        if not (rise and times.min() >= 0 and times.max() <= 1):
-            raise ValueError("times are at least two, rise from step to step and lie in [0, 1]")
-        return list(times)
+        return _rising(times)
     clocks = [float(t) for t in (times.tolist() if isinstance(times, Tensor) else times)]
     if len(clocks) < 2 or not all(t < s for t, s in pairwise(clocks)):
         raise ValueError(f"times are at least two and strictly rise, not {clocks[:5]}")
     if clocks[0] < 0 or clocks[-1] > 1:
         raise ValueError(f"times lie in [0, 1], not {clocks[0]} ... {clocks[-1]}")
     return clocks
+
+
+def _rising(times: Tensor | Sequence[float]) -> list[Any]:
+    """Return the clocks of samples, elements or a factor, which may stand still."""
+    grid = times if isinstance(times, Tensor) else torch.tensor(times)
+    rise = len(grid) > 1 and bool((grid.diff(dim=0) >= 0).all())
+    if not (rise and grid.min() >= 0 and grid.max() <= 1):
+        raise ValueError("times are at least two, rise from step to step and lie in [0, 1]")
+    return list(grid)

@@ -1,14 +1,12 @@
 """Euler's method: every generator's own first-order step."""
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor
+from typing import Any, ClassVar
 
 from feller.core.generators import Generator
-from feller.core.models import Kinds
-from feller.core.solvers.base import Evaluation, Solver
-from feller.core.typing import Rng, Time
+from feller.core.heads import Kinds
+from feller.core.solvers.base import Evaluation, Solver, elapsed
+from feller.core.typing import Rng
 
 __all__ = ["Euler"]
 
@@ -19,6 +17,6 @@ class Euler(Solver):
 
     takes: ClassVar[Kinds] = frozenset({Generator})
 
-    def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
+    def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Take the generator's own step."""
-        return model(x, t).step(model.space, x, s - t, rng)
+        return model(x, t).step(model.space, x, elapsed(t, s), rng)

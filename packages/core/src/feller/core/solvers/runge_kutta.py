@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Flow
-from feller.core.models import Kinds
+from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean
 from feller.core.times import expand_time

@@ -15,7 +15,7 @@ from torch import nn
 
 from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
-from feller.core.objective import Objective
+from feller.core.objective import Loss, Objective
 from feller.core.times import TimeLaw, Uniform
 
 __all__ = ["DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training"]
@@ -156,7 +156,7 @@ class Recipe:
 
     model: ModelConfig
     data: DataConfig
-    objective: Objective = field(default_factory=Objective)
+    objective: Loss = field(default_factory=Objective)
     times: TimeLaw = field(default_factory=Uniform)
     coupling: Coupling = field(default_factory=IndependentCoupling)
     optimizer: Optimizer = field(default_factory=Optimizer)

@@ -1,0 +1,211 @@
+"""The algebra of models: `0.5 * flow_model + 0.5 * jump_model` is a model.
+
+What holds of generators (`feller.core.generators.combine`) holds of the models that return them, if
+they follow one marginal path: weights of forward parts sum to one, at every time; a stationary part
+adds at any weight; a backward part takes its weight back from the forward ones. A weight is a
+number, a tensor that broadcasts against the state (a weight per coordinate) or a function of time.
+
+Source: Generator Matching, arXiv 2410.20587, proposition 3.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feller.core.generators import FromPosterior, Generator, Superposition
+from feller.core.generators.combine import Part, Role
+from feller.core.heads import Kinds
+from feller.core.spaces import StateSpace
+from feller.core.times import expand_time
+from feller.core.typing import Time
+
+__all__ = [
+    "ModelPart",
+    "Reweighted",
+    "SuperposedModel",
+    "Weight",
+    "backward",
+    "stationary",
+    "weigh",
+]
+
+Weight = float | Tensor | Callable[[Tensor], Tensor]
+"""A number, a tensor that broadcasts against the state, or a function from times to weights."""
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """A weighted model in a sum.
+
+    Attributes:
+        weight: The weight.
+        model: The model.
+        role: Whether it moves along the path, leaves it alone, or moves back along it.
+    """
+
+    weight: Weight
+    model: Any
+    role: Role = "forward"
+
+
+def weigh(weight: Weight, model: Any) -> "SuperposedModel":
+    """Return a model as a forward part of a superposition."""
+    return SuperposedModel((ModelPart(weight, model),))
+
+
+def stationary(model: Any) -> "SuperposedModel":
+    """Mark a model whose generator leaves the marginal law alone: it adds at any weight."""
+    return SuperposedModel((ModelPart(1.0, model, "stationary"),))
+
+
+def backward(model: Any) -> "SuperposedModel":
+    """Mark a model whose generator solves the KFE backward in time."""
+    return SuperposedModel((ModelPart(1.0, model, "backward"),))
+
+
+@dataclass(frozen=True)
+class SuperposedModel:
+    """A weighted sum of models on one path; each is asked in turn.
+
+    Raises:
+        ValueError: When the models have different paths or spaces; when asked for a generator,
+            where the weights at that time make no superposition.
+
+    Example:
+        >>> from feller.core.generators import Flow, Jump
+        >>> from feller.core.paths import GaussianPath
+        >>> from feller.core.posteriors import FiniteData
+        >>> points = torch.tensor([[-2.0], [2.0]])
+        >>> flow, jump = (FiniteData(GaussianPath(), kind, points) for kind in (Flow, Jump))
+        >>> mixed = 0.5 * flow + 0.5 * jump
+        >>> sorted(kind.__name__ for kind in mixed.kinds)
+        ['Flow', 'Jump']
+        >>> later = (lambda t: 1 - t) * flow + (lambda t: t) * jump
+        >>> [float(part.weight) for part in later(torch.zeros(1, 1), 0.25).parts]
+        [0.75, 0.25]
+    """
+
+    parts: tuple[ModelPart, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse models of different paths: their generators have no law in common."""
+        for what in ("space", "path"):
+            values = [getattr(part.model, what, None) for part in self.parts]
+            first = next((value for value in values if value is not None), None)
+            other = next((v for v in values if v is not None and v != first), None)
+            if other is not None:
+                raise ValueError(f"models of a superposition share their {what}: {first}, {other}")
+
+    def __add__(self, other: "SuperposedModel") -> "SuperposedModel":
+        """Join two sums."""
+        return SuperposedModel(self.parts + other.parts)
+
+    def __rmul__(self, weight: Weight) -> "SuperposedModel":
+        """Weigh every part."""
+        return SuperposedModel(
+            tuple(replace(part, weight=_product(weight, part.weight)) for part in self.parts)
+        )
+
+    @property
+    def space(self) -> StateSpace:
+        """The space of the models."""
+        return self.parts[0].model.space
+
+    @property
+    def path(self) -> Any:
+        """The path of the models; None where none tells."""
+        paths = (getattr(part.model, "path", None) for part in self.parts)
+        return next((path for path in paths if path is not None), None)
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of all parts."""
+        return frozenset[type[Generator]]().union(*(part.model.kinds for part in self.parts))
+
+    def network_calls(self, t: Time, condition: Any = None) -> int:
+        """Return the network calls of all parts."""
+        costs = (getattr(part.model, "network_calls", None) for part in self.parts)
+        return sum(1 if cost is None else cost(t, condition) for cost in costs)
+
+    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Superposition:
+        """Return the superposition at (x, t)."""
+        return Superposition(
+            tuple(
+                Part(_weight_at(part.weight, x, t), part.model(x, t, condition), part.role)
+                for part in self.parts
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Reweighted:
+    """A model that returns a superposition, with other weights: a joint network mixed anew.
+
+    The network is called once, however many parts there are.
+
+    Attributes:
+        model: A model whose generator is a superposition, in a fixed order of parts.
+        weights: A weight for each part.
+    """
+
+    model: Any
+    weights: tuple[Weight, ...]
+
+    @property
+    def space(self) -> StateSpace:
+        """The space of the model."""
+        return self.model.space
+
+    @property
+    def path(self) -> Any:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of the model."""
+        return self.model.kinds
+
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model as a part of a superposition."""
+        return weigh(weight, self)
+
+    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Superposition:
+        """Return the superposition with the new weights; parts at weight 0 are left out.
+
+        Raises:
+            ValueError: When there are not as many weights as parts.
+        """
+        found = self.model(x, t, condition)
+        found = found.generator if isinstance(found, FromPosterior) else found
+        if not isinstance(found, Superposition) or len(found.parts) != len(self.weights):
+            raise ValueError(f"{len(self.weights)} weights are for as many parts, not for {found}")
+        return Superposition(
+            tuple(
+                replace(part, weight=_weight_at(weight, x, t))
+                for part, weight in zip(found.parts, self.weights, strict=True)
+                if not (isinstance(weight, float | int) and weight == 0)
+            )
+        )
+
+
+def _weight_at(weight: Weight, x: Any, t: Any) -> float | Tensor:
+    """Return a weight at time `t`: of the shape of the time, expanded against the state."""
+    if isinstance(weight, Tensor) or not callable(weight):
+        return weight
+    if not isinstance(t, Tensor):
+        return float(weight(torch.tensor(t)))
+    return expand_time(weight(t), x)
+
+
+def _product(a: Weight, b: Weight) -> Weight:
+    if callable(a) or callable(b):
+        return lambda t: _value(a, t) * _value(b, t)
+    return a * b
+
+
+def _value(weight: Weight, t: Tensor) -> Any:
+    return weight(t) if callable(weight) else weight

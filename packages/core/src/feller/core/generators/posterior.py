@@ -1,0 +1,49 @@
+"""A generator that stands for a posterior, and is built only when it has to move.
+
+Given the law of the data at x_t, element by element, every generator of a path follows: a network
+that classifies is a flow, a diffusion, a jump and all their superpositions at once. Training
+compares posteriors, so the generators behind them are built when a solver asks, not before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from feller.core.generators.base import Generator
+from feller.core.generators.destinations import Destination
+from feller.core.spaces import StateSpace
+from feller.core.typing import Rng, Time
+
+__all__ = ["FromPosterior"]
+
+
+@dataclass(frozen=True)
+class FromPosterior(Generator):
+    """What a posterior means for a path.
+
+    Attributes:
+        posterior: The law of the data given x_t, one for each element.
+        build: Turns the posterior into the generator.
+    """
+
+    posterior: Destination
+    build: Callable[[Destination], Generator]
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator, built at the first use."""
+        return self.build(self.posterior)
+
+    def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Return L f(x) of the generator."""
+        return self.generator.apply(f, x)
+
+    def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
+        """Step the generator."""
+        return self.generator.step(space, x, h, rng)
+
+    def average(self, weights: Tensor) -> Generator:
+        """Average the generator."""
+        return self.generator.average(weights)

@@ -1,0 +1,257 @@
+"""Heads: how the output of a network is read as a generator.
+
+A network returns numbers for each element of a state. As velocities they are a flow; as logits of
+bins and a rate, a jump; as logits of data values, a posterior, which is every generator at once. A
+head that reads more than one number an element takes them from a last axis that the output has
+beyond the state's.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.generators import (
+    Atoms,
+    Binned,
+    Categorical,
+    Destination,
+    Diffusion,
+    Flow,
+    FromPosterior,
+    Generator,
+    Jump,
+    Product,
+    Superposition,
+)
+from feller.core.parametrizations import Parametrization, convert
+from feller.core.paths import ConditionalPath, GaussianPath, ProductPath
+from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support
+from feller.core.spaces import Manifold
+from feller.core.times import expand_time
+from feller.core.typing import Time
+
+__all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead", "ProductHead"]
+
+Kinds = frozenset[type[Generator]]
+
+
+class Head(ABC):
+    """A reading of a network's output.
+
+    Attributes:
+        kinds: The kinds of generator it returns.
+        channels: Numbers it reads for each element; for one, the output has no last axis for them.
+    """
+
+    kinds: Kinds
+    channels: int
+
+    @abstractmethod
+    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
+        """Return the generator that `output` stands for at (x, t)."""
+
+
+@tagged("flow_head")
+@dataclass(frozen=True)
+class FlowHead(Head):
+    """The output is a velocity, or what determines it on the Gaussian path."""
+
+    prediction: Parametrization = "velocity"
+    kinds: ClassVar[Kinds] = frozenset({Flow})
+    channels: ClassVar[int] = 1
+
+    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
+        """Convert the output to a velocity; on a manifold, take its tangent part.
+
+        Raises:
+            ValueError: When the prediction is no velocity and the path not Gaussian.
+        """
+        if isinstance(path, GaussianPath):
+            return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
+        if self.prediction != "velocity" or not isinstance(path.space, Manifold):
+            raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
+        return Flow(path.space.project_tangent(x, output))
+
+
+@tagged("jump_head")
+@dataclass(frozen=True)
+class JumpHead(Head):
+    """The output `(b, *event, bins + 1)` is the logits of bins and a rate, for each coordinate.
+
+    The intensity is softplus of the last number times the path's own rate of events, which grows
+    like 1 / (1 - t), so that the number stays of order one. The bins span all that conditional
+    jumps can reach from data in `data`: on the CondOT path 1.618 times as far. Source: Generator
+    Matching, arXiv 2410.20587, appendix F.
+
+    Attributes:
+        bins: How many.
+        data: Where data lie, coordinate by coordinate.
+    """
+
+    bins: int = 64
+    data: tuple[float, float] = (-1.0, 1.0)
+    kinds: ClassVar[Kinds] = frozenset({Jump})
+
+    @property
+    def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of bins, and one for the rate."""
+        return self.bins + 1
+
+    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Jump:
+        """Return the jump to the bins."""
+        _check_channels(output, x, self.channels)
+        edges = torch.linspace(
+            *jump_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
+        )
+        rate = torch.nn.functional.softplus(output[..., -1])
+        time = expand_time(t, rate)
+        return Jump(
+            event_rate(path, time) * rate,
+            Binned(output[..., :-1], edges),
+            jump_clock(path, time),
+        )
+
+
+@tagged("posterior_head")
+@dataclass(frozen=True)
+class PosteriorHead(Head):
+    """The output `(b, *event, levels)` is the logits of the data value of each element.
+
+    Whatever the path has solutions for follows from the posterior: a flow, a diffusion, a jump, and
+    any superposition of them. On tokens the values are the tokens and there is the jump; on numbers
+    they are equidistant on `data`.
+
+    Attributes:
+        levels: The number of values.
+        flow: The weight of the flow.
+        diffusion: The weight of the diffusion.
+        jump: The weight of the jump.
+        data: The least and the largest value, on numbers.
+    """
+
+    levels: int
+    flow: float = 0.0
+    diffusion: float = 0.0
+    jump: float = 1.0
+    data: tuple[float, float] = (-1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are none."""
+        weights = (self.flow, self.diffusion, self.jump)
+        if min(weights) < 0 or abs(sum(weights) - 1) > 1e-5:
+            raise ValueError(f"flow, diffusion and jump sum to 1, these to {sum(weights):.4g}")
+
+    @property
+    def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of values."""
+        return self.levels
+
+    @property
+    def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The kinds that have a weight."""
+        return frozenset(self._weights)
+
+    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> FromPosterior:
+        """Return the superposition that the posterior stands for."""
+        _check_channels(output, x, self.levels)
+
+        def build(posterior: Destination) -> Superposition:
+            parts = (w * from_posterior(path, k, x, t, posterior) for k, w in self._weights.items())
+            return sum(parts, start=Superposition(()))
+
+        return FromPosterior(self._law(path, output), build)
+
+    def _law(self, path: ConditionalPath, logits: Tensor) -> Destination:
+        if path.space.is_discrete:
+            return Categorical(logits)
+        return Atoms(logits, torch.linspace(*self.data, self.levels).to(logits))
+
+    @property
+    def _weights(self) -> dict[type[Generator], float]:
+        named = {Flow: self.flow, Diffusion: self.diffusion, Jump: self.jump}
+        return {kind: weight for kind, weight in named.items() if weight}
+
+
+@tagged("joint_head")
+@dataclass(frozen=True)
+class JointHead(Head):
+    """Several heads on one network: its output's last axis is shared out among them.
+
+    Trained, each part learns its own generator; simulated, they are a superposition.
+
+    Attributes:
+        heads: The heads.
+        weights: The weight of each when simulated; they sum to one.
+    """
+
+    heads: tuple[Head, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are none."""
+        if len(self.weights) != len(self.heads):
+            raise ValueError(f"{len(self.heads)} heads have a weight each, not {self.weights}")
+        if min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-5:
+            raise ValueError(f"weights are at least 0 and sum to 1, not {self.weights}")
+
+    @property
+    def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The numbers of all heads."""
+        return sum(head.channels for head in self.heads)
+
+    @property
+    def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The kinds of all heads."""
+        return frozenset[type[Generator]]().union(*(head.kinds for head in self.heads))
+
+    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Superposition:
+        """Return the superposition of what each head reads."""
+        _check_channels(output, x, self.channels)
+        shares = output.split([head.channels for head in self.heads], dim=-1)
+        parts = (
+            weight * head(path, share.squeeze(-1) if head.channels == 1 else share, x, t)
+            for head, weight, share in zip(self.heads, self.weights, shares, strict=True)
+        )
+        return sum(parts, start=Superposition(()))
+
+
+@tagged("product_head")
+@dataclass(frozen=True)
+class ProductHead:
+    """A head for each factor of a product state: outputs, states and times are dicts.
+
+    Attributes:
+        heads: The heads by the names of the factors.
+    """
+
+    heads: Mapping[str, Head]
+    kinds: ClassVar[Kinds] = frozenset({Product})
+
+    def __call__(
+        self, path: ProductPath, output: Mapping[str, Tensor], x: Mapping[str, Tensor], t: Any
+    ) -> Product:
+        """Return the product of what each head reads."""
+        if output.keys() != self.heads.keys():
+            raise ValueError(
+                f"heads read outputs {sorted(self.heads)}, the network gave {sorted(output)}"
+            )
+        clocks = t if isinstance(t, Mapping) else dict.fromkeys(self.heads, t)
+        return Product(
+            {
+                name: head(path.factors[name], output[name], x[name], clocks[name])
+                for name, head in self.heads.items()
+            }
+        )
+
+
+def _check_channels(output: Tensor, x: Tensor, channels: int) -> None:
+    if output.shape != (*x.shape, channels):
+        raise ValueError(
+            f"the head reads an output {(*x.shape, channels)}, the network gave "
+            f"{tuple(output.shape)}"
+        )
