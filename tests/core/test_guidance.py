@@ -4,8 +4,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.generators import Flow, Generator
-from feller.core.guidance import Guided
+from feller.core.generators import (
+    Categorical,
+    Diffusion,
+    Flow,
+    FromPosterior,
+    Generator,
+    Jump,
+    Point,
+)
+from feller.core.guidance import Guided, guide
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
 from feller.core.solvers import Euler, simulate
@@ -40,7 +48,8 @@ def test_without_a_condition_nothing_is_guided():
 def test_outside_its_interval_the_model_is_conditional(t, inside):
     guided = Guided(MODEL, 2.0, (0.2, 0.8))
     assert_close(guided(X, t, CONDITION).velocity, 2 * CONDITION + 1 if inside else CONDITION)
-    assert guided.network_calls(t) == 1 + inside
+    assert guided.network_calls(t, CONDITION) == 1 + inside
+    assert guided.network_calls(t) == 1
     clock = torch.tensor([t, 0.5])
     rows = guided(X, clock, CONDITION).velocity[:, 0]
     assert_close(rows, torch.tensor([7.0 if inside else 3.0, 11.0]))
@@ -80,7 +89,7 @@ def test_an_interval_is_one(interval):
         Guided(MODEL, 2.0, interval)
 
 
-def test_only_flows_are_guided():
+def test_unknown_kinds_are_refused():
     class Odd(Generator):
         apply = step = average = None
 
@@ -90,6 +99,53 @@ def test_only_flows_are_guided():
         def __call__(self, x, t, condition=None):
             return Odd()
 
-    with pytest.raises(ValueError, match="guidance of a Odd is not known; use a Flow"):
+    with pytest.raises(ValueError, match="between Odd and Odd is not known"):
         Guided(OddModel())(X, 0.5, CONDITION)
     assert Flow not in OddModel.kinds
+
+
+def test_rates_are_guided_in_their_logarithms():
+    """R_c^w R_0^(1 - w), whatever the logits' constants."""
+    rates = {
+        "u": torch.tensor([[1.0, 2.0, 3.0]]),
+        "c": torch.tensor([[4.0, 2.0, 0.0]]),
+    }
+    jumps = {
+        name: Jump(rate.sum(-1), Categorical(rate.log() + shift))
+        for (name, rate), shift in zip(rates.items(), (5.0, -3.0), strict=True)
+    }
+    guided = guide(jumps["u"], jumps["c"], 2.0)
+    found = guided.intensity[:, None] * guided.destination.logits.softmax(-1)
+    assert_close(found, torch.tensor([[16.0, 2.0, 0.0]]))
+    same = guide(jumps["c"], jumps["c"], torch.tensor([3.0]))
+    assert_close(same.intensity, torch.tensor([6.0]))
+
+
+def test_where_nothing_jumps_nothing_does():
+    still = Jump(torch.zeros(1), Categorical(torch.zeros(1, 2)))
+    guided = guide(still, still, 3.0)
+    assert_close(guided.intensity, torch.zeros(1))
+
+
+def test_posteriors_drifts_and_parts_are_guided():
+    law = Categorical(torch.tensor([[[0.5, 0.5]]]).log())
+    sure = Categorical(torch.tensor([[[0.2, 0.8]]]).log())
+    pair = [FromPosterior(p, Flow) for p in (law, sure)]
+    assert_close(
+        guide(*pair, 2.0).posterior.logits.softmax(-1),
+        torch.tensor([[[0.04, 0.64]]]) / 0.68,
+    )
+    x = torch.ones(1, 1)
+    parts = [0.5 * Flow(a * x) + 0.5 * Diffusion(a * x, x) for a in (1.0, 3.0)]
+    flow, diffusion = (part.generator for part in guide(*parts, 2.0).parts)
+    assert_close(flow.velocity, 5 * x)
+    assert_close(diffusion.drift, 5 * x)
+    assert_close(diffusion.covariance, x)
+
+
+def test_kinds_that_do_not_match_are_refused():
+    x = torch.ones(1, 1)
+    with pytest.raises(ValueError, match="between Flow and Jump is not known"):
+        guide(Flow(x), Jump(x, Categorical(torch.zeros(1, 1, 2))), 2.0)
+    with pytest.raises(ValueError, match="to a Point is not known"):
+        guide(Jump(x, Point(x)), Jump(x, Point(x)), 2.0)

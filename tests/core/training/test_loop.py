@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import points
@@ -6,9 +6,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from feller.core.config import tagged
 from feller.core.couplings import MinibatchOT
-from feller.core.solvers import RungeKutta, simulate
+from feller.core.heads import FlowHead, PosteriorHead, ProductHead
+from feller.core.models import GeneratorModel
+from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.solvers import Euler, RungeKutta, simulate
+from feller.core.sources import Masked
+from feller.core.spaces import Tokens
 from feller.core.times import uniform_grid
+from feller.core.training import ModelConfig
 from feller.core.training.batches import Share
 from feller.core.training.loop import build_run, loss_of_rows, training_steps
 
@@ -112,3 +119,57 @@ def test_share_mismatch_is_an_error_before_data_are_read(accelerator):
     with pytest.raises(ValueError, match="does not divide"):
         Share(25, world=2)
     assert len(list(islice(training_steps(build_run(points.recipe(), accelerator)), 2))) == 2
+
+
+class PairCodec(points.PointCodec):
+    def encode(self, raw, rng=None):
+        place, label = raw
+        return {"place": place[:, :1], "token": label[:, None]}, None
+
+
+class PairNetwork(torch.nn.Module):
+    """A number and a token, each seen by both outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Linear(6, 32), torch.nn.SiLU(), torch.nn.Linear(32, 3)
+        )
+
+    def forward(self, x, t, condition=None):
+        token = torch.nn.functional.one_hot(x["token"][:, 0], 3).float()
+        clocks = torch.stack([t["place"], t["token"]], 1)
+        out = self.body(torch.cat([x["place"], token, clocks], 1))
+        return {"place": out[:, :1], "token": torch.nn.functional.pad(out[:, None, 1:], (0, 1))}
+
+
+@tagged("test/pair")
+@dataclass(frozen=True)
+class PairConfig(ModelConfig):
+    def build(self):
+        path = ProductPath({"place": GaussianPath(), "token": MixturePath(Tokens(3), Masked(2))})
+        head = ProductHead({"place": FlowHead(), "token": PosteriorHead(3)})
+        model = GeneratorModel(PairNetwork(), path, head)
+        model.codec = PairCodec()
+        return model
+
+
+def test_products_train_in_the_same_loop(accelerator):
+    """Corners come out with their labels: the place tells of the token."""
+    recipe = replace(points.recipe(steps=600, batch_size=64), model=PairConfig())
+    run = build_run(replace(recipe, training=replace(recipe.training, steps=600)), accelerator)
+    for _ in training_steps(run):
+        pass
+    model, rng = run.ema.model, torch.Generator().manual_seed(0)
+    like = {"place": torch.empty(0), "token": torch.empty(0, dtype=torch.int64)}
+    x_0 = model.path.sample_source({"place": (400, 1), "token": (400, 1)}, rng, like=like)
+    drawn = simulate(model, x_0, uniform_grid(50, end=0.98), Euler(), rng).state
+    known = drawn["token"][:, 0] < 2
+    assert known.float().mean() > 0.9
+    assert ((drawn["place"][:, 0] > 0).long() == drawn["token"][:, 0])[known].float().mean() > 0.9
+
+
+def test_couplings_pair_tensors(accelerator):
+    recipe = replace(points.recipe(), model=PairConfig(), coupling=MinibatchOT())
+    with pytest.raises(ValueError, match="pairs tensors, not product states"):
+        next(training_steps(build_run(recipe, accelerator)))

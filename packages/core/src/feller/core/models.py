@@ -15,6 +15,7 @@ from feller.core.generators import Generator
 from feller.core.heads import FlowHead, Head, Kinds, ProductHead
 from feller.core.paths import ConditionalPath, ProductPath
 from feller.core.spaces import ProductSpace, StateSpace
+from feller.core.times import factor_times
 from feller.core.typing import Time
 
 __all__ = ["GeneratorModel", "Model"]
@@ -88,7 +89,7 @@ class GeneratorModel(nn.Module):
     def forward(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
         if isinstance(x, Mapping):
-            of = t if isinstance(t, Mapping) else dict.fromkeys(x, t)
+            of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}
             output: Any = {k: _single(v) for k, v in self.network(x, clock, condition).items()}
         else:

@@ -19,7 +19,7 @@ from feller.core.generators import Flow, Generator, Product
 from feller.core.paths import GaussianPath, ProductPath
 from feller.core.solutions import solution
 from feller.core.spaces import ProductSpace, StateSpace
-from feller.core.times import expand_time
+from feller.core.times import expand_time, factor_times
 from feller.core.typing import Time
 
 __all__ = ["FiniteData", "FiniteProductData", "NormalMixture"]
@@ -101,7 +101,7 @@ class FiniteProductData:
 
     def posterior(self, x: Mapping[str, Tensor], t: Any) -> Float[Tensor, "b k"]:
         """Return the probability of each data point given all factors of x_t."""
-        clocks = t if isinstance(t, Mapping) else dict.fromkeys(x, t)
+        clocks = factor_times(t, x)
         likelihoods = [
             _log_likelihood(path, x[name], clocks[name], self.points[name])
             for name, path in self.path.factors.items()
@@ -110,7 +110,7 @@ class FiniteProductData:
 
     def __call__(self, x: Mapping[str, Tensor], t: Any, condition: None = None) -> Product:
         """Return the posterior mean of the conditional generators, factor by factor."""
-        clocks = t if isinstance(t, Mapping) else dict.fromkeys(x, t)
+        clocks = factor_times(t, x)
         each = {
             name: solution(path, self.kind_of[name])(
                 path, x[name][:, None], _beside_points(clocks[name]), self.points[name][None]

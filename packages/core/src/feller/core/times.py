@@ -7,7 +7,9 @@ I), and each row's time depends on its own uniform only.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ __all__ = [
     "UShaped",
     "Uniform",
     "expand_time",
+    "factor_times",
     "logarithmic_grid",
     "shifted_grid",
     "stratify",
@@ -57,6 +60,16 @@ def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
             f"t has shape {tuple(t.shape)}; its axes are leading axes of x, {tuple(x.shape)}"
         )
     return t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
+
+
+def factor_times(t: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return the time of each factor of a product: `t` is a dict of them, or one for all.
+
+    Example:
+        >>> factor_times(0.5, ["place", "token"])
+        {'place': 0.5, 'token': 0.5}
+    """
+    return dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
 
 
 def stratify(offset: Float[Tensor, ""], rows: Uniforms, total: int) -> Uniforms:

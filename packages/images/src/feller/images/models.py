@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from feller.core import random
+from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.guidance import Guided
@@ -134,6 +135,10 @@ class ImageModel(nn.Module):
     def kinds(self) -> Kinds:
         """The kinds of generator the model returns."""
         return self.model.kinds
+
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition, for `simulate`."""
+        return weigh(weight, self)
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`."""

@@ -9,6 +9,7 @@ Source: Generator Matching, arXiv 2410.20587, theorem 1.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -41,7 +42,7 @@ class Generator(ABC):
         The marginal generator is this mean of conditional ones under the posterior (proposition 1).
         """
 
-    def __rmul__(self, weight: float | Tensor) -> "Generator":
+    def __rmul__(self, weight: float | Tensor) -> Any:  # a Superposition
         """Return the generator with a weight: a part of a superposition."""
         # The algebra is built of generators, so it cannot be imported before them.
         from feller.core.generators.combine import weigh

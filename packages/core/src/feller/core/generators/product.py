@@ -14,7 +14,8 @@ from torch import Tensor
 
 from feller.core.generators.base import Generator
 from feller.core.spaces import ProductSpace
-from feller.core.typing import Rng, Time
+from feller.core.times import factor_times
+from feller.core.typing import Rng
 
 __all__ = ["Product"]
 
@@ -49,7 +50,7 @@ class Product(Generator):
         """
         if not isinstance(space, ProductSpace) or not x.keys() == self.factors.keys():
             raise ValueError(f"a product of {sorted(self.factors)} moves on those factors only")
-        h_of: Mapping[str, Time] = h if isinstance(h, Mapping) else dict.fromkeys(self.factors, h)
+        h_of = factor_times(h, self.factors)
         return {
             name: generator.step(space.factors[name], x[name], h_of[name], rng)
             for name, generator in self.factors.items()

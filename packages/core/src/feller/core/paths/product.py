@@ -8,6 +8,7 @@ from torch import Tensor
 from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath
 from feller.core.spaces import ProductSpace
+from feller.core.times import factor_times
 from feller.core.typing import Rng, Time
 
 __all__ = ["ProductPath"]
@@ -38,10 +39,17 @@ class ProductPath:
         }
 
     def sample(
-        self, z: Mapping[str, Tensor], t: Time | Mapping[str, Time], rng: Rng = None
+        self,
+        z: Mapping[str, Tensor],
+        t: Time | Mapping[str, Time],
+        rng: Rng = None,
+        *,
+        x_0: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Draw x_t given z; `t` is one clock for all factors or a clock for each."""
-        clocks = t if isinstance(t, Mapping) else dict.fromkeys(self.factors, t)
+        clocks = factor_times(t, self.factors)
+        sources = {} if x_0 is None else x_0
         return {
-            name: path.sample(z[name], clocks[name], rng) for name, path in self.factors.items()
+            name: path.sample(z[name], clocks[name], rng, x_0=sources.get(name))
+            for name, path in self.factors.items()
         }

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from feller.core.heads import Kinds
 from feller.core.models import Model
-from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, State
 
 __all__ = ["Evaluation", "Simulation", "Solver", "Times", "elapsed", "follow", "simulate"]
@@ -32,7 +31,7 @@ class Evaluation:
         self._model = model
         self._condition = condition
         self._cost = getattr(model, "network_calls", None)
-        self.space: StateSpace = model.space
+        self.space: Any = model.space
         self.kinds: Kinds = model.kinds
         self.nfe = 0
 

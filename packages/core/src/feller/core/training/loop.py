@@ -6,7 +6,7 @@ the loss curve does not depend on how many processes or micro-batches share a st
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,24 +140,35 @@ def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
     training, stream = recipe.training, f"step {run.step}"
     rng = random.rows(training.seed, rows.start, rows.stop, stream=stream)
     z, condition = model.codec.encode(batch, rng)
-    number = torch.empty(0, device=z.device)  # of tokens, too, times are numbers
+    device = next(iter(z.values())).device if isinstance(z, Mapping) else z.device
+    number = torch.empty(0, device=device)  # of tokens, too, times are numbers
     u = random.uniform((len(rows),), rng, like=number)
     if training.stratified:
         offset = random.uniform((), _shared(training.seed, stream), like=number)
-        index = torch.arange(rows.start, rows.stop, device=z.device, dtype=number.dtype)
+        index = torch.arange(rows.start, rows.stop, device=device, dtype=number.dtype)
         u = stratify(offset, index, training.batch_size)
     t = recipe.times.quantile(u)
     if training.condition_drop and condition is not None:
         dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)
-    if condition is not None and not isinstance(recipe.coupling, IndependentCoupling):
-        # Given the condition, the coupled source is no longer p_0, from which sampling starts.
-        raise ValueError("a coupling other than independent is for training without conditions")
-    x_0 = recipe.coupling(model.path.sample_source(z.shape, rng, like=z), z)
-    x_t = model.path.sample(z, t, rng, x_0=x_0)
+    x_t = model.path.sample(z, t, rng, x_0=_source(run, z, rng, condition))
     with run.accelerator.autocast():
         losses = recipe.objective(run.model, model.path, z, t, x_t, condition=condition)
     return losses.mean()
+
+
+def _source(run: Run, z: Any, rng: Any, condition: Any) -> Any:
+    """Draw the source samples of data points, paired with them by the recipe's coupling."""
+    path, coupling = run.bare_model.path, run.recipe.coupling
+    if isinstance(coupling, IndependentCoupling):
+        shape = {k: v.shape for k, v in z.items()} if isinstance(z, Mapping) else z.shape
+        return path.sample_source(shape, rng, like=z)
+    if condition is not None:
+        # Given the condition, the coupled source is no longer p_0, from which sampling starts.
+        raise ValueError("a coupling other than independent is for training without conditions")
+    if isinstance(z, Mapping):
+        raise ValueError("a coupling other than independent pairs tensors, not product states")
+    return coupling(path.sample_source(z.shape, rng, like=z), z)
 
 
 def _shared(seed: int, stream: str) -> torch.Generator:
