@@ -1,0 +1,204 @@
+r"""The log-density of a flow, by its ordinary differential equation.
+
+Along a flow :math:`\dot x = u_t(x)` the log-density falls by the divergence, so
+
+.. math:: \log p_1(x_1) = \log p_0(x_0) - \int_0^1 \nabla \cdot u_t(x_t) \, dt,
+
+with the path from x_1 back to x_0. Source: Chen et al., arXiv 1806.07366, theorem 1.
+
+A superposition follows one marginal path with all its parts, so a model that has a flow among them
+has the law of that flow alone: its probability-flow ODE. What stands beside it, a diffusion,
+Langevin motion, a jump, moves samples within that law and does not change it, as far as the model
+is exact; of a trained model this is the likelihood of its flow.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from feller.core.generators import Flow, FromPosterior, Generator, Superposition
+from feller.core.heads import Kinds
+from feller.core.likelihood.trace import Estimator, ExactTrace, Trace
+from feller.core.models import Model
+from feller.core.solvers import Dopri5, Solver, simulate
+from feller.core.spaces import Euclidean, StateSpace
+from feller.core.typing import Time
+
+__all__ = ["LogLikelihood", "log_likelihood", "probability_flow"]
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """Log-densities, and what they cost.
+
+    Attributes:
+        nats: The log-density of each sample.
+        error: The standard error over the probes of an estimated trace, nan of a single one; None
+            where the trace is exact. The error of the solver is not in it.
+        nfe: Network calls per sample; each has a backward pass a direction behind it.
+        x_0: Where the samples came from, `(b, *event)`.
+    """
+
+    nats: Float[Tensor, " b"]
+    error: Float[Tensor, " b"] | None
+    nfe: int
+    x_0: Tensor
+
+
+def log_likelihood(
+    model: Model,
+    x_1: Tensor,
+    *,
+    times: Sequence[float] | Tensor = (0.0, 1 - 1e-5),
+    solver: Solver | None = None,
+    trace: Trace | None = None,
+    condition: Any = None,
+) -> LogLikelihood:
+    """Return the log-density of the model's flow, in nats.
+
+    It is the density, at the last of the times, of a simulation that starts at the source at the
+    first. Most models divide by zero at t = 1, so the times end a little before.
+
+    Args:
+        model: A model with a flow among its parts, on Euclidean space, with a `path`.
+        x_1: Samples `(b, *event)`.
+        times: The grid, rising. A solver with steps of its own needs no more than its ends.
+        solver: Any solver of flows; `Dopri5()` when absent.
+        trace: `ExactTrace()` when absent, for few dimensions; `HutchinsonTrace(rng)` for many.
+        condition: Passed to the model.
+
+    Raises:
+        ValueError: When the model has no flow, is not on Euclidean space or has no path, the
+            samples are not of its space, or the flow is not finite on the way.
+
+    Example:
+        >>> from feller.core.paths import GaussianPath
+        >>> from feller.core.posteriors import NormalMixture
+        >>> one = torch.ones(1)
+        >>> model = NormalMixture(GaussianPath(), one[:, None], one, one)
+        >>> found = log_likelihood(model, one[:, None])
+        >>> bool((found.nats + 0.5 * math.log(2 * math.pi)).abs() < 1e-3)
+        True
+    """
+    _check(model, x_1)
+    x_1 = x_1.to(torch.promote_types(x_1.dtype, torch.float32))
+    trace = ExactTrace() if trace is None else trace
+    reversed_ = _Reversed(model, x_1.shape[1:], trace.prepare(x_1))
+    start = torch.cat([x_1.flatten(1), x_1.new_zeros(len(x_1), trace.columns)], 1)
+    solver = Dopri5() if solver is None else solver
+    end = simulate(reversed_, start, _turned(times), solver, condition=condition)
+    if not bool(end.state.isfinite().all()):
+        raise ValueError("the flow is not finite on the way: end the times further before t = 1")
+    x_0, growth = reversed_.unpack(end.state)
+    source: Any = getattr(model, "path").source  # noqa: B009  (not of every model)
+    level = source.log_density(x_0).flatten(1).sum(1)
+    error = None if trace.is_exact else _standard_error(growth)
+    return LogLikelihood(level - growth.mean(1), error, end.nfe, x_0)
+
+
+def probability_flow(generator: Generator) -> Tensor:
+    """Return the velocity of the flow that has the marginal law of a generator.
+
+    Of a superposition it is the mean of its forward flows by their weights.
+
+    Raises:
+        ValueError: When there is no flow in it.
+
+    Example:
+        >>> flow = Flow(torch.ones(1, 1))
+        >>> probability_flow(0.25 * flow + 0.25 * flow)
+        tensor([[1.]])
+    """
+    flows = _flows(generator, 1.0)
+    if not flows:
+        raise ValueError(f"a {type(generator).__name__} without a flow has no probability flow")
+    if len(flows) == 1:
+        return flows[0][1]
+    total = sum(weight for weight, _ in flows)
+    return sum((w * v for w, v in flows[1:]), start=flows[0][0] * flows[0][1]) / total
+
+
+def _flows(generator: Generator, weight: float | Tensor) -> list[tuple[float | Tensor, Tensor]]:
+    if isinstance(generator, FromPosterior):
+        return _flows(generator.generator, weight)
+    if isinstance(generator, Flow):
+        return [(weight, generator.velocity)]
+    if not isinstance(generator, Superposition):
+        return []
+    forward = (part for part in generator.parts if part.role == "forward")
+    return [flow for part in forward for flow in _flows(part.generator, weight * part.weight)]
+
+
+@dataclass(frozen=True)
+class _Reversed:
+    """A model whose time runs back from the data, with the integral of its divergence as state.
+
+    States are `(b, d + columns)`: the numbers of x, then an integral for each estimate of the
+    trace.
+    """
+
+    model: Model
+    event: torch.Size
+    estimate: Estimator
+    kinds: Kinds = frozenset({Flow})
+
+    @property
+    def space(self) -> StateSpace:
+        return Euclidean(1)
+
+    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
+        def velocity(x: Tensor) -> Tensor:
+            return probability_flow(self.model(x, 1 - t, condition))
+
+        value, growth = self.estimate(velocity, self.unpack(x)[0])
+        if t == 0 and not bool(value.isfinite().all()):
+            raise ValueError("the velocity is not finite at t = 1: end the times before")
+        return Flow(torch.cat([-value.flatten(1), growth], 1))
+
+    def unpack(self, state: Tensor) -> tuple[Tensor, Float[Tensor, "b k"]]:
+        d = self.event.numel()
+        return state[:, :d].unflatten(1, self.event), state[:, d:]
+
+    def network_calls(self, t: Time, condition: Any = None) -> int:
+        cost = getattr(self.model, "network_calls", None)
+        return 1 if cost is None else cost(1 - t, condition)
+
+
+def _turned(times: Sequence[float] | Tensor) -> list[float]:
+    """Return the times since the data: 1 - t, backward.
+
+    Solvers take a time of exactly 1 for the singular end of a path; here it is the source, which is
+    not singular, so it is set one bit before.
+    """
+    clocks = torch.as_tensor(times, dtype=torch.float64)
+    if clocks.ndim != 1:
+        raise ValueError(f"times are one clock for all, not of shape {tuple(clocks.shape)}")
+    return [min(1 - t, math.nextafter(1, 0)) for t in reversed(clocks.tolist())]
+
+
+def _standard_error(estimates: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+    count = estimates.shape[1]
+    if count == 1:
+        return torch.full_like(estimates[:, 0], torch.nan)
+    return estimates.std(1) / math.sqrt(count)
+
+
+def _check(model: Model, x_1: Tensor) -> None:
+    space, name = model.space, type(model).__name__
+    if getattr(space, "is_discrete", False):
+        raise ValueError(f"{space} is discrete and has no density: take evidence_bound")
+    if not isinstance(space, Euclidean):
+        raise ValueError(f"log_likelihood is of flows on Euclidean space, not on {space}")
+    if not any(issubclass(kind, Flow) for kind in model.kinds):
+        kinds = ", ".join(sorted(kind.__name__ for kind in model.kinds))
+        raise ValueError(f"{name} returns {kinds} and no flow: take evidence_bound")
+    if getattr(model, "path", None) is None:
+        raise ValueError(f"{name} has no path to say what its source is")
+    space.check(x_1)
+    if x_1.ndim != space.event_dim + 1:
+        raise ValueError(f"x_1 is (b, *event) of {space}, not {tuple(x_1.shape)}")
