@@ -34,7 +34,7 @@ def test_without_a_command_it_names_them(argv):
 
 def test_an_unknown_command_is_refused():
     assert complaint("lst") == (
-        "feller: unknown command 'lst'; there are list, show, sample, train, evaluate, demo"
+        "feller: unknown command 'lst'; there are list, show, sample, train, evaluate, verify, demo"
     )
 
 

@@ -17,13 +17,17 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "sample": "draw from a model into files",
         "train": "train a recipe, or go on training it",
         "evaluate": "measure a model against data",
+        "verify": "hold solutions, or a model, against the forward equation",
         "demo": "sample every model and make a page to look at",
     }
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit code: 0, 2 after a one-line error, 130 after Ctrl-C.
+    """Run a command and return the exit code.
+
+    0, or what the command returns: 1 when it finds what it looked for wanting. 2 after a one-line
+    error, 130 after Ctrl-C.
 
     With `FELLER_TRACEBACK=1` in the environment errors keep their traceback.
     """
@@ -35,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"feller: unknown command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    code = 0
     try:
-        importlib.import_module(f"feller.core.commands.{name}").run(rest)
+        code = importlib.import_module(f"feller.core.commands.{name}").run(rest) or 0
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader left, as in `feller list | head -1`. What is still to be written goes nowhere.
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(line.strip() for line in str(error).splitlines())
         print(f"feller {name}: {message}", file=sys.stderr)
         return 2
-    return 0
+    return code
 
 
 def _usage() -> str:

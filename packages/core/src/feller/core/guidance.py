@@ -63,6 +63,11 @@ class Guided:
         return self.model.space
 
     @property
+    def path(self) -> Any:
+        """The path of the model."""
+        return self.model.path
+
+    @property
     def kinds(self) -> Kinds:
         """The kinds of the model."""
         return self.model.kinds

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from feller.core.config import tagged
+from feller.core.coordinates import moving_time
 from feller.core.generators import (
     Atoms,
     Binned,
@@ -30,9 +31,9 @@ from feller.core.generators import (
 )
 from feller.core.parametrizations import Parametrization, convert
 from feller.core.paths import ConditionalPath, GaussianPath, ProductPath
-from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support
+from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
 from feller.core.spaces import Manifold
-from feller.core.times import expand_time
+from feller.core.times import expand_time, factor_times
 from feller.core.typing import Time
 
 __all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead", "ProductHead"]
@@ -72,6 +73,7 @@ class FlowHead(Head):
             ValueError: When the prediction is no velocity and the path not Gaussian.
         """
         if isinstance(path, GaussianPath):
+            t = moving_time(t)
             return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
         if self.prediction != "velocity" or not isinstance(path.space, Manifold):
             raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
@@ -97,24 +99,33 @@ class JumpHead(Head):
     data: tuple[float, float] = (-1.0, 1.0)
     kinds: ClassVar[Kinds] = frozenset({Jump})
 
+    def __post_init__(self) -> None:
+        """Refuse bins that are none."""
+        if self.bins < 1:
+            raise ValueError(f"bins is at least 1, not {self.bins}")
+        _check_data(self.data)
+
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The number of bins, and one for the rate."""
         return self.bins + 1
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Jump:
-        """Return the jump to the bins."""
+        """Return the jump to the bins.
+
+        Raises:
+            ValueError: On tokens, and when the output has other channels.
+        """
+        if path.space.is_discrete:
+            raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
         _check_channels(output, x, self.channels)
         edges = torch.linspace(
-            *jump_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
+            *_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
         )
         rate = torch.nn.functional.softplus(output[..., -1])
-        time = expand_time(t, rate)
-        return Jump(
-            event_rate(path, time) * rate,
-            Binned(output[..., :-1], edges),
-            jump_clock(path, time),
-        )
+        time = expand_time(moving_time(t), rate)
+        law = Binned(output[..., :-1], edges)
+        return Jump(event_rate(path, time) * rate, law, jump_clock(path, time))
 
 
 @tagged("posterior_head")
@@ -141,10 +152,11 @@ class PosteriorHead(Head):
     data: tuple[float, float] = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Refuse weights that are none."""
-        weights = (self.flow, self.diffusion, self.jump)
-        if min(weights) < 0 or abs(sum(weights) - 1) > 1e-5:
-            raise ValueError(f"flow, diffusion and jump sum to 1, these to {sum(weights):.4g}")
+        """Refuse weights and values that are none."""
+        _check_weights("flow, diffusion and jump", (self.flow, self.diffusion, self.jump))
+        if self.levels < 2:
+            raise ValueError(f"levels is at least 2, not {self.levels}")
+        _check_data(self.data)
 
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -157,8 +169,15 @@ class PosteriorHead(Head):
         return frozenset(self._weights)
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> FromPosterior:
-        """Return the superposition that the posterior stands for."""
+        """Return the superposition that the posterior stands for.
+
+        Raises:
+            LookupError: When the path has no solution of a kind that has a weight.
+            ValueError: When the output has other channels.
+        """
         _check_channels(output, x, self.levels)
+        for kind in self._weights:  # now, not when it is simulated after days of training
+            solution(path, kind)
 
         def build(posterior: Destination) -> Superposition:
             parts = (w * from_posterior(path, k, x, t, posterior) for k, w in self._weights.items())
@@ -169,7 +188,8 @@ class PosteriorHead(Head):
     def _law(self, path: ConditionalPath, logits: Tensor) -> Destination:
         if path.space.is_discrete:
             return Categorical(logits)
-        return Atoms(logits, torch.linspace(*self.data, self.levels).to(logits))
+        values = torch.linspace(*self.data, self.levels, dtype=logits.dtype, device=logits.device)
+        return Atoms(logits, values)
 
     @property
     def _weights(self) -> dict[type[Generator], float]:
@@ -196,8 +216,7 @@ class JointHead(Head):
         """Refuse weights that are none."""
         if len(self.weights) != len(self.heads):
             raise ValueError(f"{len(self.heads)} heads have a weight each, not {self.weights}")
-        if min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-5:
-            raise ValueError(f"weights are at least 0 and sum to 1, not {self.weights}")
+        _check_weights("weights", self.weights)
 
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -210,7 +229,11 @@ class JointHead(Head):
         return frozenset[type[Generator]]().union(*(head.kinds for head in self.heads))
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Superposition:
-        """Return the superposition of what each head reads."""
+        """Return the superposition of what each head reads.
+
+        Raises:
+            ValueError: When the output has other channels.
+        """
         _check_channels(output, x, self.channels)
         shares = output.split([head.channels for head in self.heads], dim=-1)
         parts = (
@@ -235,12 +258,14 @@ class ProductHead:
     def __call__(
         self, path: ProductPath, output: Mapping[str, Tensor], x: Mapping[str, Tensor], t: Any
     ) -> Product:
-        """Return the product of what each head reads."""
+        """Return the product of what each head reads.
+
+        Raises:
+            ValueError: When the network's outputs have other names.
+        """
         if output.keys() != self.heads.keys():
-            raise ValueError(
-                f"heads read outputs {sorted(self.heads)}, the network gave {sorted(output)}"
-            )
-        clocks = t if isinstance(t, Mapping) else dict.fromkeys(self.heads, t)
+            raise ValueError(f"heads read {sorted(self.heads)}, the network gave {sorted(output)}")
+        clocks = factor_times(t, self.heads)
         return Product(
             {
                 name: head(path.factors[name], output[name], x[name], clocks[name])
@@ -255,3 +280,20 @@ def _check_channels(output: Tensor, x: Tensor, channels: int) -> None:
             f"the head reads an output {(*x.shape, channels)}, the network gave "
             f"{tuple(output.shape)}"
         )
+
+
+def _check_weights(name: str, weights: tuple[float, ...]) -> None:
+    if not weights or min(weights) < 0 or not abs(sum(weights) - 1) < 1e-5:
+        raise ValueError(f"{name} are at least 0 and sum to 1, not {weights}")
+
+
+def _check_data(data: tuple[float, float]) -> None:
+    low, high = data
+    if not -float("inf") < low < high < float("inf"):
+        raise ValueError(f"data lie between two rising numbers, not {data}")
+
+
+@torch.compiler.assume_constant_result
+def _support(path: ConditionalPath, data: tuple[float, float]) -> tuple[float, float]:
+    """Return where jumps land: numbers that a graph holds, not computes."""
+    return jump_support(path, data)

@@ -3,28 +3,53 @@
 The conditional loss has the gradient of the marginal one when D is a Bregman divergence (Generator
 Matching, arXiv 2410.20587, proposition 2). Weights may depend on t and x_t, never on z (arXiv
 2511.16599): time laws and loss spaces are such weights.
+
+An element that is known costs nothing: at t = 1 by a clock of its own, or, where a posterior is
+learnt and the source is the mask, any token but the mask.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from feller.core.comparisons import compare_jumps, compare_posteriors, compare_vectors
 from feller.core.config import tagged
-from feller.core.coordinates import posterior_of, rates, vectors
+from feller.core.coordinates import moving_time
 from feller.core.divergences import BregmanDivergence, GeneralizedKL, SquaredNorm
-from feller.core.generators import FromPosterior, Generator, Jump, Product, Superposition
+from feller.core.generators import (
+    Diffusion,
+    Flow,
+    FromPosterior,
+    Generator,
+    Jump,
+    Product,
+    Superposition,
+)
+from feller.core.generators.combine import Part
 from feller.core.models import Model
 from feller.core.parametrizations import Parametrization
-from feller.core.paths import ConditionalPath
+from feller.core.paths import MixturePath
 from feller.core.solutions import solution
-from feller.core.typing import Time
+from feller.core.sources import Masked
+from feller.core.times import expand_time, factor_times
 
-__all__ = ["Loss", "Objective"]
+__all__ = ["DIVERGENCES", "Loss", "Objective"]
+
+DIVERGENCES: Mapping[type[Generator], BregmanDivergence] = MappingProxyType(
+    {
+        Flow: SquaredNorm(),
+        Diffusion: SquaredNorm(),
+        Jump: GeneralizedKL(),
+        FromPosterior: GeneralizedKL(),
+    }
+)
+"""The divergence of each kind of generator, where none is chosen."""
 
 
 class Loss(ABC):
@@ -34,14 +59,17 @@ class Loss(ABC):
     def __call__(
         self,
         model: Model,
-        path: ConditionalPath,
-        z: Tensor,
-        t: Time,
-        x_t: Tensor,
+        path: Any,
+        z: Any,
+        t: Any,
+        x_t: Any,
         *,
         condition: Any = None,
     ) -> Float[Tensor, " b"]:
-        """Return the loss of each sample, given the data point z it comes from."""
+        """Return the loss of each sample, given the data point z it comes from.
+
+        States, data and times of a product are dicts.
+        """
 
 
 @tagged("objective")
@@ -49,8 +77,13 @@ class Loss(ABC):
 class Objective(Loss):
     """A divergence between the conditional and the predicted generator.
 
-    The parts of a superposition are trained each for itself, and their losses added: weights count
-    only when it is simulated. The losses of the factors of a product add, too.
+    The loss of a sample is the mean over its elements. The parts of a superposition are trained
+    each for itself, and their losses added: weights count only when it is simulated. The losses of
+    the factors of a product add, too.
+
+    The loss of jumps and posteriors is without the path's rate of events. Times that rate, and the
+    number of elements, the loss of a jump integrates over time to the relative entropy of the path
+    measures, a bound on that of the data.
 
     Attributes:
         divergence: The Bregman divergence of flows and diffusions.
@@ -58,8 +91,10 @@ class Objective(Loss):
             predicts.
         jump_divergence: The Bregman divergence of jumps and posteriors.
 
+    Raises:
+        ValueError: When a divergence does not take the numbers it would be given.
+
     Example:
-        >>> from feller.core.generators import Flow
         >>> from feller.core.posteriors import FiniteData
         >>> from feller.core.paths import GaussianPath
         >>> path, z = GaussianPath(), torch.ones(4, 2)
@@ -68,9 +103,20 @@ class Objective(Loss):
         tensor([0., 0., 0., 0.])
     """
 
-    divergence: BregmanDivergence = field(default_factory=SquaredNorm)
+    divergence: BregmanDivergence = field(default_factory=lambda: DIVERGENCES[Flow])
     loss_space: Parametrization = "velocity"
-    jump_divergence: BregmanDivergence = field(default_factory=GeneralizedKL)
+    jump_divergence: BregmanDivergence = field(default_factory=lambda: DIVERGENCES[Jump])
+
+    def __post_init__(self) -> None:
+        """Refuse divergences of other numbers: no loss is to be infinite after hours."""
+        for name, value, what in (
+            ("divergence", -1.0, "velocities are any numbers"),
+            ("jump_divergence", 0.0, "most rates and probabilities of one data point are 0"),
+        ):
+            domain = getattr(self, name).domain
+            if value not in domain:
+                kind = type(getattr(self, name)).__name__
+                raise ValueError(f"{name} is {kind}, of numbers in {domain}, but {what}")
 
     def __call__(
         self,
@@ -82,31 +128,59 @@ class Objective(Loss):
         *,
         condition: Any = None,
     ) -> Float[Tensor, " b"]:
-        """Return the loss of each sample: the mean of the divergence over its coordinates."""
-        return self._compare(model(x_t, t, condition), path, z, t, x_t)
+        """Return the loss of each sample: the mean of the divergence over its elements.
 
-    def _compare(self, predicted: Generator, path: Any, z: Any, t: Any, x: Any) -> Tensor:
+        Raises:
+            LookupError: When the path has no solution of the model's kind.
+            ValueError: When the shapes do not match, or `z` is not among the model's values.
+        """
+        return self._loss(model(x_t, t, condition), path, z, t, x_t)
+
+    def _loss(self, predicted: Generator, path: Any, z: Any, t: Any, x: Any) -> Tensor:
         if isinstance(predicted, Superposition):
-            parts = [self._compare(p.generator, path, z, t, x) for p in predicted.parts]
-            return torch.stack(parts).sum(0)
+            losses = [self._part(part, path, z, t, x) for part in predicted.parts]
+            return torch.stack(losses).sum(0)
         if isinstance(predicted, Product):
-            clocks = t if isinstance(t, Mapping) else dict.fromkeys(predicted.factors, t)
-            factors = [
-                self._compare(g, path.factors[n], z[n], clocks[n], x[n])
-                for n, g in predicted.factors.items()
+            clocks = factor_times(t, predicted.factors)
+            losses = [
+                self._loss(g, path.factors[name], z[name], clocks[name], x[name])
+                for name, g in predicted.factors.items()
             ]
-            return torch.stack(factors).sum(0)
+            return torch.stack(losses).sum(0)
         if isinstance(predicted, FromPosterior):
-            target, ours = posterior_of(z, predicted)
-            return self.jump_divergence(target, ours).sum(-1).flatten(1).mean(1)
-        target = solution(path, type(predicted))(path, x, t, z)
-        if isinstance(predicted, Jump) and isinstance(target, Jump):
-            cells = predicted.destination
-            theirs, ours = (rates(jump, cells, path, x, t) for jump in (target, predicted))
-            return self.jump_divergence(theirs, ours).sum(-1).flatten(1).mean(1)
-        theirs, ours = (vectors(g, self.loss_space, path, x, t) for g in (target, predicted))
-        if ours.shape != theirs.shape:
-            raise ValueError(
-                f"the model returns {tuple(ours.shape)}, the target is {tuple(theirs.shape)}"
-            )
-        return self.divergence(theirs, ours).flatten(1).mean(1)
+            each = compare_posteriors(self.jump_divergence, z, predicted.posterior)
+            return _mean(_unknown(each, path, x), t)
+        return _mean(self._each(predicted, path, z, moving_time(t), x), t)
+
+    def _part(self, part: Part, path: Any, z: Any, t: Any, x: Any) -> Tensor:
+        """Return the loss of a part, whose target solves the KFE in its direction of time."""
+        if part.role == "stationary":
+            raise ValueError("a stationary part has no target: train it on its own")
+        if part.role == "forward" or isinstance(part.generator, FromPosterior):
+            return self._loss(part.generator, path, z, t, x)
+        each = self._each(part.generator, path, z, moving_time(t), x, backward=True)
+        return _mean(each, t)
+
+    def _each(
+        self, predicted: Any, path: Any, z: Any, t: Any, x: Any, *, backward: bool = False
+    ) -> Tensor:
+        """Return the divergence at each element."""
+        target: Any = solution(path, type(predicted), backward=backward)(path, x, t, z)
+        if isinstance(predicted, Jump):
+            return compare_jumps(self.jump_divergence, (target, predicted), path, (x, t))
+        pair = (target, predicted)
+        return compare_vectors(self.divergence, pair, self.loss_space, path, (x, t))
+
+
+def _unknown(each: Tensor, path: Any, x: Any) -> Tensor:
+    """Return the loss of elements that may not be data yet: from a mask, those that are masked."""
+    if isinstance(path, MixturePath) and isinstance(path.source, Masked):
+        return torch.where(x == path.source.mask, each, 0)
+    return each
+
+
+def _mean(each: Tensor, t: Any) -> Tensor:
+    """Return the mean over the elements of each sample, known ones at nothing."""
+    if isinstance(t, Tensor) and t.ndim > 1:
+        each = torch.where(expand_time(t < 1, each), each, 0)
+    return each.flatten(1).mean(1)

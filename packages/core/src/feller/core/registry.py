@@ -34,8 +34,8 @@ class Domain:
         name: The first part of its models' names.
         package: Its import name, with a `models` module.
         recipes: Recipe functions by the second part of their names, as `module:function`.
-        commands: `sample` and `evaluate`, which take a model's name and flags, as
-            `module:function`.
+        commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
+            return an exit code, as `module:function`.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`.
     """
 
@@ -169,8 +169,8 @@ def recipe(name: str) -> Any:
     return resolve(found)()
 
 
-def domain_command(command: str, argv: Sequence[str]) -> None:
-    """Run a command of the domain of the model that `argv` names first.
+def domain_command(command: str, argv: Sequence[str]) -> int | None:
+    """Run a command of the domain of the model that `argv` names first; return its exit code.
 
     Raises:
         RegistryError: When there is no such model, or its domain has no such command.
@@ -185,11 +185,11 @@ def domain_command(command: str, argv: Sequence[str]) -> None:
         found = domain_of(kind, "type").commands.get(command)
         if found is None:
             raise RegistryError(f"feller {command} does not know models of type {kind}")
-        resolve(found)(name, flags)
-        return
+        return resolve(found)(name, flags)
     print(f"usage: feller {command} MODEL [flags]; `feller {command} MODEL --help` names the flags")
     if not argv or argv[0] not in ("-h", "--help"):
         raise ValueError("a model is missing; `feller list` names them")
+    return None
 
 
 def resolve(reference: str) -> Any:

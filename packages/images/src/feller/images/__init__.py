@@ -21,6 +21,7 @@ DOMAIN = Domain(
     commands={
         "sample": "feller.images.commands:sample",
         "evaluate": "feller.images.commands:evaluate",
+        "verify": "feller.images.verification:verify_model",
     },
     demo="feller.images.commands:demo",
 )

@@ -18,7 +18,7 @@ from feller.images.data import ImageData, Source
 from feller.images.files import check_target, write_images
 from feller.images.models import ImageModel, Sampling
 
-__all__ = ["demo", "evaluate", "sample"]
+__all__ = ["demo", "evaluate", "sample", "usual_data"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
 
     flags = tyro.cli(
         EvaluateFlags,
-        default=EvaluateFlags(data=_usual_data(name, argv)),
+        default=EvaluateFlags(data=usual_data(name, argv)),
         args=list(argv),
         prog=f"feller evaluate {name}",
         config=(tyro.conf.AvoidSubcommands,),
@@ -138,7 +138,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
     return figures
 
 
-def _usual_data(name: str, argv: Sequence[str]) -> ImageData:
+def usual_data(name: str, argv: Sequence[str]) -> ImageData:
     """Return the data that a model's card names."""
     source = read_card(name).dataset
     if source in get_args(Source):

@@ -1,0 +1,33 @@
+r"""Verification: does a generator move the law of a path as it should?
+
+A generator follows a path when the Kolmogorov forward equation holds (Generator Matching, arXiv
+2410.20587, equation 5): for every test function f and every time t
+
+.. math:: \frac{d}{dt} E[f(x_t)] = E[\mathcal{L}_t f(x_t)].
+
+Here both sides are computed for a bank of functions and times, and compared: where the space is
+small exactly, by quadrature or enumeration, else on samples, with standard errors. A backward
+generator changes the sign of the right side; for a stationary one it is 0. A trained model is right
+only so far: the size of its residual against that of d/dt E f is an error one can read.
+"""
+
+from feller.core.verify.check import Plan, Reference, Residual, Verification, verify
+from feller.core.verify.entry import Entry
+from feller.core.verify.examples import Case, Example, Term, cases, verify_case
+from feller.core.verify.functions import Statistics, bank
+
+__all__ = [
+    "Case",
+    "Entry",
+    "Example",
+    "Plan",
+    "Reference",
+    "Residual",
+    "Statistics",
+    "Term",
+    "Verification",
+    "bank",
+    "cases",
+    "verify",
+    "verify_case",
+]

@@ -1,0 +1,277 @@
+"""The check itself: both sides of the forward equation, for a model and its data."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feller.core import random
+from feller.core.generators import Superposition
+from feller.core.generators.combine import Role
+from feller.core.verify.actions import Functions, act
+from feller.core.verify.functions import Statistics, bank
+from feller.core.verify.laws import Law, Method, drawn, exact
+
+__all__ = ["Plan", "Reference", "Residual", "Verification", "verify"]
+
+_DUE: Mapping[Role, float] = {"forward": 1.0, "backward": -1.0, "stationary": 0.0}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The finite data from which the law of a path is made.
+
+    Attributes:
+        points: Data points, batch first; of a product, a dict of them.
+        weights: Their probabilities; uniform when absent.
+        conditions: What the model is told with each point, if anything.
+    """
+
+    points: Any
+    weights: Tensor | None = None
+    conditions: Tensor | None = None
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The probabilities of the points in float64."""
+        one = _first(self.points)
+        if self.weights is None:
+            return torch.full((len(one),), 1 / len(one), dtype=torch.float64, device=one.device)
+        return self.weights.double()
+
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Any, Tensor | None]:
+        """Draw points, and the conditions that go with them."""
+        index = torch.multinomial(self.probabilities.cpu(), n, replacement=True, generator=rng)
+        index = index.to(_first(self.points).device)
+        conditions = None if self.conditions is None else self.conditions[index]
+        if isinstance(self.points, Mapping):
+            return {name: value[index] for name, value in self.points.items()}, conditions
+        return self.points[index], conditions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is looked at, and how closely.
+
+    Attributes:
+        times: The times, each inside (0, 1).
+        functions: The test functions; a `bank` for the space when absent.
+        samples: States at each time, where the law is not summed exactly.
+        batch: So many of them at once.
+        method: How samples tell d/dt E f; by the path when absent.
+        errors: How many standard errors a residual may be off 0 ...
+        tolerance: ... on top of this much, for rounding and quadrature.
+        seed: Chooses the samples.
+    """
+
+    times: tuple[float, ...] = (0.15, 0.5, 0.8)
+    functions: Statistics | None = None
+    samples: int = 8192
+    batch: int = 4096
+    method: Method | None = None
+    errors: float = 5.0
+    tolerance: float = 1e-5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse times outside, and samples too few for a standard error."""
+        if not self.times or not all(1e-4 <= t <= 1 - 1e-4 for t in self.times):
+            raise ValueError(f"times lie between 0.0001 and 0.9999, not {self.times}")
+        if self.samples < 2 or self.batch < 1:
+            raise ValueError(f"at least 2 samples are drawn, not {self.samples}")
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Both sides for one function at one time.
+
+    Attributes:
+        time: The time.
+        function: The name of the function.
+        change: d/dt E f.
+        action: E L f.
+        due: What the action should be: the change, minus it for a backward generator, 0 for a
+            stationary one.
+        standard_error: Of action less due; 0 where both are sums over all states.
+        allowed: How large their difference may be.
+    """
+
+    time: float
+    function: str
+    change: float
+    action: float
+    due: float
+    standard_error: float
+    allowed: float
+
+    @property
+    def size(self) -> float:
+        """|E L f less what is due|."""
+        return abs(self.action - self.due)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the size is allowed; what is no number is not."""
+        return self.size <= self.allowed
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The residuals of one generator, or model.
+
+    Attributes:
+        residuals: One for each time and function.
+        method: How the law was summed.
+        role: Forward, backward or stationary.
+        labels: What was verified, by column of a report.
+        note: What is wrong beforehand: weights that make no superposition.
+    """
+
+    residuals: tuple[Residual, ...]
+    method: str
+    role: Role = "forward"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every residual is allowed."""
+        return all(residual.passed for residual in self.residuals)
+
+    @property
+    def worst(self) -> Residual:
+        """The residual that exceeds, or comes nearest to, what is allowed."""
+        return max(self.residuals, key=lambda r: math.inf if math.isnan(r.size) else _ratio(r))
+
+    def relative(self, time: float | None = None) -> float:
+        """Return the error of the generator as a share of what it should do.
+
+        The root mean square over functions and times of the residual, in units of the function's
+        own d/dt E f: its root mean square over the times, or a tenth of that of all functions where
+        it hardly moves. What noise explains is taken out.
+
+        Args:
+            time: Only this time; all when absent.
+        """
+        excess = sum(share * (r.size**2 - r.standard_error**2) for r, share in self._shares(time))
+        return math.sqrt(max(excess, 0.0))
+
+    def noise(self, time: float | None = None) -> float:
+        """Return the standard errors in the same unit: smaller relative errors are not resolved."""
+        return math.sqrt(sum(share * r.standard_error**2 for r, share in self._shares(time)))
+
+    def _shares(self, time: float | None) -> list[tuple[Residual, float]]:
+        """Return residuals, each with what its square weighs in the mean."""
+        changes: dict[str, list[float]] = {}
+        for r in self.residuals:
+            changes.setdefault(r.function, []).append(r.change**2)
+        squares = {name: sum(each) / len(each) for name, each in changes.items()}
+        # What hardly moves has no unit of its own.
+        least = (0.01 * sum(squares.values()) / len(squares)) or math.nan
+        kept = [r for r in self.residuals if time is None or r.time == time]
+        return [(r, 1 / len(kept) / max(least, squares[r.function])) for r in kept]
+
+
+def verify(
+    model: Any, reference: Reference, *, plan: Plan | None = None, role: Role = "forward"
+) -> Verification:
+    """Compare d/dt E f with E L f for a model, at x_t made from reference data.
+
+    Args:
+        model: Returns the generator at (x, t); it has a `path`.
+        reference: The data.
+        plan: Times, functions and bounds.
+        role: What the generator should do: move along the path, back along it, or leave it alone.
+
+    Returns:
+        A residual for each time and function.
+
+    Raises:
+        ValueError: When the model has no path.
+
+    Example:
+        >>> from feller.core.generators import Flow
+        >>> from feller.core.paths import GaussianPath
+        >>> from feller.core.posteriors import FiniteData
+        >>> points = torch.tensor([[-2.0], [2.0]], dtype=torch.float64)
+        >>> verify(FiniteData(GaussianPath(), Flow, points), Reference(points)).passed
+        True
+    """
+    plan = Plan() if plan is None else plan
+    path = getattr(model, "path", None)
+    if path is None:
+        raise ValueError(f"{type(model).__name__} has no path: what it should follow is unknown")
+    functions = bank(path.space, reference.points) if plan.functions is None else plan.functions
+    residuals: list[Residual] = []
+    method = note = ""
+    for t in plan.times:
+        sides, weights = [], None
+        for law, condition, seed in _laws(path, reference, t, plan):
+            with torch.no_grad():
+                generator = model(law.states, t, condition)
+            note = note or _fault(generator, role)
+            weights, method = law.weights, law.method
+            sides.append(_sides(law, generator, functions.values, seed))
+        both = torch.cat(sides, 1).unbind(-1)
+        residuals += [
+            _residual((t, name), rows, weights, plan, _DUE[role])
+            for name, rows in zip(functions.names, both, strict=True)
+        ]
+    return Verification(tuple(residuals), method, role, note=note)
+
+
+def _laws(
+    path: Any, reference: Reference, t: float, plan: Plan
+) -> Iterator[tuple[Law, Tensor | None, int]]:
+    """Yield the law as one sum, or else as samples in batches; with conditions and a seed."""
+    if plan.method is None and reference.conditions is None:
+        law = exact(path, reference.points, reference.probabilities, t)
+        if law is not None:
+            yield law, None, plan.seed
+            return
+    for start in range(0, plan.samples, plan.batch):
+        seed = random.seed_of(plan.seed, t, start)
+        rng = torch.Generator().manual_seed(seed)
+        z, condition = reference.draw(min(plan.batch, plan.samples - start), rng)
+        yield drawn(path, z, t, rng, method=plan.method), condition, seed
+
+
+def _sides(law: Law, generator: Any, f: Functions, seed: int) -> Tensor:
+    """Return what each state contributes to d/dt E f and to E L f: `(2, b, functions)`."""
+    with torch.no_grad():
+        action = act(generator, f, law.states, torch.Generator().manual_seed(seed)).double()
+        rise = law.rise(f).double()
+    return torch.stack([rise, action if law.weights is None else law.weights[:, None] * action])
+
+
+def _residual(
+    what: tuple[float, str], sides: Tensor, weights: Tensor | None, plan: Plan, due: float
+) -> Residual:
+    gap = sides[1] - due * sides[0]
+    if weights is None:
+        change, action = sides.mean(1).tolist()
+        error = float(gap.std() / len(gap) ** 0.5)
+    else:
+        (change, action), error = sides.sum(1).tolist(), 0.0
+    allowed = plan.errors * error + plan.tolerance
+    return Residual(*what, change, action, due * change, error, allowed)
+
+
+def _fault(generator: Any, role: Role) -> str:
+    if role == "forward" and isinstance(generator, Superposition):
+        try:
+            generator.check()
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+def _first(points: Any) -> Tensor:
+    return next(iter(points.values())) if isinstance(points, Mapping) else points
+
+
+def _ratio(residual: Residual) -> float:
+    return residual.size / residual.allowed if residual.allowed else math.inf

@@ -1,0 +1,232 @@
+r"""The law p_t of a path as weighted states, and how fast the mean of a function changes under it.
+
+A law is a list of states x_i, with d/dt E f = sum_i r_i(f): four ways lead there.
+
+- **quadrature** over a grid, or **enumeration** of all states, with the density p_t and its slope:
+  r_i(f) = f(x_i) d/dt p_t(x_i), exact to rounding;
+- **pathwise**, along the way of x_t at fixed x_0: r_i(f) = grad f(x_i) . dx_i/dt;
+- **switching**, for the mixture path, whose elements are z or x_0: r(f) = kappa_dot times the sum
+  over elements of f with the element at z less f with it at x_0;
+- **score**, by the slope of the log density: r_i(f) = f(x_i) d/dt log p_t(x_i | z).
+
+The last three are averages over samples, in any dimension; factors of a product add.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from feller.core.paths import MixturePath, ProductPath
+from feller.core.verify.actions import Functions, choose, moved
+from feller.core.verify.functions import interval
+
+__all__ = ["Law", "Method", "drawn", "exact"]
+
+Method = Literal["quadrature", "enumeration", "pathwise", "switching", "score"]
+
+CELLS = 8000
+STATES = 4096
+STEP = 1e-5
+SMOOTH = 1e-6
+
+
+@dataclass(frozen=True)
+class Law:
+    """States at one time.
+
+    Attributes:
+        states: The states `(b, *event)`; of a product, a dict of them.
+        rise: From test functions to the contributions of the states to d/dt E f, `(b, functions)`.
+        weights: The weight of each state where these sum the law exactly; None for samples, all
+            alike, whose contributions are averaged.
+        method: How it came about.
+    """
+
+    states: Any
+    rise: Callable[[Functions], Tensor]
+    weights: Tensor | None
+    method: str
+
+
+def exact(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
+    """Return the law as a sum over all states, or None where there are too many, or edges.
+
+    Args:
+        path: The path.
+        points: The data `(k, *event)`.
+        weights: Their probabilities `(k,)`.
+        t: The time, away from 0 and 1 by more than 1e-5.
+    """
+    if isinstance(path, ProductPath) or isinstance(points, Mapping):
+        return None
+    n = points[0].numel()
+    discrete = path.space.is_discrete
+    if (path.space.size**n > STATES) if discrete else n != 1:
+        return None
+    if isinstance(path, MixturePath) and not discrete:
+        return _atoms_and_line(path, points, weights, t)
+    if not _has_density(path, points):
+        return None
+    return (_enumeration if discrete else _line)(path, points, weights, t)
+
+
+def drawn(
+    path: Any, z: Any, t: float, rng: torch.Generator, *, method: Method | None = None
+) -> Law:
+    """Return the law as samples, one given each row of `z`.
+
+    Args:
+        path: The path.
+        z: Data points, drawn from their law.
+        t: The time.
+        rng: Where randomness comes from.
+        method: `pathwise`, `switching` or `score`; by the path when absent: switching for mixtures,
+            score on discrete spaces, else pathwise.
+    """
+    if isinstance(path, ProductPath):
+        factors = {n: drawn(p, z[n], t, rng, method=method) for n, p in path.factors.items()}
+        return _product(factors)
+    if method is None:
+        discrete = "score" if path.space.is_discrete else "pathwise"
+        method = "switching" if isinstance(path, MixturePath) else discrete
+    made = {"pathwise": _pathwise, "switching": _switching, "score": _score}
+    if method not in made:
+        raise ValueError(f"samples come by {', '.join(made)}, not by {method}")
+    return made[method](path, z, t, rng)
+
+
+def _product(factors: Mapping[str, Law]) -> Law:
+    x = {name: law.states for name, law in factors.items()}
+
+    def rise(f: Functions) -> Tensor:
+        each = [
+            law.rise(lambda x_i, name=name: f({**x, name: x_i})) for name, law in factors.items()
+        ]
+        return torch.stack(each).sum(0)
+
+    return Law(x, rise, None, " x ".join(law.method for law in factors.values()))
+
+
+def _pathwise(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
+    x_0 = path.sample_source(z.shape, rng, like=z)
+    clock = torch.tensor(t, dtype=z.dtype, device=z.device)
+
+    def state(t: Tensor) -> Tensor:
+        return path.sample(z, t, x_0=x_0)
+
+    x, way = torch.func.jvp(state, (clock,), (torch.ones_like(clock),))[:2]
+    return Law(x, lambda f: torch.func.jvp(f, (x,), (way,))[1], None, "pathwise")
+
+
+def _switching(path: MixturePath, z: Tensor, t: float, rng: torch.Generator) -> Law:
+    x_0 = path.sample_source(z.shape, rng, like=z)
+    x = path.sample(z, t, rng, x_0=x_0)
+    batch = z.ndim - path.space.element_dim
+    size = z.shape[batch:]
+    ends = torch.stack([z, x_0], -1).reshape(len(z), -1, *size, 2)
+    chosen = choose(len(z), ends.shape[1], rng, z.device)
+    rows = torch.arange(len(z), device=z.device)[:, None]
+    ends = ends[rows, chosen.index]
+    kappa_dot = float(path.schedule.alpha_dot(torch.tensor(t, dtype=torch.float64)))
+
+    def rise(f: Functions) -> Tensor:
+        pairs = [moved(f, x, ends[:, e], chosen.index[:, e]) for e in range(ends.shape[1])]
+        return kappa_dot * chosen.scale * torch.stack([at_z - at_0 for at_z, at_0 in pairs]).sum(0)
+
+    return Law(x, rise, None, "switching")
+
+
+def _score(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
+    x = path.sample(z, t, rng)
+    after, before = (_log_density(path, x, t + s, z) for s in (STEP, -STEP))
+    slope = (after - before) / (2 * STEP)
+    return Law(x, lambda f: f(x) * slope[:, None], None, "score")
+
+
+def _enumeration(path: Any, points: Tensor, weights: Tensor, t: float) -> Law:
+    token = torch.arange(path.space.size, device=points.device)
+    n = points[0].numel()
+    x = torch.cartesian_prod(*[token] * n).reshape(-1, *points.shape[1:])
+    return _weighed(path, x, points, weights, (t, 1.0, "enumeration"))
+
+
+def _line(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
+    """Return the density on a grid, or None when it has edges that the grid would blur."""
+
+    def sample(z: Tensor, rng: torch.Generator) -> Tensor:
+        return path.sample(z, t, rng)
+
+    x, cell = _cells(sample, points, interval(path.space))
+    law = _weighed(path, x, points, weights, (t, cell, "quadrature"))
+    # Two sums, each of every second cell, differ by what an edge between two cells is worth.
+    slope = law.rise(lambda x: torch.ones(len(x), 1, dtype=torch.float64, device=x.device))
+    edge = 2 * (slope[::2].sum() - slope[1::2].sum()).abs()
+    return law if edge < SMOOTH else None
+
+
+def _atoms_and_line(path: MixturePath, points: Tensor, weights: Tensor, t: float) -> Law:
+    """Return the atoms at the data, then the source on a grid."""
+
+    def sample(z: Tensor, rng: torch.Generator) -> Tensor:
+        return path.sample_source(z.shape, rng, like=z)
+
+    x, cell = _cells(sample, points, interval(path.space) or interval(path.source))
+    clock = torch.tensor(t, dtype=torch.float64, device=points.device)
+    kappa, kappa_dot = path.schedule.alpha(clock), path.schedule.alpha_dot(clock)
+    source = path.source.log_density(x).reshape(-1).exp() * cell
+    masses = torch.cat([kappa * weights, (1 - kappa) * source])
+    slope = kappa_dot * torch.cat([weights, -source])
+    states = torch.cat([points, x.to(points)])
+    return Law(states, lambda f: f(states) * slope[:, None], masses, "quadrature")
+
+
+def _cells(
+    sample: Callable[[Tensor, torch.Generator], Tensor],
+    points: Tensor,
+    ends: tuple[float, float] | None,
+) -> tuple[Tensor, float]:
+    """Return the middles of equal cells between the ends, or over thrice the reach of samples."""
+    if ends is None:
+        z = points.double().repeat_interleave(-(-STATES // len(points)), 0)
+        drawn = sample(z, torch.Generator().manual_seed(0))
+        low, high = float(drawn.min()), float(drawn.max())
+        ends = (2 * low - high, 2 * high - low)
+    cell = (ends[1] - ends[0]) / CELLS
+    places = torch.arange(CELLS, dtype=torch.float64, device=points.device) + 0.5
+    return (ends[0] + cell * places).reshape(-1, *points.shape[1:]), cell
+
+
+def _weighed(
+    path: Any, x: Tensor, points: Tensor, weights: Tensor, how: tuple[float, float, str]
+) -> Law:
+    """Return states with the density of the path, times the size of a cell, as their weights."""
+    t, cell, method = how
+
+    def masses(t: float) -> Tensor:
+        return _log_density(path, x[:, None], t, points[None]).exp() @ weights * cell
+
+    mass, slope = masses(t), (masses(t + STEP) - masses(t - STEP)) / (2 * STEP)
+    # Where there is nothing, a generator need not be a number.
+    there = (mass != 0) | (slope != 0)
+    states, mass, slope = x[there].to(points), mass[there], slope[there]
+    return Law(states, lambda f: f(states) * slope[:, None], mass, method)
+
+
+def _has_density(path: Any, points: Tensor) -> bool:
+    """Say whether a path knows its density; one that does not may raise a `ValueError`."""
+    try:
+        _log_density(path, points, 0.5, points)
+    except (AttributeError, ValueError):
+        return False
+    return True
+
+
+def _log_density(path: Any, x: Tensor, t: float, z: Tensor) -> Tensor:
+    """Return log p_t(x | z) of whole states: summed over what the event has of axes."""
+    clock = torch.tensor(t, dtype=torch.float64, device=x.device)
+    density = path.log_density(x, clock, z)
+    batch = x.ndim - path.space.event_dim
+    return density.flatten(batch).sum(-1) if density.ndim > batch else density

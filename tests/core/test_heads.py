@@ -1,0 +1,279 @@
+"""Heads: a network that returns what an oracle knows gives the generator of the oracle."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from feller.core.config import decode, encode
+from feller.core.coordinates import masses, rates
+from feller.core.generators import (
+    Binned,
+    Diffusion,
+    Flow,
+    FromPosterior,
+    Jump,
+    Product,
+    Superposition,
+)
+from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead, ProductHead
+from feller.core.models import GeneratorModel
+from feller.core.objective import Objective
+from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
+from feller.core.posteriors import FiniteData
+from feller.core.schedules import Cosine, Polynomial
+from feller.core.solutions import event_rate, solution
+from feller.core.sources import Gaussian, Masked, UniformSphere, UniformTokens
+from feller.core.spaces import Euclidean, Sphere, Tokens
+from feller.core.times import expand_time
+
+PATHS = [GaussianPath(), GaussianPath(schedule=Cosine()), GaussianPath(schedule=Polynomial(2.0))]
+POINTS = torch.tensor([[-1.0, 1.0], [1.0, -1.0], [0.0, 1.0]], dtype=torch.float64)
+WEIGHTS = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+T = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
+every_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: type(path.schedule).__name__)
+
+
+def states(path, rng):
+    z = POINTS[torch.randint(3, (4,), generator=rng)]
+    return path.sample(z, T, rng)
+
+
+def logits_of(oracle, x, t, values):
+    """The log of the exact law of each coordinate on a list of values."""
+    here = (oracle.points[..., None] == values).double()
+    return torch.einsum("bk,knv->bnv", oracle.posterior(x, t).double(), here).log()
+
+
+@every_path
+@pytest.mark.parametrize("prediction", ["velocity", "x_1", "noise", "score"])
+def test_a_flow_head_reads_the_exact_flow(path, prediction, rng):
+    from feller.core.parametrizations import convert
+
+    oracle, x = FiniteData(path, Flow, POINTS, WEIGHTS), states(path, rng)
+    velocity = oracle(x, T).velocity
+    output = convert(velocity, ("velocity", prediction), path.schedule, x, T)
+    assert_close(FlowHead(prediction)(path, output, x, T).velocity, velocity)
+
+
+def test_a_flow_head_takes_the_tangent_part(rng):
+    path = GeodesicPath(Sphere(), UniformSphere())
+    x = nn.functional.normalize(torch.randn(4, 3, generator=rng), dim=-1)
+    flow = FlowHead()(path, torch.randn(4, 3, generator=rng), x, 0.5)
+    assert_close((flow.velocity * x).sum(-1), torch.zeros(4), atol=1e-6, rtol=0)
+
+
+@every_path
+def test_a_jump_head_reads_the_exact_jump(path, rng):
+    head, oracle, x = JumpHead(40), FiniteData(path, Jump, POINTS, WEIGHTS), states(path, rng)
+    exact = oracle(x, T)
+    cells = head(path, torch.zeros(4, 2, head.channels, dtype=torch.float64), x, T).destination
+    mass = masses(exact.destination, cells)
+    scaled = exact.intensity / event_rate(path, expand_time(T, x))
+    mass = mass.clamp_min(1e-300)  # where nothing leaves, no bin is a destination
+    output = torch.cat([mass.log(), torch.special.expm1(scaled).log()[..., None]], -1)
+    jump = head(path, output, x, T)
+    assert_close(jump.intensity, exact.intensity)
+    assert_close(
+        rates(jump, cells, path, x, T), rates(exact, cells, path, x, T), atol=1e-9, rtol=1e-5
+    )
+
+
+@every_path
+def test_bins_hold_all_the_mass_of_jumps(path, rng):
+    """On the interval of the data alone 11% of it would be lost on CondOT, elsewhere more."""
+    head, t = JumpHead(32), torch.linspace(0.001, 0.999, 301, dtype=torch.float64)
+    z = torch.tensor([-1.0, -0.3, 0.7, 1.0], dtype=torch.float64)
+    x = torch.zeros(301, 4, dtype=torch.float64)
+    law = solution(path, Jump)(path, x, t, z).destination
+    output = torch.zeros(301, 4, head.channels, dtype=torch.float64)
+    ours = masses(law, head(path, output, x, t).destination).sum(-1)
+    # Roots more than 5 deviations out, which CondOT has none of, leave exp(-12.5) beyond.
+    assert (1 - ours).max() < (1e-6 if path == GaussianPath() else 3.8e-6)
+    narrow = Binned(output, torch.linspace(-1, 1, 34, dtype=torch.float64))
+    assert (1 - masses(law, narrow).sum(-1)).max() > 0.1
+
+
+@every_path
+@pytest.mark.parametrize("kind", [Flow, Diffusion, Jump])
+def test_one_posterior_gives_every_exact_generator(path, kind, rng):
+    """Its law of each coordinate is that of the data given all coordinates."""
+    oracle, x = FiniteData(path, kind, POINTS, WEIGHTS), states(path, rng)
+    head = PosteriorHead(
+        3, flow=float(kind is Flow), diffusion=float(kind is Diffusion), jump=float(kind is Jump)
+    )
+    assert head.kinds == {kind}
+    logits = logits_of(oracle, x, T, torch.linspace(-1, 1, 3, dtype=torch.float64))
+    found, exact = head(path, logits, x, T).generator, oracle(x, T)
+    assert isinstance(found, Superposition)
+    generator = found.parts[0].generator
+    if kind is Flow:
+        assert_close(generator.velocity, exact.velocity)
+    elif kind is Diffusion:
+        assert_close(generator.drift, exact.drift)
+        assert_close(generator.covariance.expand_as(x), exact.covariance.expand_as(x))
+    else:
+        cells = Binned(torch.zeros(1, 50).double(), torch.linspace(-4, 4, 51).double())
+        assert_close(generator.intensity, exact.intensity)
+        assert_close(rates(generator, cells, path, x, T), rates(exact, cells, path, x, T))
+
+
+@pytest.mark.parametrize("source", [Masked(3), UniformTokens(3)], ids=str)
+def test_one_posterior_gives_the_exact_chain(source):
+    path = MixturePath(Tokens(4 if source == Masked(3) else 3), source)
+    points = torch.tensor([[0, 1], [1, 2], [2, 2]])
+    oracle = FiniteData(path, Jump, points, WEIGHTS.float())
+    x = torch.cartesian_prod(*[torch.arange(path.space.size)] * 2)
+    possible = path.log_density(x[:, None], 0.4, points[None]).sum(-1).exp().sum(1) > 0
+    x = x[possible]
+    logits = logits_of(oracle, x, 0.4, torch.arange(path.space.size))
+    found = PosteriorHead(path.space.size)(path, logits, x, 0.4).generator.parts[0].generator
+    cells = found.destination
+    exact = rates(oracle(x, 0.4), cells, path, x, 0.4)
+    assert_close(rates(found, cells, path, x, 0.4).float(), exact.float())
+
+
+def test_a_posterior_head_is_any_superposition_of_kinds(rng):
+    head = PosteriorHead(3, flow=0.5, diffusion=0.2, jump=0.3)
+    path, x = GaussianPath(), torch.randn(4, 2, generator=rng)
+    generator = head(path, torch.randn(4, 2, 3, generator=rng), x, 0.5)
+    assert isinstance(generator, FromPosterior)
+    assert head.kinds == {Flow, Diffusion, Jump}
+    assert [part.weight for part in generator.generator.parts] == [0.5, 0.2, 0.3]
+    generator.generator.check()
+
+
+def test_a_joint_head_shares_the_output_out(rng):
+    head = JointHead((FlowHead("x_1"), JumpHead(4), PosteriorHead(3)), (0.2, 0.3, 0.5))
+    path, x = GaussianPath(), torch.randn(4, 2, generator=rng)
+    output = torch.randn(4, 2, 9, generator=rng)
+    assert head.channels == 9
+    assert head.kinds == {Flow, Jump}
+    parts = head(path, output, x, 0.5).parts
+    assert [part.weight for part in parts] == [0.2, 0.3, 0.5]
+    assert_close(
+        parts[0].generator.velocity, FlowHead("x_1")(path, output[..., 0], x, 0.5).velocity
+    )
+    jump = JumpHead(4)(path, output[..., 1:6], x, 0.5)
+    assert_close(parts[1].generator.intensity, jump.intensity)
+    assert_close(parts[1].generator.destination.logits, jump.destination.logits)
+    # a part that is a superposition of its own is multiplied out: the posterior, with one part
+    assert isinstance(parts[2].generator, FromPosterior)
+
+
+class Joint(nn.Module):
+    """Two layers that share nothing, for a flow and for a jump."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.flow, self.jump = nn.Linear(1, 1), nn.Linear(1, 5)
+
+    def forward(self, x, t, condition=None):
+        return torch.cat([self.flow(x[..., None]), self.jump(x[..., None])], -1)
+
+
+def test_a_joint_head_trains_its_parts_separately(rng):
+    """The gradient of each part is what it would be alone, whatever the weights."""
+    path, (z, x) = GaussianPath(), torch.randn(2, 4, 3, generator=rng).tanh()
+    network = Joint()
+    alone = {
+        network.flow: GeneratorModel(lambda x, t, c: network(x, t)[..., 0], path, FlowHead()),
+        network.jump: GeneratorModel(lambda x, t, c: network(x, t)[..., 1:], path, JumpHead(4)),
+    }
+    for weights in ((0.5, 0.5), (0.9, 0.1)):
+        joint = GeneratorModel(network, path, JointHead((FlowHead(), JumpHead(4)), weights))
+        loss = Objective()(joint, path, z, 0.5, x).sum()
+        for layer, model in alone.items():
+            expected = Objective()(model, path, z, 0.5, x).sum()
+            slopes = [
+                torch.autograd.grad(v, list(layer.parameters()), retain_graph=True)
+                for v in (loss, expected)
+            ]
+            assert_close(*slopes)
+
+
+def test_a_product_head_has_a_head_for_each_factor(rng):
+    path = ProductPath({"place": GaussianPath(), "token": MixturePath(Tokens(4), Masked(3))})
+    head = ProductHead({"place": FlowHead(), "token": PosteriorHead(3)})
+    x = {"place": torch.zeros(2, 2), "token": torch.full((2, 5), 3)}
+    output = {"place": torch.ones(2, 2), "token": torch.zeros(2, 5, 3)}
+    t = {"place": torch.tensor([0.1, 0.2]), "token": torch.tensor([0.3, 0.4])}
+    product = head(path, output, x, t)
+    assert isinstance(product, Product)
+    assert isinstance(product.factors["token"], FromPosterior)
+    assert_close(product.factors["place"].velocity, torch.ones(2, 2))
+    with pytest.raises(
+        ValueError, match=r"heads read \['place', 'token'\], the network gave \['pla"
+    ):
+        head(path, {"place": output["place"]}, x, t)
+
+
+HEADS = [
+    FlowHead("noise"),
+    JumpHead(32, (0.0, 2.0)),
+    PosteriorHead(16, 0.5, 0.2, 0.3, (0.0, 2.0)),
+    JointHead((FlowHead("x_1"), JumpHead(8)), (0.25, 0.75)),
+    ProductHead({"place": FlowHead(), "token": PosteriorHead(3)}),
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+def test_a_head_survives_json(head):
+    again = decode(json.loads(json.dumps(encode(head))))
+    assert again == head
+    assert again.kinds == head.kinds
+    if isinstance(head, Head):
+        assert again.channels == head.channels
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: PosteriorHead(4, 0.5, 0.2, 0.2),
+            "flow, diffusion and jump are at least 0 and sum to 1, not",
+        ),
+        (lambda: PosteriorHead(4, 1.5, -0.5, 0.0), "flow, diffusion and jump are at least 0"),
+        (lambda: PosteriorHead(1), "levels is at least 2, not 1"),
+        (lambda: PosteriorHead(4, data=(1.0, 1.0)), "data lie between two rising numbers, not"),
+        (lambda: JumpHead(0), "bins is at least 1, not 0"),
+        (
+            lambda: JumpHead(data=(1.0, -1.0)),
+            r"data lie between two rising numbers, not \(1\.0, -1",
+        ),
+        (
+            lambda: JointHead((FlowHead(),), (0.5,)),
+            r"weights are at least 0 and sum to 1, not \(0\.5,",
+        ),
+        (lambda: JointHead((FlowHead(),), (0.5, 0.5)), "1 heads have a weight each, not"),
+        (lambda: JointHead((), ()), "weights are at least 0 and sum to 1"),
+    ],
+)
+def test_values_that_are_none_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "head", [JumpHead(4), PosteriorHead(5), JointHead((JumpHead(4),), (1.0,))], ids=str
+)
+def test_other_channels_are_named(head):
+    x = torch.zeros(3, 2)
+    message = r"the head reads an output \(3, 2, 5\), the network gave \(3, 2, 6\)$"
+    with pytest.raises(ValueError, match=message):
+        head(GaussianPath(), torch.zeros(3, 2, 6), x, 0.5)
+
+
+def test_what_a_path_has_no_solution_for_is_named_before_it_is_trained():
+    x, tokens = torch.zeros(3, 2), MixturePath(Tokens(4), Masked(3))
+    with pytest.raises(LookupError, match="GeodesicPath x Jump"):
+        PosteriorHead(5)(GeodesicPath(Euclidean(), Gaussian()), torch.zeros(3, 2, 5), x, 0.5)
+    with pytest.raises(LookupError, match="MixturePath x Flow"):
+        PosteriorHead(4, flow=1.0, jump=0.0)(tokens, torch.zeros(3, 2, 4), x.long(), 0.5)
+    with pytest.raises(ValueError, match="jump_head reads bins of numbers; for tokens there is"):
+        JumpHead(4)(tokens, torch.zeros(3, 2, 5), x.long(), 0.5)
+    with pytest.raises(ValueError, match="x_1 of a GeodesicPath gives no velocity"):
+        FlowHead("x_1")(GeodesicPath(Euclidean(), Gaussian()), x, x, 0.5)

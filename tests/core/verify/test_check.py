@@ -1,0 +1,277 @@
+"""The check: what solves the forward equation passes, what does not is caught, and by how much."""
+
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from feller.core.algebra import backward, stationary
+from feller.core.generators import Diffusion, Flow, Jump, Product
+from feller.core.models import GeneratorModel
+from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.posteriors import FiniteData, FiniteProductData, NormalMixture
+from feller.core.solutions import solution
+from feller.core.solutions.diffusion import gaussian_score
+from feller.core.sources import Masked
+from feller.core.spaces import Tokens
+from feller.core.times import expand_time
+from feller.core.verify import Entry, Plan, Reference, Statistics, Verification, verify
+from feller.core.verify.check import Residual
+
+PATH = GaussianPath()
+POINTS = torch.tensor([[-2.0], [1.0]], dtype=torch.float64)
+WEIGHTS = torch.tensor([0.3, 0.7], dtype=torch.float64)
+DATA = Reference(POINTS, WEIGHTS)
+FLOW, NOISE, JUMP = (FiniteData(PATH, kind, POINTS, WEIGHTS) for kind in (Flow, Diffusion, Jump))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        FLOW,
+        NOISE,
+        JUMP,
+        0.5 * FLOW + 0.5 * JUMP,
+        0.2 * FLOW + 0.3 * NOISE + 0.5 * JUMP,
+        (lambda t: 1 - t) * FLOW + (lambda t: t) * JUMP,
+    ],
+    ids=["flow", "diffusion", "jump", "half and half", "all three", "by time"],
+)
+def test_a_marginal_generator_passes(model):
+    found = verify(model, DATA)
+    assert found.passed
+    assert found.method == "quadrature"
+    assert found.note == ""
+    assert found.relative() < 1e-5
+    assert {r.time for r in found.residuals} == {0.15, 0.5, 0.8}
+    assert all(r.standard_error == 0 for r in found.residuals)
+
+
+def test_a_superposition_at_full_weights_fails_and_says_why():
+    found = verify(1.0 * FLOW + 1.0 * JUMP, DATA)
+    assert not found.passed
+    assert found.note == "forward weights less backward weights sum to 1, these to 2"
+    assert found.relative() == pytest.approx(1.0, abs=1e-4)  # twice as fast as it should be
+
+
+def test_another_law_of_the_data_fails():
+    assert not verify(FLOW, Reference(POINTS)).passed
+
+
+def langevin(path, points, weights):
+    """Drift g^2 / 2 score, with noise g = sigma: it leaves p_t alone."""
+
+    @dataclass(frozen=True)
+    class Langevin:
+        path: GaussianPath
+        kinds = frozenset({Diffusion})
+
+        @property
+        def space(self):
+            return self.path.space
+
+        def __call__(self, x, t, condition=None):
+            sigma = self.path.schedule.sigma(expand_time(t, x))
+            posterior = FiniteData(self.path, Flow, points, weights).posterior(x, t)
+            score = (
+                -(x - self.path.schedule.alpha(expand_time(t, x)) * posterior @ points) / sigma**2
+            )
+            return Diffusion(sigma**2 * score / 2, (sigma**2).expand_as(x))
+
+    return Langevin(path)
+
+
+def test_a_stationary_part_passes_alone_and_in_a_sum():
+    corrector = langevin(PATH, POINTS, WEIGHTS)
+    assert verify(corrector, DATA, role="stationary").passed
+    assert not verify(corrector, DATA).passed
+    assert verify(1.0 * FLOW + 2.0 * stationary(corrector), DATA).passed
+    assert not verify(FLOW, DATA, role="stationary").passed
+
+
+@pytest.mark.parametrize(("rate", "passes"), [(1.0, True), (1.01, False)])
+def test_a_jump_whose_rate_is_off_by_one_percent_fails(rate, passes):
+    def jump(path, x, t, z):
+        right = solution(path, Jump)(path, x, t, z)
+        return replace(right, intensity=rate * right.intensity)
+
+    for points in (POINTS[:1], POINTS):
+        assert verify(Entry(PATH, jump, points), Reference(points)).passed == passes
+
+
+@pytest.mark.parametrize(("share", "passes"), [(1.0, True), (0.0, False), (0.98, False)])
+def test_noise_that_depends_on_the_state_needs_the_slope_of_its_variance(share, passes):
+    def diffusion(path, x, t, z):
+        variance, slope = 1 + x.sin() / 2, x.cos() / 2
+        velocity = solution(path, Flow)(path, x, t, z).velocity
+        score = gaussian_score(path, x, t, z)
+        return Diffusion(velocity + variance * score / 2 + share * slope / 2, variance)
+
+    found = verify(Entry(PATH, diffusion, POINTS[:1]), Reference(POINTS[:1]))
+    assert found.passed == passes
+
+
+def test_a_backward_generator_passes_as_such_and_in_a_corrector():
+    def reversed_flow(path, x, t, z):
+        return Flow(-solution(path, Flow)(path, x, t, z).velocity)
+
+    forth, back = (Entry(PATH, s, POINTS) for s in (solution(PATH, Flow), reversed_flow))
+    data = Reference(POINTS)
+    assert verify(back, data, role="backward").passed
+    assert not verify(back, data).passed
+    assert verify(2.0 * forth + 1.0 * backward(back), data).passed
+    assert verify(1.0 * forth + 1.0 * backward(back), data, role="stationary").passed
+
+
+def test_in_many_dimensions_samples_decide(rng):
+    points = torch.randn(4, 30, generator=rng, dtype=torch.float64)
+    plan = Plan(samples=2000, batch=700)
+    exact = FiniteData(PATH, Flow, points)
+    found = verify(exact, Reference(points), plan=plan)
+    assert found.passed
+    assert found.method == "pathwise"
+    assert 0 < found.noise() < 0.05
+    assert not verify(Slow(exact, 0.9), Reference(points), plan=plan).passed
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A flow model at a multiple of its velocity."""
+
+    model: object
+    speed: float
+    kinds = frozenset({Flow})
+
+    @property
+    def path(self):
+        return self.model.path
+
+    @property
+    def space(self):
+        return self.path.space
+
+    def __call__(self, x, t, condition=None):
+        return Flow(self.speed * self.model(x, t).velocity)
+
+
+@pytest.mark.parametrize("error", [0.3, 0.03])
+def test_the_relative_error_is_that_of_the_velocity(error):
+    assert verify(Slow(FLOW, 1 + error), DATA).relative() == pytest.approx(error, rel=1e-3)
+    points = POINTS.repeat(1, 6)
+    slow = Slow(FiniteData(PATH, Flow, points, WEIGHTS), 1 + error)
+    found = verify(slow, Reference(points, WEIGHTS), plan=Plan(samples=20_000))
+    assert found.relative() == pytest.approx(error, abs=4 * found.noise())
+    assert found.noise() < 0.03
+
+
+def test_noise_is_taken_out_of_the_relative_error():
+    normals = NormalMixture(PATH, POINTS.repeat(1, 3), torch.tensor([0.5, 0.2]).double(), WEIGHTS)
+    rng = torch.Generator().manual_seed(3)
+    which = torch.multinomial(WEIGHTS, 50_000, replacement=True, generator=rng)
+    spread = normals.stds[which, None] * torch.randn(50_000, 3, generator=rng, dtype=torch.float64)
+    found = verify(normals, Reference(normals.means[which] + spread), plan=Plan(samples=3000))
+    assert found.passed
+    assert found.relative() < 2 * found.noise()
+
+
+def test_a_model_is_told_the_conditions_of_its_points():
+    def network(x, t, condition):
+        return (POINTS[condition] - x) / (1 - t[:, None])
+
+    model = GeneratorModel(network, PATH)
+    found = verify(model, Reference(POINTS, WEIGHTS, torch.tensor([0, 1])))
+    assert found.method == "pathwise"
+    assert found.passed
+    assert found.worst.size < 1e-12
+    assert not verify(model, Reference(POINTS, WEIGHTS, torch.tensor([1, 0]))).passed
+
+
+@dataclass(frozen=True)
+class Both:
+    """The conditional generator of a product, at a multiple of the jump's rate."""
+
+    path: ProductPath
+    z: dict
+    rate: float = 1.0
+    kinds = frozenset({Product})
+
+    @property
+    def space(self):
+        return self.path.space
+
+    def __call__(self, x, t, condition=None):
+        place, token = (self.path.factors[name] for name in ("place", "token"))
+        jump = solution(token, Jump)(token, x["token"], t, self.z["token"])
+        flow = solution(place, Flow)(place, x["place"], t, self.z["place"])
+        return Product(
+            {"place": flow, "token": replace(jump, intensity=self.rate * jump.intensity)}
+        )
+
+
+def test_a_product_passes_factor_by_factor():
+    path = ProductPath({"place": PATH, "token": MixturePath(Tokens(4), Masked(3))})
+    z = {"place": torch.tensor([[0.5, -1.0]]).double(), "token": torch.tensor([[0, 2, 1]])}
+    plan = Plan(times=(0.4,), samples=8000)
+    found = verify(Both(path, z), Reference(z), plan=plan)
+    assert found.passed
+    assert found.method == "pathwise x switching"
+    assert not verify(Both(path, z, rate=1.3), Reference(z), plan=plan).passed
+
+
+def test_the_exact_posterior_of_a_product_passes():
+    path = ProductPath({"place": PATH, "token": MixturePath(Tokens(4), Masked(3))})
+    z = {
+        "place": torch.tensor([[0.5, -1.0], [-1.0, 1.0]]).double(),
+        "token": torch.tensor([[0, 2, 1], [1, 1, 0]]),
+    }
+    model, plan = FiniteProductData(path, {"place": Flow, "token": Jump}, z), Plan(samples=3000)
+    assert verify(model, Reference(z), plan=plan).passed
+    other = {**z, "token": z["token"].flip(0)}  # the factors of another joint law
+    assert not verify(model, Reference(other), plan=plan).passed
+
+
+def test_what_is_no_number_fails():
+    class Broken(Slow):
+        def __call__(self, x, t, condition=None):
+            return Flow(torch.full_like(x, math.nan))
+
+    found = verify(Broken(FLOW, 1.0), DATA)
+    assert not found.passed
+    assert math.isnan(found.worst.size)
+
+
+def test_functions_may_be_ones_own():
+    plan = Plan(times=(0.5,), functions=Statistics(("x",), lambda x: x))
+    (residual,) = verify(FLOW, DATA, plan=plan).residuals
+    assert residual.function == "x"
+    assert residual.change == pytest.approx(-2 * 0.3 + 0.7)  # the mean of x_t is t E z
+
+
+def test_the_same_seed_gives_the_same_samples():
+    points = POINTS.repeat(1, 3)
+    model, data = FiniteData(PATH, Jump, points), Reference(points)
+    first, again, other = (
+        verify(model, data, plan=Plan(times=(0.5,), samples=50, seed=s)) for s in (0, 0, 1)
+    )
+    assert first == again
+    assert first.residuals != other.residuals
+
+
+def test_the_worst_is_that_nearest_to_its_bound():
+    rows = [
+        Residual(0.5, "a", 1.0, 1.2, 1.0, 0.1, 0.5),
+        Residual(0.5, "b", 1.0, 1.1, 1.0, 0.01, 0.05),
+    ]
+    found = Verification(tuple(rows), "pathwise")
+    assert found.worst.function == "b"
+    assert not found.passed
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match=r"times lie between 0.0001 and 0.9999, not \(0.5, 1.0\)"):
+        Plan(times=(0.5, 1.0))
+    with pytest.raises(ValueError, match="at least 2 samples are drawn, not 1"):
+        Plan(samples=1)
+    with pytest.raises(ValueError, match="function has no path"):
+        verify(lambda x, t, condition: None, DATA)
