@@ -8,13 +8,25 @@ are installed.
 
 import argparse
 import importlib.util
+import math
 
 import torch
 from paired import compare, show
 from torch import Tensor
 
-from feller.core.generators import Flow
-from feller.core.solvers import HEUN, Dopri5, Euler, RungeKutta, simulate
+from feller.core.generators import Diffusion, Flow
+from feller.core.paths import GaussianPath
+from feller.core.solvers import (
+    HEUN,
+    Dopri5,
+    Euler,
+    ExponentialIntegrator,
+    Mixed,
+    Multistep,
+    RungeKutta,
+    StochasticHeun,
+    simulate,
+)
 from feller.core.solvers.adaptive import _DENSE, _ERROR, _MATRIX, _NODES  # noqa: F401
 from feller.core.spaces import Euclidean
 from feller.core.times import uniform_grid
@@ -25,12 +37,24 @@ STEPS = 100
 class Decay:
     """The flow of velocity -x: a trivial network call."""
 
-    space = Euclidean(3)
+    path = GaussianPath(Euclidean(3))
+    space = path.space
     kinds = frozenset({Flow})
 
     def __call__(self, x: Tensor, t: float, condition: None = None) -> Flow:
         """Return the flow."""
         return Flow(-x)
+
+
+class NoisyDecay:
+    """The diffusion of drift -x and unit noise."""
+
+    space = Euclidean(3)
+    kinds = frozenset({Diffusion})
+
+    def __call__(self, x: Tensor, t: float, condition: None = None) -> Diffusion:
+        """Return the diffusion."""
+        return Diffusion(-x, torch.ones(()))
 
 
 def euler_floor(x: Tensor) -> Tensor:
@@ -72,6 +96,60 @@ def dopri5_floor(x: Tensor, rtol: float = 1e-5, atol: float = 1e-5) -> Tensor:
     return x
 
 
+def midpoint_floor(x: Tensor) -> Tensor:
+    """Take midpoint steps by hand."""
+    h = 1 / STEPS
+    for _ in range(STEPS):
+        x = x + h * -(x + h / 2 * -x)
+    return x
+
+
+def euler_maruyama_floor(x: Tensor) -> Tensor:
+    """Take Euler-Maruyama steps by hand."""
+    h = 1 / STEPS
+    for _ in range(STEPS):
+        x = x + h * -x + h**0.5 * torch.randn_like(x)
+    return x
+
+
+def stochastic_heun_floor(x: Tensor) -> Tensor:
+    """Take Heun steps with additive noise by hand, the last one Euler's."""
+    h = 1 / STEPS
+    for i in range(STEPS):
+        noise, first = h**0.5 * torch.randn_like(x), -x
+        euler = x + h * first + noise
+        if i == STEPS - 1:
+            return euler
+        x = x + h / 2 * (first - euler) + noise
+    return x
+
+
+def ddim_floor(x: Tensor) -> Tensor:
+    """Take DDIM steps on the CondOT path by hand."""
+    for i in range(STEPS):
+        t, s = i / STEPS, (i + 1) / STEPS
+        velocity = -x
+        x_1 = x + (1 - t) * velocity
+        noise = x - t * velocity
+        x = s * x_1 + (1 - s) * noise
+    return x
+
+
+def dpm_floor(x: Tensor) -> Tensor:
+    """Take DPM-Solver++(2M) steps on the CondOT path by hand."""
+    before = level_before = None
+    for i in range(STEPS):
+        t, s = i / STEPS, (i + 1) / STEPS
+        data = ahead = x + (1 - t) * -x
+        level = math.log(t / (1 - t)) if t else -math.inf
+        if before is not None and s < 1 and level_before > -math.inf:
+            share = (math.log(s / (1 - s)) - level) / (2 * (level - level_before))
+            ahead = data + share * (data - before)
+        x = (1 - s) / (1 - t) * x + (s - t * (1 - s) / (1 - t)) * ahead
+        before, level_before = data, level
+    return x
+
+
 def peers(x: Tensor) -> dict[str, object]:
     """Return what the installed peers do for the same jobs."""
     found: dict[str, object] = {}
@@ -102,20 +180,33 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     torch.set_num_threads(parser.parse_args().threads)
     x = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    model, grid, others = Decay(), uniform_grid(STEPS), peers(x)
+    flow, noisy, grid, others = Decay(), NoisyDecay(), uniform_grid(STEPS), peers(x)
     jobs = {
-        "euler": (euler_floor, Euler(), grid, 1.2),
-        "heun": (heun_floor, RungeKutta(HEUN), grid, 1.2),
-        "dopri5": (dopri5_floor, Dopri5(), [0.0, 1.0], 2.0),
+        "euler": (euler_floor, Euler(), flow, grid, 1.2),
+        "heun": (heun_floor, RungeKutta(HEUN), flow, grid, 1.2),
+        "dopri5": (dopri5_floor, Dopri5(), flow, [0.0, 1.0], 2.0),
+        "ddim": (ddim_floor, ExponentialIntegrator(), flow, grid, 1.2),
+        "dpm++": (dpm_floor, Multistep(), flow, grid, 1.2),
+        "mixed": (midpoint_floor, Mixed(), flow, grid, 1.2),
+        "euler-maruyama": (euler_maruyama_floor, Euler(), noisy, grid, 1.2),
+        "additive heun": (stochastic_heun_floor, StochasticHeun(additive=True), noisy, grid, 1.2),
     }
     with torch.no_grad():
-        for name, (floor, solver, times, bar) in jobs.items():
+        for name, (floor, solver, model, times, bar) in jobs.items():
+            torch.manual_seed(0)
             ours = simulate(model, x, times, solver)
+            torch.manual_seed(0)
             torch.testing.assert_close(ours.state, floor(x), rtol=1e-4, atol=1e-4)
+
+            def run(
+                model: object = model, times: object = times, solver: object = solver
+            ) -> object:
+                return simulate(model, x, times, solver)
+
             contestants = {
                 "by hand": lambda floor=floor: floor(x),
-                "feller": lambda times=times, solver=solver: simulate(model, x, times, solver),
-                **{key: run for key, run in others.items() if key.endswith(name)},
+                "feller": run,
+                **{key: peer for key, peer in others.items() if key.endswith(name)},
             }
             results = compare(contestants, rounds=15)
             show(f"{name}, {tuple(x.shape)}, {ours.nfe} calls, ms", 1e-3, results, bar)

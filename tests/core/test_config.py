@@ -13,10 +13,16 @@ from feller.core import config
 from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagged
 from feller.core.couplings import MinibatchOT
 from feller.core.divergences import SquaredNorm
-from feller.core.heads import FlowHead
+from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead, ProductHead
 from feller.core.nn.transformer import TransformerConfig
 from feller.core.objective import Objective
-from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
+from feller.core.paths import (
+    GaussianPath,
+    GeodesicPath,
+    GeometricPath,
+    MixturePath,
+    ProductPath,
+)
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, ProductSpace, Sphere, Tokens, Torus
@@ -49,7 +55,11 @@ CHANGED = [  # every field away from its default
     ProductPath({"position": GaussianPath(), "residue": MIXTURE}),
     ProductSpace({"position": Euclidean(), "residue": Tokens(5)}),
     VariancePreserving(0.2, 10.0),
+    GeometricPath(Tokens(5), 0.2, Polynomial(3.0)),
     FlowHead("noise"),
+    PosteriorHead(16, 0.5, 0.2, 0.3),
+    JointHead((FlowHead(), JumpHead(8, (-2.0, 2.0))), (0.25, 0.75)),
+    ProductHead({"a": FlowHead()}),
     Objective(SquaredNorm(), "x_1"),
     LogitNormal(1.0, 2.0),
     Skewed(1.0, 2.0),

@@ -5,13 +5,14 @@ import torch
 from torch.distributions import Normal
 from torch.testing import assert_close
 
-from feller.core.generators import Flow
+from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.models import Model
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
-from feller.core.sources import Masked, UniformTokens
-from feller.core.spaces import Euclidean, Tokens
+from feller.core.solutions import solution
+from feller.core.sources import Masked, UniformBox, UniformTokens
+from feller.core.spaces import Euclidean, Interval, Tokens
 
 SCHEDULES = [CondOT(), Cosine(), Polynomial(), VariancePreserving()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
@@ -118,3 +119,31 @@ def test_a_clock_an_element_conditions_the_mixture():
     x = torch.tensor([[2.1, 0.0], [-1.9, 0.0]]).double()
     known = mixture.x_1(x, torch.tensor([[1.0, 0.0]] * 2).double())
     assert_close(known, torch.tensor([[2.1, 2.0], [-1.9, -2.0]]).double())
+
+
+def test_numbers_near_a_data_value_are_at_it():
+    """On a mixture path of numbers the law has atoms; the posterior is that of cells."""
+    path = MixturePath(Interval(), UniformBox())
+    points, weights = torch.tensor([[-0.5], [0.5]]).double(), torch.tensor([0.3, 0.7]).double()
+    model = FiniteData(path, Jump, points, weights, width=0.1)
+    x, kappa = torch.tensor([[0.0], [0.53], [-0.46]]).double(), 0.4
+    stray = (1 - kappa) * 0.1 / 2  # the source in a cell
+    at = torch.tensor([[stray, stray], [stray, stray + kappa], [stray + kappa, stray]]) * weights
+    assert_close(model.posterior(x, kappa), at / at.sum(1, keepdim=True))
+    jump = model(x, kappa)  # from near a value only the chance that it is elsewhere moves it
+    assert_close(jump.intensity[1], model.posterior(x, kappa)[1, :1] / (1 - kappa))
+    diffusion = FiniteData(path, Diffusion, points, weights, width=0.1)(x, kappa)
+    other = solution(path, Diffusion)(path, points[1], kappa, points[0]).covariance
+    assert_close(diffusion.covariance[1], model.posterior(x, kappa)[1, 0] * other)
+
+
+def test_a_backward_oracle_has_the_backward_solution():
+    path, points = MixturePath(Tokens(3), Masked(2)), torch.tensor([[0], [1]])
+    back = FiniteData(path, Jump, points, backward=True)(torch.tensor([[0], [2]]), 0.25)
+    assert back.intensity.tolist() == [[4.0], [0.0]]  # kappa_dot / kappa where data are
+
+
+def test_where_no_data_point_explains_a_state_all_count_by_their_weights():
+    path, points = MixturePath(Tokens(4), Masked(3)), torch.tensor([[0, 0], [1, 1]])
+    model = FiniteData(path, Jump, points, torch.tensor([0.2, 0.8]))
+    assert_close(model.posterior(torch.tensor([[0, 1]]), 0.5), torch.tensor([[0.2, 0.8]]))

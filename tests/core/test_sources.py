@@ -15,12 +15,14 @@ from feller.core.sources import (
     UniformBox,
     UniformSphere,
     UniformTokens,
+    source_points,
 )
-from feller.core.spaces import Euclidean, Sphere, Tokens, Torus
+from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
 
 HOMES = [
     (Gaussian(), Euclidean()),
     (UniformBox(), Euclidean()),
+    (UniformBox(), Interval()),
     (UniformBox(-math.pi, math.pi), Torus()),
     (UniformSphere(), Sphere()),
     (UniformTokens(5), Tokens(5)),
@@ -106,3 +108,26 @@ def test_masks_are_certain(rng):
 def test_an_empty_box_is_refused():
     with pytest.raises(ValueError, match=r"low is below high, not 1\.0 and 1\.0"):
         UniformBox(1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("source", "truth"),
+    [
+        (Gaussian(), math.exp(-0.5)),
+        (UniformBox(-1.0, 2.0), (math.sin(2) + math.sin(1)) / 3),
+        (UniformTokens(3), (1 + math.cos(1) + math.cos(2)) / 3),
+        (Masked(4), math.cos(4)),
+    ],
+    ids=str,
+)
+def test_points_give_expectations(source, truth):
+    """Of the cosine."""
+    dtype = torch.int64 if isinstance(source, UniformTokens | Masked) else torch.float64
+    points, weights = source_points(source, torch.zeros(1, dtype=dtype))
+    assert points.dtype == dtype
+    assert float((points.double().cos() * weights).sum()) == pytest.approx(truth, abs=1e-7)
+
+
+def test_vectors_have_no_points():
+    with pytest.raises(LookupError, match="stand for a UniformSphere"):
+        source_points(UniformSphere(), torch.zeros(2, 3))

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Diffusion, Flow, Generator, Jump, Superposition
-from feller.core.generators.destinations import RatioOfNormals
+from feller.core.generators.gaussian_destinations import RatioOfNormals
 from feller.core.spaces import Euclidean
 
 

@@ -2,24 +2,41 @@
 
 import pytest
 import torch
-from scipy import integrate, stats
 from torch.testing import assert_close
 
 from feller.core import random
-from feller.core.generators import Atoms, Binned, Categorical, Destination, Mixture, Point
-from feller.core.generators.destinations import RatioOfNormals, draw_category
+from feller.core.generators import (
+    Atoms,
+    Binned,
+    Categorical,
+    Deferred,
+    Destination,
+    Either,
+    FromSource,
+    Mixture,
+    NormalTails,
+    Point,
+    RatioOfNormals,
+)
+from feller.core.generators.destinations import draw_category
+from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 
 D = torch.float64
 LOGITS = torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.9, 0.1]], dtype=D).log() + 7
+NORMALS = [torch.tensor(v, dtype=D) for v in ([0.3, -1.0], [0.5, 2.0], [1.2, -30.0])]
 LAWS = {
     "point": Point(torch.tensor([1.5, -2.0], dtype=D)),
     "categorical": Categorical(LOGITS),
     "atoms": Atoms(LOGITS, torch.tensor([-1.0, 0.25, 2.0], dtype=D)),
     "binned": Binned(LOGITS, torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=D)),
-    "ratio": RatioOfNormals(
-        torch.tensor([0.3, -1.0], dtype=D),
-        torch.tensor([0.5, 2.0], dtype=D),
-        torch.tensor([1.2, -30.0], dtype=D),
+    "ratio": RatioOfNormals(*NORMALS),
+    "tails": NormalTails(*NORMALS),
+    "source": FromSource(UniformBox(), torch.zeros(2, dtype=D)),
+    "either": Either(
+        torch.tensor([0.3, 1.0], dtype=D), Categorical(LOGITS), FromSource(UniformBox(), NORMALS[0])
+    ),
+    "deferred": Deferred(
+        Categorical(LOGITS), (torch.tensor([1.0, 2.0], dtype=D),), lambda law, power: law
     ),
     "mixture": Mixture(
         torch.tensor([[1.0, 3.0], [0.0, 2.0]], dtype=D),
@@ -56,27 +73,51 @@ def test_indexing_keeps_the_law(law, rng):
     assert some.sample(rng).shape == (1,)
 
 
-@pytest.mark.parametrize("c", [0.0, 0.4, -2.0, 40.0, -1000.0])
-def test_bin_masses_are_the_integrals_of_the_density(c):
-    """Against float64 quadrature, to 1e-6."""
-    law = RatioOfNormals(*(torch.tensor([v], dtype=D) for v in (0.25, 0.5, c)))
-    edges = torch.linspace(-2, 3, 11, dtype=D)
-    low, high = (float(v) for v in law._roots())
+def test_a_deferred_law_is_made_of_the_asked_elements_only(rng):
+    made = []
 
-    def density(y):
-        u = (y - 0.25) / 0.5
-        return max(1 + c * u - u * u, 0) * stats.norm.pdf(u) / 0.5
+    def build(law, scale):
+        made.append(len(scale))
+        return Atoms(law.logits, law.values * 2)
 
-    kinks = [0.25 + 0.5 * u for u in (low, high) if -2 < 0.25 + 0.5 * u < 3]
-    total, _ = integrate.quad(
-        density, 0.25 + 0.5 * max(low, -9), 0.25 + 0.5 * min(high, 9), limit=500
-    )
-    mass = law.mass(edges)[0]
-    for i, value in enumerate(mass):
-        a, b = float(edges[i]), float(edges[i + 1])
-        inside = [k for k in kinks if a < k < b] or None
-        integral, _ = integrate.quad(density, a, b, points=inside, limit=500)
-        assert float(value) == pytest.approx(integral / total, abs=1e-6)
+    law = Deferred(LAWS["atoms"], (torch.tensor(1.0), torch.zeros(2)), lambda law, a, b: law)
+    assert_close(law.quadrature(), LAWS["atoms"].quadrature())
+    law = Deferred(LAWS["atoms"], (torch.ones(2, dtype=D),), build)
+    fired = torch.tensor([True, False])
+    assert set(law.expand(torch.Size([2])).at(fired).sample(rng).tolist()) <= {-2.0, 0.5, 4.0}
+    assert made == [1]
+
+
+@pytest.mark.parametrize(
+    ("source", "mean", "square"),
+    [
+        (Gaussian(), 0.0, 1.0),
+        (UniformBox(-1.0, 3.0), 1.0, 7 / 3),
+        (UniformTokens(4), 1.5, 3.5),
+        (Masked(3), 3.0, 9.0),
+    ],
+    ids=str,
+)
+def test_draws_of_the_source_are_its_own(source, mean, square, rng):
+    like = torch.zeros(20_000, dtype=torch.int64 if "Box" not in str(source) else D)
+    like = like.to(D) if isinstance(source, Gaussian) else like
+    law = FromSource(source, like)
+    points, weights = (v[0].double() for v in law.quadrature())
+    assert_close((points * weights).sum(), torch.tensor(mean, dtype=D), atol=1e-6, rtol=1e-6)
+    assert_close((points**2 * weights).sum(), torch.tensor(square, dtype=D), atol=1e-6, rtol=1e-6)
+    draws = law.sample(rng).double()
+    assert abs(float(draws.mean()) - mean) < 4 * (square - mean**2) ** 0.5 / 20_000**0.5 + 1e-9
+
+
+def test_vectors_have_no_points():
+    with pytest.raises(LookupError, match="no points are known that stand for a UniformSphere"):
+        FromSource(UniformSphere(), torch.zeros(2, 3)).quadrature()
+
+
+def test_a_mixture_of_no_weight_has_points():
+    """Where the intensity is 0 the destination does not count, but must not be NaN."""
+    law = Mixture(torch.zeros(1, 2), Point(torch.tensor([[0.0, 1.0]])))
+    assert law.quadrature()[1].tolist() == [[0.0, 0.0]]
 
 
 def test_rare_categories_are_drawn_at_their_share():

@@ -1,14 +1,19 @@
 """Jumps: exact chances of an event, and rows that do not depend on their neighbours."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from feller.core import random
 from feller.core.generators import Categorical, Jump, Point
 from feller.core.paths import GaussianPath, MixturePath
+from feller.core.schedules import CondOT, Cosine, VariancePreserving
 from feller.core.solutions import solution
-from feller.core.sources import Masked
-from feller.core.spaces import Euclidean, Tokens
+from feller.core.sources import Masked, UniformTokens
+from feller.core.spaces import Euclidean, Sphere, Tokens
 
 
 def test_the_chance_of_an_event_is_exact_over_any_step(rng):
@@ -28,33 +33,70 @@ def test_where_a_token_is_at_its_goal_it_stays(rng):
     assert torch.equal(jump.step(path.space, x, 0.5, rng), x)
 
 
-def test_survival_on_condot_is_the_integral_of_its_intensity():
-    """With k_t held fixed, lambda_s = k / (1 - s)^3; against float64 quadrature to 1e-6."""
-    path = GaussianPath()
+@pytest.mark.parametrize("schedule", [CondOT(), Cosine(), VariancePreserving()], ids=str)
+def test_survival_on_a_gaussian_path_is_that_of_a_still_particle(schedule):
+    """While mass falls all the time, p_s(x | z) / p_t(x | z) of what was at x has not left."""
+    path = GaussianPath(schedule=schedule)
     x, z = torch.tensor([[3.0]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    for t, s in ((0.0, 0.5), (0.3, 0.31), (0.9, 0.999)):
+    for t, s in ((0.1, 0.5), (0.3, 0.31), (0.6, 0.7)):
         jump = solution(path, Jump)(path, x, t, z)
         lived = float(jump.intensity * jump.duration(s - t))
-        k = float(jump.intensity) * (1 - t) ** 3
-        grid = torch.linspace(t, s, 200_001, dtype=torch.float64)
-        integral = float(torch.trapezoid(k / (1 - grid) ** 3, grid))
-        assert lived == pytest.approx(integral, rel=1e-6)
+        fell = float(path.log_density(x, t, z) - path.log_density(x, s, z))
+        assert lived == pytest.approx(fell, rel=1e-6)
+
+
+def test_survival_in_one_step_is_the_law_of_the_conditional_process(rng):
+    """Mixture path: from t to s in one step, every element at its source or at its data value."""
+    path, n = MixturePath(Tokens(4), UniformTokens(4), Cosine()), 40_000
+    z = torch.tensor([[3, 1]]).expand(n, 2)
+    x = path.sample(z, 0.2, rng)
+    moved = solution(path, Jump)(path, x, 0.2, z).step(path.space, x, 0.3, rng)
+    kappa = math.sin(math.pi / 2 * 0.5)
+    for column in (0, 1):
+        law = np.full(4, (1 - kappa) / 4)
+        law[int(z[0, column])] += kappa
+        counts = moved[:, column].bincount(minlength=4).numpy()
+        assert stats.chisquare(counts, law * n).pvalue > 1e-3
+        law[int(z[0, column])] += 0.05
+        assert stats.chisquare(counts, law / law.sum() * n).pvalue < 1e-3
+
+
+@pytest.mark.parametrize("rate", [torch.inf, torch.nan, 3.0])
+def test_where_a_clock_stands_an_endless_rate_does_not_leak(rate, rng):
+    jump = Jump(torch.full((500, 2), rate), Point(torch.ones(500, 2)), lambda h: h)
+    h = torch.tensor([0.0, 1e3]).expand(500, 2)
+    moved = jump.step(Euclidean(), torch.zeros(500, 2), h, rng)
+    assert not moved[:, 0].any()
+    assert moved[:, 1].all() or math.isnan(rate)
+    path = MixturePath(Tokens(3), Masked(2))
+    x, z = torch.full((500, 2), 2), torch.zeros(500, 2, dtype=torch.int64)
+    at_the_data = solution(path, Jump)(path, x, torch.tensor([1.0, 0.5]).expand(500, 2), z)
+    moved = at_the_data.step(path.space, x, torch.tensor([0.0, 0.5]).expand(500, 2), rng)
+    assert torch.equal(moved, torch.tensor([2, 0]).expand(500, 2))
 
 
 def test_destinations_are_drawn_only_where_events_fire(monkeypatch, rng):
-    asked = []
+    asked, sample = [], Categorical.sample
 
-    class Watched(Categorical):
-        def sample(self, rng):
-            asked.append(len(self.probabilities))
-            return super().sample(rng)
+    def watch(self, rng):
+        asked.append(len(self.logits))
+        return sample(self, rng)
 
-    monkeypatch.setattr(Categorical, "map", lambda self, f: Watched(f(self.probabilities)))
+    monkeypatch.setattr(Categorical, "sample", watch)
     x = torch.zeros(1000, 1, dtype=torch.int64)
     law = Categorical(torch.tensor([0.0, 1.0]).log().expand(1000, 1, 2))
     moved = Jump(torch.full((1000, 1), 0.1), law).step(Tokens(2), x, 1.0, rng)
     assert asked == [int(moved.sum())]
     assert 50 < asked[0] < 150
+
+
+def test_an_element_with_axes_of_its_own_jumps_as_one(rng):
+    y = torch.nn.functional.normalize(torch.randn(400, 3, 3, generator=rng), dim=-1)
+    x = torch.eye(3).expand(400, 3, 3).contiguous()
+    moved = Jump(torch.full((400, 3), 1.0), Point(y)).step(Sphere(), x, 0.7, rng)
+    jumped = (moved != x).any(-1)
+    assert torch.equal(moved, torch.where(jumped[..., None], y, x))
+    assert 0.4 < jumped.double().mean() < 0.6
 
 
 def test_rows_with_their_own_generators_do_not_depend_on_their_neighbours():
@@ -65,3 +107,12 @@ def test_rows_with_their_own_generators_do_not_depend_on_their_neighbours():
     assert torch.equal(together[3:5], part.step(Euclidean(), x[3:5], 1.0, random.rows(0, 3, 5)))
     certain = Jump(torch.full((8, 5), 1e9), Point(y)).step(Euclidean(), x, 1.0, None)
     assert torch.equal(certain, y)
+
+
+def test_elements_may_be_vectors():
+    """One point of two on the sphere jumps at rate 3, the other stays: L f by hand."""
+    here, there = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 0.0])
+    x = torch.stack([here, here])[None]
+    jump = Jump(torch.tensor([[3.0, 0.0]]), Point(torch.stack([there, here])[None]))
+    found = jump.apply(lambda x: 2 * x[:, 0, 0] + x[:, 0, 2] + x[:, 1, 2], x)
+    assert float(found) == pytest.approx(3 * (2 - 1))

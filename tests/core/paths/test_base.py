@@ -7,10 +7,16 @@ import torch
 from torch.testing import assert_close
 
 from feller.core import random
-from feller.core.paths import ConditionalPath, GaussianPath, GeodesicPath, MixturePath
-from feller.core.schedules import Cosine, Polynomial, VariancePreserving
+from feller.core.paths import (
+    ConditionalPath,
+    GaussianPath,
+    GeodesicPath,
+    GeometricPath,
+    MixturePath,
+)
+from feller.core.schedules import Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
-from feller.core.spaces import Euclidean, Sphere, Tokens, Torus
+from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
 
 PATHS = [
     GaussianPath(),
@@ -24,16 +30,22 @@ PATHS = [
     MixturePath(Tokens(5), UniformTokens(5), Cosine()),
     MixturePath(Euclidean(), Gaussian()),
     MixturePath(Sphere(), UniformSphere()),
+    MixturePath(Interval(), UniformBox(), Cosine()),
+]
+BLURRED = [  # at t = 1 the data with a little noise
+    GaussianPath(schedule=Geometric()),
+    GeometricPath(Tokens(5), 0.1),
 ]
 SHAPE = (6, 4, 3)
-every_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path)[:50])
+every_path = pytest.mark.parametrize("path", PATHS + BLURRED, ids=lambda path: str(path)[:50])
+every_sharp_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path)[:50])
 
 
 def law_of(space):
     """A law on the space from which to draw data."""
     if space.is_discrete:
         return UniformTokens(space.size)
-    laws = {Sphere: UniformSphere(), Torus: UniformBox(-math.pi, math.pi)}
+    laws = {Sphere: UniformSphere(), Torus: UniformBox(-math.pi, math.pi), Interval: UniformBox()}
     return laws.get(type(space), Gaussian())
 
 
@@ -50,15 +62,26 @@ def clock(path, value):
 
 def test_every_path_is_tested():
     ours = {c for c in ConditionalPath.__subclasses__() if c.__module__.startswith("feller.")}
-    assert ours == {type(path) for path in PATHS}
+    assert ours == {type(path) for path in PATHS + BLURRED}
 
 
-@every_path
+@every_sharp_path
 def test_all_is_data_at_one(path, rng):
     z, x_0 = draw(path, rng)
     for t in clock(path, 1.0):
         assert torch.equal(path.sample(z, t, rng), z)
         assert torch.equal(path.sample(z, t, x_0=x_0, rng=rng), z)
+
+
+@pytest.mark.parametrize("path", BLURRED, ids=str)
+def test_at_one_the_data_have_the_noise_of_the_path(path, rng):
+    z, _ = draw(path, rng)
+    z = z[:1, :1].expand(20_000, 1, 3)
+    x = path.sample(z, 1.0, rng)
+    if path.space.is_discrete:
+        assert float((x != z).double().mean()) == pytest.approx(0.08, abs=0.005)
+    else:
+        assert float((x - z).std()) == pytest.approx(path.schedule.width, rel=0.03)
 
 
 @every_path
@@ -87,7 +110,7 @@ def test_the_shape_of_the_clock_does_not_matter(path, rng):
         assert_close(other, x)
 
 
-@every_path
+@every_sharp_path
 def test_every_element_has_its_own_clock(path, rng):
     z, x_0 = draw(path, rng)
     t = torch.rand(clock(path, 0.0)[-1].shape, generator=rng)

@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from feller.core.paths import MixturePath
 from feller.core.schedules import CondOT, Cosine
-from feller.core.sources import Gaussian, Masked, UniformSphere, UniformTokens
-from feller.core.spaces import Euclidean, Sphere, Tokens
+from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
+from feller.core.spaces import Euclidean, Interval, Sphere, Tokens
 
 TOKEN_PATHS = [
     MixturePath(Tokens(5), Masked(4)),
@@ -73,3 +73,26 @@ def test_samples_have_the_density(path, rng):
 def test_a_continuous_space_has_no_density():
     with pytest.raises(ValueError, match="no density"):
         MixturePath(Euclidean(), Gaussian()).log_density(torch.zeros(2), 0.5, torch.zeros(2))
+
+
+def test_cells_have_the_mass_of_source_and_atom(rng):
+    path, z = MixturePath(Interval(), UniformBox(), Cosine()), torch.tensor([[0.25]]).double()
+    cells = torch.linspace(-0.75, 0.75, 4, dtype=torch.float64)[:, None]
+    mass = path.log_mass(cells, 0.4, z, 0.5).exp()
+    assert_close(mass.sum(), torch.tensor(1.0).double())
+    x = path.sample(z.expand(20_000, 1), 0.4, rng)
+    counts = torch.histogram(x.flatten(), torch.linspace(-1, 1, 5).double()).hist
+    assert stats.chisquare(counts.numpy(), 20_000 * mass.flatten().numpy()).pvalue > 0.001
+
+
+def test_cells_of_tokens_are_the_tokens_and_of_vectors_the_points(rng):
+    path = TOKEN_PATHS[0]
+    x, z = torch.arange(5)[:, None], torch.tensor([[2]])
+    assert_close(path.log_mass(x, 0.4, z, 0.1), path.log_density(x, 0.4, z))
+    sphere = MixturePath(Sphere(), UniformSphere())
+    z = UniformSphere().sample((1, 2, 3), rng)
+    x = torch.cat([z, UniformSphere().sample((1, 2, 3), rng)])
+    mass = sphere.log_mass(x, 0.4, z, 1e-3).exp()
+    assert mass.shape == (2, 2)
+    assert (mass[0] >= 0.4).all()
+    assert (mass[1] < 1e-6).all()

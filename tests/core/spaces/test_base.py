@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.sources import Gaussian, UniformBox, UniformSphere
-from feller.core.spaces import Euclidean, Manifold, Sphere, StateSpace, Tokens, Torus
+from feller.core.spaces import Euclidean, Interval, Manifold, Sphere, StateSpace, Tokens, Torus
 
 MANIFOLDS = [
     (Euclidean(), Gaussian()),
@@ -43,7 +43,7 @@ def test_every_space_is_tested():
         return {c for c in base.__subclasses__() if c.__module__.startswith("feller.")}
 
     assert ours(Manifold) == {type(space) for space, _ in MANIFOLDS}
-    assert ours(StateSpace) == {Manifold, Tokens}
+    assert ours(StateSpace) == {Interval, Manifold, Tokens}
 
 
 @every_manifold

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.generators import Flow, Generator, Product
-from feller.core.paths import GaussianPath, ProductPath
+from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solutions import solution
 from feller.core.spaces import ProductSpace, StateSpace
 from feller.core.times import expand_time, factor_times
@@ -34,6 +34,11 @@ class FiniteData:
         kind: The kind of generator.
         points: The data, `(k, *event)`.
         weights: Their probabilities, `(k,)`; uniform when absent.
+        backward: Whether the generator solves the KFE of reversed time, for correctors.
+        width: On a mixture path of numbers, which has an atom at each data value, what is within
+            half of this of a value is at it: the posterior is that of cells. A process that only
+            comes near the data, a diffusion, needs cells as wide as its last steps; where the data
+            are levels at this distance, the cells are theirs and the posterior is exact.
 
     Example:
         >>> model = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
@@ -45,6 +50,8 @@ class FiniteData:
     kind: type[Generator]
     points: Tensor
     weights: Float[Tensor, " k"] | None = None
+    backward: bool = False
+    width: float = 1e-5
 
     @property
     def space(self) -> StateSpace:
@@ -62,13 +69,17 @@ class FiniteData:
 
     def posterior(self, x: Tensor, t: Time) -> Float[Tensor, "b k"]:
         """Return the probability of each data point given x_t."""
-        return _posterior(_log_likelihood(self.path, x, t, self.points), self.weights)
+        likelihood = _log_likelihood(self.path, x, t, self.points, self.width)
+        return _posterior(likelihood, self.weights)
 
     def __call__(self, x: Tensor, t: Time, condition: None = None) -> Generator:
         """Return the posterior mean of the conditional generators."""
-        conditional = solution(self.path, self.kind)
+        posterior = self.posterior(x, t)
+        if isinstance(self.path, MixturePath):
+            x = _snap(x, self.points, self.width, self.space)
+        conditional = solution(self.path, self.kind, backward=self.backward)
         each = conditional(self.path, x[:, None], _beside_points(t), self.points[None])
-        return each.average(self.posterior(x, t))
+        return each.average(posterior)
 
 
 @dataclass(frozen=True)
@@ -120,16 +131,34 @@ class FiniteProductData:
         return Product(each).average(self.posterior(x, t))
 
 
-def _log_likelihood(path: Any, x: Tensor, t: Time, points: Tensor) -> Float[Tensor, "b k"]:
+def _log_likelihood(
+    path: Any, x: Tensor, t: Time, points: Tensor, width: float = 1e-5
+) -> Float[Tensor, "b k"]:
     """Return log p_t(x | z) of each data point, summed over the elements of a state."""
-    log_density = path.log_density(x[:, None], _beside_points(t), points[None])
+    beside = (x[:, None], _beside_points(t), points[None])
+    mixed = isinstance(path, MixturePath)
+    log_density = path.log_mass(*beside, width) if mixed else path.log_density(*beside)
     axes = tuple(range(2, log_density.ndim))  # a path of elements gives a density of each
     return log_density.sum(axes) if axes else log_density
 
 
 def _posterior(log_likelihood: Tensor, weights: Tensor | None) -> Float[Tensor, "b k"]:
-    """Return the probabilities of data points from their likelihoods and their weights."""
+    """Return the probabilities of data points from their likelihoods and their weights.
+
+    Where no data point explains a state, as after a solver's error, the likelihood says nothing.
+    """
+    lost = (log_likelihood == -torch.inf).all(1, keepdim=True)
+    log_likelihood = log_likelihood.masked_fill(lost, 0.0)
     return (log_likelihood if weights is None else log_likelihood + weights.log()).softmax(1)
+
+
+def _snap(x: Tensor, points: Tensor, width: float, space: StateSpace) -> Tensor:
+    """Move each number within half a width of a data value of its element to that value."""
+    if space.is_discrete or space.element_dim:
+        return x
+    gap, nearest = (x[:, None] - points).abs().min(1)
+    values = points.expand(len(x), *points.shape).gather(1, nearest[:, None])[:, 0]
+    return torch.where(gap <= width / 2, values, x)
 
 
 def _beside_points(t: Time) -> Time:

@@ -21,6 +21,7 @@ from feller.core.config import tagged
 __all__ = [
     "CondOT",
     "Cosine",
+    "Geometric",
     "Polynomial",
     "Schedule",
     "VariancePreserving",
@@ -47,11 +48,11 @@ def check_mixing(schedule: "Schedule") -> None:
     Raises:
         ValueError: When alpha is not 0 at t = 0.
     """
-    start = float(schedule.alpha(torch.zeros(())))
+    start = float(schedule.alpha(torch.zeros((), device="cpu")))
     if start != 0:
         raise ValueError(
             f"a mixing weight starts at 0, that of {type(schedule).__name__} at {start:.3g}: "
-            "choose CondOT, Polynomial or Cosine"
+            "choose CondOT, Polynomial, Cosine or Geometric"
         )
 
 
@@ -69,7 +70,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def sigma(self, t: Times) -> Times:
-        """Return the noise coefficient, falling to 0 at t = 1."""
+        """Return the noise coefficient, falling to 0 (`Geometric`: to its width) at t = 1."""
 
     def alpha_dot(self, t: Times) -> Times:
         """Return the time derivative of `alpha`."""
@@ -79,9 +80,13 @@ class Schedule(ABC):
         """Return the time derivative of `sigma`."""
         return derivative(self.sigma, t)
 
+    def remainder(self, t: Times) -> Times:
+        """Return 1 - kappa with kappa = alpha; without cancellation, where a schedule says how."""
+        return 1 - self.alpha(t)
+
     def hazard(self, t: Times) -> Times:
         """Return kappa_dot / (1 - kappa) with kappa = alpha, per unit time; infinite at t = 1."""
-        return self.alpha_dot(t) / (1 - self.alpha(t))
+        return self.alpha_dot(t) / self.remainder(t)
 
 
 @tagged("condot")
@@ -126,8 +131,12 @@ class Polynomial(Schedule):
         return t**self.power
 
     def sigma(self, t: Times) -> Times:
+        """Return 1 - t^n, without cancellation near t = 1."""
+        return -torch.expm1(self.power * t.log())
+
+    def remainder(self, t: Times) -> Times:
         """Return 1 - t^n."""
-        return 1 - t**self.power
+        return self.sigma(t)
 
     def alpha_dot(self, t: Times) -> Times:
         """Return n t^(n - 1)."""
@@ -162,6 +171,10 @@ class Cosine(Schedule):
     def sigma_dot(self, t: Times) -> Times:
         """Return -pi / 2 sin(pi t / 2)."""
         return -pi / 2 * self.alpha(t)
+
+    def remainder(self, t: Times) -> Times:
+        """Return 1 - sin(pi t / 2) as twice the square of a sine."""
+        return 2 * torch.sin(pi / 4 * (1 - t)) ** 2
 
 
 @tagged("variance_preserving")
@@ -199,6 +212,55 @@ class VariancePreserving(Schedule):
         """Return -alpha alpha_dot / sigma, minus infinity at t = 1."""
         return -self.alpha(t) * self.alpha_dot(t) / self.sigma(t)
 
+    def remainder(self, t: Times) -> Times:
+        """Return 1 - alpha without cancellation near t = 1."""
+        return -torch.expm1(self._log_alpha(t))
+
     def _log_alpha(self, t: Times) -> Times:
         r = 1 - t
         return -r * (r * (self.beta_1 - self.beta_0) / 4 + self.beta_0 / 2)
+
+
+@tagged("geometric")
+@dataclass(frozen=True)
+class Geometric(Schedule):
+    r"""The geometric average of a standard normal and a normal of width w about the data.
+
+    p_t is proportional to :math:`N(0, 1)^{1 - t} N(z, w^2)^t`: with :math:`D = t + w^2 (1 - t)` a
+    normal of mean :math:`t z / D` and deviation :math:`w / \sqrt{D}`. It ends at the width, not at
+    zero: what is drawn at t = 1 is the data with noise of that deviation. Source: Generator
+    Matching, arXiv 2410.20587, section 3.1.
+
+    Attributes:
+        width: The deviation w at t = 1, between 0 and 1.
+    """
+
+    width: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a width with which noise does not fall."""
+        if not 0 < self.width < 1:
+            raise ValueError(f"width is between 0 and 1, both excluded, not {self.width}")
+
+    def alpha(self, t: Times) -> Times:
+        """Return t / D."""
+        return t / self._d(t)
+
+    def sigma(self, t: Times) -> Times:
+        """Return w / sqrt(D)."""
+        return self.width / self._d(t).sqrt()
+
+    def alpha_dot(self, t: Times) -> Times:
+        """Return w^2 / D^2."""
+        return (self.width / self._d(t)) ** 2
+
+    def sigma_dot(self, t: Times) -> Times:
+        """Return -w (1 - w^2) / (2 D^(3/2))."""
+        return -self.width * (1 - self.width**2) / 2 / self._d(t) ** 1.5
+
+    def remainder(self, t: Times) -> Times:
+        """Return w^2 (1 - t) / D."""
+        return self.width**2 * (1 - t) / self._d(t)
+
+    def _d(self, t: Times) -> Times:
+        return t + self.width**2 * (1 - t)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,15 @@ from feller.core import random
 from feller.core.config import tagged
 from feller.core.typing import Rng
 
-__all__ = ["Gaussian", "Masked", "Source", "UniformBox", "UniformSphere", "UniformTokens"]
+__all__ = [
+    "Gaussian",
+    "Masked",
+    "Source",
+    "UniformBox",
+    "UniformSphere",
+    "UniformTokens",
+    "source_points",
+]
 
 
 class Source(ABC):
@@ -125,3 +134,26 @@ class Masked(Source):
     def log_density(self, x: Tensor) -> Tensor:
         """Return 0 for the mask, minus infinity for any other token."""
         return torch.zeros(x.shape, device=x.device).masked_fill(x != self.mask, -torch.inf)
+
+
+def source_points(source: Source, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return points and weights `(k,)` of one element: E f(x_0) is the sum of weight times f.
+
+    Exact on tokens; 40 Gauss points on numbers.
+
+    Raises:
+        LookupError: For a source of vectors.
+    """
+    if isinstance(source, Masked):
+        return torch.full((1,), source.mask, device=like.device), torch.ones(1, device=like.device)
+    if isinstance(source, UniformTokens):
+        tokens = torch.arange(source.size, device=like.device)
+        return tokens, torch.full((source.size,), 1 / source.size, device=like.device)
+    if isinstance(source, UniformBox):
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        middle, half = (source.high + source.low) / 2, (source.high - source.low) / 2
+        return like.new_tensor(middle + half * nodes), like.new_tensor(weights / 2)
+    if isinstance(source, Gaussian):
+        nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+        return like.new_tensor(nodes), like.new_tensor(weights / weights.sum())
+    raise LookupError(f"no points are known that stand for a {type(source).__name__}")

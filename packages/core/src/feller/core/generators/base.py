@@ -37,8 +37,9 @@ class Generator(ABC):
 
     @abstractmethod
     def average(self, weights: Tensor) -> "Generator":
-        """Return the generator of the mean of axis 1 under `weights` of shape `(b, k)`.
+        """Return the generator of the mean of axis 1 under `weights`.
 
+        They have the shape `(b, k)`, or `(b, k, *event)` where each element has a law of its own.
         The marginal generator is this mean of conditional ones under the posterior (proposition 1).
         """
 

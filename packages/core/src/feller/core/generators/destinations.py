@@ -4,7 +4,6 @@ A destination has batch axes, one law for each element of each state. It can be 
 drawn from, and turned into weighted points that give expectations.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.sources import Source, source_points
+from feller.core.times import expand_time
 from feller.core.typing import Rng
 
-__all__ = ["Atoms", "Binned", "Categorical", "Destination", "Mixture", "Point", "RatioOfNormals"]
+__all__ = [
+    "Atoms",
+    "Binned",
+    "Categorical",
+    "Deferred",
+    "Destination",
+    "Either",
+    "FromSource",
+    "Mixture",
+    "Point",
+]
 
 Index = Any
 
@@ -142,76 +153,10 @@ class Binned(Destination):
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return three Gauss points a bin."""
-        nodes, weights = _gauss(3, self.edges)
+        nodes, weights = gauss_points(3, self.edges)
         points = self.edges[:-1, None] + self.edges.diff()[:, None] * nodes
         mass = (self.logits.softmax(-1)[..., None] * weights).flatten(-2)
         return points.flatten().expand(mass.shape), mass
-
-
-@dataclass(frozen=True)
-class RatioOfNormals(Destination):
-    r"""Where mass grows on a Gaussian path: density (1 + c u - u^2) phi(u) / Z between its roots.
-
-    In u = (y - mean) / scale. The antiderivative is G(u) = (u - c) phi(u), so bin masses and the
-    distribution function are exact. Derived from d/dt log p = a (1 + c u - u^2).
-
-    Attributes:
-        mean: alpha_t z.
-        scale: sigma_t.
-        c: -alpha_dot z / sigma_dot.
-    """
-
-    mean: Tensor
-    scale: Tensor
-    c: Tensor
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> "RatioOfNormals":
-        """Change the parameters, broadcast first."""
-        return RatioOfNormals(*map(change, torch.broadcast_tensors(self.mean, self.scale, self.c)))
-
-    def sample(self, rng: Rng) -> Tensor:
-        """Invert the distribution function by bisection."""
-        low, high = self._roots()
-        share = random.uniform(low.shape, rng, like=low)
-        target = torch.lerp(self._antiderivative(low), self._antiderivative(high), share)
-        for _ in range(26 if low.dtype == torch.float32 else 54):
-            middle = (low + high) / 2
-            below = self._antiderivative(middle) < target
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return self.mean + self.scale * (low + high) / 2
-
-    def mass(self, edges: Tensor) -> Tensor:
-        """Return the probability of each bin between `edges`, in a last axis."""
-        low, high = self._roots()
-        u = (edges - self.mean[..., None]) / self.scale[..., None]
-        u = u.clamp(low[..., None], high[..., None])
-        total = self._antiderivative(high) - self._antiderivative(low)
-        return ((u - self.c[..., None]) * _phi(u)).diff(dim=-1) / total[..., None]
-
-    def flux(self) -> Tensor:
-        """Return Z: intensity on average is a Z."""
-        low, high = self._roots()
-        return self._antiderivative(high) - self._antiderivative(low)
-
-    def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Return 40 Gauss points between the roots, as far out as phi counts."""
-        low, high = (root[..., None].clamp(-9, 9) for root in self._roots())
-        nodes, weights = _gauss(40, low)
-        u = low + (high - low) * nodes
-        c = self.c[..., None]
-        mass = weights * (high - low) * (1 + c * u - u**2) * _phi(u)
-        points = self.mean[..., None] + self.scale[..., None] * u
-        return points, mass / self.flux()[..., None]
-
-    def _roots(self) -> tuple[Tensor, Tensor]:
-        root = torch.sqrt(self.c**2 + 4)
-        # The smaller root in size is -1 over the larger: no cancellation.
-        large = (self.c.abs() + root) / 2
-        high = torch.where(self.c >= 0, large, 1 / large)
-        return -1 / high, high
-
-    def _antiderivative(self, u: Tensor) -> Tensor:
-        return (u - self.c) * _phi(u)
 
 
 @dataclass(frozen=True)
@@ -239,8 +184,95 @@ class Mixture(Destination):
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return the points of every law."""
         points, inner = self.laws.quadrature()
-        outer = self.weights / self.weights.sum(-1, keepdim=True)
+        total = self.weights.sum(-1, keepdim=True)
+        outer = self.weights / torch.where(total > 0, total, 1.0)
         return points.flatten(-2), (outer[..., None] * inner).flatten(-2)
+
+
+@dataclass(frozen=True)
+class Either(Destination):
+    """One of two laws of different kinds.
+
+    Attributes:
+        chance: That of the first.
+        first: A law.
+        second: Another, with the same batch axes.
+    """
+
+    chance: Tensor
+    first: Destination
+    second: Destination
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Either":
+        """Change the chance and both laws."""
+        return Either(change(self.chance), self.first.map(change), self.second.map(change))
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Draw from both, and choose."""
+        u = random.uniform(self.chance.shape, rng, like=self.chance)
+        first, second = self.first.sample(rng), self.second.sample(rng)
+        return torch.where(expand_time(u < self.chance, first), first, second)
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Return the points of both."""
+        (x, p), (y, q) = self.first.quadrature(), self.second.quadrature()
+        chance = self.chance[..., None]
+        return torch.cat([x, y], -1), torch.cat([chance * p, (1 - chance) * q], -1)
+
+
+@dataclass(frozen=True)
+class Deferred(Destination):
+    """A law that is made only of the elements asked for, such as those where an event fired.
+
+    Attributes:
+        law: A destination with the batch axes of the elements, such as a posterior.
+        numbers: What else the law is made of: tensors that broadcast to the batch axes.
+        build: Makes the law of both.
+    """
+
+    law: Destination
+    numbers: tuple[Tensor, ...]
+    build: Callable[..., Destination]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Deferred":
+        """Change the law and the numbers, broadcast first."""
+        numbers = tuple(map(change, torch.broadcast_tensors(*self.numbers)))
+        return Deferred(self.law.map(change), numbers, self.build)
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Make the law, then draw."""
+        return self.build(self.law, *self.numbers).sample(rng)
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Make the law, then its points."""
+        return self.build(self.law, *self.numbers).quadrature()
+
+
+@dataclass(frozen=True)
+class FromSource(Destination):
+    """Back to the source: each element goes to a draw of p_0.
+
+    Attributes:
+        source: The source; it draws elements independently.
+        like: A tensor of the shape of the elements.
+    """
+
+    source: Source
+    like: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "FromSource":
+        """Change the shape."""
+        return FromSource(self.source, change(self.like))
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Draw from the source."""
+        return self.source.sample(self.like.shape, rng, like=self.like)
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Return the points of the source, the same for each element."""
+        points, weights = source_points(self.source, self.like)
+        shape = (*self.like.shape, len(points))
+        return points.expand(shape), weights.expand(shape)
 
 
 def draw_category(probabilities: Float[Tensor, "*batch k"], rng: Rng) -> Tensor:
@@ -254,11 +286,7 @@ def draw_category(probabilities: Float[Tensor, "*batch k"], rng: Rng) -> Tensor:
     return found.squeeze(-1).clamp_max(probabilities.shape[-1] - 1)
 
 
-def _phi(u: Tensor) -> Tensor:
-    return torch.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
-
-
-def _gauss(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def gauss_points(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return Gauss-Legendre nodes and weights on [0, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return (like.new_tensor((nodes + 1) / 2), like.new_tensor(weights / 2))

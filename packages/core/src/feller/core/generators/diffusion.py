@@ -1,7 +1,8 @@
 r"""Diffusion: drift and noise.
 
 :math:`\mathcal{L} f = \nabla f \cdot b + \frac12 \sum_i g_i^2 \partial_i^2 f`. The noise may depend
-on the state. It is diagonal: each coordinate has its own variance.
+on the state. It is diagonal: each coordinate has its own variance. On an interval it is reflected
+at the ends.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators.base import Generator
-from feller.core.spaces import Euclidean, StateSpace
+from feller.core.spaces import Euclidean, Interval, StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -47,22 +48,24 @@ class Diffusion(Generator):
         return first + 0.5 * torch.stack(second).sum(0)
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
-        """Take an Euler-Maruyama step: x + h b + sqrt(h) g xi."""
-        if not isinstance(space, Euclidean):
-            raise ValueError(f"a diffusion moves on Euclidean space, not on {space}")
-        h = expand_time(h, x)
+        """Take an Euler-Maruyama step: x + h b + sqrt(h) g xi, folded back into an interval."""
+        if not isinstance(space, Euclidean | Interval):
+            raise ValueError(f"a diffusion moves on Euclidean space or an interval, not on {space}")
         noise = random.normal(x.shape, rng, like=x)
+        if not isinstance(h, Tensor):
+            moved = torch.add(x, self.drift, alpha=h).addcmul_((h * self.covariance).sqrt(), noise)
+            return space.reflect(moved) if isinstance(space, Interval) else moved
+        h = expand_time(h, x)
         moved = x + h * self.drift + (h * self.covariance).sqrt() * noise
+        moved = space.reflect(moved) if isinstance(space, Interval) else moved
         # Where a clock stands still, at t = 1, the drift may be infinite.
         return torch.where(h == 0, x, moved)
 
     def average(self, weights: Tensor) -> "Diffusion":
         """Return the diffusion of the mean drift and the mean covariance."""
         covariance = self.covariance.expand_as(self.drift)
-        mean = "bk,bk...->b..."
-        return Diffusion(
-            torch.einsum(mean, weights, self.drift), torch.einsum(mean, weights, covariance)
-        )
+        weights = expand_time(weights, self.drift)
+        return Diffusion((weights * self.drift).sum(1), (weights * covariance).sum(1))
 
 
 def _second_derivative(f: Callable[[Tensor], Tensor], x: Tensor, i: int) -> Tensor:

@@ -45,4 +45,4 @@ class Flow(Generator):
 
     def average(self, weights: Tensor) -> "Flow":
         """Return the flow of the mean velocity."""
-        return Flow(torch.einsum("bk,bk...->b...", weights, self.velocity))
+        return Flow((expand_time(weights, self.velocity) * self.velocity).sum(1))

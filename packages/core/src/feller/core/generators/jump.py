@@ -13,6 +13,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.generators.base import Generator
 from feller.core.generators.destinations import Destination, Mixture
+from feller.core.generators.draws import draw_where
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -38,28 +39,50 @@ class Jump(Generator):
 
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Return the expected change of `f`, by the destination's quadrature."""
-        points, weights = self.destination.quadrature()
-        before, change = f(x), torch.zeros_like(self.intensity).flatten(1).sum(1)
-        flat = x.flatten(1)
-        points, weights = (p.flatten(1, -2) for p in (points, weights))
-        intensity = self.intensity.flatten(1)
-        for e in range(flat.shape[1]):
-            for q in range(points.shape[-1]):
-                moved = flat.clone()
-                moved[:, e] = points[:, e, q]
-                change = change + intensity[:, e] * weights[:, e, q] * (
-                    f(moved.view_as(x)) - before
-                )
+        points, weights = self._landings(x)
+        b, count, q = weights.shape
+        elements = x.reshape(b, count, *points.shape[2:-1])
+        before, intensity = f(x), self.intensity.reshape(b, count)
+        change = torch.zeros_like(intensity[:, 0])
+        for e in range(count):
+            moved = elements.expand(q, *elements.shape).clone()
+            moved[:, :, e] = points[:, e].movedim(-1, 0)
+            after = f(moved.reshape(q * b, *x.shape[1:])).view(q, b)
+            change = change + intensity[:, e] * (weights[:, e].T * (after - before)).sum(0)
         return change
 
+    def _landings(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points `(b, elements, *element, q)` and weights `(b, elements, q)` of landings."""
+        points, weights = self.destination.expand(self.intensity.shape).quadrature()
+        batch = self.intensity.ndim
+        element = x.shape[batch:]
+        weights = weights.flatten(batch, -2)[..., 0, :] if element else weights
+        points = points.expand(*self.intensity.shape, *element, points.shape[-1])
+        return points.reshape(len(x), -1, *points.shape[batch:]), weights.flatten(1, -2)
+
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
-        """Let events fire with chance 1 - exp(-lambda clock(h)), and draw where they fired."""
-        chance = -torch.expm1(-self.intensity * self.duration(h))
-        fired = random.uniform(chance.shape, rng, like=chance) < chance
-        moved = x.clone()
-        landed = self.destination.expand(fired.shape).at(fired).sample(random.ragged(rng, fired))
-        moved[fired] = landed.to(x.dtype)
-        return moved
+        """Let events fire with chance 1 - exp(-lambda clock(h)), and draw where they fired.
+
+        How many fire depends on the data, so the step does not compile as one graph.
+        """
+        return self.fire(x, self.intensity * self.duration(h), rng)
+
+    def fire(self, x: Tensor, lived: Tensor, rng: Rng) -> Tensor:
+        """Move each element that has an event while it lives through an integral of its intensity.
+
+        Args:
+            x: The states.
+            lived: The integral of the intensity, one for each element. Where a clock stands still
+                at t = 1 it may be 0 times infinity, which is not a number: no event.
+            rng: Where randomness comes from.
+        """
+        chance = -torch.expm1(-lived)
+        return self.land(x, random.uniform(chance.shape, rng, like=chance) < chance, rng)
+
+    def land(self, x: Tensor, fired: Tensor, rng: Rng) -> Tensor:
+        """Move the elements where an event fired to draws of their destinations."""
+        index, landed = draw_where(self.destination, fired, rng)
+        return x.index_put(index, landed.to(x.dtype))
 
     def duration(self, h: Time) -> Tensor:
         """Return the time `h` by the clock."""
@@ -71,19 +94,21 @@ class Jump(Generator):
         joint = expand_time(weights, self.intensity) * self.intensity
         last = joint.ndim - 1
         laws = self.destination.expand(joint.shape).map(lambda tensor: tensor.movedim(1, last))
-        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), _without_points(self.clock))
+        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), _mean(self.clock, joint))
 
 
 Clock = Callable[[Tensor], Tensor]
 
 
-def _without_points(clock: Clock | None) -> Clock | None:
-    """Return a clock that was made beside an axis of data points, for elements without it."""
+def _mean(clock: Clock | None, rates: Tensor) -> Clock | None:
+    """Return the clock by which the sum of rates over axis 1 lives, from that of each rate."""
     if clock is None:
         return None
+    total = rates.sum(1)
 
-    def clock_of_elements(h: Tensor) -> Tensor:
-        lived = clock(h[:, None] if h.ndim else h)
-        return lived.squeeze(1) if lived.ndim > 1 else lived
+    def mean(h: Tensor) -> Tensor:
+        each = clock(h[:, None] if h.ndim else h)
+        lived = torch.where(rates > 0, rates * each, 0.0).sum(1)
+        return torch.where(total > 0, lived / total, h)
 
-    return clock_of_elements
+    return mean

@@ -4,6 +4,7 @@ On Euclidean space with a Gaussian source it is the CondOT path. Source: Chen an
 2302.03660.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +14,7 @@ from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
-from feller.core.spaces import Manifold
+from feller.core.spaces import Euclidean, Manifold, Sphere, Torus
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -48,3 +49,33 @@ class GeodesicPath(ConditionalPath):
         kappa = self.schedule.alpha(expand_time(t, z))
         x_t = self.space.exp(x_0, kappa * self.space.log(x_0, z))
         return torch.where(kappa == 1, z, x_t)  # exactly: what is known stays as it is
+
+    def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
+        """Return log p_t(x | z) of each element in nats per volume; `x` and `z` broadcast.
+
+        The law is that of the source, drawn together towards z by the factor 1 - kappa along the
+        geodesics. Elements at t = 1 are known: they count 0 where they are those of z, else minus
+        infinity.
+
+        Raises:
+            ValueError: On a manifold whose volume along geodesics is not known here.
+        """
+        if not isinstance(self.space, Euclidean | Torus | Sphere):
+            raise ValueError(f"no density of geodesics on {self.space} is known")
+        x, z = torch.broadcast_tensors(x, z)
+        element = self.space.element_dim
+        clock = expand_time(t, x[(..., *[0] * element)])
+        left = self.schedule.remainder(clock)
+        way = self.space.log(z, x)
+        back = way / left[(..., *[None] * element)]
+        growth = -left.log()
+        if isinstance(self.space, Sphere):
+            angle = way.norm(dim=-1)
+            wide = torch.sinc(angle / left / math.pi).abs() / torch.sinc(angle / math.pi)
+            growth = growth + (x.shape[-1] - 2) * (wide.log() - left.log())
+        reach = back.norm(dim=-1) if element else back.abs()
+        density = self.source.log_density(self.space.exp(z, back)) + growth
+        if not isinstance(self.space, Euclidean):
+            density = torch.where(reach <= math.pi, density, -torch.inf)
+        at_z = (x == z).all(-1) if element else x == z
+        return torch.where(left > 0, density, torch.where(at_z, 0.0, -torch.inf))

@@ -5,6 +5,7 @@ tokens this is masked and uniform discrete diffusion; on rotations or intervals 
 path.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -58,8 +59,30 @@ class MixturePath(ConditionalPath):
             ValueError: On a continuous space, where the law has an atom and no density.
         """
         if not self.space.is_discrete:
-            raise ValueError("the mixture path has an atom at z: on a continuous space, no density")
+            raise ValueError(
+                "the mixture path has an atom at z: on a continuous space, no density; see log_mass"
+            )
         log_source = self.source.log_density(x)
         kappa = self.schedule.alpha(expand_time(t, log_source))
         at_z = torch.where(x == z, kappa.log(), -torch.inf)
         return torch.logaddexp(torch.log1p(-kappa) + log_source, at_z)
+
+    def log_mass(self, x: Tensor, t: Time, z: Tensor, width: float) -> Tensor:
+        """Return the log chance that an element of x_t is in the cell about `x`; they broadcast.
+
+        Where the law has an atom, chances of cells are comparable and densities are not. On numbers
+        the cell reaches half of `width` to either side, and the source is taken as even within it;
+        on vectors it is as large as a cube of that width; on tokens it is the token.
+        """
+        if self.space.is_discrete:
+            return self.log_density(x, t, z)
+        log_source = self.source.log_density(x)
+        if self.space.element_dim:
+            near, dimension = (x - z).norm(dim=-1) <= width / 2, x.shape[-1]
+        else:
+            near, dimension = (x - z).abs() <= width / 2, 1
+        kappa = self.schedule.alpha(expand_time(t, log_source))
+        log_cell = log_source + dimension * math.log(width)
+        return torch.logaddexp(
+            (1 - kappa).log() + log_cell, torch.where(near, kappa.log(), -torch.inf)
+        )

@@ -1,34 +1,101 @@
 """Diffusions that solve a path."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from feller.core.generators import Diffusion
-from feller.core.paths import GaussianPath
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.table import solves
+from feller.core.sources import UniformBox
+from feller.core.spaces import Interval
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["gaussian_diffusion", "gaussian_score"]
+__all__ = [
+    "default_variance",
+    "gaussian_diffusion",
+    "gaussian_score",
+    "langevin",
+    "mixture_diffusion",
+]
 
 
 @solves(GaussianPath, Diffusion)
 def gaussian_diffusion(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Diffusion:
     r"""Return drift :math:`u + \frac12 g^2 \nabla\log p` and covariance :math:`g^2`.
 
-    Any g solves the path; here g^2 = -2 sigma sigma_dot, the rate at which the variance of the
-    noise falls, which is finite at the source and vanishes at the data. Source: Albergo et al.,
-    arXiv 2303.08797, theorem 2.13.
+    Any g solves the path (`feller.core.noise.Noised`); here g^2 = -2 sigma sigma_dot, the rate at
+    which the variance of the noise falls, which is finite at the source and vanishes at the data.
+    Source: Albergo et al., arXiv 2303.08797, theorem 2.13.
     """
-    schedule, clock = path.schedule, expand_time(t, x)
-    variance = -2 * schedule.sigma(clock) * schedule.sigma_dot(clock)
-    drift = gaussian_flow(path, x, t, z).velocity
-    return Diffusion(
-        drift + variance / 2 * gaussian_score(path, x, t, z), variance.expand_as(drift)
-    )
+    variance = default_variance(path, expand_time(t, x))
+    along = gaussian_flow(path, x, t, z).velocity
+    noise = langevin(gaussian_score(path, x, t, z), variance.expand_as(along))
+    return Diffusion(along + noise.drift, noise.covariance)
 
 
 def gaussian_score(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Tensor:
     """Return the gradient of log p_t(x | z): -(x - alpha z) / sigma^2."""
     t = expand_time(t, x)
     return -(x - path.schedule.alpha(t) * z) / path.schedule.sigma(t) ** 2
+
+
+def default_variance(path: GaussianPath, t: Tensor) -> Tensor:
+    """Return -2 sigma sigma_dot, the rate at which the variance of the noise falls."""
+    return -2 * path.schedule.sigma(t) * path.schedule.sigma_dot(t)
+
+
+def langevin(score: Tensor, variance: Tensor, gradient: Tensor | None = None) -> Diffusion:
+    r"""Return the Langevin diffusion, stationary under the law whose score it is given.
+
+    Its drift is :math:`\frac12 (g_i^2 \partial_i \log p + \partial_i g_i^2)` in each coordinate.
+    Source: Generator Matching, arXiv 2410.20587, proposition 3 (divergence-free parts).
+
+    Args:
+        score: The gradient of log p, `(b, *event)`.
+        variance: g^2 of each coordinate, what broadcasts to the state, at least 0.
+        gradient: The derivative of each g_i^2 by x_i, where the noise depends on the state. Without
+            it such a diffusion is not stationary.
+
+    Example:
+        >>> langevin(torch.tensor([[-1.0]]), torch.tensor(4.0)).drift
+        tensor([[-2.]])
+    """
+    drift = variance * score / 2
+    return Diffusion(drift if gradient is None else drift + gradient / 2, variance.expand_as(drift))
+
+
+@solves(MixturePath, Diffusion)
+def mixture_diffusion(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Diffusion:
+    r"""Return the diffusion without drift that gathers an interval's uniform source at z.
+
+    Its variance is :math:`\dot\kappa / (1 - \kappa) |x - z| (x + z - 2 l)` left of z and
+    :math:`\dot\kappa / (1 - \kappa) |x - z| (2 r - x - z)` right of it: what is at z stays there.
+    Source: Generator Matching, arXiv 2410.20587, section 4.2, the pure-diffusion solution, written
+    as products, which do not cancel.
+
+    Raises:
+        ValueError: When the space is no interval or the source not uniform on all of it.
+    """
+    check_uniform_interval(path)
+    space: Any = path.space
+    reach = torch.where(x < z, x + z - 2 * space.low, 2 * space.high - x - z)
+    variance = path.schedule.hazard(expand_time(t, x)) * (x - z).abs() * reach
+    return Diffusion(torch.zeros_like(variance), variance)
+
+
+def check_uniform_interval(path: MixturePath) -> None:
+    """Raise unless the path goes from the uniform law on an interval."""
+    space, source = path.space, path.source
+    if not (
+        isinstance(space, Interval)
+        and isinstance(source, UniformBox)
+        and (space.low, space.high) == (source.low, source.high)
+    ):
+        raise ValueError(
+            "a mixture path diffuses on an Interval from a UniformBox with the same ends, "
+            f"not on {space} from {source}"
+        )

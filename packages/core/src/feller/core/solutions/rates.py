@@ -10,39 +10,75 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from feller.core.paths import ConditionalPath, GaussianPath, MixturePath
-from feller.core.schedules import CondOT
+from feller.core.paths import ConditionalPath, GaussianPath, GeometricPath, MixturePath
 
-__all__ = ["event_rate", "jump_clock", "jump_support"]
+__all__ = ["Clock", "clock_of", "event_rate", "jump_clock", "jump_support", "mixing_rate"]
+
+Clock = Callable[[Tensor], Tensor]
+"""How much of its present intensity an element lives through in a time h: see `Jump`."""
+
+_TINY = 1e-30  # in place of a rate of 0, which no clock could make up for later in the step
 
 
 def event_rate(path: ConditionalPath, t: Tensor) -> Tensor:
     """Return the unit of the path's intensities at time `t`, per unit time.
 
-    On the Gaussian path -sigma_dot / sigma, elsewhere the hazard kappa_dot / (1 - kappa).
+    On the Gaussian path the larger of -sigma_dot / sigma and alpha_dot / sigma, which on CondOT are
+    one; on the others the rate at which an element goes to its data value.
     """
-    if isinstance(path, GaussianPath):
-        return -path.schedule.sigma_dot(t) / path.schedule.sigma(t)
-    return path.schedule.hazard(t)
+    if not isinstance(path, GaussianPath):
+        return mixing_rate(path, t)
+    fall = torch.maximum(-path.schedule.sigma_dot(t), path.schedule.alpha_dot(t))
+    return (fall / path.schedule.sigma(t)).clamp_min(_TINY)
 
 
-def jump_clock(path: ConditionalPath, t: Tensor) -> Callable[[Tensor], Tensor] | None:
+def mixing_rate(path: ConditionalPath, t: Tensor) -> Tensor:
+    """Return the rate at which an element goes to its data value: the hazard of the path."""
+    if isinstance(path, GeometricPath):
+        rate = path.log_odds_dot(t) * torch.sigmoid(path.log_odds(t))
+    else:
+        rate = path.schedule.hazard(t)
+    return rate.clamp_min(_TINY)
+
+
+def jump_clock(path: ConditionalPath, t: Tensor) -> Clock | None:
     """Return the clock of the path's jumps from time `t`, or None where none is known.
 
-    The clock of a step h is the integral of lambda_s / lambda_t over it: see `Jump`. On the mixture
-    path it is exact, -log((1 - kappa_s) / (1 - kappa_t)) over the hazard; on the CondOT path it
-    holds k_t(x) fixed (Generator Matching, arXiv 2410.20587, appendix F).
+    The clock of a step h is the integral of lambda_s / lambda_t over it. On the mixture and
+    geometric paths it is exact, whatever the data. On the Gaussian path it holds k_t(x), the
+    distance to the data, fixed: exactly so on CondOT (Generator Matching, arXiv 2410.20587,
+    appendix F), where intensities then grow like sigma^-3. A conditional jump has a clock of its
+    own, exact on any schedule: see `gaussian_jump`.
     """
     if isinstance(path, MixturePath):
-        return lambda h: _mixture_clock(path, t, h)
-    if isinstance(path, GaussianPath) and isinstance(path.schedule, CondOT):
-        return lambda h: (1 - t) / 2 * (((1 - t) / (1 - t - h)) ** 2 - 1)
+        left = path.schedule.remainder
+        return clock_of(mixing_rate(path, t), lambda h: (left(t) / left(t + h)).log())
+    if isinstance(path, GeometricPath):
+        grown = torch.nn.functional.softplus
+        odds = path.log_odds
+        return clock_of(mixing_rate(path, t), lambda h: grown(odds(t + h)) - grown(odds(t)))
+    if isinstance(path, GaussianPath):
+        return lambda h: _gaussian_clock(path, t, h)
     return None
 
 
-def _mixture_clock(path: MixturePath, t: Tensor, h: Tensor) -> Tensor:
-    left = (1 - path.schedule.alpha(t + h)) / (1 - path.schedule.alpha(t))
-    return -left.log() / path.schedule.hazard(t)
+def clock_of(intensity: Tensor, loss: Clock) -> Clock:
+    """Return the clock of an intensity from `loss`, the integral of lambda_s over a step of h."""
+
+    def clock(h: Tensor) -> Tensor:
+        fires = intensity > 0
+        return torch.where(fires, loss(h).clamp_min(0) / torch.where(fires, intensity, 1.0), h)
+
+    return clock
+
+
+def _gaussian_clock(path: GaussianPath, t: Tensor, h: Tensor) -> Tensor:
+    sigma, sigma_s = path.schedule.sigma(t), path.schedule.sigma(t + h)
+    fall = -path.schedule.sigma_dot(t) / sigma
+    # Near the source the mean may move faster than the noise falls; that part hardly grows.
+    drift = (path.schedule.alpha_dot(t) / sigma - fall).clamp_min(0)
+    shrunk = ((sigma - sigma_s) / sigma_s) * ((sigma + sigma_s) / sigma_s)
+    return (shrunk / 2 + drift * h) / (fall + drift).clamp_min(_TINY)
 
 
 @cache
@@ -50,26 +86,22 @@ def jump_support(path: ConditionalPath, data: tuple[float, float]) -> tuple[floa
     """Return between which numbers the path's jumps land, for data between two numbers.
 
     On the Gaussian path a conditional jump lands between the roots of 1 + c u - u^2, which on the
-    CondOT path is within 1.618 of data in [-1, 1]; on the mixture path it lands on the data.
+    CondOT path is within 1.618 of data in [-1, 1]; where a root is more than 5.5 deviations out, what
+    is beyond is less than a millionth and left out. On the mixture path a jump lands on the data.
 
     Raises:
-        ValueError: When there is no such interval.
+        ValueError: When data do not lie between two rising numbers.
     """
     low, high = data
     if not low < high:
         raise ValueError(f"data lie between two rising numbers, not {data}")
     if not isinstance(path, GaussianPath):
         return low, high
-    t = torch.linspace(0, 1, 2049, dtype=torch.float64)[:-1]
+    t = torch.linspace(0, 1, 2049, dtype=torch.float64, device="cpu")[:-1]
     alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
     ends = []
     for z, sign in ((low, -1), (high, 1)):
-        c = -path.schedule.alpha_dot(t) * z / path.schedule.sigma_dot(t)
-        root = (c + sign * torch.sqrt(c**2 + 4)) / 2
-        reach = alpha * z + sigma * root
-        ends.append(float(reach.min() if sign < 0 else reach.max()))
-    if not all(abs(end) < 1e6 for end in ends):
-        raise ValueError(
-            f"jumps of {path.schedule} reach from {ends[0]:.3g} to {ends[1]:.3g}: no bins span that"
-        )
+        c = path.schedule.alpha_dot(t) * z / (-path.schedule.sigma_dot(t)).clamp_min(1e-30)
+        root = (sign * c.clamp(-1e6, 1e6) + torch.sqrt(c.clamp(-1e6, 1e6) ** 2 + 4)) / 2
+        ends.append(sign * float((sign * alpha * z + sigma * root.clamp_max(5.5)).max()))
     return ends[0], ends[1]

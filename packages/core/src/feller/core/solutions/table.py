@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from feller.core.generators import Destination, Generator
-from feller.core.paths import ConditionalPath
+from feller.core.generators import Destination, Diffusion, Generator, Jump
+from feller.core.paths import ConditionalPath, GeodesicPath
+from feller.core.solutions.averages import average_over
 from feller.core.typing import Time
 
 __all__ = [
@@ -36,7 +37,16 @@ Solution = Callable[..., Generator]
 Key = tuple[type, type, bool]
 _SOLUTIONS: dict[Key, Solution] = {}
 _FROM_POSTERIOR: dict[Key, Solution] = {}
-_REFUSED: dict[Key, str] = {}
+_REFUSED: dict[Key, str] = {
+    (GeodesicPath, Jump, False): (
+        "from a uniform source its law rises inside its support and loses mass only at the "
+        "shrinking edge, at an infinite rate; choose a MixturePath, or on flat space a GaussianPath"
+    ),
+    (GeodesicPath, Diffusion, False): (
+        "from a uniform source its law has a shrinking edge and no score there; choose a flow, or "
+        "on flat space a GaussianPath"
+    ),
+}
 
 
 Entry = TypeVar("Entry", bound=Solution)
@@ -99,7 +109,13 @@ def solution(path: ConditionalPath, kind: type[Generator], *, backward: bool = F
 
 
 def from_posterior(
-    path: ConditionalPath, kind: type[Generator], x: Tensor, t: Time, posterior: Destination
+    path: ConditionalPath,
+    kind: type[Generator],
+    x: Tensor,
+    t: Time,
+    posterior: Destination,
+    *,
+    backward: bool = False,
 ) -> Generator:
     """Return the marginal generator at `x` from the law of each element of the data given x_t.
 
@@ -113,6 +129,7 @@ def from_posterior(
         x: States `(b, *event)`.
         t: The time.
         posterior: A law for each element: `Categorical` on tokens, `Atoms` or `Binned` on numbers.
+        backward: Whether time runs backward in the equation it solves, for correctors.
 
     Raises:
         LookupError: When the pair has no solution.
@@ -125,10 +142,10 @@ def from_posterior(
         >>> from_posterior(GaussianPath(), Flow, torch.zeros(1, 1), 0.5, posterior).velocity
         tensor([[2.]])
     """
-    for key in _keys(path, kind, False):
+    for key in _keys(path, kind, backward):
         if key in _FROM_POSTERIOR:
             return _FROM_POSTERIOR[key](path, x, t, posterior)
-    raise LookupError(f"no generator of kind {kind.__name__} from a posterior on {path}")
+    return average_over(solution(path, kind, backward=backward), path, x, t, posterior)
 
 
 def solved(*, backward: bool = False) -> list[tuple[type, type[Generator]]]:

@@ -1,24 +1,42 @@
 """Solvers: rules for one step, and the loop that takes them."""
 
 from feller.core.solvers.adaptive import Dopri5
+from feller.core.solvers.adaptive_steps import Adaptive
 from feller.core.solvers.base import Evaluation, Simulation, Solver, follow, simulate
 from feller.core.solvers.euler import Euler
+from feller.core.solvers.events import EventDriven
+from feller.core.solvers.exponential import ExponentialIntegrator
+from feller.core.solvers.grids import grid_for
+from feller.core.solvers.mixed import Mixed
+from feller.core.solvers.multistep import Multistep
+from feller.core.solvers.predictor_corrector import PredictorCorrector
 from feller.core.solvers.runge_kutta import HEUN, MIDPOINT, RK4, RungeKutta, Tableau
+from feller.core.solvers.stochastic_heun import StochasticHeun
 from feller.core.solvers.table import SOLVERS, named_solver
+from feller.core.solvers.thinning import Thinning
 
 __all__ = [
     "HEUN",
     "MIDPOINT",
     "RK4",
     "SOLVERS",
+    "Adaptive",
     "Dopri5",
     "Euler",
     "Evaluation",
+    "EventDriven",
+    "ExponentialIntegrator",
+    "Mixed",
+    "Multistep",
+    "PredictorCorrector",
     "RungeKutta",
     "Simulation",
     "Solver",
+    "StochasticHeun",
     "Tableau",
+    "Thinning",
     "follow",
+    "grid_for",
     "named_solver",
     "simulate",
 ]

@@ -15,9 +15,9 @@ from torch import Tensor
 from feller.core.generators import Flow
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
-from feller.core.solvers.runge_kutta import move
+from feller.core.solvers.runge_kutta import move, velocity_of
 from feller.core.spaces import Euclidean
-from feller.core.typing import Rng, Time
+from feller.core.typing import Rng
 
 __all__ = ["Dopri5"]
 
@@ -84,20 +84,18 @@ class Dopri5(Solver):
     atol: float = 1e-5
     max_steps: int = 10_000
     takes: ClassVar[Kinds] = frozenset({Flow})
+    spaces: ClassVar[tuple[type, ...]] = (Euclidean,)
+    shares_clock: ClassVar[bool] = True
     _last: _Step | None = field(default=None, init=False, repr=False)
     _given: Tensor | None = field(default=None, init=False, repr=False)
     _h: float = field(default=0.0, init=False, repr=False)
     _wall: float = field(default=math.inf, init=False, repr=False)
 
-    def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
+    def step(self, model: Evaluation, x: Tensor, t: float, s: float, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
-        if not isinstance(model.space, Euclidean):
-            raise ValueError(f"dopri5 moves on Euclidean space, not on {model.space}")
-        if isinstance(t, Tensor) or isinstance(s, Tensor):
-            raise ValueError("dopri5 keeps one clock for the batch; use a fixed-step solver")
         last = self._last
         if last is None or x is not self._given:  # the start, or a state changed from outside
-            velocity = model(x, t).velocity
+            velocity = velocity_of(model(x, t))
             self._h = self._first_step(model, x, velocity, t)
             last = _Step(t, t, x, x, [velocity])
         for _ in range(self.max_steps):
@@ -120,7 +118,7 @@ class Dopri5(Solver):
         h, stages = s - t, [last.stages[-1]]
         for node, row in zip(_NODES, _MATRIX, strict=True):
             stage = move(x, stages, row, h)
-            stages.append(model(stage, t + node * h).velocity)
+            stages.append(velocity_of(model(stage, t + node * h)))
         error = self._norm(move(torch.zeros_like(x), stages, _ERROR, h), x, stage)  # pyright: ignore[reportPossiblyUnboundVariable]
         if math.isnan(error):
             # The step reached where the velocity is infinite: come closer, but not for ever.
@@ -139,7 +137,7 @@ class Dopri5(Solver):
         size, speed = self._norm(x, x, x), self._norm(velocity, x, x)
         guess = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
         guess = min(guess, 1.0 - t)
-        ahead = model(move(x, [velocity], (1.0,), guess), t + guess).velocity
+        ahead = velocity_of(model(move(x, [velocity], (1.0,), guess), t + guess))
         bend = max(speed, self._norm(ahead - velocity, x, x) / guess)
         fine = (0.01 / bend) ** 0.2 if bend > 1e-15 else max(1e-6, guess * 1e-3)
         return min(100 * guess, fine, 1.0 - t)

@@ -6,7 +6,7 @@ returns the next state. NFE, the number of network calls per sample, is counted 
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.typing import Rng, State
 
-__all__ = ["Evaluation", "Simulation", "Solver", "Times", "elapsed", "follow", "simulate"]
+__all__ = ["Evaluation", "Simulation", "Solver", "Times", "check", "elapsed", "follow", "simulate"]
 
 Times = Tensor | Sequence[float] | Mapping[str, Tensor | Sequence[float]]
 """A grid of times; on a product space, one for all factors or one for each by name."""
@@ -29,16 +29,17 @@ class Evaluation:
 
     def __init__(self, model: Model, condition: Any = None) -> None:
         self._model = model
-        self._condition = condition
         self._cost = getattr(model, "network_calls", None)
+        self.condition = condition
         self.space: Any = model.space
+        self.path: Any = getattr(model, "path", None)
         self.kinds: Kinds = model.kinds
         self.nfe = 0
 
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
-        self.nfe += 1 if self._cost is None else self._cost(t, self._condition)
-        return self._model(x, t, self._condition)
+        self.nfe += 1 if self._cost is None else self._cost(t, self.condition)
+        return self._model(x, t, self.condition)
 
 
 class Solver(ABC):
@@ -47,11 +48,20 @@ class Solver(ABC):
     `simulate` gives each simulation a shallow copy of its solver, so a solver may keep what it
     learnt in one step for the next: a history, a step size.
 
+    What a solver cannot take is refused before the loop, by what it says of itself.
+
     Attributes:
         takes: The kinds of generator the solver can simulate.
+        spaces: The spaces it moves on; on a product space, every factor is on one of them.
+        paths: The paths it knows; the model is on one of them. Any model will do where there are
+            none.
+        shares_clock: Whether the whole batch has one clock.
     """
 
     takes: ClassVar[Kinds]
+    spaces: ClassVar[tuple[type, ...]] = (object,)
+    paths: ClassVar[tuple[type, ...]] = ()
+    shares_clock: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
@@ -96,7 +106,8 @@ def simulate(
         condition: Passed to the model.
 
     Raises:
-        ValueError: When the solver cannot take the model's kinds, or the times are not a grid.
+        ValueError: When the solver cannot take the model or its clocks, or the times are not a
+            grid.
 
     Example:
         >>> from feller.core.generators import Flow
@@ -122,20 +133,38 @@ def follow(
     rng: Rng = None,
 ) -> Iterator[Any]:
     """Yield the state at each time of the grid after the first: the loop behind `simulate`."""
-    _check_kinds(model, solver)
+    clocks = _clocks(times)
+    check(model, solver, clocks[0])
     solver, x = copy.copy(solver), x_0
-    for t, s in pairwise(_clocks(times)):
+    for t, s in pairwise(clocks):
         with torch.no_grad():
             x = solver.step(model, x, t, s, rng)
         yield x
 
 
-def _check_kinds(model: Evaluation, solver: Solver) -> None:
-    refused = [kind.__name__ for kind in model.kinds if not issubclass(kind, tuple(solver.takes))]
+def check(model: Evaluation, solver: Solver, clock: Any) -> None:
+    """Refuse a model, or a clock, that a solver cannot take.
+
+    Raises:
+        ValueError: When the solver says so of itself.
+    """
+    name = type(solver).__name__
+    refused = [kind for kind in model.kinds if not issubclass(kind, tuple(solver.takes))]
     if refused:
-        known = ", ".join(sorted(kind.__name__ for kind in solver.takes))
-        name = type(solver).__name__
-        raise ValueError(f"{name} takes {known}, but the model returns {', '.join(refused)}")
+        raise ValueError(
+            f"{name} takes {_names(solver.takes)}, but the model returns {_names(refused)}"
+        )
+    for space in getattr(model.space, "factors", {"": model.space}).values():
+        if not isinstance(space, solver.spaces):
+            raise ValueError(f"{name} moves on {_names(solver.spaces)} space, not on {space}")
+    if solver.paths and not isinstance(model.path, solver.paths):
+        raise ValueError(f"{name} wants a model on a {_names(solver.paths)}, not on {model.path}")
+    if solver.shares_clock and not isinstance(clock, float):
+        raise ValueError(f"{name} keeps one clock for the batch; use a fixed-step solver")
+
+
+def _names(types: Iterable[type]) -> str:
+    return ", ".join(sorted(kind.__name__ for kind in types))
 
 
 def elapsed(t: Any, s: Any) -> Any:

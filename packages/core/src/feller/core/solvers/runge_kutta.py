@@ -11,14 +11,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from feller.core.generators import Flow
+from feller.core.generators import Flow, Generator, split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
-__all__ = ["HEUN", "MIDPOINT", "RK4", "RungeKutta", "Tableau", "move"]
+__all__ = ["HEUN", "MIDPOINT", "RK4", "RungeKutta", "Tableau", "move", "velocity_of"]
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,28 @@ class RungeKutta(Solver):
 
     tableau: Tableau = HEUN
     takes: ClassVar[Kinds] = frozenset({Flow})
+    spaces: ClassVar[tuple[type, ...]] = (Euclidean,)
 
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
         """Combine the stages."""
-        if not isinstance(model.space, Euclidean):
-            raise ValueError(f"Runge-Kutta methods move on Euclidean space, not on {model.space}")
         h = s - t
-        stages = [model(x, t).velocity]
+        stages = [velocity_of(model(x, t))]
         ends_singular = 1.0 in self.tableau.nodes
         if ends_singular and isinstance(s, float) and s >= 1:
             return move(x, stages, (1.0,), h)
         for node, row in zip(self.tableau.nodes, self.tableau.matrix, strict=True):
-            stages.append(model(move(x, stages, row, h), t + node * h).velocity)
+            stages.append(velocity_of(model(move(x, stages, row, h), t + node * h)))
         x_s = move(x, stages, self.tableau.weights, h)
         if ends_singular and isinstance(s, Tensor):
             x_s = torch.where(expand_time(s >= 1, x), move(x, stages[:1], (1.0,), h), x_s)
         return x_s
+
+
+def velocity_of(generator: Generator) -> Tensor:
+    """Return the velocity of a flow, or of a superposition of flows."""
+    velocity = generator.velocity if isinstance(generator, Flow) else split(generator).drift
+    assert velocity is not None
+    return velocity
 
 
 def move(x: Tensor, velocities: list[Tensor], weights: tuple[float, ...], h: Time) -> Tensor:

@@ -1,0 +1,183 @@
+r"""Noise: the same marginal law with any diffusion, chosen after training.
+
+A flow of the Gaussian path knows its score, and with the score the Langevin diffusion of drift
+:math:`\frac12 (g^2 \nabla \log p_t + \nabla g^2)`, which leaves p_t alone for any g(t, x) >= 0.
+Flow and Langevin part together are a diffusion that moves along the path. Without the gradient of
+g^2 a noise that depends on the state would bend the law.
+
+Source: Generator Matching, arXiv 2410.20587, proposition 3; Albergo et al., arXiv 2303.08797,
+theorem 2.13.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.generators import Diffusion, Generator, split
+from feller.core.heads import Kinds
+from feller.core.parametrizations import convert
+from feller.core.paths import GaussianPath
+from feller.core.solutions import langevin
+from feller.core.solutions.diffusion import default_variance
+from feller.core.spaces import StateSpace
+from feller.core.times import expand_time
+from feller.core.typing import Time
+
+__all__ = ["Langevin", "Noise", "Noised"]
+
+Noise = float | Callable[..., Tensor] | None
+r"""g: a number, a function of t, or a function of (t, x).
+
+The latter returns a number per sample `(b,)` or per coordinate; t comes as the model gets it, as a
+tensor. None is :math:`g^2 = -2 \sigma \dot\sigma`, finite at the source and 0 at the data.
+"""
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """The Langevin diffusion of a flow model's law: stationary, so mark it so in a superposition.
+
+    Attributes:
+        model: A model on a Gaussian path that returns flows.
+        noise: g, per square root of unit time.
+
+    Example:
+        >>> from feller.core.algebra import stationary
+        >>> from feller.core.generators import Flow
+        >>> from feller.core.posteriors import FiniteData
+        >>> flow = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
+        >>> mixed = 1.0 * flow + 0.5 * stationary(Langevin(flow, 2.0))
+        >>> mixed(torch.ones(1, 1), 0.0).parts[1].generator.drift  # half of 4 times the score
+        tensor([[-2.]])
+    """
+
+    model: Any
+    noise: Noise = None
+    kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Diffusion})
+
+    def __post_init__(self) -> None:
+        """Refuse a model whose score does not follow from its velocity."""
+        if not isinstance(getattr(self.model, "path", None), GaussianPath):
+            raise ValueError("noise is added to a model on a GaussianPath, which knows its score")
+
+    @property
+    def path(self) -> GaussianPath:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def space(self) -> StateSpace:
+        """The space of the model."""
+        return self.model.space
+
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
+    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
+        """Return the Langevin diffusion at (x, t)."""
+        return self.beside(self._velocity(x, t, condition), x, t)
+
+    def beside(self, velocity: Tensor, x: Tensor, t: Time) -> Diffusion:
+        """Return the Langevin diffusion at (x, t), where the velocity of the flow is known."""
+        schedule, clock = self.path.schedule, expand_time(t, x)
+        score = convert(velocity, ("velocity", "score"), schedule, x, t)
+        # At the source the law is that of the noise, which a velocity of 0 would not tell.
+        score = torch.where(schedule.alpha(clock) == 0, -x / schedule.sigma(clock) ** 2, score)
+        return langevin(score, *_variance(self.noise, self.path, x, t))
+
+    def _velocity(self, x: Tensor, t: Time, condition: Any) -> Tensor:
+        parts = split(self.model(x, t, condition))
+        if parts.drift is None or parts.covariance is not None or parts.jumps:
+            raise ValueError("noise is added to a flow; this model returns more than a velocity")
+        return parts.drift
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A flow model with noise: a diffusion of the same marginal law.
+
+    Attributes:
+        model: A model on a Gaussian path that returns flows.
+        noise: g, per square root of unit time.
+
+    Example:
+        >>> from feller.core.generators import Flow
+        >>> from feller.core.posteriors import FiniteData
+        >>> flow = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
+        >>> Noised(flow, lambda t: 1 - t)(torch.ones(1, 1), 0.5).covariance
+        tensor([[0.2500]])
+    """
+
+    model: Any
+    noise: Noise = None
+    kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Diffusion})
+
+    def __post_init__(self) -> None:
+        """Refuse a model whose score does not follow from its velocity."""
+        Langevin(self.model, self.noise)
+
+    @property
+    def path(self) -> GaussianPath:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def space(self) -> StateSpace:
+        """The space of the model."""
+        return self.model.space
+
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
+    def network_calls(self, t: Time, condition: Any = None) -> int:
+        """Return the network calls of the model."""
+        cost = getattr(self.model, "network_calls", None)
+        return 1 if cost is None else cost(t, condition)
+
+    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
+        """Return flow and Langevin diffusion, added; the model is called once."""
+        part = Langevin(self.model, self.noise)
+        velocity = part._velocity(x, t, condition)
+        noise = part.beside(velocity, x, t)
+        return Diffusion(velocity + noise.drift, noise.covariance)
+
+
+def _variance(noise: Noise, path: GaussianPath, x: Tensor, t: Time) -> tuple[Tensor, Tensor | None]:
+    """Return g^2 and the derivative of each g_i^2 by x_i, None where it is zero."""
+    clock = expand_time(t, x)
+    if noise is None:
+        return default_variance(path, clock), None
+    if not callable(noise):
+        return torch.full_like(clock, noise) ** 2, None
+    time = t if isinstance(t, Tensor) else clock
+    if len(inspect.signature(noise).parameters) == 1:
+        return expand_time(noise(time), x) ** 2, None
+
+    def square(x: Tensor) -> Tensor:
+        return expand_time(noise(time, x), x) ** 2
+
+    return square(x), _diagonal(square, x)
+
+
+def _diagonal(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the derivative of f_i by x_i for each coordinate of an event.
+
+    A number per sample takes one backward pass, a number per coordinate one forward pass for each.
+    """
+    value, pull, *_ = torch.func.vjp(f, x)
+    if value.shape != x.shape or value[0].numel() == 1:
+        return pull(torch.ones_like(value))[0]
+    parts = []
+    for i in range(x[0].numel()):
+        direction = torch.zeros_like(x).flatten(1)
+        direction[:, i] = 1
+        slope = torch.func.jvp(f, (x,), (direction.view_as(x),))[1]
+        parts.append(slope.flatten(1)[:, i])
+    return torch.stack(parts, 1).view_as(x)

@@ -1,0 +1,138 @@
+r"""Predictor and corrector: a step along the path, then time spent at it to mend the law.
+
+A corrector is a generator that leaves p_s alone: followed for any time at a fixed s it takes the
+state nearer to p_s, whatever the predictor did. Three kinds: a **stationary** part; a forward
+generator and one that solves the KFE backward, at one weight, which undo each other; and, when
+nothing is given, Langevin dynamics from the score of a flow on the Gaussian path. Source: Song et
+al., arXiv 2011.13456, algorithm 1; Generator Matching, arXiv 2410.20587, proposition 3.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feller.core import random
+from feller.core.generators import Flow, Generator, Jump, Product, Superposition
+from feller.core.generators.combine import scaled
+from feller.core.heads import Kinds
+from feller.core.models import Model
+from feller.core.paths import GaussianPath
+from feller.core.solvers.base import Evaluation, Solver
+from feller.core.solvers.euler import Euler
+from feller.core.solvers.exponential import exact_clock, predict_data
+from feller.core.times import expand_time
+from feller.core.typing import Rng, Time
+
+__all__ = ["PredictorCorrector"]
+
+_DIRECTION = {"forward": 1.0, "stationary": 0.0, "backward": -1.0}
+
+
+@dataclass
+class PredictorCorrector(Solver):
+    """A step of any solver, then corrections. NFE is that of the step and one a correction.
+
+    Nothing is corrected at t = 1, where a path has no more room.
+
+    Attributes:
+        predictor: Steps along the path.
+        corrector: A model whose generator leaves every p_t alone; Langevin dynamics when absent.
+        time: For how long each correction follows the corrector; of Langevin dynamics, in units of
+            sigma^2: a correction forgets all but exp(-time) of the noise.
+        corrections: How many a step.
+    """
+
+    predictor: Solver = field(default_factory=Euler)
+    corrector: Model | None = None
+    time: float = 0.05
+    corrections: int = 1
+    _own: Solver | None = field(default=None, init=False, repr=False)
+
+    @property
+    def takes(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The kinds of the predictor; Langevin dynamics want a flow."""
+        return frozenset({Flow}) if self.corrector is None else self.predictor.takes
+
+    @property
+    def paths(self) -> tuple[type, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The paths of the predictor; Langevin dynamics want the Gaussian one."""
+        return (GaussianPath,) if self.corrector is None else self.predictor.paths
+
+    @property
+    def spaces(self) -> tuple[type, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The spaces of the predictor."""
+        return self.predictor.spaces
+
+    @property
+    def shares_clock(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the predictor has one clock for the batch."""
+        return self.predictor.shares_clock
+
+    def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
+        """Predict, then correct."""
+        # A predictor may keep what it learns in a simulation, so each simulation has its own.
+        self._own = copy.copy(self.predictor) if self._own is None else self._own
+        x, correct = self._own.step(model, x, t, s, rng), self._correct
+        if isinstance(s, float) and s >= 1:
+            return x
+        if self.corrector is None:
+            correct = self._langevin
+        for _ in range(self.corrections):
+            x = correct(model, x, t, s, rng)
+        return x
+
+    def _correct(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
+        """Follow the corrector, where a clock moved and is not at its end."""
+        assert self.corrector is not None
+        cost = getattr(self.corrector, "network_calls", None)
+        model.nfe += 1 if cost is None else cost(s, model.condition)
+        h: Any = (
+            {name: _where_moving(self.time, t[name], s[name]) for name in s}
+            if isinstance(s, Mapping)
+            else _where_moving(self.time, t, s)
+        )
+        for part in _balanced(self.corrector(x, s, model.condition)):
+            x = part.step(model.space, x, h, rng)
+        return x
+
+    def _langevin(self, model: Evaluation, x: Tensor, t: Any, s: Any, rng: Rng) -> Tensor:
+        r"""Follow Langevin dynamics with x_1 held, which are solved: exact for one data point."""
+        clock = exact_clock(s, x)
+        mean = model.path.schedule.alpha(clock) * predict_data(model, x, s)
+        kept = math.exp(-self.time)
+        fresh = model.path.schedule.sigma(clock) * math.sqrt(1 - kept**2)
+        moved = mean + kept * (x - mean) + fresh * random.normal(x.shape, rng, like=x)
+        if not isinstance(s, Tensor):
+            return moved
+        return torch.where((clock == expand_time(t, x)) | (clock >= 1), x, moved)
+
+
+def _where_moving(time: float, t: Time, s: Time) -> Time:
+    if not isinstance(s, Tensor):
+        return time if t < s < 1 else 0.0
+    return torch.where((s > t) & (s < 1), time, 0.0)
+
+
+def _balanced(generator: Generator) -> list[Generator]:
+    """Return the parts of a corrector, which together leave the law alone."""
+    if not isinstance(generator, Superposition):
+        return [_timeless(scaled(generator, 1.0))]
+    total = torch.as_tensor(sum(_DIRECTION[p.role] * p.weight for p in generator.parts))
+    if not float(total.abs().max()) < 1e-5:
+        mean = float(total.double().mean())
+        raise ValueError(
+            f"forward weights of a corrector equal backward ones, these less {mean:.4g}"
+        )
+    return [_timeless(scaled(part.generator, part.weight)) for part in generator.parts]
+
+
+def _timeless(generator: Generator) -> Generator:
+    """Return the generator with its rates held: a corrector stays at one time."""
+    if isinstance(generator, Product):
+        return Product({name: _timeless(factor) for name, factor in generator.factors.items()})
+    return replace(generator, clock=None) if isinstance(generator, Jump) else generator

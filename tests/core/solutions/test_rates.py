@@ -1,0 +1,129 @@
+"""Rates: clocks against quadrature, the support of jumps against brute force."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from feller.core.generators import Jump
+from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
+from feller.core.posteriors import FiniteData
+from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
+from feller.core.solutions import event_rate, jump_clock, jump_support, solution
+from feller.core.solutions.rates import clock_of, mixing_rate
+from feller.core.sources import Gaussian, Masked
+from feller.core.spaces import Euclidean, Tokens
+
+D = torch.float64
+SCHEDULES = [CondOT(), Cosine(), Polynomial(3.0), VariancePreserving(), Geometric(0.2)]
+every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+MIXING = [
+    MixturePath(Tokens(5), Masked(4)),
+    MixturePath(Tokens(5), Masked(4), Cosine()),
+    GeometricPath(Tokens(5), 0.05, Polynomial(3.0)),
+]
+
+
+def integral(f, t, s, n=400):
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    times = torch.from_numpy((t + s) / 2 + (s - t) / 2 * nodes)
+    return float((f(times) * torch.from_numpy(weights)).sum() * (s - t) / 2)
+
+
+@pytest.mark.parametrize("path", MIXING, ids=str)
+@pytest.mark.parametrize(("t", "s"), [(0.1, 0.11), (0.3, 0.7), (0.9, 0.99)])
+def test_the_clock_of_a_mixture_is_the_integral_of_its_rate(path, t, s):
+    now = torch.tensor(t, dtype=D)
+    clock = jump_clock(path, now)
+    assert clock is not None
+    lived = float(clock(torch.tensor(s - t, dtype=D)) * mixing_rate(path, now))
+    assert lived == pytest.approx(integral(lambda r: mixing_rate(path, r), t, s), rel=1e-9)
+
+
+@pytest.mark.parametrize(("t", "s"), [(0.0, 0.5), (0.3, 0.31), (0.9, 0.99)])
+def test_on_condot_the_clock_holds_k_fixed(t, s):
+    """lambda_s / lambda_t = ((1 - t) / (1 - s))^3 (arXiv 2410.20587, appendix F)."""
+    clock = jump_clock(GaussianPath(), torch.tensor(t, dtype=D))
+    assert clock is not None
+    truth = integral(lambda r: ((1 - t) / (1 - r)) ** 3, t, s)
+    assert float(clock(torch.tensor(s - t, dtype=D))) == pytest.approx(truth, rel=1e-9)
+
+
+@every_schedule
+@pytest.mark.parametrize("t", [0.0, 0.01, 0.5, 0.9])
+def test_over_a_short_time_the_clock_is_the_time(schedule, t):
+    clock = jump_clock(GaussianPath(schedule=schedule), torch.tensor(t, dtype=D))
+    assert clock is not None
+    h = torch.tensor(1e-6, dtype=D)
+    if float(event_rate(GaussianPath(schedule=schedule), torch.tensor(t, dtype=D))) > 1e-20:
+        assert float(clock(h) / h) == pytest.approx(1.0, abs=1e-3)
+    else:  # a polynomial starts at rest: its clock makes up for it in units of no rate
+        assert float(clock(torch.tensor(0.1, dtype=D))) > 1e20
+
+
+@every_schedule
+def test_clocks_and_rates_are_finite_to_the_end_in_float32(schedule):
+    t = torch.tensor([1e-7, 0.5, 0.999, 1 - 1e-6])
+    for path in (GaussianPath(schedule=schedule), GaussianPath(Euclidean(3), schedule)):
+        clock = jump_clock(path, t)
+        assert clock is not None
+        assert clock((1 - t) / 2).isfinite().all()
+        assert event_rate(path, t).isfinite().all()
+
+
+@every_schedule
+def test_the_event_rate_is_the_unit_of_the_flux(schedule, rng):
+    """Intensities in units of it are of order one at every time, on every schedule."""
+    path = GaussianPath(schedule=schedule)
+    z = torch.ones(2000, 1, dtype=D)
+    for t in (0.001, 0.1, 0.5, 0.9, 0.999):
+        x = path.sample(z, t, rng)
+        mean = solution(path, Jump)(path, x, t, z).intensity.mean()
+        assert 0.05 < float(mean / event_rate(path, torch.tensor(t, dtype=D))) < 3
+
+
+def test_the_mean_of_jumps_has_the_mean_hazard():
+    """Of clocks that depend on the data, the rates weigh; with one data point it is its own."""
+    path, x = GaussianPath(), torch.tensor([[2.0], [-3.0]], dtype=D)
+    points = torch.tensor([[-1.0], [1.0]], dtype=D)
+    t = torch.tensor([0.3, 0.4], dtype=D)
+    h = torch.tensor([[0.2], [0.1]], dtype=D)
+    mean = FiniteData(path, Jump, points)(x, t)
+    posterior = FiniteData(path, Jump, points).posterior(x, t)
+    lived = torch.zeros(2, 1, dtype=D)
+    for i, z in enumerate(points):
+        jump = solution(path, Jump)(path, x, t, z.expand(2, 1))
+        lived += posterior[:, i : i + 1] * jump.intensity * jump.duration(h)
+    assert_close(mean.intensity * mean.duration(h), lived)
+
+
+def test_a_clock_where_nothing_fires_is_the_time():
+    clock = clock_of(torch.tensor([0.0, 2.0]), lambda h: 3 * h)
+    assert clock(torch.tensor(0.5)).tolist() == [0.5, 0.75]
+    geodesic = GeodesicPath(Euclidean(), Gaussian())
+    assert jump_clock(geodesic, torch.tensor(0.5)) is None
+
+
+@every_schedule
+@pytest.mark.parametrize("data", [(-1.0, 1.0), (0.0, 3.0), (-2.0, -0.5)])
+def test_jumps_land_within_the_support(schedule, data):
+    """Brute force over times and data values: all mass is inside, and inside is no smaller."""
+    path = GaussianPath(schedule=schedule)
+    low, high = jump_support(path, data)
+    t = torch.linspace(0, 1 - 1e-3, 400, dtype=D)[:, None]
+    z = torch.linspace(*data, 41, dtype=D).expand(400, 41)
+    law = solution(path, Jump)(path, torch.zeros_like(z), t, z).destination
+    assert float(law.mass(torch.tensor([low, high], dtype=D)).min()) > 1 - 1e-5
+    shorter = torch.tensor([low + 0.05 * (high - low), high - 0.05 * (high - low)], dtype=D)
+    assert float(law.mass(shorter).min()) < 1 - 1e-6
+
+
+def test_on_condot_the_support_is_1_618():
+    golden = (1 + 5**0.5) / 2
+    assert jump_support(GaussianPath(), (-1.0, 1.0)) == pytest.approx((-golden, golden))
+
+
+def test_elsewhere_jumps_land_on_the_data():
+    assert jump_support(MIXING[0], (0.0, 4.0)) == (0.0, 4.0)
+    with pytest.raises(ValueError, match="between two rising numbers"):
+        jump_support(GaussianPath(), (1.0, 1.0))
