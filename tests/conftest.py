@@ -25,6 +25,15 @@ def rng():
     return torch.Generator().manual_seed(0)
 
 
+@pytest.fixture
+def only_images(monkeypatch):
+    """Tests that name what is installed see the images alone, whatever else is."""
+    from feller.core import registry
+
+    images = registry.domains()["images"]
+    monkeypatch.setattr(registry, "domains", lambda: {"images": images})
+
+
 @pytest.fixture(scope="session")
 def data_root(request):
     """The folder of the real data sets; a test that asks for it is skipped, aloud, without one."""

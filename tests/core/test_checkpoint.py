@@ -205,7 +205,7 @@ def test_weights_with_a_broken_header_are_refused(folder):
         (["model", "network", "in_channels"], 3, "in_channels is 3, but images have 1"),
     ],
 )
-def test_a_configuration_of_something_else_is_refused(keys, value, reason, folder):
+def test_a_configuration_of_something_else_is_refused(keys, value, reason, folder, only_images):
     change(folder, *keys, to=value)
     message = refusal(folder, ValueError)
     assert message.startswith(str(folder / "config.json"))

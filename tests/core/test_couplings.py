@@ -20,7 +20,7 @@ def batches(rng, b=5, event=(2, 3)):
 
 
 def test_every_coupling_is_tested():
-    ours = {c for c in Coupling.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in Coupling.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(coupling) for coupling in COUPLINGS}
 
 

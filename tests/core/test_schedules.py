@@ -33,7 +33,7 @@ INSIDE = torch.linspace(0.02, 0.98, 49, dtype=torch.float64)
 
 
 def test_every_schedule_is_tested():
-    ours = {c for c in Schedule.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in Schedule.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(schedule) for schedule in SCHEDULES}
 
 

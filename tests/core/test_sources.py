@@ -34,7 +34,7 @@ every_source = pytest.mark.parametrize(
 
 
 def test_every_source_is_tested():
-    ours = {c for c in Source.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in Source.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(source) for source, _ in HOMES}
 
 

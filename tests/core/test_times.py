@@ -49,7 +49,7 @@ every_law = pytest.mark.parametrize(("law", "cdf"), LAWS, ids=[str(law) for law,
 
 
 def test_every_law_is_tested():
-    ours = {c for c in TimeLaw.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in TimeLaw.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(law) for law, _ in LAWS}
 
 

@@ -24,7 +24,7 @@ CARDS = {
 
 
 @pytest.fixture(autouse=True)
-def bundled(tmp_path, monkeypatch):
+def bundled(tmp_path, monkeypatch, only_images):
     weights = tmp_path / "weights"
     for name, card in CARDS.items():
         folder = weights / name.split("/")[1]

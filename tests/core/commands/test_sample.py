@@ -21,7 +21,7 @@ def test_the_flags_are_those_of_the_domain(tmp_path):
     assert "--steps" in out
 
 
-def test_a_model_is_asked_for():
+def test_a_model_is_asked_for(only_images):
     code, out, _ = feller("sample", "--help")
     assert code == 0
     assert out.startswith("usage: feller sample MODEL [flags]")

@@ -90,7 +90,7 @@ def test_help_without_a_recipe():
     assert "accelerate launch" in out
 
 
-def test_a_recipe_and_a_folder_are_asked_for():
+def test_a_recipe_and_a_folder_are_asked_for(only_images):
     assert complaint("train").endswith("a recipe is missing; `feller list` names them")
     assert complaint("train", DRAWN) == "feller train: --out DIR is missing: the folder of the run"
     assert complaint("train", "images/drawn-flo", "--out", "x").startswith(

@@ -98,3 +98,19 @@ def test_weights_are_checked_inside_sums():
         split(Superposition((Part(1.0, 1.0 * flow + 1.0 * flow),)))
     with pytest.raises(LookupError, match="a Product does not split"):
         split(Product({"a": flow}))
+
+
+def test_a_superposition_is_a_part_of_another():
+    """As of a joint network beside another model: weights multiply, inner sums are checked."""
+    joint = 0.5 * FLOW + 0.5 * JUMP
+    sum_ = Superposition((Part(0.4, joint), Part(0.6, FLOW)))
+    expected = 0.8 * FLOW.apply(square, X) + 0.2 * JUMP.apply(square, X)
+    assert_close(sum_.apply(square, X), expected)
+    space = Euclidean(1)
+    moved = Superposition((Part(0.4, 1.0 * FLOW), Part(0.6, FLOW))).step(space, X, 0.1, None)
+    assert_close(moved, 0.9 * X)
+    still = Superposition((Part(2.0, LANGEVIN, "stationary"), Part(1.0, LANGEVIN, "stationary")))
+    whole = Superposition((Part(1.0, FLOW), Part(0.5, still, "stationary")))
+    assert_close(whole.apply(square, X), FLOW.apply(square, X) + 1.5 * LANGEVIN.apply(square, X))
+    with pytest.raises(ValueError, match="sum to 1, these to 0.5"):
+        Superposition((Part(1.0, 0.5 * FLOW),)).apply(square, X)

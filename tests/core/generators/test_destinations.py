@@ -47,7 +47,7 @@ every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
 
 
 def test_every_law_is_tested():
-    ours = {c for c in Destination.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in Destination.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(law) for law in LAWS.values()}
 
 

@@ -12,7 +12,6 @@ from torch.testing import assert_close
 from feller.core import generators
 from feller.core.algebra import stationary
 from feller.core.generators import Diffusion, Flow, Jump
-from feller.core.guidance import Guided
 from feller.core.likelihood import HutchinsonTrace, log_likelihood, probability_flow
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
@@ -167,6 +166,15 @@ def test_the_probability_flow_is_a_weighted_mean():
         probability_flow(Diffusion(torch.ones(1, 1), torch.ones(1, 1)))
 
 
+class Nowhere:
+    """A model that does not say which path it follows."""
+
+    space, kinds = Euclidean(), frozenset({Flow})
+
+    def __call__(self, x, t, condition=None):
+        return Flow(-x)
+
+
 def refuse(model, x, words, **settings):
     with pytest.raises(ValueError, match=words):
         log_likelihood(model, x, **settings)
@@ -180,7 +188,7 @@ def test_bad_input_is_refused():
     refuse(sphere, torch.eye(3), "on Euclidean space, not on Sphere")
     model, x, _ = mixture(2)
     refuse(FiniteData(model.path, Jump, x), x, "returns Jump and no flow")
-    refuse(Guided(model), x, "has no path")
+    refuse(Nowhere(), x, "has no path")
     refuse(model, x[0], r"\(b, \*event\)")
     refuse(model, x.long(), "floating point")
     refuse(model, x, "not finite at t = 1", times=(0.0, 1.0))

@@ -61,7 +61,7 @@ def clock(path, value):
 
 
 def test_every_path_is_tested():
-    ours = {c for c in ConditionalPath.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in ConditionalPath.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(path) for path in PATHS + BLURRED}
 
 

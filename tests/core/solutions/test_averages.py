@@ -23,6 +23,10 @@ def f(x):
     return (x * torch.tensor([0.7, -1.3], dtype=x.dtype) + 0.2).sin().sum(-1)
 
 
+def sides(e):
+    return slice(None, e), slice(e + 1, None)
+
+
 def mean_of_conditionals(path, kind, x, t, posterior, backward=False):
     """Element by element: one-element states, each conditional generator by itself."""
     weights, total = posterior.logits.softmax(-1), []
@@ -33,7 +37,8 @@ def mean_of_conditionals(path, kind, x, t, posterior, backward=False):
                 z = posterior.values[k].view(1, 1)
 
                 def along(y, e=e, b=b):
-                    return f(torch.cat([x[b : b + 1, :e], y, x[b : b + 1, e + 1 :]], 1))
+                    left, right = (x[b, part].expand(len(y), -1) for part in sides(e))
+                    return f(torch.cat([left, y, right], 1))
 
                 one = x[b : b + 1, e : e + 1]
                 each = solution(path, kind, backward=backward)(path, one, t, z)

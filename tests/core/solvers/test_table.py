@@ -58,7 +58,7 @@ def grid(name):
 
 
 def test_every_solver_is_tested():
-    ours = {c for c in Solver.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in Solver.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(named_solver(name)) for name in SOLVERS}
 
 

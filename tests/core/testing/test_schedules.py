@@ -8,7 +8,7 @@ import torch
 from feller.core.schedules import CondOT, Polynomial, Schedule
 from feller.core.testing import check_schedule
 
-OURS = [c for c in Schedule.__subclasses__() if c.__module__.startswith("feller.")]
+OURS = [c for c in Schedule.__subclasses__() if c.__module__.startswith("feller.core.")]
 
 
 @pytest.mark.parametrize("kind", OURS)

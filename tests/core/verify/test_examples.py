@@ -28,7 +28,7 @@ def test_every_entry_has_an_example():
 
 
 def test_every_path_has_an_example():
-    ours = {c for c in ConditionalPath.__subclasses__() if c.__module__.startswith("feller.")}
+    ours = {c for c in ConditionalPath.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == EXAMPLES.keys()
 
 

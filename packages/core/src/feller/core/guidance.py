@@ -65,7 +65,7 @@ class Guided:
     @property
     def path(self) -> Any:
         """The path of the model."""
-        return self.model.path
+        return getattr(self.model, "path", None)
 
     @property
     def kinds(self) -> Kinds:
@@ -119,8 +119,8 @@ def guide(unconditional: Any, conditional: Any, scale: Scale) -> Generator:
     if kinds == (Jump, Jump):
         return _guide_jump(unconditional, conditional, scale)
     if kinds == (FromPosterior, FromPosterior):
-        laws = [_normalised(g.posterior) for g in (unconditional, conditional)]
-        logits = _further(*laws, scale[..., None] if isinstance(scale, Tensor) else scale)
+        start, end = (_normalised(g.posterior) for g in (unconditional, conditional))
+        logits = _further(start, end, scale[..., None] if isinstance(scale, Tensor) else scale)
         return replace(conditional, posterior=replace(conditional.posterior, logits=logits))
     if kinds == (Superposition, Superposition):
         pairs = zip(unconditional.parts, conditional.parts, strict=True)
@@ -133,11 +133,11 @@ def guide(unconditional: Any, conditional: Any, scale: Scale) -> Generator:
 
 def _guide_jump(unconditional: Jump, conditional: Jump, scale: Scale) -> Jump:
     """Return the jump whose rate into each cell is R_c^scale R_0^(1 - scale)."""
-    pair = [
-        (jump.intensity.log()[..., None] + _normalised(jump.destination))
+    start, end = (
+        jump.intensity.log()[..., None] + _normalised(jump.destination)
         for jump in (unconditional, conditional)
-    ]
-    log_rates = _further(*pair, scale[..., None] if isinstance(scale, Tensor) else scale)
+    )
+    log_rates = _further(start, end, scale[..., None] if isinstance(scale, Tensor) else scale)
     # Where neither jumps, the difference of two infinities says nothing: nothing jumps there.
     log_rates = log_rates.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
     destination: Any = conditional.destination

@@ -1,7 +1,7 @@
 """Generators: the ways a Markov process can move."""
 
 from feller.core.generators.base import Generator
-from feller.core.generators.combine import Superposition, backward, split, stationary
+from feller.core.generators.combine import Split, Superposition, backward, split, stationary
 from feller.core.generators.destinations import (
     Atoms,
     Binned,
@@ -38,6 +38,7 @@ __all__ = [
     "Point",
     "Product",
     "RatioOfNormals",
+    "Split",
     "Superposition",
     "backward",
     "split",

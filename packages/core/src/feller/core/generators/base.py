@@ -27,7 +27,8 @@ class Generator(ABC):
         """Return L f(x).
 
         Args:
-            f: A test function, from states `(b, *event)` to values `(b,)`, row by row.
+            f: A test function, from states `(b, *event)` to values `(b,)`, row by row; it may be
+                called with any number of rows.
             x: The states at which the generator was taken.
         """
 

@@ -94,12 +94,14 @@ class Superposition(Generator):
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Return the weighted sum."""
         self.check()
-        return torch.stack([scaled(p.generator, p.weight).apply(f, x) for p in self.parts]).sum(0)
+        return torch.stack([scaled(p.generator, p.weight).apply(f, x) for p in _leaves(self)]).sum(
+            0
+        )
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
         """Step each part in turn, its weight on its rate."""
         self.check()
-        for part in self.parts:
+        for part in _leaves(self):
             x = scaled(part.generator, part.weight).step(space, x, h, rng)
         return x
 
@@ -183,7 +185,8 @@ def _leaves(superposition: Superposition) -> list[Part]:
         inner = part.generator
         inner = inner.generator if isinstance(inner, FromPosterior) else inner
         if isinstance(inner, Superposition):
-            inner.check()
+            if any(p.role != "stationary" for p in inner.parts) or part.role != "stationary":
+                inner.check()
             leaves += [replace(p, weight=part.weight * p.weight) for p in _leaves(inner)]
         else:
             leaves.append(replace(part, generator=inner))

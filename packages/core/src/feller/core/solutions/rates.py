@@ -86,8 +86,9 @@ def jump_support(path: ConditionalPath, data: tuple[float, float]) -> tuple[floa
     """Return between which numbers the path's jumps land, for data between two numbers.
 
     On the Gaussian path a conditional jump lands between the roots of 1 + c u - u^2, which on the
-    CondOT path is within 1.618 of data in [-1, 1]; where a root is more than 5.5 deviations out, what
-    is beyond is less than a millionth and left out. On the mixture path a jump lands on the data.
+    CondOT path is within 1.618 of data in [-1, 1]; where a root is more than 5.5 deviations out,
+    what is beyond is less than a millionth and left out. On the mixture path a jump lands on the
+    data.
 
     Raises:
         ValueError: When data do not lie between two rising numbers.

@@ -23,6 +23,8 @@ _FREE = (
     "training.workers",
     "training.accumulate",
     "data.root",
+    "data.path",
+    "data.cache",
     "data.download",
 )
 
