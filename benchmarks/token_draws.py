@@ -12,7 +12,7 @@ import resource
 from types import SimpleNamespace
 
 import torch
-from paired import compare, show
+from paired import compare
 from torch import Tensor
 
 from feller.core.paths import MixturePath
@@ -96,11 +96,12 @@ def measure(noise: str, logits: Tensor, probabilities: Tensor, rounds: int) -> N
 
     before = memory()
     assert bool((ours() < V).all())
-    print(f"\n{noise}: {memory() - before:.0f} MB beyond the logits")
+    print(f"\n{noise}, ms a step; {memory() - before:.0f} MB beyond the logits")
     contestants = {"feller": ours, "by hand": lambda: by_hand(model, probabilities, rng)}
     if noise == "mask":
         contestants["every masked row drawn"] = lambda: every_masked_row(probabilities, rng)
-    show(f"{noise}, ms a step", STEPS * 1e-3, compare(contestants, rounds=rounds), 1)
+    for name, (seconds, ratio) in compare(contestants, rounds=rounds).items():
+        print(f"  {name:28} {seconds / STEPS * 1e3:10.1f}  {ratio:6.2f} x")
     usual = {"feller": ours, "a step": lambda: step_with_rates(model, probabilities, rng)}
     seconds, ratio = compare(usual, rounds=3)["a step"]
     print(f"  {'a table of rates':28} {seconds * 1e3:10.1f}  {ratio * STEPS:6.2f} x (bar: 50 x)")

@@ -10,8 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UV = os.environ.get("UV") or shutil.which("uv")
-PACKAGES = ("feller-core", "feller-images")
-OTHER_DOMAINS_NEED = ("transformers", "biotite")
+PACKAGES = ("feller-core", "feller-images", "feller-proteins", "feller-text")
+# Domain -> what no wheel of it may bring: the needs of the others.
+STRANGERS = {
+    "images": ("transformers", "biotite"),
+    "proteins": ("torchvision", "transformers"),
+    "text": ("torchvision", "biotite"),
+}
 MEBIBYTE = 2**20
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1200)]
@@ -37,12 +42,18 @@ def wheels(tmp_path_factory):
     return built
 
 
+@pytest.fixture(scope="module", params=STRANGERS)
+def domain(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def environment(wheels, tmp_path_factory):
-    """The folder of the commands of an environment that holds the wheels and what they need."""
-    folder = tmp_path_factory.mktemp("empty")
+def environment(wheels, domain, tmp_path_factory):
+    """The folder of the commands of an environment that holds the core and one domain."""
+    folder = tmp_path_factory.mktemp(domain)
+    wanted = [w for w in wheels if w.name.split("-")[0] in ("feller_core", f"feller_{domain}")]
     run(UV, "venv", "venv", cwd=folder)
-    run(UV, "pip", "install", "--python", "venv", *wheels, cwd=folder)
+    run(UV, "pip", "install", "--python", "venv", *wanted, cwd=folder)
     return folder / "venv" / "bin"
 
 
@@ -72,18 +83,33 @@ def test_the_weights_travel_with_the_images(wheels, name):
     assert f"feller/images/weights/fashion-flow/{name}" in names(images)
 
 
-def test_one_domain_brings_no_other(environment):
-    seek = (
-        f"from importlib.util import find_spec; print([*filter(find_spec, {OTHER_DOMAINS_NEED})])"
-    )
+def test_one_domain_brings_no_other(environment, domain):
+    seek = f"from importlib.util import find_spec; print([*filter(find_spec, {STRANGERS[domain]})])"
     assert run(environment / "python", "-c", seek, cwd=environment).strip() == "[]"
 
 
-def test_feller_list(environment, tmp_path):
-    assert "images/fashion-flow" in run(environment / "feller", "list", cwd=tmp_path)
+def test_feller_list(environment, domain, tmp_path):
+    listed = run(environment / "feller", "list", cwd=tmp_path)
+    first = {"images": "images/fashion-flow", "proteins": "none", "text": "text/shakespeare-mask"}
+    assert first[domain] in listed
 
 
-def test_feller_sample(environment, tmp_path):
+def test_feller_sample(environment, domain, tmp_path):
+    if domain != "images":
+        pytest.skip("no weights are bundled yet")
     flags = ("-n", "4", "--steps", "4", "--out", "grid.png")
     run(environment / "feller", "sample", "images/fashion-flow", *flags, cwd=tmp_path)
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_text_trains_on_the_library_of_python(environment, domain, tmp_path):
+    if domain != "text":
+        pytest.skip("of text only")
+    network = "--model.network.transformer"
+    tiny = (f"{network}.dim", "32", f"{network}.num-heads", "1", f"{network}.depth", "1")
+    short = ("--training.steps", "2", "--training.sample-every", "0", "--cpu")
+    cache = ("--data.cache", str(tmp_path / "cache"))
+    command = (environment / "feller", "train", "text/stdlib-mask", "--out", "run")
+    run(*command, *tiny, *short, *cache, cwd=tmp_path)
+    told = run(environment / "feller", "sample", "run", "--steps", "4", cwd=tmp_path)
+    assert told.strip()

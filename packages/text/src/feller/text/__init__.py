@@ -1,0 +1,35 @@
+"""Text for feller: continuous-time Markov chains on tokens.
+
+The modules have the same names in every domain: `codec`, `data`, `networks`, `models`, `recipes`,
+`metrics`, `plots`, and `weights` for the bundled models. Importing this package imports no torch.
+"""
+
+from feller.core.registry import Domain
+
+__all__ = ["DOMAIN"]
+
+DOMAIN = Domain(
+    name="text",
+    package="feller.text",
+    recipes={
+        "shakespeare-mask": "feller.text.recipes:shakespeare_mask",
+        "shakespeare-ar": "feller.text.recipes:shakespeare_ar",
+        "stdlib-mask": "feller.text.recipes:stdlib_mask",
+        "stdlib-ar": "feller.text.recipes:stdlib_ar",
+        "stdlib-uniform": "feller.text.recipes:stdlib_uniform",
+        "books-mask": "feller.text.recipes:books_mask",
+        "books-ar": "feller.text.recipes:books_ar",
+        "text8-mask": "feller.text.recipes:text8_mask",
+        "text8-ar": "feller.text.recipes:text8_ar",
+        "text8-uniform": "feller.text.recipes:text8_uniform",
+        "lm1b-mask": "feller.text.recipes:lm1b_mask",
+        "lm1b-uniform": "feller.text.recipes:lm1b_uniform",
+        "owt-mask": "feller.text.recipes:owt_mask",
+        "owt-uniform": "feller.text.recipes:owt_uniform",
+    },
+    commands={
+        "sample": "feller.text.commands:sample",
+        "evaluate": "feller.text.commands:evaluate",
+    },
+    demo="feller.text.commands:demo",
+)

@@ -1,0 +1,189 @@
+"""What `feller sample`, `feller evaluate` and `feller demo` do for text."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from feller.core import random
+from feller.core.registry import list_models, load
+from feller.text.causal import CausalModel
+from feller.text.data import TextData
+from feller.text.files import check_target, write_texts
+from feller.text.plots import save_reveal
+from feller.text.sampling import Context, Sampling, context
+from feller.text.simulation import Chains, begin, follow_tokens
+
+__all__ = ["demo", "evaluate", "sample"]
+
+CLEAR = "\x1b[H\x1b[2J"
+RULE = "-" * 16
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """Draw texts."""
+
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
+    """How many."""
+    out: Path | None = None
+    """A .txt, a .jsonl, or a .png that shows what came when; the terminal when absent."""
+    prompt: str = ""
+    """How each begins; it comes back unchanged."""
+    suffix: str = ""
+    """How each ends; it comes back unchanged."""
+    length: int | None = None
+    """Tokens of each, prompt and suffix included; those of the model's context when absent."""
+    sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
+    """How they are drawn."""
+    seed: int = 0
+    """Text i depends on the seed and on i alone."""
+    device: str = "auto"
+    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    live: bool = False
+    """Show the first text in the terminal as it is revealed."""
+    json: bool = False
+    """Print what was done as JSON."""
+
+
+@dataclass(frozen=True)
+class EvaluateFlags:
+    """Measure a model: its likelihood of a text, and what its samples are like."""
+
+    data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=lambda: TextData(share=0.0))
+    """The text; it is cut by the model's own tokenizer."""
+    split: Literal["train", "test"] = "train"
+    """Which part of it: with --data.share 0, which is usual here, `train` is the whole."""
+    draws: int = 8
+    """Noisy states of each window; more make the interval narrower."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
+    """Samples for the other figures; 0 for none."""
+    steps: int = 256
+    """Steps of the solver."""
+    solver: str = "leap"
+    """The solver."""
+    seed: int = 0
+    """Chooses the noise and the samples."""
+    device: str = "auto"
+    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    json: bool = False
+    """Print JSON."""
+
+
+def sample(name: str, argv: Sequence[str]) -> None:
+    """Draw texts from a model, into a file or the terminal.
+
+    Raises:
+        ValueError: On senseless flags, a prompt that fills the context, or a target that exists.
+    """
+    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    if flags.n < 1:
+        raise ValueError(f"-n is at least 1, not {flags.n}")
+    if flags.out is not None:
+        check_target(flags.out)
+    model = _chain(name, flags.device)
+    given = context(model.codec, flags.prompt, flags.suffix, length=flags.length)
+    if flags.live:
+        _show(model, given, flags)
+    start = time.perf_counter()
+    chains = model.draw(flags.n, given, flags.sampling, seed=flags.seed)
+    seconds = time.perf_counter() - start
+    texts, calls = model.codec.decode(chains.x), chains.nfe.tolist()
+    if flags.out is None:
+        print(f"\n{RULE}\n".join(texts))
+    elif flags.out.suffix == ".png":
+        _picture(model, given, chains, flags.out, name)
+    else:
+        write_texts(texts, flags.out, [{"nfe": nfe} for nfe in calls])
+    report = {"n": flags.n, "nfe": max(calls), "seconds": round(seconds, 3), "seed": flags.seed}
+    if flags.json:
+        print(json.dumps(report | {"out": str(flags.out), "solver": flags.sampling.solver}))
+    elif flags.out is not None:
+        print(f"{flags.out}: {flags.n} texts, {max(calls)} network calls each, {seconds:.1f} s")
+
+
+def evaluate(name: str, argv: Sequence[str]) -> None:
+    """Print the figures of a model.
+
+    Raises:
+        ValueError: When the data are missing or corrupt, or hold what the tokenizer does not know.
+    """
+    from feller.text.metrics import likelihood, variety
+
+    flags = tyro.cli(EvaluateFlags, args=list(argv), prog=f"feller evaluate {name}")
+    model = load(name, device=flags.device)
+    metrics = likelihood(model, flags.data, flags.split, draws=flags.draws, seed=flags.seed)
+    if flags.n and not isinstance(model, CausalModel):
+        how = Sampling(steps=flags.steps, solver=flags.solver)
+        metrics += variety(model, flags.data, flags.split, how, n=flags.n, seed=flags.seed)
+    if flags.json:
+        print(json.dumps([asdict(metric) for metric in metrics], indent=2))
+        return
+    for metric in metrics:
+        print(f"{metric.name:28} {metric!s:32} {metric.protocol}".rstrip())
+
+
+def demo(out: Path) -> list[tuple[str, str, str]]:
+    """Draw a text from every bundled chain, and infill one; write pictures of what came when.
+
+    Returns:
+        A title, a file name and a caption for each.
+    """
+    figures = []
+    for name in list_models("text/*"):
+        model = load(name, device="auto")
+        if isinstance(model, CausalModel):
+            continue
+        print(f"sampling {name} ...", file=sys.stderr)
+        prompt, suffix = _ends(model)
+        for kind, given in (
+            ("sample", context(model.codec)),
+            ("infilling", context(model.codec, prompt, suffix)),
+        ):
+            chains = model.draw(1, given, Sampling())
+            file = f"{name.replace('/', '-')}-{kind}.png"
+            _picture(model, given, chains, out / file, f"{name}: {kind}")
+            caption = f"{int(chains.nfe.max())} network calls. Colour: at which kappa a token came"
+            white = "; what is white was given." if kind == "infilling" else "."
+            figures.append((f"{name}: {kind}", file, caption + white))
+    return figures
+
+
+def _chain(name: str, device: str) -> Any:
+    """Load a model that is a chain."""
+    model = load(name, device=device)
+    if isinstance(model, CausalModel):
+        raise ValueError(f"{name} is an autoregressive baseline: only `feller evaluate` knows it")
+    return model
+
+
+def _ends(model: Any) -> tuple[str, str]:
+    """Return a beginning and an end that suit what a model writes."""
+    if "def" in model.codec.decode(model.codec.tokens("def")[None]) and model.codec.has_end:
+        return "def mean(numbers):\n", "    return total / count\n"
+    return "ROMEO:\n", "\nJULIET:\nI will not.\n"
+
+
+def _picture(model: Any, given: Context, chains: Chains, file: Path, title: str) -> None:
+    """Write a picture of the first text; what was given has no level."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    level = chains.level[0].cpu().masked_fill(~given.free, -1.0)
+    save_reveal(model.codec, chains.x[0].cpu(), level, file, title=title)
+
+
+def _show(model: Any, given: Context, flags: SampleFlags) -> None:
+    """Show the first text while it is drawn, a frame a step."""
+    rng = random.rows(flags.seed, 0, 1, stream="sample")
+    device = next(model.parameters()).device
+    x, free = (part.to(device)[None] for part in given)
+    begun = begin(model, x, rng, free=free, block=flags.sampling.block)
+    scheme = flags.sampling.scheme(int(given.free.sum()))
+    for chains in follow_tokens(model, scheme, begun, rng, shaping=flags.sampling.shaping):
+        sys.stderr.write(f"{CLEAR}{model.codec.decode(chains.x)[0]}\n")
+        sys.stderr.flush()
+    sys.stderr.write(CLEAR)

@@ -1,0 +1,218 @@
+r"""Text as windows of tokens.
+
+A corpus is cut once: its documents become ids, laid end to end, with an end of document after each
+where the tokenizer's codec has one. The ids of each split are a file of the cache, mapped into
+memory, so that a corpus larger than memory trains. A window is `length` ids from any place: windows
+begin inside documents, and no begin or end is forced on them.
+
+What is held out is never trained on: whole documents, chosen by a hash of their names, or the last
+part of the text.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from feller.core.config import encode, tagged
+from feller.core.training import DataConfig
+from feller.text.corpora import CorpusSource, DataError, Document, documents
+from feller.text.tokenizers import Bytes, Tokenizer, TokenizerError
+
+__all__ = ["TextData", "Windows"]
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a sequence of ids that lies in a file.
+
+    Attributes:
+        ids: The whole sequence.
+        length: Ids of a window.
+        stride: Ids between the starts of windows.
+        fingerprint: Of the tokenizer.
+    """
+
+    ids: np.ndarray
+    length: int
+    stride: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return (len(self.ids) - self.length) // self.stride + 1
+
+    def __getitem__(self, indices: list[int]) -> tuple[Int[Tensor, "b n"], str]:
+        """Return a batch of windows and the name of the tokenizer that cut them."""
+        starts = (i * self.stride for i in indices)
+        rows = np.stack([self.ids[start : start + self.length] for start in starts])
+        return torch.from_numpy(rows.astype(np.int64)), self.fingerprint
+
+
+@tagged("text/data")
+@dataclass(frozen=True, kw_only=True)
+class TextData(DataConfig):
+    """Which text, and how it is cut.
+
+    Attributes:
+        source: `file`, `folder`, `stdlib`, `stdlib-docs` or `datasets`.
+        path: The file, the folder, or the name of the data set.
+        test_path: Another file or folder that is held out, instead of a part of the first.
+        pattern: Which files of a folder.
+        separator: What stands between the documents of a file.
+        tokenizer: That of the model.
+        has_end: Whether an end of document follows each, as in the model's codec.
+        length: Tokens of a window.
+        stride: Tokens between the starts of training windows.
+        held_out: `tail` holds out the end of the text, which is read whole; `documents` whole
+            documents, chosen by name.
+        share: The share that is held out.
+        cache: The folder of the cut corpora; that of the user when empty.
+    """
+
+    source: CorpusSource = "file"
+    path: str = ""
+    test_path: str = ""
+    pattern: str = "*"
+    separator: str = ""
+    tokenizer: Tokenizer = field(default_factory=Bytes)
+    has_end: bool = False
+    length: int = 256
+    stride: int = 1
+    held_out: Literal["tail", "documents"] = "tail"
+    share: float = 0.1
+    cache: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are not."""
+        if self.length < 1 or self.stride < 1:
+            raise ValueError(f"length and stride are at least 1: {self.length}, {self.stride}")
+        if not 0 <= self.share < 1:
+            raise ValueError(f"share is in [0, 1), not {self.share}")
+
+    def build(self, split: Split = "train") -> Windows:
+        """Cut the corpus, or open what an earlier run has cut.
+
+        Windows of the test split do not overlap.
+
+        Raises:
+            DataError: When the corpus is missing or empty, or shorter than a window.
+            TokenizerError: When it holds something the tokenizer does not know.
+        """
+        file = self._folder() / f"{split}.ids"
+        if not file.is_file():
+            self._cut(file, split)
+        kind = np.uint16 if self._ids <= 2**16 else np.uint32
+        if file.stat().st_size < self.length * kind().itemsize:
+            found = file.stat().st_size // kind().itemsize
+            raise DataError(
+                f"the {split} split of {self._name} has {found} tokens: a window has {self.length}"
+            )
+        ids = np.memmap(file, dtype=kind, mode="r")
+        stride = self.stride if split == "train" else self.length
+        return Windows(ids, self.length, stride, self.tokenizer.fingerprint())
+
+    def texts(self, split: Split = "train") -> Iterator[Document]:
+        """Return the documents of a split, as text.
+
+        Raises:
+            DataError: When the corpus is missing or empty.
+        """
+        if self.test_path:
+            path = self.path if split == "train" else self.test_path
+            yield from documents(self.source, path, pattern=self.pattern, separator=self.separator)
+            return
+        every = documents(self.source, self.path, pattern=self.pattern, separator=self.separator)
+        if self.held_out == "documents":
+            for document in every:
+                if (_place(document.name) < self.share) == (split == "test"):
+                    yield document
+            return
+        yield from _parted(list(every), self.share)[split == "test"]
+
+    def encode(self, document: Document) -> list[int]:
+        """Return the ids of a document, with its end where there is one.
+
+        Raises:
+            TokenizerError: When it holds something the tokenizer does not know.
+        """
+        try:
+            return self.tokenizer.encode(document.text) + [self.tokenizer.size] * self.has_end
+        except TokenizerError as error:
+            raise TokenizerError(f"{document.name}: {error}") from None
+
+    @property
+    def _ids(self) -> int:
+        return self.tokenizer.size + self.has_end
+
+    @property
+    def _name(self) -> str:
+        return Path(self.path).name or self.source
+
+    def _folder(self) -> Path:
+        """Return the folder of this corpus, cut this way: its name tells one from another."""
+        usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "feller" / "text"
+        root = Path(self.cache) if self.cache else usual
+        free = {"length", "stride", "cache"}
+        facts = {k: v for k, v in encode(self).items() if k not in free}
+        facts["state"] = [_state(p) for p in (self.path, self.test_path) if p]
+        if self.source.startswith("stdlib"):
+            facts["state"] = [sys.version]
+        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+        return root / digest
+
+    def _cut(self, file: Path, split: Split) -> None:
+        """Write the ids of a split; the file appears whole or not at all."""
+        kind = np.uint16 if self._ids <= 2**16 else np.uint32
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        count = 0
+        try:
+            with partial.open("wb") as stream:
+                for document in self.texts(split):
+                    ids = self.encode(document)
+                    stream.write(np.asarray(ids, dtype=kind).tobytes())
+                    count += len(ids)
+            if count == 0:
+                raise DataError(f"the {split} split of {self._name} is empty: no text to cut")
+            os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _parted(every: list[Document], share: float) -> tuple[list[Document], list[Document]]:
+    """Cut the text of all documents in two, within one of them where need be."""
+    total = sum(len(document.text) for document in every)
+    left = total - int(total * share)
+    first, second = [], []
+    for document in every:
+        cut = max(0, min(left, len(document.text)))
+        left -= len(document.text)
+        for part, text in ((first, document.text[:cut]), (second, document.text[cut:])):
+            if text:
+                part.append(Document(document.name, text))
+    return first, second
+
+
+def _place(name: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+
+
+def _state(path: str) -> list[object]:
+    """Return what changes when a file or folder does."""
+    if not Path(path).exists():
+        return [path]
+    files = [Path(path)] if Path(path).is_file() else sorted(Path(path).rglob("*"))
+    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.is_file()]

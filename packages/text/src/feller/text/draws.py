@@ -1,0 +1,172 @@
+r"""Drawing tokens from rows of logits, without losing the rare ones.
+
+A draw inverts the distribution function at one uniform per row, in two levels: first a block of
+about :math:`\sqrt v` ids by the blocks' sums, then an id in that block. The weights are read once,
+in single precision; all sums over sums, and the uniform, are float64. So an id of probability
+1e-12 comes out once in 1e12 draws, and an id of probability 0 never.
+
+The usual shortcut, the largest of log p + Gumbel noise in float32, cannot do that: its uniforms are
+multiples of 2^-24, so a token that is rarer than the noise can lift is never drawn, and text loses
+its rare words (Zheng et al., arXiv 2409.02908).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["Certainty", "Shaping", "certainty", "draw_tokens", "draw_weighted"]
+
+CHUNK = 2**20
+"""Logits turned into weights at once, so that a draw needs 4 to 12 MiB however many its rows."""
+
+Certainty = Literal["confidence", "margin", "entropy"]
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """How a law is changed before a draw; as it stands, not at all.
+
+    Attributes:
+        temperature: Divides the logits; 0 takes the likeliest.
+        top_k: Keep that many of the likeliest.
+        top_p: Keep the fewest of the likeliest whose probabilities reach this sum.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no shaping."""
+        if self.temperature < 0:
+            raise ValueError(f"temperature is at least 0, not {self.temperature}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k is at least 1, not {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is in (0, 1], not {self.top_p}")
+
+
+def draw_weighted(weights: Float[Tensor, "m v"], u: Float[Tensor, " m"]) -> Int[Tensor, " m"]:
+    """Return the id at the share `u` of each row's distribution function.
+
+    Args:
+        weights: Probabilities up to a factor of each row; a row has a positive one.
+        u: Uniforms in [0, 1), float64.
+
+    Example:
+        >>> weights = torch.tensor([[1.0, 0.0, 3.0]]).expand(2, 3)
+        >>> draw_weighted(weights, torch.tensor([0.2, 0.3]))
+        tensor([0, 2])
+    """
+    v = weights.shape[-1]
+    block = max(1, round(v**0.5))
+    whole = v // block * block
+    sums = weights[:, :whole].unflatten(-1, (-1, block)).sum(-1)
+    rest = weights[:, whole:].sum(-1, keepdim=True)
+    chosen, share = _invert(torch.cat([sums, rest], -1), u)
+    ids = chosen[:, None] * block + torch.arange(block, device=weights.device)
+    inner = weights.gather(-1, ids.clamp_max(v - 1)).masked_fill_(ids >= v, 0)
+    return chosen * block + _invert(inner, share)[0]
+
+
+def draw_tokens(
+    logits: Float[Tensor, "m v"],
+    u: Float[Tensor, " m"],
+    shaping: Shaping,
+    *,
+    bonus: tuple[Int[Tensor, " m"], Float[Tensor, " m"]] | None = None,
+) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
+    """Draw an id from each row of logits.
+
+    Args:
+        logits: Log-probabilities, each row up to a constant.
+        u: Uniforms in [0, 1), float64.
+        shaping: How the law is changed first.
+        bonus: Ids and what is added to their logits, one a row: the evidence of a token for itself.
+
+    Returns:
+        The ids, and their log-probabilities before any shaping but the bonus.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, -torch.inf, 0.0]])
+        >>> draw_tokens(logits, torch.tensor([0.9]), Shaping())
+        (tensor([2]), tensor([-0.6931]))
+    """
+    parts = []
+    for rows in _chunks(logits):
+        law = logits[rows]
+        if bonus is not None:
+            law = law.scatter_add(-1, bonus[0][rows, None], bonus[1][rows, None].to(law))
+        parts.append(_draw(law, u[rows], shaping))
+    if not parts:
+        return u.new_zeros(0, dtype=torch.int64), logits.new_zeros(0)
+    ids, log_probs = zip(*parts, strict=True)
+    return torch.cat(ids), torch.cat(log_probs)
+
+
+def certainty(logits: Float[Tensor, "m v"], kind: Certainty) -> Float[Tensor, " m"]:
+    """Return how sure each row is: larger is surer.
+
+    Confidence is the probability of the likeliest id; margin, what it has over the second; entropy,
+    minus the entropy in nats.
+
+    Example:
+        >>> certainty(torch.tensor([[0.0, 0.0]]), "entropy")
+        tensor([-0.6931])
+    """
+    found = [_certainty(logits[rows].log_softmax(-1), kind) for rows in _chunks(logits)]
+    return torch.cat(found) if found else logits.new_zeros(0)
+
+
+def _certainty(log_probs: Tensor, kind: Certainty) -> Tensor:
+    if kind == "entropy":
+        return -torch.special.entr(log_probs.exp()).sum(-1)
+    best = log_probs.topk(min(2, log_probs.shape[-1]), -1).values.exp()
+    return best[:, 0] if kind == "confidence" or best.shape[-1] == 1 else best[:, 0] - best[:, 1]
+
+
+def _draw(law: Tensor, u: Tensor, shaping: Shaping) -> tuple[Tensor, Tensor]:
+    """Draw from a chunk of rows."""
+    probabilities = law.softmax(-1)
+    ids = (
+        law.argmax(-1)
+        if shaping.temperature == 0
+        else draw_weighted(_shaped(law, probabilities, shaping), u)
+    )
+    return ids, probabilities.gather(-1, ids[:, None])[:, 0].log()
+
+
+def _shaped(law: Tensor, probabilities: Tensor, shaping: Shaping) -> Tensor:
+    """Return the weights of a law after shaping."""
+    weights = probabilities
+    if shaping.temperature != 1:
+        weights = (law / shaping.temperature).softmax(-1)
+    if shaping.top_k is None and (shaping.top_p is None or shaping.top_p == 1):
+        return weights
+    k = weights.shape[-1] if shaping.top_k is None else min(shaping.top_k, weights.shape[-1])
+    kept, ids = weights.topk(k, -1)
+    if shaping.top_p is not None:
+        before = kept.double().cumsum(-1) - kept
+        kept = kept.masked_fill(before >= shaping.top_p, 0)
+    return torch.zeros_like(weights).scatter_(-1, ids, kept)
+
+
+def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the index at a share of each row's sum, and the share of its own weight reached."""
+    running = weights.double().cumsum(-1)
+    total = running[:, -1:]
+    # Rounding may reach the sum itself, which lies past the last positive weight.
+    target = torch.minimum(u[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    index = torch.searchsorted(running, target, right=True)
+    weight = weights.gather(-1, index).double()
+    reached = (target - (running.gather(-1, index) - weight)) / weight
+    return index[:, 0], reached[:, 0].clamp_(0, 1)
+
+
+def _chunks(logits: Tensor) -> Iterator[slice]:
+    rows = max(1, CHUNK // logits.shape[-1])
+    return (slice(i, i + rows) for i in range(0, len(logits), rows))

@@ -1,0 +1,140 @@
+r"""Guidance of token chains: the law that is drawn from, bent towards a condition.
+
+- **Classifier-free**: :math:`\log p = \log p_0 + \gamma (\log p_c - \log p_0)`, normalised again.
+  It may be done to the posterior or to the leave-one-out law: they differ by what the state says
+  for itself, which the weights, that sum to one, pass through.
+- **By a predictor** of the condition: a jump that puts y where z is has its rate multiplied by
+  p(c | with y) / p(c | with z). One gradient with respect to the embedded state gives the log of
+  that ratio for every y to first order; exact where the predictor is linear in the embedding.
+
+Both bend where a jump goes, and leave its chance alone.
+
+Source: Nisonoff et al., arXiv 2406.01572, of whose rates these are the normalised form; Schiff et
+al., arXiv 2412.10193.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from feller.core.paths import MixturePath
+from feller.text.kernels import TokenModel
+
+__all__ = ["ClassifierFree", "PredictorGuided"]
+
+Predictor = Callable[[Float[Tensor, "b n d"], Tensor], Float[Tensor, " b"]]
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
+    """A token model guided by itself without its condition.
+
+    Attributes:
+        model: A model that takes `condition=None` for unconditional.
+        scale: 0 is the unconditional model, 1 the conditional one, above 1 guided.
+        hidden: Places `(n,)` of a prompt that the unconditional model sees masked, for a model
+            whose condition is its prompt.
+    """
+
+    model: TokenModel
+    scale: float = 2.0
+    hidden: Bool[Tensor, " n"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to hide a prompt where there is no mask."""
+        if self.hidden is not None and self.model.vocabulary.mask is None:
+            raise ValueError("hidden masks a prompt, but the vocabulary has no mask")
+
+    @property
+    def path(self) -> MixturePath:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def vocabulary(self) -> Any:
+        """The vocabulary of the model."""
+        return self.model.vocabulary
+
+    @property
+    def parametrization(self) -> Any:
+        """What the model predicts."""
+        return self.model.parametrization
+
+    def network_calls(self, condition: Any) -> int:
+        """Return the network calls of each answer."""
+        unguided = condition is None and self.hidden is None
+        return 1 if unguided or self.scale in (0, 1) else 2
+
+    def logits(
+        self,
+        x: Int[Tensor, "b n"],
+        kappa: Tensor,
+        condition: Any = None,
+        *,
+        where: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "*elements v"]:
+        """Return the guided log-probabilities; what the condition rules out stays ruled out."""
+        if self.scale == 1 or (condition is None and self.hidden is None):
+            return self.model.logits(x, kappa, condition, where=where)
+        blank = x if self.hidden is None else x.masked_fill(self.hidden, self.vocabulary.mask)
+        without = self.model.logits(blank, kappa, None, where=where).log_softmax(-1)
+        if self.scale == 0:
+            return without
+        with_ = self.model.logits(x, kappa, condition, where=where).log_softmax(-1)
+        floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
+        guided = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
+        return guided.masked_fill_(with_ == -torch.inf, -torch.inf)
+
+
+@dataclass(frozen=True)
+class PredictorGuided:
+    """A token model guided by a predictor of the condition, to first order.
+
+    Attributes:
+        model: The model.
+        predictor: Returns log p(c | x_t) of each row from the embedded state and kappa;
+            differentiable in the first.
+        embedding: The embedding of every id.
+        scale: Multiplies the gradient.
+    """
+
+    model: TokenModel
+    predictor: Predictor
+    embedding: Float[Tensor, "k d"]
+    scale: float = 1.0
+
+    @property
+    def path(self) -> MixturePath:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def vocabulary(self) -> Any:
+        """The vocabulary of the model."""
+        return self.model.vocabulary
+
+    @property
+    def parametrization(self) -> Any:
+        """What the model predicts."""
+        return self.model.parametrization
+
+    def logits(
+        self,
+        x: Int[Tensor, "b n"],
+        kappa: Tensor,
+        condition: Any = None,
+        *,
+        where: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "*elements v"]:
+        """Return the model's logits with the predictor's first-order change for each id."""
+        with torch.enable_grad():
+            embedded = self.embedding.detach()[x].requires_grad_()
+            (slope,) = torch.autograd.grad(self.predictor(embedded, kappa).sum(), embedded)
+        slope = slope if where is None else slope[where]
+        logits = self.model.logits(x, kappa, condition, where=where)
+        ids = self.embedding[: logits.shape[-1]].detach()
+        return torch.add(logits, (slope @ ids.T).to(logits), alpha=self.scale)

@@ -1,0 +1,256 @@
+"""Text models: a network read as a continuous-time Markov chain on tokens.
+
+The chain is the mixture path of the core; its generator is a `Jump` whose destination is the
+network's posterior. What the network returns for an element are logits of the sampleable ids, as
+the posterior or the leave-one-out law (`feller.text.parametrizations`).
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from feller.core.config import tagged
+from feller.core.generators import Categorical, Generator, Jump
+from feller.core.heads import Kinds
+from feller.core.paths import MixturePath
+from feller.core.schedules import CondOT, Schedule
+from feller.core.solutions import event_rate, jump_clock
+from feller.core.sources import Masked, Source, UniformTokens
+from feller.core.spaces import Tokens
+from feller.core.times import expand_time
+from feller.core.training import ModelConfig
+from feller.core.typing import Time
+from feller.text.codec import TextCodec
+from feller.text.networks import HuggingFaceConfig, TextTransformerConfig
+from feller.text.parametrizations import (
+    TokenParametrization,
+    convert_logits,
+    own_evidence,
+)
+from feller.text.reading import Reading, read_chunks
+from feller.text.sampling import Context, Sampling, context, draw_chains
+from feller.text.simulation import Chains
+from feller.text.sources import MaskedUniform, UnigramTokens
+from feller.text.vocabulary import Vocabulary
+
+__all__ = ["Noise", "TextModel", "TextModelConfig"]
+
+Noise = Literal["mask", "uniform", "unigram", "mask+uniform"]
+
+
+@tagged("text/model")
+@dataclass(frozen=True, kw_only=True)
+class TextModelConfig(ModelConfig):
+    """What a `TextModel` is made of.
+
+    Attributes:
+        network: Its network.
+        codec: The tokenizer and the length of a context.
+        noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or a
+            mask and now and then a token.
+        frequencies: Of each sampleable id, for unigram.
+        uniform_share: The chance of a token, for mask+uniform.
+        schedule: The clock in training; sampling may use another.
+        parametrization: What the network predicts.
+    """
+
+    network: TextTransformerConfig | HuggingFaceConfig
+    codec: TextCodec
+    noise: Noise = "mask"
+    frequencies: tuple[float, ...] = ()
+    uniform_share: float = 0.1
+    schedule: Schedule = field(default_factory=CondOT)
+    parametrization: TokenParametrization = "posterior"
+
+    def __post_init__(self) -> None:
+        """Refuse a network that suits another source."""
+        if self.noise == "unigram" and len(self.frequencies) != self.vocabulary.sampleable:
+            raise ValueError(
+                f"unigram noise has a frequency for each of {self.vocabulary.sampleable} ids, "
+                f"not {len(self.frequencies)}"
+            )
+        if self.network.causal:
+            raise ValueError("a chain needs both sides: network.causal is for text/causal-model")
+        if not self.network.conditioned and self.noise != "mask":
+            raise ValueError(f"a network for {self.noise} noise is told kappa: network.conditioned")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The layout of the ids."""
+        return self.codec.vocabulary(has_mask=self.noise.startswith("mask"))
+
+    @property
+    def path(self) -> MixturePath:
+        """The chain's conditional path."""
+        return MixturePath(Tokens(self.vocabulary.size), self._source, self.schedule)
+
+    @property
+    def _source(self) -> Source:
+        k = self.vocabulary.sampleable
+        if self.noise == "mask":
+            return Masked(k)
+        if self.noise == "uniform":
+            return UniformTokens(k)
+        if self.noise == "unigram":
+            return UnigramTokens(self.frequencies)
+        return MaskedUniform(k, self.uniform_share)
+
+    def build(self) -> "TextModel":
+        """Make the model with fresh weights."""
+        return TextModel(self)
+
+
+class TextModel(nn.Module):
+    """A model of text.
+
+    Example:
+        >>> from feller.text.recipes import shakespeare_mask
+        >>> model = shakespeare_mask().model.build()
+        >>> z = model.codec.tokens("To be")[None]
+        >>> model.logits(z, kappa=0.5).shape
+        torch.Size([1, 5, 65])
+    """
+
+    kinds: Kinds = frozenset({Jump})
+
+    def __init__(self, config: TextModelConfig) -> None:
+        super().__init__()
+        self.codec = config.codec
+        self.vocabulary = config.vocabulary
+        self.path = config.path
+        self.parametrization: TokenParametrization = config.parametrization
+        self.network = config.network.build(config.vocabulary)
+        # A network that began with the weights of a folder no longer needs it.
+        self.config = replace(config, network=self.network.config)
+
+    @property
+    def space(self) -> Tokens:
+        """The space of token sequences."""
+        return self.path.space  # pyright: ignore[reportReturnType]
+
+    def logits(
+        self,
+        x: Int[Tensor, "b n"],
+        kappa: Time,
+        condition: Int[Tensor, " b"] | None = None,
+        *,
+        where: Bool[Tensor, "b n"] | None = None,
+        valid: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "*elements k"]:
+        """Return what the network says of each element: logits of the sampleable ids, in float32.
+
+        Args:
+            x: States.
+            kappa: The share that has arrived: one number, one a sample, or one an element.
+            condition: Labels; None for none.
+            where: The elements to read, all when absent; the others never reach the head.
+            valid: Which elements exist; all when absent.
+
+        Returns:
+            Logits `(b, n, k)`, or `(m, k)` of the m elements in `where`, row by row.
+        """
+        hidden = self._hidden(x, kappa, condition, valid)
+        return self._head(hidden if where is None else hidden[where])
+
+    def posterior(
+        self, logits: Float[Tensor, "*e k"], x: Int[Tensor, "*e"], kappa: Float[Tensor, "*e"]
+    ) -> Float[Tensor, "*e k"]:
+        """Return logits of the posterior, from those the network returned for states `x`."""
+        return self._convert(logits, "posterior", x, kappa)
+
+    def leave_one_out(
+        self, logits: Float[Tensor, "*e k"], x: Int[Tensor, "*e"], kappa: Float[Tensor, "*e"]
+    ) -> Float[Tensor, "*e k"]:
+        """Return logits of the leave-one-out law, from those the network returned for `x`."""
+        return self._convert(logits, "leave_one_out", x, kappa)
+
+    def forward(
+        self, x: Tensor, t: Time, condition: Any = None, *, reading: Reading | None = None
+    ) -> Generator | Tensor:
+        """Return the generator at the states `x` `(b, n)` and time `t`.
+
+        It jumps at the hazard of the schedule to a draw of the posterior; with a mask source only
+        what is masked jumps.
+
+        Args:
+            x: States.
+            t: The time: one number, one a sample, or one an element.
+            condition: Labels; None for none.
+            reading: What a loss asks; it is returned instead of a generator. Losses pass through
+                `forward`, where data parallel training looks.
+        """
+        clock = expand_time(t, x).to(x.device, torch.float32)
+        kappa = self.path.schedule.alpha(clock)
+        if reading is not None:
+            return self._read(x, kappa, condition, reading)
+        logits = self.posterior(self.logits(x, kappa, condition), x, kappa.expand(x.shape))
+        may_jump = self.path.source.log_density(x) > -torch.inf
+        intensity = torch.where(may_jump, event_rate(self.path, clock), 0.0)
+        return Jump(intensity, Categorical(logits), jump_clock(self.path, clock))
+
+    def sample(
+        self, n: int, *, prompt: str = "", suffix: str = "", seed: int = 0, **sampling: Any
+    ) -> list[str]:
+        """Draw texts.
+
+        Args:
+            n: How many.
+            prompt: How each begins.
+            suffix: How each ends.
+            seed: Text i depends on the seed and on i, not on `n`.
+            sampling: Fields of `Sampling`: solver, steps, temperature, top_k, top_p, block,
+                batch_size.
+
+        Raises:
+            TokenizerError: When the tokenizer does not know something given.
+            ValueError: When what is given fills the context, or on senseless sampling.
+        """
+        given = context(self.codec, prompt, suffix)
+        chains = self.draw(n, given, Sampling(**sampling), seed=seed)
+        return self.codec.decode(chains.x)
+
+    def draw(
+        self, n: int, given: Context, sampling: Sampling, *, seed: int = 0, condition: Any = None
+    ) -> Chains:
+        """Draw `n` texts and return their chains: tokens, calls, and when each token came."""
+        training = self.training
+        self.eval()
+        chains = draw_chains(self, given, n, sampling, seed=seed, condition=condition)
+        self.train(training)
+        return chains
+
+    def preview(self, stem: Path) -> None:
+        """Write a few samples as text."""
+        texts = self.sample(4, steps=64)
+        stem.with_suffix(".txt").write_text("\n----\n".join(texts), encoding="utf-8")
+
+    def _read(self, x: Tensor, kappa: Tensor, condition: Any, reading: Reading) -> Tensor:
+        hidden = self._hidden(x, kappa, condition, None)
+        chosen = hidden.flatten(0, 1) if reading.where is None else hidden[reading.where]
+
+        def function(part: slice) -> Tensor:
+            return reading.function(self._head(chosen[part]), part)
+
+        return read_chunks(function, len(chosen), self.vocabulary.sampleable)
+
+    def _convert(
+        self, logits: Tensor, asked: TokenParametrization, x: Tensor, kappa: Tensor
+    ) -> Tensor:
+        evidence = own_evidence(self.path.source, x, kappa)
+        return convert_logits(logits, (self.parametrization, asked), evidence, x)
+
+    def _hidden(
+        self, x: Tensor, kappa: Time, condition: Tensor | None, valid: Tensor | None
+    ) -> Tensor:
+        share = torch.as_tensor(kappa, dtype=torch.float32, device=x.device)
+        if share.ndim == 2 and share.shape[1] == 1:
+            share = share[:, 0]
+        share = share.expand(x.shape if share.ndim == 2 else x.shape[:1])
+        return self.network(x, share, condition, valid)
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        return self.network.head(hidden).float()

@@ -1,0 +1,98 @@
+"""Pictures of text: which tokens came when."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from feller.text.codec import TextCodec
+
+__all__ = ["cells", "save_reveal"]
+
+GIVEN = -1.0
+
+
+def cells(
+    codec: TextCodec, x: Int[Tensor, " n"], level: Float[Tensor, " n"], *, columns: int = 64
+) -> list[list[tuple[str, float]]]:
+    r"""Return the characters of a text in rows, each with the level of its token.
+
+    Lines are broken where the text breaks them, and at the last column.
+
+    Args:
+        codec: That of the model.
+        x: Tokens.
+        level: A number for each token.
+        columns: The longest row.
+
+    Example:
+        >>> import torch
+        >>> codec = TextCodec()
+        >>> cells(codec, codec.tokens("a\nb"), torch.tensor([0.1, 0.2, 0.3]).double())
+        [[('a', 0.1)], [('b', 0.3)]]
+    """
+    rows: list[list[tuple[str, float]]] = [[]]
+    for i, number in enumerate(level.tolist()):
+        for character in codec.decode(x[None, i : i + 1])[0]:
+            if character in "\n\f":
+                rows.append([])
+                continue
+            if len(rows[-1]) == columns:
+                rows.append([])
+            rows[-1].append((character if character.isprintable() else " ", round(number, 6)))
+    return rows
+
+
+def save_reveal(
+    codec: TextCodec,
+    x: Int[Tensor, " n"],
+    level: Float[Tensor, " n"],
+    file: Path,
+    *,
+    title: str = "",
+) -> None:
+    """Write a picture of a text in which a token's colour says at which kappa it came.
+
+    Args:
+        codec: That of the model.
+        x: Tokens.
+        level: kappa when each token came last; negative for one that was given, which stays white.
+        file: A `.png`, or any other file matplotlib writes.
+        title: What stands above.
+    """
+    from matplotlib.figure import Figure
+
+    rows = cells(codec, x, level)
+    width = max(1, max(map(len, rows)))
+    colours = np.full((len(rows), width), np.nan)
+    for i, row in enumerate(rows):
+        colours[i, : len(row)] = [np.nan if number < 0 else number for _, number in row]
+    figure = Figure(figsize=(0.13 * width + 1.2, 0.24 * len(rows) + 0.9), dpi=120)
+    axes = figure.add_subplot()
+    image = axes.imshow(colours, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    figure.colorbar(image, ax=axes, label="kappa when it came", fraction=0.03, pad=0.02)
+    for i, row in enumerate(rows):
+        _write(axes, i, row)
+    axes.set_axis_off()
+    axes.set_title("\n".join(textwrap.wrap(title, 80)), fontsize=9, loc="left")
+    figure.savefig(file, bbox_inches="tight")
+
+
+def _write(axes: object, i: int, row: Sequence[tuple[str, float]]) -> None:
+    """Write the characters of a row: light on dark colours, dark on light ones and on white."""
+    for j, (character, number) in enumerate(row):
+        ink = "white" if 0 <= number < 0.6 else "black"
+        # A dollar sign alone would begin a formula.
+        axes.text(  # pyright: ignore[reportAttributeAccessIssue]
+            j,
+            i,
+            character.replace("$", r"\$"),
+            color=ink,
+            size=8,
+            ha="center",
+            va="center",
+            family="monospace",
+        )

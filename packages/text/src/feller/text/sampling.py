@@ -1,0 +1,171 @@
+"""How text is drawn: which scheme, how many steps, and what is given beforehand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from feller.core import random
+from feller.core.config import tagged
+from feller.text.codec import TextCodec
+from feller.text.draws import Shaping
+from feller.text.simulation import (
+    Adaptive,
+    Ancestral,
+    Chains,
+    FirstHitting,
+    Leap,
+    PredictorCorrector,
+    Remasking,
+    Scheme,
+    begin,
+    simulate_tokens,
+)
+
+__all__ = ["Context", "Sampling", "context", "draw_chains"]
+
+_SCHEMES: Mapping[str, Callable[[int, int], Scheme]] = MappingProxyType(
+    {
+        "leap": lambda steps, per_call: Leap(steps),
+        "ancestral": lambda steps, per_call: Ancestral(steps),
+        "events": lambda steps, per_call: FirstHitting(per_call),
+        "confidence": lambda steps, per_call: Adaptive("confidence", per_call),
+        "margin": lambda steps, per_call: Adaptive("margin", per_call),
+        "entropy": lambda steps, per_call: Adaptive("entropy", per_call),
+        "corrected": lambda steps, per_call: PredictorCorrector(Leap(steps)),
+        "remask": lambda steps, per_call: Remasking(steps),
+    }
+)
+
+
+@tagged("text/sampling")
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How text is drawn.
+
+    Attributes:
+        solver: `leap` or `ancestral` for any source; for masks also `events`, which at as many
+            steps as tokens has the exact law of the model, the surest first by `confidence`,
+            `margin` or `entropy`, and `remask`; `corrected` for leaps with a Gibbs draw after each.
+        steps: Steps; for those that reveal a number of tokens a step, about as many steps.
+        temperature: Divides the logits; 0 takes the likeliest.
+        top_k: Keep that many of the likeliest tokens.
+        top_p: Keep the fewest of the likeliest whose probabilities reach this sum.
+        block: Draw blocks of that many tokens from left to right; all at once when absent.
+        batch_size: Texts simulated at once.
+    """
+
+    solver: str = "leap"
+    steps: int = 128
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    block: int | None = None
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse what draws nothing."""
+        if self.solver not in _SCHEMES:
+            known = ", ".join(_SCHEMES)
+            raise ValueError(f"unknown solver {self.solver!r}; there are {known}")
+        if self.steps < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"steps and batch_size are at least 1, not {self.steps, self.batch_size}"
+            )
+        Shaping(self.temperature, self.top_k, self.top_p)
+
+    def scheme(self, length: int) -> Scheme:
+        """Return the scheme for a number of tokens to draw, in each block."""
+        tokens = min(length, self.block or length)
+        return _SCHEMES[self.solver](self.steps, max(1, -(-tokens // self.steps)))
+
+    @property
+    def shaping(self) -> Shaping:
+        """How a law is changed before a draw."""
+        return Shaping(self.temperature, self.top_k, self.top_p)
+
+
+class Context(NamedTuple):
+    """What is given and what is free, of one text.
+
+    Attributes:
+        x: Tokens; only those that are given count.
+        free: Which are drawn.
+    """
+
+    x: Int[Tensor, " n"]
+    free: Bool[Tensor, " n"]
+
+
+def context(
+    codec: TextCodec, prompt: str = "", suffix: str = "", *, length: int | None = None
+) -> Context:
+    """Return a context that begins with a prompt and ends with a suffix.
+
+    Args:
+        codec: That of the model.
+        prompt: Its beginning.
+        suffix: Its end.
+        length: Tokens of the whole; those the model was trained on when absent.
+
+    Raises:
+        TokenizerError: When something given is not known to the tokenizer.
+        ValueError: When what is given leaves no token free, or `length` is below one.
+
+    Example:
+        >>> context(TextCodec(length=4), "a", "b").free
+        tensor([False,  True,  True, False])
+    """
+    n = codec.length if length is None else length
+    first, last = codec.tokens(prompt), codec.tokens(suffix)
+    given = len(first) + len(last)
+    if n < 1:
+        raise ValueError(f"length is at least 1, not {n}")
+    if given >= n:
+        raise ValueError(
+            f"the prompt and suffix have {given} tokens, and the context {n}: shorten them"
+        )
+    x, free = torch.zeros(n, dtype=torch.int64), torch.ones(n, dtype=torch.bool)
+    x[: len(first)], free[: len(first)] = first, False
+    x[n - len(last) :], free[n - len(last) :] = last, False
+    return Context(x, free)
+
+
+def draw_chains(
+    model: Any, given: Context, n: int, sampling: Sampling, *, seed: int = 0, condition: Any = None
+) -> Chains:
+    """Draw `n` texts; text i depends on the seed and on i alone.
+
+    Args:
+        model: The model.
+        given: What is given of each.
+        n: How many.
+        sampling: How they are drawn.
+        seed: Chooses them.
+        condition: A label for each, or None.
+
+    Returns:
+        The chains at their end: tokens, network calls, and when each token came.
+    """
+    device = next(model.parameters()).device
+    x, free = (part.to(device)[None].expand(n, -1) for part in given)
+    scheme = sampling.scheme(int(given.free.sum()))
+    parts = []
+    for start in range(0, max(n, 1), sampling.batch_size):
+        rows = slice(start, min(start + sampling.batch_size, n))
+        rng = random.rows(seed, rows.start, rows.stop, stream="sample")
+        begun = begin(model, x[rows], rng, free=free[rows], block=sampling.block)
+        labels = condition[rows] if isinstance(condition, Tensor) else condition
+        parts.append(
+            simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=sampling.shaping)
+        )
+    return parts[0] if len(parts) == 1 else _laid_end_to_end(parts)
+
+
+def _laid_end_to_end(parts: list[Chains]) -> Chains:
+    fields = parts[0].__dataclass_fields__
+    return Chains(**{name: torch.cat([getattr(p, name) for p in parts]) for name in fields})

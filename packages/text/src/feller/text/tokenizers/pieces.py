@@ -1,0 +1,110 @@
+"""Tokenizers of the `tokenizers` library, such as byte-pair merges trained on one's own text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from feller.core.config import tagged
+from feller.text.tokenizers.base import Tokenizer, TokenizerError
+
+__all__ = ["Pieces", "bundled_pieces"]
+
+
+@tagged("text/pieces")
+@dataclass(frozen=True)
+class Pieces(Tokenizer):
+    """A tokenizer of the `tokenizers` library.
+
+    Attributes:
+        definition: What its file holds, as JSON, or the path of such a file (`tokenizer.json`),
+            which is then read.
+    """
+
+    definition: Annotated[str, tyro.conf.arg(metavar="FILE")]
+
+    def __post_init__(self) -> None:
+        """Read the file, and refuse what is not a tokenizer."""
+        text = self.definition
+        if not text.lstrip().startswith("{"):
+            text = _read(Path(text))
+        object.__setattr__(self, "definition", text.strip())
+        _pieces(self.definition)
+
+    def __repr__(self) -> str:
+        """Leave the definition out: it may be megabytes."""
+        return f"Pieces(size={self.size}, fingerprint={self.fingerprint()!r})"
+
+    @property
+    def size(self) -> int:
+        """Number of ids."""
+        return _pieces(self.definition).get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids; nothing is added at the ends."""
+        ids = _pieces(self.definition).encode(text, add_special_tokens=False).ids
+        if text and not ids:
+            raise TokenizerError(f"the tokenizer finds no token in {text[:20]!r}")
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text, special tokens included."""
+        return _pieces(self.definition).decode(list(ids), skip_special_tokens=False)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], size: int) -> "Pieces":
+        """Merge the pairs of bytes that follow each other most often, until there are `size` ids.
+
+        Source: Sennrich et al., arXiv 1508.07909, on bytes.
+
+        Raises:
+            ValueError: When `size` is below the 256 bytes, or the texts have too few pairs.
+        """
+        from tokenizers import Tokenizer as Library
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        if size < 256:
+            raise ValueError(f"size is at least 256, the bytes, not {size}")
+        made = Library(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        made.train_from_iterator(texts, trainer)
+        if made.get_vocab_size() < size:
+            raise ValueError(f"the texts give {made.get_vocab_size()} ids, not {size}")
+        return cls(made.to_str())
+
+
+def bundled_pieces(name: str) -> Pieces:
+    """Return a tokenizer that comes with this package.
+
+    Example:
+        >>> bundled_pieces("python-1023").size
+        1023
+    """
+    return Pieces(str(Path(str(files("feller.text.tokenizers"))) / f"{name}.json"))
+
+
+@cache
+def _pieces(definition: str) -> Any:
+    from tokenizers import Tokenizer as Library
+
+    try:
+        return Library.from_str(definition)
+    except Exception as error:  # the library raises bare exceptions
+        raise TokenizerError(f"not the JSON of a tokenizer: {error}") from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise TokenizerError(f"{file} is not a readable tokenizer.json: {error}") from None

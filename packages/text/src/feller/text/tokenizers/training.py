@@ -1,0 +1,47 @@
+"""`python -m feller.text.tokenizers --data.path FILE --size 1024 --out tokenizer.json`.
+
+It trains on what models train on: the training split of the corpus. A recipe takes the file as
+`--model.codec.tokenizer.definition FILE --data.tokenizer.definition FILE`.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from feller.text.data import TextData
+from feller.text.tokenizers.pieces import Pieces
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerFlags:
+    """Train a byte-pair tokenizer."""
+
+    data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=TextData)
+    """The corpus; its own tokenizer, length and cache do not matter."""
+    size: int = 1024
+    """Number of ids; an end of document, where there is one, is a further id."""
+    out: Path = Path("tokenizer.json")
+    """The file to write."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train and write; return the exit code: 0, or 2 after a one-line error."""
+    flags = tyro.cli(TokenizerFlags, args=argv, prog="python -m feller.text.tokenizers")
+    try:
+        if flags.out.exists():
+            raise ValueError(f"{flags.out} exists already: choose another --out")
+        texts = [document.text for document in flags.data.texts("train")]
+        pieces = Pieces.train(texts, flags.size)
+        flags.out.write_text(pieces.definition, encoding="utf-8")
+    except (ValueError, OSError) as error:
+        print(f"feller.text.tokenizers: {error}", file=sys.stderr)
+        return 2
+    some = texts[0][:100_000]
+    ratio = len(some.encode()) / max(1, len(pieces.encode(some)))
+    print(f"{flags.out}: {pieces.size} ids, {ratio:.2f} bytes a token in its first document")
+    return 0

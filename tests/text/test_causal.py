@@ -1,0 +1,57 @@
+"""The autoregressive baseline: an exact likelihood, and draws that follow it."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import texts
+import torch
+from scipy import stats
+from torch.testing import assert_close
+
+from feller.core.checkpoint import load_model, save_model
+from feller.core.config import decode, encode
+
+
+def test_the_probabilities_of_all_texts_sum_to_one():
+    every = torch.tensor(list(itertools.product(range(5), repeat=3)))
+    total = texts.causal().log_probability(every).double().sum(1).exp().sum()
+    assert_close(total, torch.ones(()).double(), rtol=1e-5, atol=0)
+
+
+def test_draws_have_these_probabilities():
+    model = texts.causal()
+    every = torch.tensor(list(itertools.product(range(5), repeat=2)))
+    law = model.log_probability(every).double().sum(1).exp().detach()
+    drawn = model.draw(4000, 2)
+    counts = torch.bincount(drawn @ torch.tensor([5, 1]), minlength=25)
+    expected = (law / law.sum() * len(drawn)).numpy()
+    some = expected > 5
+    observed = [*counts.numpy()[some], counts.numpy()[~some].sum()]
+    assert stats.chisquare(observed, [*expected[some], expected[~some].sum()]).pvalue > 1e-3
+
+
+def test_a_draw_depends_on_the_seed_and_its_place():
+    model = texts.causal()
+    four = model.draw(4, 6, seed=1)
+    assert model.draw(2, 6, seed=1).equal(four[:2])
+    assert not model.draw(4, 6, seed=2).equal(four)
+
+
+def test_a_model_survives_its_folder(tmp_path):
+    model = texts.causal()
+    again = load_model(save_model(model, tmp_path / "model"))
+    x = torch.tensor([[0, 1, 2]])
+    assert again.log_probability(x).equal(model.log_probability(x))
+    assert decode(encode(model.config)) == model.config
+
+
+def test_a_network_that_looks_ahead_is_refused():
+    config = texts.causal_config()
+    with pytest.raises(ValueError, match=r"a causal model has network\.causal"):
+        replace(config, network=replace(config.network, causal=False))
+
+
+def test_a_preview_is_text(tmp_path):
+    texts.causal().preview(tmp_path / "step_1")
+    assert len((tmp_path / "step_1.txt").read_text().split("\n----\n")) == 2

@@ -1,0 +1,118 @@
+"""What `feller sample`, `feller evaluate` and `feller demo` do for text."""
+
+import json
+
+import pytest
+import texts
+from PIL import Image
+from terminal import complaint, feller
+
+from feller.core.cards import ModelCard
+from feller.core.checkpoint import save_model
+from feller.text import commands
+
+CARD = ModelCard(name="toys/text")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    return save_model(texts.model(), tmp_path_factory.mktemp("chain") / "model", card=CARD)
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    return save_model(texts.causal(), tmp_path_factory.mktemp("causal") / "model", card=CARD)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    file = tmp_path / "corpus.txt"
+    file.write_text("abcd dcba " * 20)
+    return file
+
+
+def test_texts_go_to_the_terminal(chain):
+    code, out, err = feller("sample", chain, "-n", 2, "--prompt", "ab", "--steps", 4)
+    assert (code, err) == (0, "")
+    first, second = out.removesuffix("\n").split(f"\n{'-' * 16}\n")
+    assert first.startswith("ab")
+    assert second.startswith("ab")
+    assert len(first) == len(second) == 8
+
+
+def test_texts_go_to_files(chain, tmp_path):
+    out = tmp_path / "texts.jsonl"
+    code, told, _ = feller("sample", chain, "-n", 3, "--steps", 4, "--out", out, "--json")
+    assert code == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == 3
+    assert json.loads(told)["nfe"] == max(line["nfe"] for line in lines) <= 4
+    assert feller("sample", chain, "-n", 3, "--steps", 4, "--out", tmp_path / "a.txt").code == 0
+    written = (tmp_path / "a.txt").read_text().removesuffix("\n")
+    assert written.split(f"\n{'-' * 16}\n") == [line["text"] for line in lines]
+
+
+def test_a_picture_shows_what_came_when(chain, tmp_path):
+    out = tmp_path / "a.png"
+    assert feller("sample", chain, "--suffix", "d", "--out", out).code == 0
+    with Image.open(out) as picture:
+        assert picture.width > 100
+
+
+def test_a_text_is_shown_as_it_comes(chain):
+    code, out, err = feller("sample", chain, "--live", "--solver", "events", "--prompt", "ab")
+    assert code == 0
+    frames = err.split(commands.CLEAR)[1:-1]
+    shown = [frame.removesuffix("\n") for frame in frames]
+    assert [text.count("\N{MEDIUM SHADE}") for text in shown] == [6, 5, 4, 3, 2, 1, 0]
+    assert shown[-1] == out.removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["-n", "0"], "-n is at least 1, not 0"),
+        (["--prompt", "abcdabcd"], "have 8 tokens, and the context 8: shorten them"),
+        (["--prompt", "b\xe9"], "character '\xe9' (U+00E9, at 1) is not one of the 5"),
+        (["--out", "a.pdf"], "--out ends in one of .txt, .jsonl, .png"),
+    ],
+)
+def test_one_line_says_what_is_wrong(chain, flags, reason):
+    assert reason in complaint("sample", chain, *flags)
+
+
+def test_the_baseline_is_not_sampled(baseline):
+    assert "only `feller evaluate` knows it" in complaint("sample", baseline)
+
+
+@pytest.mark.parametrize("model", ["chain", "baseline"])
+def test_figures_are_printed(model, corpus, request):
+    folder = request.getfixturevalue(model)
+    flags = ["--data.path", corpus, "-n", 4, "--steps", 2, "--draws", 2]
+    code, out, _ = feller("evaluate", folder, *flags, "--json")
+    assert code == 0
+    found = {metric["name"]: metric for metric in json.loads(out)}
+    assert found["bits per byte"]["low"] < found["bits per byte"]["value"]
+    assert ("entropy of tokens" in found) == (model == "chain")
+    code, table, _ = feller("evaluate", folder, *flags)
+    assert code == 0
+    assert table.count("\n") == len(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "is empty"), ("abc!", "corpus.txt: character '!'"), (None, "is not a file")],
+)
+def test_a_text_that_cannot_be_measured_is_refused(chain, corpus, text, reason):
+    corpus.unlink() if text is None else corpus.write_text(text)
+    assert reason in complaint("evaluate", chain, "--data.path", corpus)
+
+
+def test_the_demo_draws_and_infills(chain, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "list_models", lambda pattern: [str(chain)])
+    monkeypatch.setattr(commands, "_ends", lambda model: ("ab", "d"))
+    figures = commands.demo(tmp_path)
+    assert [title.rsplit(": ")[-1] for title, _, _ in figures] == ["sample", "infilling"]
+    for _, file, caption in figures:
+        assert (tmp_path / file).stat().st_size > 1000
+        assert "network calls" in caption

@@ -1,0 +1,101 @@
+"""Corpora: every kind of place, and one line on what is wrong with it."""
+
+import gzip
+import lzma
+import sys
+
+import pytest
+
+from feller.text import corpora
+from feller.text.corpora import DataError, Document, documents
+
+
+def read(source, path="", **options):
+    return list(documents(source, str(path), **options))
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_a_file_is_unpacked(tmp_path, suffix, pack):
+    text = "naïve\r\nlines"
+    (tmp_path / "plain.txt").write_bytes(text.encode())
+    (tmp_path / f"packed.txt{suffix}").write_bytes(pack(text.encode()))
+    assert read("file", tmp_path / "plain.txt") == [Document("plain.txt", text)]
+    assert read("file", tmp_path / f"packed.txt{suffix}")[0].text == text
+
+
+def test_a_file_of_many_documents(tmp_path):
+    file = tmp_path / "books.txt"
+    file.write_text("one\ftwo\f \f")
+    assert read("file", file, separator="\f") == [
+        Document("books.txt#0", "one"),
+        Document("books.txt#1", "two"),
+    ]
+
+
+def test_a_file_larger_than_a_piece(tmp_path):
+    texts = [c * 400_000 for c in "abcdefg"]
+    file = tmp_path / "long.txt"
+    file.write_text("<sep>".join(texts))
+    assert [d.text for d in read("file", file, separator="<sep>")] == texts
+
+
+def test_a_folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "b.py").write_text("b")
+    (tmp_path / "deep" / "a.py").write_text("a")
+    (tmp_path / "c.txt").write_text("c")
+    (tmp_path / ".hidden.py").write_text("no")
+    names = [d.name for d in read("folder", tmp_path, pattern="*.py")]
+    assert names == ["b.py", "deep/a.py"]
+
+
+def test_the_library_of_python():
+    found = {d.name: d.text for d in read("stdlib")}
+    assert "class Fraction" in found["fractions.py"]
+    assert not [name for name in found if "site-packages" in name or name.startswith("test/")]
+    assert sum(map(len, found.values())) > 5e6
+
+
+def test_the_english_of_the_library(monkeypatch):
+    few = [d for d in read("stdlib") if d.name in ("fractions.py", "heapq.py", "this.py")]
+    monkeypatch.setattr(corpora, "_library", lambda: [*few, Document("bad.py", "def (")])
+    found = {d.name: d.text for d in read("stdlib-docs")}
+    assert "Rational" in found["fractions.py"]
+    assert "def " not in found["heapq.py"]
+    assert not {"this.py", "bad.py"} & set(found)  # nothing is said there
+    assert any(name.startswith("topic ") for name in found)
+    assert sum(map(len, found.values())) > 3e5
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "reason"),
+    [
+        ("file", "none.txt", "none.txt is not a file: give --data.path"),
+        ("folder", "none", "none is not a folder: give --data.path"),
+        ("folder", ".", "has no files"),
+        ("file", "latin.txt", "latin.txt is not UTF-8: it holds a byte 0xe9"),
+        ("file", "bad.gz", "bad.gz is not readable"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, source, path, reason):
+    (tmp_path / "latin.txt").write_bytes(b"na\xe9ve")
+    (tmp_path / "bad.gz").write_bytes(b"no gzip")
+    with pytest.raises(DataError, match=reason):
+        read(source, tmp_path / path, pattern="*.py")
+
+
+def test_data_sets_need_their_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match="pip install datasets"):
+        read("datasets", "wikitext")
+
+
+def test_a_data_set_is_read_by_its_column(monkeypatch):
+    rows = [{"text": "one"}, {"text": "two"}]
+    library = type(sys)("datasets")
+    library.load_dataset = lambda name, split, streaming: rows
+    monkeypatch.setitem(sys.modules, "datasets", library)
+    assert [d.text for d in read("datasets", "mine")] == ["one", "two"]
+    rows.append({"words": "three"})
+    with pytest.raises(DataError, match="no column 'text'"):
+        read("datasets", "mine")

@@ -1,0 +1,162 @@
+"""Text data: windows of what was written, and nothing held out among them."""
+
+import numpy as np
+import pytest
+import torch
+
+from feller.core.config import decode, encode
+from feller.core.training import Dataset
+from feller.text.corpora import DataError
+from feller.text.data import TextData
+from feller.text.tokenizers import Bytes, Characters, TokenizerError
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A folder of 40 documents, each of one letter."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for i in range(40):
+        (folder / f"{i}.txt").write_text(chr(ord("a") + i % 26) * 10)
+    return folder
+
+
+@pytest.fixture
+def data(corpus, tmp_path):
+    return TextData(
+        source="folder",
+        path=str(corpus),
+        length=8,
+        held_out="documents",
+        share=0.3,
+        cache=str(tmp_path / "cache"),
+    )
+
+
+def one_file(tmp_path, text, **options):
+    file = tmp_path / "one.txt"
+    file.write_text(text)
+    return TextData(path=str(file), cache=str(tmp_path / "cache"), **options)
+
+
+def test_windows_are_what_was_written(tmp_path):
+    text = "".join(map(str, range(100)))
+    windows = one_file(tmp_path, text, length=16, share=0.0).build()
+    assert isinstance(windows, Dataset)
+    assert len(windows) == len(text) - 15
+    ids, fingerprint = windows[[0, 5, len(windows) - 1]]
+    assert ids.dtype == torch.int64
+    assert [Bytes().decode(row) for row in ids.tolist()] == [text[:16], text[5:21], text[-16:]]
+    assert fingerprint == Bytes().fingerprint()
+
+
+def test_a_stride_makes_fewer_windows(tmp_path):
+    data = one_file(tmp_path, "abcdefghij", length=4, stride=3, share=0.0)
+    windows = data.build()
+    assert [Bytes().decode(row) for row in windows[[0, 1, 2]][0].tolist()] == [
+        "abcd",
+        "defg",
+        "ghij",
+    ]
+    assert len(windows) == 3
+
+
+def test_the_tail_is_held_out(tmp_path):
+    data = one_file(tmp_path, "a" * 90 + "b" * 10, length=10)
+    assert set(np.asarray(data.build("train").ids)) == {ord("a")}
+    assert bytes(np.asarray(data.build("test").ids).astype(np.uint8)) == b"b" * 10
+
+
+def test_the_tail_of_many_documents(tmp_path):
+    data = one_file(tmp_path, "aaaa bbbb cccc", length=1, separator=" ", share=0.5, has_end=True)
+    assert [d.text for d in data.texts("train")] == ["aaaa", "bb"]
+    assert [d.text for d in data.texts("test")] == ["bb", "cccc"]
+    assert np.asarray(data.build("test").ids).tolist() == [98, 98, 256, 99, 99, 99, 99, 256]
+
+
+def test_whole_documents_are_held_out(data):
+    train, test = (sorted(d.name for d in data.texts(s)) for s in ("train", "test"))
+    assert not set(train) & set(test)
+    assert len(train) + len(test) == 40
+    assert 4 <= len(test) <= 20
+    assert len(data.build("train").ids) == 10 * len(train)
+
+
+def test_what_is_held_out_depends_on_names_alone(data, corpus):
+    before = {d.name for d in data.texts("test")}
+    (corpus / "new.txt").write_text("new" * 9)
+    (corpus / "0.txt").write_text("changed" * 9)
+    assert {d.name for d in data.texts("test")} - {"new.txt"} == before
+
+
+def test_another_file_may_be_held_out(tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("held out")
+    data = one_file(tmp_path, "trained on", length=4, test_path=str(other))
+    assert [d.text for d in data.texts("train")] == ["trained on"]
+    assert [d.text for d in data.texts("test")] == ["held out"]
+    assert len(data.build("test").ids) == 8
+
+
+def test_documents_end(corpus, tmp_path):
+    data = TextData(
+        source="folder",
+        path=str(corpus),
+        has_end=True,
+        share=0.0,
+        length=11,
+        cache=str(tmp_path / "c"),
+    )
+    ids = np.asarray(data.build().ids)
+    assert (ids == 256).sum() == 40
+    assert ids[10] == 256
+    assert ids.dtype == np.uint16
+
+
+def test_the_second_time_nothing_is_cut(data, monkeypatch):
+    first = np.asarray(data.build().ids)
+    monkeypatch.setattr(TextData, "texts", None)
+    assert np.array_equal(data.build().ids, first)
+
+
+def test_a_changed_corpus_is_cut_again(tmp_path):
+    options = {"length": 4, "share": 0.0}
+    one_file(tmp_path, "before", **options).build()
+    after = one_file(tmp_path, "afterwards", **options).build()
+    assert len(after.ids) == len("afterwards")
+
+
+def test_a_cut_that_fails_leaves_nothing(tmp_path):
+    data = one_file(tmp_path, "abc!", tokenizer=Characters("abc"), length=2, share=0.0)
+    with pytest.raises(TokenizerError, match=r"one\.txt: character '!'"):
+        data.build()
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "is empty"), ("abc", "has 3 tokens: a window has 4")],
+)
+def test_too_little_text_is_refused(tmp_path, text, reason):
+    with pytest.raises(DataError, match=reason):
+        one_file(tmp_path, text, length=4, share=0.0).build()
+
+
+@pytest.mark.parametrize("options", [{"length": 0}, {"stride": 0}, {"share": 1.0}])
+def test_senseless_sizes_are_refused(options):
+    with pytest.raises(ValueError, match=r"length and stride|share"):
+        TextData(**options)
+
+
+def test_data_survive_json(data):
+    assert decode(encode(data)) == data
+
+
+def test_the_library_is_always_there(tmp_path):
+    data = TextData(
+        source="stdlib", held_out="documents", share=0.05, length=64, cache=str(tmp_path)
+    )
+    held_out = list(data.texts("test"))
+    size = sum(len(d.text.encode()) for d in held_out)
+    assert 1e5 < size < 3e6
+    assert len(data.build("test").ids) == size

@@ -1,0 +1,188 @@
+"""Text models: the network's logits, and the chain they are read as."""
+
+from dataclasses import replace
+
+import pytest
+import texts
+import torch
+from chains import SOURCES
+from torch.testing import assert_close
+
+from feller.core.checkpoint import load_model, save_model
+from feller.core.config import decode, encode
+from feller.core.generators import Jump
+from feller.core.models import Model
+from feller.core.schedules import Cosine
+from feller.text.networks import TextTransformerConfig
+from feller.text.parametrizations import own_evidence
+from feller.text.tokenizers import Pieces
+
+every_source = pytest.mark.parametrize("noise", SOURCES)
+
+
+def states(model, rng, b=3):
+    z = torch.randint(5, (b, 8), generator=rng)
+    return model.path.sample(z, 0.5, rng)
+
+
+@every_source
+def test_a_model_is_a_chain(noise, rng):
+    model = texts.model(noise)
+    assert isinstance(model, Model)
+    assert model.kinds == {Jump}
+    x = states(model, rng)
+    model.space.check(x)
+    jump = model(x, torch.tensor([0.2, 0.5, 0.8]))
+    kappa = torch.tensor([0.2, 0.5, 0.8])[:, None].expand(x.shape)
+    hazard = 1 / (1 - kappa)
+    moving = x == 5 if noise == "mask" else torch.ones_like(x) > 0
+    assert_close(jump.intensity, hazard * moving)
+    law = jump.destination.logits.softmax(-1)
+    expected = model.posterior(model.logits(x, kappa[:, 0]), x, kappa).softmax(-1)
+    assert_close(law, expected)
+    assert law.shape == (*x.shape, 5)
+
+
+def test_the_clock_is_that_of_the_schedule(rng):
+    model = texts.model(schedule=Cosine())
+    x = model.path.sample_source((2, 8), rng)
+    t, s = torch.tensor([0.3, 0.6]), torch.tensor([0.7, 0.6])
+    jump = model(x, t)
+    chance = -torch.expm1(-jump.intensity * jump.duration(s - t))
+    left = model.path.schedule.alpha
+    assert_close(chance[0, 0], 1 - (1 - left(s[0])) / (1 - left(t[0])))
+    assert chance[1].abs().max() < 1e-6
+
+
+@every_source
+@pytest.mark.parametrize("law", ["posterior", "leave_one_out"])
+def test_each_law_is_had_from_the_other(noise, law, rng):
+    model = texts.model(noise, parametrization=law)
+    x = states(model, rng)
+    kappa = torch.full(x.shape, 0.5)
+    logits = model.logits(x, 0.5)
+    laws = {"posterior": model.posterior, "leave_one_out": model.leave_one_out}
+    assert laws[law](logits, x, kappa) is logits
+    evidence = own_evidence(model.path.source, x, kappa)
+    if noise == "mask":
+        return
+    posterior, other = (laws[name](logits, x, kappa) for name in laws)
+    at = x.clamp_max(4)[..., None]
+    gap = (posterior - other).gather(-1, at)[..., 0]
+    assert_close(gap[x < 5], evidence[x < 5])
+
+
+def test_only_what_is_asked_reaches_the_head(rng):
+    model = texts.model()
+    x = states(model, rng)
+    where = x == 5
+    seen = []
+    model.network.head.register_forward_hook(lambda *call: seen.append(call[1][0].shape))
+    some = model.logits(x, 0.5, where=where)
+    assert_close(some, model.logits(x, 0.5)[where])
+    assert seen[0] == (int(where.sum()), 16)
+    assert some.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kappa", [0.5, torch.tensor(0.5), torch.full((3,), 0.5)])
+def test_kappa_is_one_number_or_many(kappa, rng):
+    model = texts.model("uniform")
+    x = states(model, rng)
+    each = model.logits(x, torch.full(x.shape, 0.5))
+    assert_close(model.logits(x, kappa), each)
+
+
+def test_a_time_per_element(rng):
+    model = texts.model("uniform")
+    x = states(model, rng)
+    t = torch.rand(x.shape, generator=rng)
+    assert_close(model(x, t).intensity, 1 / (1 - t))
+
+
+def test_a_model_sees_no_time(rng):
+    """At the same kappa, all schedules are one model."""
+    linear, cosine = texts.model("uniform"), texts.model("uniform", schedule=Cosine())
+    x = states(linear, rng)
+    t = torch.full((3,), 0.5)
+    kappa = cosine.path.schedule.alpha(t)
+    assert_close(cosine(x, t).destination.logits, linear(x, kappa).destination.logits)
+
+
+def test_padding_is_no_state(rng):
+    model = texts.model()
+    x = states(model, rng)
+    valid = torch.arange(8) < torch.tensor([8, 5, 3])[:, None]
+    logits = model.logits(x, 0.5, valid=valid)
+    changed = torch.where(valid, x, 0)
+    assert_close(model.logits(changed, 0.5, valid=valid)[valid], logits[valid])
+    assert_close(logits[2, :3], model.logits(x[2:, :3], 0.5)[0])
+
+
+def test_labels(rng):
+    model = texts.model(num_classes=3)
+    x = states(model, rng)
+    assert not torch.allclose(
+        model.logits(x, 0.5, torch.tensor([0, 1, 2])), model.logits(x, 0.5), atol=1e-2
+    )
+
+
+@every_source
+def test_a_model_survives_its_folder(noise, tmp_path, rng):
+    model = texts.model(noise)
+    again = load_model(save_model(model, tmp_path / "model"))
+    assert again.config == model.config
+    x = states(model, rng)
+    assert again.logits(x, 0.5).equal(model.logits(x, 0.5))
+
+
+def test_a_tokenizer_travels_with_its_model(tmp_path):
+    pieces = Pieces.train(["abab abab ba"], 258)
+    codec = replace(texts.CODEC, tokenizer=pieces)
+    again = load_model(save_model(texts.model(codec=codec), tmp_path / "model"))
+    assert again.codec.tokenizer == pieces
+    assert again.network.head.out_features == 258
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"noise": "uniform"}, "a network for uniform noise is told kappa"),
+        ({"noise": "unigram"}, "a frequency for each of 5 ids, not 0"),
+        (
+            {"network": TextTransformerConfig(transformer=texts.BLOCKS, causal=True)},
+            "a chain needs both sides",
+        ),
+    ],
+)
+def test_a_network_suits_its_source(change, reason):
+    with pytest.raises(ValueError, match=reason):
+        replace(texts.config(), **change)
+
+
+def test_configurations_survive_json():
+    for noise in SOURCES:
+        config = texts.config(noise, schedule=Cosine(), parametrization="leave_one_out")
+        assert decode(encode(config)) == config
+
+
+def test_samples_are_texts():
+    model = texts.model()
+    drawn = model.sample(3, prompt="ab", suffix="d", steps=4)
+    assert [(len(t), t[:2], t[-1]) for t in drawn] == [(8, "ab", "d")] * 3
+    assert model.sample(2, prompt="ab", suffix="d", steps=4) == drawn[:2]
+    assert model.sample(3, prompt="ab", suffix="d", steps=4, seed=1) != drawn
+    assert model.sample(0) == []
+
+
+def test_sampling_leaves_the_mode_as_it_was():
+    model = texts.model().train()
+    model.sample(1, steps=1)
+    assert model.training
+
+
+@pytest.mark.parametrize("noise", ["mask", "uniform"])
+def test_a_preview_is_text(noise, tmp_path):
+    texts.model(noise).preview(tmp_path / "step_1")
+    written = (tmp_path / "step_1.txt").read_text()
+    assert len(written.split("\n----\n")) == 4
+    assert set(written) <= set(texts.ALPHABET + "\n-")

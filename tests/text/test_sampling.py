@@ -1,0 +1,127 @@
+"""Sampling: every solver by name, what is given comes back, and rows do not meet."""
+
+import pytest
+import texts
+import torch
+
+from feller.core.config import decode, encode
+from feller.text.sampling import _SCHEMES, Context, Sampling, context, draw_chains
+from feller.text.tokenizers import TokenizerError
+
+FOR_ANY_SOURCE = ("leap", "ancestral", "corrected")
+CASES = [
+    (solver, noise)
+    for solver in _SCHEMES
+    for noise in ("mask", "uniform")
+    if noise == "mask" or solver in FOR_ANY_SOURCE
+]
+
+
+@pytest.mark.parametrize(("solver", "noise"), CASES)
+def test_what_is_given_comes_back(solver, noise):
+    model = texts.model(noise)
+    given = context(model.codec, "ba", "dd")
+    chains = draw_chains(model, given, 6, Sampling(solver=solver, steps=3))
+    assert chains.x[:, ~given.free].equal(given.x[~given.free].expand(6, 4))
+    assert (chains.x < model.vocabulary.sampleable).all()
+    assert chains.nfe.min() >= 1
+    assert chains.nfe.max() <= 3 * (2 if solver == "corrected" else 1)
+
+
+@pytest.mark.parametrize(("solver", "noise"), CASES)
+def test_a_text_depends_on_the_seed_and_its_place(solver, noise):
+    model = texts.model(noise)
+    given = context(model.codec)
+    how = Sampling(solver=solver, steps=4)
+    five = draw_chains(model, given, 5, how, seed=1)
+    assert draw_chains(model, given, 2, how, seed=1).x.equal(five.x[:2])
+    apart = Sampling(solver=solver, steps=4, batch_size=2)
+    assert draw_chains(model, given, 5, apart, seed=1).x.equal(five.x)
+    assert not draw_chains(model, given, 5, how, seed=2).x.equal(five.x)
+
+
+def test_solvers_for_masks_refuse_other_sources():
+    model = texts.model("uniform")
+    for solver in set(_SCHEMES) - set(FOR_ANY_SOURCE):
+        with pytest.raises(ValueError, match="reveals masks, but the source is UniformTokens"):
+            draw_chains(model, context(model.codec), 1, Sampling(solver=solver))
+
+
+def test_temperature_0_takes_the_likeliest():
+    model = texts.model()
+    chains = draw_chains(
+        model, context(model.codec), 1, Sampling(solver="confidence", steps=8, temperature=0.0)
+    )
+    cold = draw_chains(
+        model, context(model.codec), 1, Sampling(solver="confidence", steps=8, top_k=1), seed=5
+    )
+    assert cold.x.equal(chains.x)
+
+
+def test_blocks_go_from_left_to_right():
+    model = texts.model()
+    chains = draw_chains(model, context(model.codec), 4, Sampling(steps=2, block=2))
+    first, last = chains.call[:, :2].amax(1), chains.call[:, 6:].amin(1)
+    assert (first < last).all()
+
+
+def test_the_steps_are_shared_out():
+    assert Sampling(solver="events", steps=3).scheme(8).per_call == 3
+    assert Sampling(solver="margin", steps=100).scheme(8).per_call == 1
+    assert Sampling(solver="events", steps=2, block=4).scheme(8).per_call == 2
+
+
+def test_a_context_has_its_parts_in_place():
+    codec = texts.CODEC
+    given = context(codec, "ab", "c", length=5)
+    assert isinstance(given, Context)
+    assert given.free.tolist() == [False, False, True, True, False]
+    assert codec.decode(given.x[None])[0][:2] == "ab"
+    assert context(codec).free.all()
+    assert len(context(codec).x) == codec.length
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "reason"),
+    [
+        ("abcdabcd", {}, "have 8 tokens, and the context 8: shorten them"),
+        ("ab", {"suffix": "c", "length": 3}, "have 3 tokens, and the context 3"),
+        ("", {"length": 0}, "length is at least 1, not 0"),
+    ],
+)
+def test_a_context_has_room(prompt, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        context(texts.CODEC, prompt, **options)
+
+
+def test_what_is_given_is_known():
+    with pytest.raises(TokenizerError, match="character 'é'"):
+        context(texts.CODEC, "bé")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"solver": "euler"}, "unknown solver 'euler'; there are leap, ancestral"),
+        ({"steps": 0}, "at least 1"),
+        ({"temperature": -1.0}, "temperature is at least 0"),
+        ({"top_p": 0.0}, "top_p is in"),
+    ],
+)
+def test_senseless_sampling_is_refused(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        Sampling(**options)
+
+
+def test_sampling_survives_json():
+    how = Sampling(solver="events", top_k=3, block=4)
+    assert decode(encode(how)) == how
+
+
+def test_labels_go_to_their_rows():
+    model = texts.model(num_classes=3)
+    given, how = context(model.codec), Sampling(steps=4, batch_size=2)
+    labels = torch.tensor([0, 1, 2])
+    drawn = draw_chains(model, given, 3, how, condition=labels)
+    alone = draw_chains(model, given, 1, how, condition=labels[:1])
+    assert drawn.x[:1].equal(alone.x)
