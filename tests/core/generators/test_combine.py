@@ -112,5 +112,5 @@ def test_a_superposition_is_a_part_of_another():
     still = Superposition((Part(2.0, LANGEVIN, "stationary"), Part(1.0, LANGEVIN, "stationary")))
     whole = Superposition((Part(1.0, FLOW), Part(0.5, still, "stationary")))
     assert_close(whole.apply(square, X), FLOW.apply(square, X) + 1.5 * LANGEVIN.apply(square, X))
-    with pytest.raises(ValueError, match="sum to 1, these to 0.5"):
+    with pytest.raises(ValueError, match=r"sum to 1, these to 0\.5"):
         Superposition((Part(1.0, 0.5 * FLOW),)).apply(square, X)

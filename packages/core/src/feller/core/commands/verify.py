@@ -7,6 +7,7 @@ flags are those of its domain: `feller verify MODEL --help` names them.
 import argparse
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,22 @@ def _solutions(options: argparse.Namespace) -> int:
     chosen = list(_chosen(options))
     if not chosen:
         raise ValueError("no example of that: `feller verify` lists all there is")
-    found = [verify_case(case, plan) for case in chosen]
+    with _one_thread():
+        found = [verify_case(case, plan) for case in chosen]
     return report(found, Output(options.json, options.details, options.plot))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: tensors are so small that a second only waits for the first."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _chosen(options: argparse.Namespace) -> Iterator[Any]:
