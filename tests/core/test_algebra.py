@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from feller.core.algebra import Reweighted, SuperposedModel, backward, stationary
 from feller.core.generators import Diffusion, Flow, Jump, Superposition
+from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
@@ -129,3 +130,28 @@ def test_a_joint_network_is_mixed_anew():
     assert isinstance(0.5 * joint + 0.5 * joint, SuperposedModel)
     with pytest.raises(ValueError, match="3 weights are for as many parts"):
         Reweighted(joint, (0.2, 0.3, 0.5))(X, 0.25)
+
+
+def test_weights_left_out_leave_their_kinds_out():
+    joint = GeneratorModel(Two(), GaussianPath(), HEAD)
+    assert Reweighted(joint, (1.0, 0.0)).kinds == {Flow}
+    assert Reweighted(0.5 * FLOW + 0.5 * JUMP, (0.0, 1.0)).kinds == {Jump}
+    assert simulate(Reweighted(joint, (1.0, 0.0)), X, [0.0, 0.5], RungeKutta()).nfe == 2
+
+
+def test_a_function_may_weigh_each_coordinate():
+    path = GaussianPath()
+    flow, jump = (FiniteData(path, kind, POINTS.expand(2, 2)) for kind in (Flow, Jump))
+    share = torch.tensor([1.0, 0.0])
+    model = (lambda t: share) * flow + (lambda t: 1 - share) * jump
+    assert model(torch.zeros(3, 2), 0.5).parts[0].weight.tolist() == [1.0, 0.0]
+
+
+def test_a_reweighted_model_counts_what_its_model_costs():
+    guided = Guided(0.5 * FLOW + 0.5 * JUMP, 2.0)
+    again = Reweighted(0.5 * FLOW + 0.5 * JUMP, (0.3, 0.7))
+    assert again.network_calls(0.5) == 2
+    assert Reweighted(guided, (0.3, 0.7)).network_calls(0.5, torch.ones(1)) == 4
+    with pytest.raises(TypeError, match="weigh each model"):
+        0.5 * FLOW + JUMP
+    assert len(sum([0.5 * FLOW, 0.5 * JUMP]).parts) == 2

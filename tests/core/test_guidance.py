@@ -12,6 +12,7 @@ from feller.core.generators import (
     Generator,
     Jump,
     Point,
+    Product,
 )
 from feller.core.guidance import Guided, guide
 from feller.core.models import GeneratorModel, Model
@@ -149,3 +150,43 @@ def test_kinds_that_do_not_match_are_refused():
         guide(Flow(x), Jump(x, Categorical(torch.zeros(1, 1, 2))), 2.0)
     with pytest.raises(ValueError, match="to a Point is not known"):
         guide(Jump(x, Point(x)), Jump(x, Point(x)), 2.0)
+
+
+def test_what_one_model_leaves_out():
+    """Logits of minus infinity make no numbers that are none, and the ends stay as they are."""
+    never, always = (Categorical(torch.tensor([[[0.0, low]]])) for low in (-torch.inf, 0.0))
+
+    def shares(start, end, scale):
+        pair = [FromPosterior(law, Flow) for law in (start, end)]
+        return guide(*pair, scale).posterior.logits.softmax(-1)[0, 0].tolist()
+
+    for scale in (0.0, 0.5, 1.0, 2.0):
+        assert shares(never, never, scale) == [1.0, 0.0]
+    assert shares(always, never, 2.0) == [1.0, 0.0]
+    assert shares(never, always, 0.5) == [1.0, 0.0]
+    assert shares(never, always, 1.0) == shares(never, always, torch.ones(1, 1)) == [0.5, 0.5]
+    assert shares(always, never, 0.0) == [0.5, 0.5]
+    jumps = [Jump(torch.ones(1, 1), law) for law in (never, always)]
+    guided = guide(*jumps, torch.ones(1, 1))
+    assert_close(guided.intensity, torch.ones(1, 1))
+    assert_close(guided.destination.logits.softmax(-1)[0, 0], torch.tensor([0.5, 0.5]))
+
+
+def test_products_are_guided_factor_by_factor():
+    x = {"a": torch.zeros(2, 1), "b": torch.zeros(2, 1)}
+
+    def model(x, t, condition=None):
+        value = 1.0 if condition is None else 3.0
+        return Product({name: Flow(torch.full_like(v, value)) for name, v in x.items()})
+
+    model.space = model.kinds = None
+    guided = Guided(model, 2.0, (0.4, 1.0))
+    found = guided(x, {"a": 0.5, "b": 0.1}, CONDITION).factors
+    assert_close(found["a"].velocity, torch.full((2, 1), 5.0))
+    assert_close(found["b"].velocity, torch.full((2, 1), 3.0))
+    assert guided.network_calls({"a": 0.1, "b": 0.1}, CONDITION) == 1
+
+
+def test_a_guided_model_is_part_of_a_superposition():
+    both = 0.5 * Guided(MODEL, 2.0) + 0.5 * Guided(MODEL, 2.0)
+    assert simulate(both, X, [0.0, 0.5], Euler(), condition=CONDITION).nfe == 4

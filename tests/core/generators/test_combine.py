@@ -14,7 +14,7 @@ from feller.core.generators import (
     split,
     stationary,
 )
-from feller.core.generators.combine import Part, Superposition, scaled
+from feller.core.generators.combine import Part, Superposition, factors_of, scaled
 from feller.core.spaces import Euclidean
 
 X = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_weights_may_depend_on_the_coordinate():
         (lambda: 1.0 * stationary(LANGEVIN), "sum to 1, these to 0"),
         (lambda: 2.0 * FLOW + 2.0 * backward(BACK), "sum to 1, these to 0"),
         (lambda: 1.5 * FLOW + -0.5 * JUMP, "at least 0"),
-        (lambda: torch.tensor([0.5, 0.6]) * FLOW + 0.5 * JUMP, "sum to 1, these to 1.05"),
+        (lambda: torch.tensor([0.5, 0.6]) * FLOW + 0.5 * JUMP, "sum to 1, these to 1.1"),
     ],
 )
 def test_what_is_no_superposition_is_refused(make, message):
@@ -114,3 +114,45 @@ def test_a_superposition_is_a_part_of_another():
     assert_close(whole.apply(square, X), FLOW.apply(square, X) + 1.5 * LANGEVIN.apply(square, X))
     with pytest.raises(ValueError, match=r"sum to 1, these to 0\.5"):
         Superposition((Part(1.0, 0.5 * FLOW),)).apply(square, X)
+
+
+def test_weights_do_not_enlarge_the_state():
+    """A weight per sample has the axes of the state; three numbers are one per coordinate."""
+    x = torch.zeros(3, 1)
+    flow, jump = Flow(x), Jump(x, Point(x))
+    with pytest.raises(ValueError, match=r"a weight of shape \(3,\) does not broadcast"):
+        (torch.full((3,), 0.5) * flow + torch.full((3,), 0.5) * jump).step(
+            Euclidean(), x, 0.1, None
+        )
+    per_sample = torch.full((3, 1), 0.5)
+    moved = (per_sample * flow + per_sample * jump).step(Euclidean(), x, 0.1, None)
+    assert moved.shape == x.shape
+
+
+def test_a_weight_per_sample_of_elements_that_are_vectors():
+    here = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    jump = Jump(torch.ones(2), Point(-here))
+    half = torch.full((2, 1), 0.5)
+    parts = split(half * jump + half * jump).jumps
+    assert [part.intensity.tolist() for part in parts] == [[0.5, 0.5], [0.5, 0.5]]
+
+
+def test_sums_begin_at_zero_and_have_weights():
+    flow = Flow(torch.ones(1, 1))
+    assert len(sum([0.5 * flow, 0.5 * flow]).parts) == 2
+    with pytest.raises(TypeError, match="weigh each part"):
+        0.5 * flow + flow
+
+
+def test_forth_and_back_alike_leaves_the_law_alone():
+    forth_and_back = Superposition((Part(1.0, FLOW), Part(1.0, BACK, "backward")))
+    whole = Superposition((Part(1.0, FLOW), Part(2.0, forth_and_back, "stationary")))
+    assert_close(whole.apply(square, X), 3 * FLOW.apply(square, X) + 2 * BACK.apply(square, X))
+
+
+def test_a_sum_of_products_is_a_product_of_sums():
+    x = torch.zeros(1, 1)
+    one, two = (Product({"a": Flow(x + n), "b": Flow(x - n)}) for n in (1, 3))
+    factors = factors_of(0.25 * one + 0.75 * two)
+    assert {name: float(split(g).drift) for name, g in factors.items()} == {"a": 2.5, "b": -2.5}
+    assert factors_of(Flow(x)).keys() == {""}

@@ -101,7 +101,13 @@ class SuperposedModel:
 
     def __add__(self, other: "SuperposedModel") -> "SuperposedModel":
         """Join two sums."""
+        if not isinstance(other, SuperposedModel):
+            raise TypeError(f"weigh each model, as in 0.5 * model; a {type(other).__name__} is not")
         return SuperposedModel(self.parts + other.parts)
+
+    def __radd__(self, other: Any) -> "SuperposedModel":
+        """Let `sum` begin at 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __rmul__(self, weight: Weight) -> "SuperposedModel":
         """Weigh every part."""
@@ -166,8 +172,20 @@ class Reweighted:
 
     @property
     def kinds(self) -> Kinds:
-        """The kinds of the model."""
-        return self.model.kinds
+        """The kinds of the parts that keep a weight; of all, where the model does not tell."""
+        parts = getattr(self.model, "parts", None) or getattr(
+            getattr(self.model, "head", None), "heads", None
+        )
+        if not isinstance(parts, tuple) or len(parts) != len(self.weights):
+            return self.model.kinds
+        kept = [p for p, weight in zip(parts, self.weights, strict=True) if not _is_zero(weight)]
+        every = (p.model.kinds if isinstance(p, ModelPart) else p.kinds for p in kept)
+        return frozenset[type[Generator]]().union(*every)
+
+    def network_calls(self, t: Any, condition: Any = None) -> int:
+        """Return the network calls of the model."""
+        cost = getattr(self.model, "network_calls", None)
+        return 1 if cost is None else cost(t, condition)
 
     def __rmul__(self, weight: Weight) -> SuperposedModel:
         """Return the model as a part of a superposition."""
@@ -182,22 +200,30 @@ class Reweighted:
         found = self.model(x, t, condition)
         found = found.generator if isinstance(found, FromPosterior) else found
         if not isinstance(found, Superposition) or len(found.parts) != len(self.weights):
-            raise ValueError(f"{len(self.weights)} weights are for as many parts, not for {found}")
+            count = len(found.parts) if isinstance(found, Superposition) else 1
+            raise ValueError(f"{len(self.weights)} weights are for as many parts, not for {count}")
         return Superposition(
             tuple(
                 replace(part, weight=_weight_at(weight, x, t))
                 for part, weight in zip(found.parts, self.weights, strict=True)
-                if not (isinstance(weight, float | int) and weight == 0)
+                if not _is_zero(weight)
             )
         )
+
+
+def _is_zero(weight: Weight) -> bool:
+    return isinstance(weight, float | int) and weight == 0
 
 
 def _weight_at(weight: Weight, x: Any, t: Any) -> float | Tensor:
     """Return a weight at time `t`: of the shape of the time, expanded against the state."""
     if isinstance(weight, Tensor) or not callable(weight):
         return weight
-    if not isinstance(t, Tensor):
-        return float(weight(torch.tensor(t)))
+    if isinstance(t, float | int):
+        value = weight(torch.tensor(float(t), device="cpu"))
+        return float(value) if not isinstance(value, Tensor) or value.numel() == 1 else value
+    if not isinstance(x, Tensor):
+        raise ValueError("a weight that is a function of time takes one clock for all factors")
     return expand_time(weight(t), x)
 
 

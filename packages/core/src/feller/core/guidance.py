@@ -7,12 +7,14 @@ posterior (Schiff et al., arXiv 2412.10193). On an interval of time: Kynkäänni
 2404.07724.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.generators import (
     Atoms,
     Binned,
@@ -22,12 +24,12 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
+    Product,
     Superposition,
 )
 from feller.core.heads import Kinds
 from feller.core.models import Model
-from feller.core.times import expand_time
-from feller.core.typing import Time
+from feller.core.times import expand_time, factor_times
 
 __all__ = ["Guided", "guide"]
 
@@ -72,36 +74,47 @@ class Guided:
         """The kinds of the model."""
         return self.model.kinds
 
-    def network_calls(self, t: Time, condition: Any = None) -> int:
-        """Return 2 where guidance acts, else 1."""
-        return 1 if condition is None or self.scale == 1 or self._is_outside(t) else 2
+    def network_calls(self, t: Any, condition: Any = None) -> int:
+        """Return 2 of the model's calls where guidance acts, else 1."""
+        one = condition is None or self.scale == 1 or self._is_outside(t)
+        cost = getattr(self.model, "network_calls", None)
+        return (1 if one else 2) * (1 if cost is None else cost(t, condition))
 
-    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the guided generator."""
         conditional = self.model(x, t, condition)
-        if self.network_calls(t, condition) == 1:
+        if condition is None or self.scale == 1 or self._is_outside(t):
             return conditional
         return guide(self.model(x, t, None), conditional, self._scale_at(x, t))
 
-    def _scale_at(self, x: Tensor, t: Time) -> Scale:
+    def _scale_at(self, x: Any, t: Any) -> Any:
+        if isinstance(x, Mapping):
+            clocks = factor_times(t, x)
+            return {name: self._scale_at(x[name], clocks[name]) for name in x}
         if not isinstance(t, Tensor):
-            return self.scale
+            return 1.0 if self._is_outside(t) else self.scale
         low, high = self.interval
         acts = (t >= low) & (t <= high)
         return expand_time(torch.where(acts, self.scale, 1.0), x)
 
-    def _is_outside(self, t: Time) -> bool:
+    def _is_outside(self, t: Any) -> bool:
         low, high = self.interval
+        if isinstance(t, Mapping):
+            return all(self._is_outside(time) for time in t.values())
         return not isinstance(t, Tensor) and not low <= t <= high
 
 
-def guide(unconditional: Any, conditional: Any, scale: Scale) -> Generator:
+def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
     """Go `scale` times as far from one generator to another of its kind.
 
     Args:
         unconditional: A generator.
         conditional: A generator of the same kind, in the same form.
-        scale: A number, or a tensor that broadcasts against the state.
+        scale: A number, or a tensor that broadcasts against the state; of a product, a dict too.
 
     Raises:
         ValueError: When the kinds differ, or guidance of the kind is not known.
@@ -120,8 +133,16 @@ def guide(unconditional: Any, conditional: Any, scale: Scale) -> Generator:
         return _guide_jump(unconditional, conditional, scale)
     if kinds == (FromPosterior, FromPosterior):
         start, end = (_normalised(g.posterior) for g in (unconditional, conditional))
-        logits = _further(start, end, scale[..., None] if isinstance(scale, Tensor) else scale)
+        logits = _further(start, end, scale)
         return replace(conditional, posterior=replace(conditional.posterior, logits=logits))
+    if kinds == (Product, Product):
+        scales = factor_times(scale, conditional.factors)
+        return Product(
+            {
+                n: guide(unconditional.factors[n], g, scales[n])
+                for n, g in conditional.factors.items()
+            }
+        )
     if kinds == (Superposition, Superposition):
         pairs = zip(unconditional.parts, conditional.parts, strict=True)
         return Superposition(
@@ -137,9 +158,7 @@ def _guide_jump(unconditional: Jump, conditional: Jump, scale: Scale) -> Jump:
         jump.intensity.log()[..., None] + _normalised(jump.destination)
         for jump in (unconditional, conditional)
     )
-    log_rates = _further(start, end, scale[..., None] if isinstance(scale, Tensor) else scale)
-    # Where neither jumps, the difference of two infinities says nothing: nothing jumps there.
-    log_rates = log_rates.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
+    log_rates = _further(start, end, scale)
     destination: Any = conditional.destination
     return Jump(
         log_rates.logsumexp(-1).exp(), replace(destination, logits=log_rates), conditional.clock
@@ -153,5 +172,14 @@ def _normalised(law: Any) -> Tensor:
 
 
 def _further(start: Tensor, end: Tensor, scale: Scale) -> Tensor:
-    # Not torch.lerp, which makes infinities of a log rate that is minus infinity at the start.
-    return start + scale * (end - start)
+    """Return start + scale (end - start) of log-probabilities in a last axis, minus infinity known.
+
+    What neither allows stays out; at scale 0 and 1 the ends are returned as they are; what only the
+    conditional model allows has its log-probability beyond scale 1, and is out below.
+    """
+    scale = scale[..., None] if isinstance(scale, Tensor) else torch.as_tensor(scale, device="cpu")
+    far = start + scale * (end - start)
+    lone = torch.where(scale > 1, end, -torch.inf)
+    far = torch.where(start.isneginf(), lone, far)
+    far = torch.where(scale == 0, start, torch.where(scale == 1, end, far))
+    return torch.where(start.isneginf() & end.isneginf(), -torch.inf, far)

@@ -9,13 +9,14 @@ Caution: a flow and a jump both at weight one are not a superposition: probabili
 as fast.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from feller.core.checks import readable
 from feller.core.generators.base import Generator
 from feller.core.generators.diffusion import Diffusion
 from feller.core.generators.flow import Flow
@@ -75,7 +76,13 @@ class Superposition(Generator):
 
     def __add__(self, other: "Superposition") -> "Superposition":
         """Join two sums."""
+        if not isinstance(other, Superposition):
+            raise TypeError(f"weigh each part, as in 0.5 * flow; a {type(other).__name__} is not")
         return Superposition(self.parts + other.parts)
+
+    def __radd__(self, other: Any) -> "Superposition":
+        """Let `sum` begin at 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __rmul__(self, weight: float | Tensor) -> "Superposition":
         """Weigh every part."""
@@ -86,17 +93,21 @@ class Superposition(Generator):
         if any(_least(part.weight) < 0 for part in self.parts):
             raise ValueError("the weight of a part of a superposition is at least 0")
         total = sum(_SIGN[part.role] * part.weight for part in self.parts)
-        error = (total - 1).abs().max() if isinstance(total, Tensor) else abs(total - 1)
-        if not float(error) < 1e-5:
-            mean = float(total.double().mean()) if isinstance(total, Tensor) else total
-            raise ValueError(f"forward weights less backward weights sum to 1, these to {mean:.4g}")
+        if isinstance(total, Tensor):
+            if not readable(total):
+                return
+            total = total.double()
+            total = float(total.flatten()[(total - 1).abs().argmax()])
+        if not abs(total - 1) < 1e-5:
+            raise ValueError(
+                f"forward weights less backward weights sum to 1, these to {total:.4g}"
+            )
 
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Return the weighted sum."""
         self.check()
-        return torch.stack([scaled(p.generator, p.weight).apply(f, x) for p in _leaves(self)]).sum(
-            0
-        )
+        terms = [scaled(part.generator, part.weight).apply(f, x) for part in _leaves(self)]
+        return torch.stack(terms).sum(0)
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
         """Step each part in turn, its weight on its rate."""
@@ -116,12 +127,15 @@ def scaled(generator: Generator, weight: float | Tensor) -> Generator:
 
     Raises:
         LookupError: For a kind that is not known.
+        ValueError: When the weight does not broadcast against the state.
     """
     if isinstance(generator, Flow):
-        return Flow(weight * generator.velocity)
+        return Flow(_fit(weight, generator.velocity) * generator.velocity)
     if isinstance(generator, Diffusion):
+        weight = _fit(weight, generator.drift)
         return Diffusion(weight * generator.drift, weight * generator.covariance)
     if isinstance(generator, Jump):
+        weight = _fit(weight, generator.intensity)
         return replace(generator, intensity=weight * generator.intensity)
     if isinstance(generator, FromPosterior):
         return scaled(generator.generator, weight)
@@ -178,6 +192,28 @@ def split(generator: Generator) -> Split:
     )
 
 
+def factors_of(generator: Generator) -> Mapping[str, Generator]:
+    """Return the generators of the factors of a product, or of a sum of products, by name.
+
+    A generator of no product stands under the empty name.
+    """
+    if isinstance(generator, Product):
+        return generator.factors
+    if not isinstance(generator, Superposition):
+        return {"": generator}
+    generator.check()
+    leaves = [(part, part.generator) for part in _leaves(generator)]
+    products = [(part, inner) for part, inner in leaves if isinstance(inner, Product)]
+    if not products or len(products) < len(leaves):
+        return {"": generator}
+    return {
+        name: Superposition(
+            tuple(replace(p, generator=inner.factors[name]) for p, inner in products)
+        )
+        for name in products[0][1].factors
+    }
+
+
 def _leaves(superposition: Superposition) -> list[Part]:
     """Return the parts of a superposition, those of its parts that are sums multiplied out."""
     leaves: list[Part] = []
@@ -185,7 +221,8 @@ def _leaves(superposition: Superposition) -> list[Part]:
         inner = part.generator
         inner = inner.generator if isinstance(inner, FromPosterior) else inner
         if isinstance(inner, Superposition):
-            if any(p.role != "stationary" for p in inner.parts) or part.role != "stationary":
+            # Of what leaves the law alone, so does any sum, and forth as much as back.
+            if part.role != "stationary":
                 inner.check()
             leaves += [replace(p, weight=part.weight * p.weight) for p in _leaves(inner)]
         else:
@@ -194,7 +231,26 @@ def _leaves(superposition: Superposition) -> list[Part]:
 
 
 def _least(weight: float | Tensor) -> float:
-    return float(weight.min()) if isinstance(weight, Tensor) else weight
+    if not isinstance(weight, Tensor):
+        return weight
+    return float(weight.min()) if readable(weight) else 0.0
+
+
+def _fit(weight: float | Tensor, rates: Tensor) -> float | Tensor:
+    """Return a weight without the axes that elements have inside, one rate to an element."""
+    if not isinstance(weight, Tensor):
+        return weight
+    while weight.ndim > rates.ndim and weight.shape[-1] == 1:
+        weight = weight.squeeze(-1)
+    fits = weight.ndim <= rates.ndim and all(
+        a in (1, b) for a, b in zip(reversed(weight.shape), reversed(rates.shape), strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"a weight of shape {tuple(weight.shape)} does not broadcast against rates of shape "
+            f"{tuple(rates.shape)}; one a sample has shape ({len(rates)}, 1, ...)"
+        )
+    return weight
 
 
 def _sum(terms: list[Tensor | None]) -> Tensor | None:

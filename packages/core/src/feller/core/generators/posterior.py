@@ -6,8 +6,7 @@ compares posteriors, so the generators behind them are built when a solver asks,
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -30,11 +29,15 @@ class FromPosterior(Generator):
 
     posterior: Destination
     build: Callable[[Destination], Generator]
+    _built: list[Generator] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def generator(self) -> Generator:
         """The generator, built at the first use."""
-        return self.build(self.posterior)
+        # Not a cached_property, whose lock on Python 3.11 no graph can hold.
+        if not self._built:
+            self._built.append(self.build(self.posterior))
+        return self._built[0]
 
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Return L f(x) of the generator."""

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Diffusion, Flow, Generator, Jump, Product, split
-from feller.core.generators.combine import Split
+from feller.core.generators import Diffusion, Flow, Generator, Jump, Product, Split, split
+from feller.core.generators.combine import factors_of
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean, Tokens
@@ -55,7 +55,7 @@ class Mixed(Solver):
 
 def parts(generator: Generator) -> Parts:
     """Take a generator apart, factor by factor; outside products there is one without a name."""
-    factors = generator.factors if isinstance(generator, Product) else {"": generator}
+    factors = factors_of(generator)
     return {name: split(factor) for name, factor in factors.items()}
 
 
