@@ -10,8 +10,14 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from feller.core.divergences import BregmanDivergence, Cosh, GeneralizedKL, Logistic, SquaredNorm
-from feller.core.divergences.base import REALS
+from feller.core.divergences import (
+    REALS,
+    BregmanDivergence,
+    Cosh,
+    GeneralizedKL,
+    Logistic,
+    SquaredNorm,
+)
 from feller.core.generators import Flow, split
 from feller.core.heads import PosteriorHead
 from feller.core.models import GeneratorModel

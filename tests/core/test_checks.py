@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from feller.core.checks import readable
+from feller.core.checks import check_range, check_times, check_weights, readable
 
 
 def test_numbers_at_hand_are_readable():
@@ -32,3 +32,25 @@ def test_numbers_of_a_compiled_function_are_not():
 
     compiled = torch.compile(function, fullgraph=True)
     assert not compiled(torch.zeros(2)).any()
+
+
+def test_times_that_cannot_be_read_are_not_looked_at():
+    check_times(torch.full((2,), 7.0, device="meta"))
+    torch.func.vmap(lambda t: (check_times(t), t)[1])(torch.full((2,), 7.0))
+    check_times({"a": 0.5, "b": torch.tensor([0.0, 1.0])})
+    check_times(1 + 1e-7)  # rounding
+    t = torch.tensor([0.25])
+    torch.func.jvp(lambda s: (check_times(s), s * s)[1], (t,), (t,))
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not 7"):
+        check_times({"a": 0.5, "b": torch.tensor([0.0, 7.0])})
+    with pytest.raises(ValueError, match="not nan"):
+        check_times(torch.tensor([0.5, torch.nan]))
+
+
+def test_shares_and_ranges():
+    check_weights("w", (0.5, 0.5))
+    check_range((-1.0, 1.0))
+    with pytest.raises(ValueError, match="w are at least 0 and sum to 1"):
+        check_weights("w", (0.5, 0.6))
+    with pytest.raises(ValueError, match="data lie between two rising numbers"):
+        check_range((0.0, float("inf")))

@@ -1,6 +1,8 @@
 """Heads: a network that returns what an oracle knows gives the generator of the oracle."""
 
+import inspect
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,8 +27,8 @@ from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPa
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial
 from feller.core.solutions import event_rate, solution
-from feller.core.sources import Gaussian, Masked, UniformSphere, UniformTokens
-from feller.core.spaces import Euclidean, Sphere, Tokens
+from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
+from feller.core.spaces import Euclidean, Interval, Sphere, Tokens
 from feller.core.times import expand_time
 
 PATHS = [GaussianPath(), GaussianPath(schedule=Cosine()), GaussianPath(schedule=Polynomial(2.0))]
@@ -229,6 +231,9 @@ def test_a_head_survives_json(head):
         assert again.channels == head.channels
 
 
+no_check = inspect.unwrap(FlowHead.__post_init__)  # the checker of the tests refuses it before
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -250,6 +255,7 @@ def test_a_head_survives_json(head):
         ),
         (lambda: JointHead((FlowHead(),), (0.5, 0.5)), "1 heads have a weight each, not"),
         (lambda: JointHead((), ()), "weights are at least 0 and sum to 1"),
+        (lambda: no_check(SimpleNamespace(prediction="foo")), "unknown parametrization 'foo'"),
     ],
 )
 def test_values_that_are_none_are_refused(make, message):
@@ -277,3 +283,24 @@ def test_what_a_path_has_no_solution_for_is_named_before_it_is_trained():
         JumpHead(4)(tokens, torch.zeros(3, 2, 5), x.long(), 0.5)
     with pytest.raises(ValueError, match="x_1 of a GeodesicPath gives no velocity"):
         FlowHead("x_1")(GeodesicPath(Euclidean(), Gaussian()), x, x, 0.5)
+
+
+@pytest.mark.parametrize("head", [JumpHead(4), PosteriorHead(5)], ids=str)
+def test_a_head_of_numbers_reads_no_vectors(head):
+    path, x = MixturePath(Sphere(), UniformSphere()), torch.eye(3)[:, None]
+    with pytest.raises(LookupError, match=r"the elements of Sphere\(event_dim=1\) are vectors"):
+        head(path, torch.zeros(3, 1, 3, 5), x, 0.5)
+
+
+@pytest.mark.parametrize("head", [JumpHead(4, (-3.0, 3.0)), PosteriorHead(5, data=(-3.0, 3.0))])
+def test_a_head_stays_in_an_interval(head):
+    path, x = MixturePath(Interval(), UniformBox()), torch.zeros(3, 2)
+    with pytest.raises(ValueError, match=r"data lie in Interval\(.*, not between -3\.0 and 3\.0"):
+        head(path, torch.zeros(3, 2, 5), x, 0.5)
+
+
+def test_a_head_reads_no_more_levels_than_there_are_tokens():
+    path, x = MixturePath(Tokens(3), Masked(2)), torch.zeros(3, 2, dtype=torch.int64)
+    with pytest.raises(ValueError, match="levels are at most the 3 of Tokens"):
+        PosteriorHead(7)(path, torch.zeros(3, 2, 7), x, 0.5)
+    PosteriorHead(2)(path, torch.zeros(3, 2, 2), x, 0.5)  # all but the mask

@@ -67,3 +67,11 @@ def test_the_head_reads_every_prediction(prediction, t, rng):
 def test_the_weights_are_those_of_the_network():
     model = GeneratorModel(nn.Linear(2, 2), GaussianPath())
     assert {name for name, _ in model.named_parameters()} == {"network.weight", "network.bias"}
+
+
+@pytest.mark.parametrize("t", [1.5, -0.1, float("nan"), torch.tensor([0.5, 2.0, 0.1])])
+def test_times_are_in_the_unit_interval(t):
+    model = GeneratorModel(Probe(), GaussianPath())
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not"):
+        model(torch.ones(3, 2), t)
+    assert model(torch.ones(3, 2), 0.9 + (1.0 - 0.9) + 1e-9).velocity.isfinite().all()

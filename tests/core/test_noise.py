@@ -17,7 +17,7 @@ from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, Varianc
 from feller.core.solutions import langevin, solution
 from feller.core.solvers import Euler, simulate
 from feller.core.sources import UniformBox
-from feller.core.spaces import Interval
+from feller.core.spaces import Euclidean, Interval
 from feller.core.times import logarithmic_grid
 
 D = torch.float64
@@ -147,3 +147,32 @@ def test_noise_at_a_known_element_does_not_move_it(rng):
     moved = Noised(flow, 0.5)(x, t).step(GaussianPath().space, x, h, rng)
     assert torch.equal(moved[:, 0], x[:, 0])
     assert math.isfinite(float(moved.sum()))
+
+
+def test_a_number_for_some_axes_has_a_slope_for_each_coordinate(rng):
+    """g_i^2 of a pixel depends on its own channels only, not on the sum over pixels."""
+    model = GeneratorModel(lambda x, t, condition: -x, GaussianPath(Euclidean(3)))
+    x = torch.randn(2, 3, 4, 4, generator=rng)
+
+    def shared(t, x):
+        return 1 + (x + x.roll(1, -1)).mean(1, keepdim=True) ** 2
+
+    def each(t, x):
+        return shared(t, x).expand_as(x)
+
+    short, full = (Noised(model, noise)(x, 0.5) for noise in (shared, each))
+    assert_close(short.drift, full.drift)
+
+
+def test_noise_may_be_a_function_of_torch():
+    flow = GeneratorModel(lambda x, t, condition: -x, GaussianPath())
+    x, t = torch.ones(2, 1), torch.full((2,), 0.25)
+    assert_close(Noised(flow, torch.sqrt)(x, t).covariance, torch.full((2, 1), 0.25))
+
+
+def test_a_signature_is_asked_for_once(monkeypatch):
+    """A call that compiles as one graph cannot ask."""
+    flow = GeneratorModel(lambda x, t, condition: -x, GaussianPath())
+    model, x = Noised(flow, lambda t, x: 1 + x[:, 0].sin()), torch.ones(2, 1)
+    monkeypatch.setattr("feller.core.noise._depends_on_state", None)
+    assert model(x, 0.25).drift.isfinite().all()

@@ -406,8 +406,8 @@ def test_what_cannot_be_trained_is_named(rng):
         Objective(loss_space="x_1")(Returns(Flow(x)), geodesic, x, 0.5, x)
     with pytest.raises(ValueError, match=r"the model returns \(2, 1\), the target is \(2, 3\)"):
         Objective()(Returns(Flow(x[:, :1])), PATH, x, 0.5, x)
-    model = GeneratorModel(Small(4), TOKENS["uniform"], PosteriorHead(4))
-    with pytest.raises(ValueError, match="the data hold 7, outside the 4 cells of the model"):
+    model = GeneratorModel(Small(3), TOKENS["uniform"], PosteriorHead(3))
+    with pytest.raises(ValueError, match="the data hold 7, outside the 3 cells of the model"):
         Objective()(
             model, TOKENS["uniform"], torch.full((2, 3), 7), 0.5, torch.zeros_like(x).long()
         )
@@ -417,3 +417,28 @@ def test_what_cannot_be_trained_is_named(rng):
 
     with pytest.raises(LookupError, match="no solution of GaussianPath x Odd"):
         Objective()(Returns(Odd()), PATH, x, 0.5, x)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (3, 1)])
+def test_data_have_the_shape_of_the_states(shape):
+    x = torch.zeros(3, 2)
+    with pytest.raises(
+        ValueError, match=r"z has the shape of x_t, \(3, 2\), not \(" + str(shape[0])
+    ):
+        Objective()(Returns(Flow(x)), PATH, torch.zeros(shape), 0.5, x)
+
+
+@pytest.mark.parametrize("t", [1.5, torch.tensor([0.5, -0.1, 0.5]), {"x": 2.0}])
+def test_times_are_in_the_unit_interval(t):
+    x = torch.zeros(3, 2)
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\]"):
+        Objective()(Returns(Flow(x)), PATH, x, t, x)
+
+
+def test_data_that_jump_outside_the_bins_are_named():
+    head = JumpHead(16, data=(-1.0, 1.0))
+    model = GeneratorModel(Small(17), PATH, head)
+    x, z = torch.zeros(3, 2), torch.full((3, 2), 4.0)
+    with pytest.raises(ValueError, match=r"jumps of these data land outside the bins, -1\.6"):
+        Objective()(model, PATH, z, 0.9, x)
+    assert Objective()(model, PATH, z / 4, 0.9, x).isfinite().all()

@@ -66,3 +66,31 @@ def test_a_velocity_says_where_it_leads_at_any_time(rng):
 def test_an_unknown_name(pair):
     with pytest.raises((ValueError, TypeError)):  # a TypeError from the checker of the tests
         inspect.unwrap(convert)(torch.zeros(1), pair, CondOT(), torch.zeros(1), 0.5)
+
+
+@pytest.mark.parametrize("known", ["noise", "score"])
+@pytest.mark.parametrize("schedule", [CondOT(), Cosine(), Polynomial()], ids=str)
+def test_noise_says_nothing_of_the_data_at_the_source(known, schedule):
+    x = torch.ones(2, 3)
+    for t in (0.0, torch.tensor([0.5, 0.0])):
+        for asked in ("velocity", "x_1"):
+            with pytest.raises(
+                ValueError, match=f"at t = 0 the {known} on {type(schedule).__name__}"
+            ):
+                convert(x, (known, asked), schedule, x, t)
+    other = {"noise": "score", "score": "noise"}[known]
+    assert_close(convert(x, (known, other), schedule, x, 0.0), -x)
+    assert convert(x, (known, "velocity"), VariancePreserving(), x, 0.0).isfinite().all()
+
+
+def test_where_no_data_move_yet_the_state_is_noise_and_tells_no_data():
+    x = torch.tensor([[1.0, -2.0]], requires_grad=True)
+    velocity = torch.zeros(1, 2)
+    noise = convert(velocity, ("velocity", "noise"), Polynomial(), x, 0.0)
+    assert_close(noise, x)
+    assert_close(convert(velocity, ("velocity", "score"), Polynomial(), x, 0.0), -x)
+    assert_close(torch.autograd.grad(noise.sum(), x)[0], torch.ones(1, 2))
+    with pytest.raises(
+        ValueError, match=r"the velocity on Polynomial\(power=2\.0\) says nothing of"
+    ):
+        convert(velocity, ("velocity", "x_1"), Polynomial(), x, 0.0)

@@ -147,3 +147,26 @@ def test_where_no_data_point_explains_a_state_all_count_by_their_weights():
     path, points = MixturePath(Tokens(4), Masked(3)), torch.tensor([[0, 0], [1, 1]])
     model = FiniteData(path, Jump, points, torch.tensor([0.2, 0.8]))
     assert_close(model.posterior(torch.tensor([[0, 1]]), 0.5), torch.tensor([[0.2, 0.8]]))
+
+
+@pytest.mark.parametrize(
+    ("points", "weights", "message"),
+    [
+        (torch.tensor([-2.0, 2.0]), None, r"points are \(k, \*event\) on .*, not of shape \(2,\)"),
+        (PAIR.points, torch.ones(3), r"2 points have a weight each, not \(3,\)"),
+        (PAIR.points, torch.tensor([1.5, -0.5]), "weights are at least 0, not -0.5"),
+    ],
+)
+def test_points_and_weights_that_are_none(points, weights, message):
+    with pytest.raises(ValueError, match=message):
+        FiniteData(GaussianPath(), Flow, points, weights)
+
+
+def test_states_and_times_that_are_none():
+    with pytest.raises(ValueError, match=r"a state is \(3,\), where a data point is \(1,\)"):
+        PAIR(torch.zeros(4, 3).double(), 0.5)
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not 1.5"):
+        PAIR(torch.zeros(4, 1).double(), 1.5)
+    one = NormalMixture(GaussianPath(), torch.ones(1, 1), torch.ones(1), torch.ones(1))
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not -0.5"):
+        one(torch.zeros(4, 1), -0.5)

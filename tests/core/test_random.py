@@ -84,3 +84,11 @@ def test_the_laws(rng):
     assert stats.kstest(random.uniform((20_000,), rng).numpy(), "uniform").pvalue > 0.001
     counts = random.integers(7, (20_000,), rng).bincount(minlength=7)
     assert stats.chisquare(counts.numpy()).pvalue > 0.001
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2, 2)])
+def test_chosen_elements_are_counted_by_row(shape):
+    chosen = torch.zeros(shape, dtype=torch.bool)
+    chosen[1] = True
+    count = chosen[1].numel()
+    assert random.ragged(random.rows(0, 0, 3), chosen).counts == [0, count, 0]

@@ -129,3 +129,27 @@ def test_a_model_is_left_to_its_domain(code, monkeypatch):
 def test_an_unknown_model_is_named():
     line = complaint("verify", "images/nothing")
     assert line.startswith("feller verify: unknown model 'images/nothing'")
+
+
+def test_a_negative_weight_fails():
+    code, found = rows("--path", "gaussian", "--kind", "flow=-1,jump=2")
+    assert code == 1
+    assert not any(row["passed"] for row in found)
+
+
+def test_a_schedule_skips_the_paths_it_does_not_fit():
+    code, found = rows("--schedule", "variancepreserving", "--kind", "jump", "--space", "euclidean")
+    assert code == 0 or {row["path"] for row in found} == {"gaussian"}
+    assert found
+    line = complaint("verify", "--schedule", "variancepreserving", "--path", "mixture")
+    assert "a mixing weight starts at 0" in line
+
+
+def test_wrong_bounds_and_kinds_are_named():
+    for flag, value in (("--errors", "nan"), ("--errors", "-1"), ("--tolerance", "inf")):
+        line = complaint("verify", f"{flag}={value}")
+        assert f"{flag[2:]} is a finite number >= 0, not {value}" in line
+    assert "unknown kind ''" in complaint("verify", "--kind", "")
+    assert complaint("verify", "--kind", "corrector") == (
+        "feller verify: --kind corrector leaves the path alone: add --stationary"
+    )

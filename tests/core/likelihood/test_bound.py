@@ -1,5 +1,6 @@
 """Evidence bounds against quadrature, entropies and exact densities."""
 
+import math
 from itertools import product
 
 import numpy as np
@@ -267,3 +268,17 @@ def test_bad_input_is_refused():
         evidence_bound(model, model.points, levels=ONE)
     with pytest.raises(ValueError, match="tokens are"):
         evidence_bound(model, model.points + 5)
+
+
+@pytest.mark.parametrize("levels", [[1.0], [1.0, -1.0], [-1.0, -1.0]])
+def test_levels_rise(levels):
+    z = torch.ones(1, 1)
+    model = FiniteData(GaussianPath(), Flow, z)
+    with pytest.raises(ValueError, match="levels are at least two numbers that rise"):
+        evidence_bound(model, z, levels=torch.tensor(levels))
+
+
+def test_a_sample_may_be_one_element(rng):
+    path, z = MixturePath(Tokens(3, event_dim=0), Masked(2)), torch.tensor([0, 1])
+    bound = evidence_bound(FiniteData(path, Jump, z), z, strata=Strata(count=400), rng=rng)
+    assert_close(bound.nats, torch.full((2,), -math.log(2)), rtol=0, atol=0.15)

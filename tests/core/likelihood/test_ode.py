@@ -205,3 +205,20 @@ def test_a_flow_that_blows_up_is_refused():
         times=[0.0, 0.5, 1.0],
         solver=named_solver("rk4"),
     )
+
+
+def test_weights_that_make_no_superposition_are_refused():
+    model, x, _ = mixture(2)
+    jump = FiniteData(GaussianPath(), Jump, x)
+    with pytest.raises(ValueError, match="sum to 1, these to 2"):
+        log_likelihood(1.0 * model + 1.0 * model, x)
+    with pytest.raises(ValueError, match="flows of a superposition have no weight together"):
+        log_likelihood(0.0 * model + 0.0 * model + 1.0 * jump, x)
+
+
+def test_times_are_told_as_they_were_given():
+    model, x, _ = mixture(2)
+    with pytest.raises(ValueError, match=r"strictly rise, not \[0.5, 0.2\]"):
+        log_likelihood(model, x, times=(0.5, 0.2))
+    with pytest.raises(ValueError, match=r"where t is 1 - t: no end after 2 steps at t = "):
+        log_likelihood(model, x, solver=Dopri5(1e-9, 1e-9, max_steps=2))

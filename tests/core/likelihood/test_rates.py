@@ -15,9 +15,10 @@ from feller.core.generators import (
     Jump,
     Point,
 )
+from feller.core.generators.combine import backward, stationary
 from feller.core.heads import JumpHead, PosteriorHead
 from feller.core.likelihood import path_divergence
-from feller.core.likelihood.rates import log_mass
+from feller.core.likelihood.rates import log_mass, only_part
 from feller.core.models import GeneratorModel
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
@@ -260,3 +261,11 @@ def test_path_divergences_compile():
 
     for f, x in ((flow, torch.randn(4, 2)), (jump, torch.randn(4, 2, 4))):
         assert_close(torch.compile(f, fullgraph=True)(x), f(x))
+
+
+def test_only_what_moves_along_the_path_is_bounded():
+    flow = Flow(torch.zeros(1, 1))
+    assert only_part(1.0 * flow) is flow
+    for mark in (stationary, backward):
+        with pytest.raises(ValueError, match=f"along the path, not of a {mark.__name__} one"):
+            only_part(mark(flow))

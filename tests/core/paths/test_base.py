@@ -16,7 +16,7 @@ from feller.core.paths import (
 )
 from feller.core.schedules import Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
-from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
+from feller.core.spaces import Euclidean, Interval, Manifold, Sphere, Tokens, Torus
 
 PATHS = [
     GaussianPath(),
@@ -134,3 +134,47 @@ def test_source_samples_are_drawn_where_none_are_given(path, rng):
     x = path.sample(z, 0.0, rng.manual_seed(3))
     expected = path.sample_source(SHAPE, rng.manual_seed(3), like=z)
     assert_close(x, expected, rtol=0, atol=0.05)
+
+
+@every_path
+@pytest.mark.parametrize("t", [1.5, -0.1, float("nan"), torch.tensor([0.5, 1.5])])
+def test_times_are_in_the_unit_interval(path, t, rng):
+    z = path.sample_source((2, 3, 3), rng)
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not"):
+        path.sample(z, t, rng)
+
+
+OUTSIDE = [
+    (Tokens(3), Masked(7)),
+    (Tokens(3), Masked(-1)),
+    (Tokens(3), UniformTokens(9)),
+    (Tokens(3), Gaussian()),
+    (Interval(), Gaussian()),
+    (Interval(), UniformBox(-2.0, 1.0)),
+    (Interval(), Masked(0)),
+    (Torus(), UniformBox(0.0, 2 * math.pi)),
+    (Torus(), Gaussian()),
+    (Sphere(), Gaussian()),
+    (Euclidean(), UniformSphere()),
+]
+
+
+@pytest.mark.parametrize(("space", "source"), OUTSIDE, ids=str)
+def test_a_source_draws_in_its_space(space, source):
+    with pytest.raises(ValueError, match="draws what is not in"):
+        MixturePath(space, source)
+    if isinstance(space, Manifold):
+        with pytest.raises(ValueError, match="draws what is not in"):
+            GeodesicPath(space, source)
+
+
+def test_a_source_may_draw_less_than_its_space():
+    for space, source in [
+        (Tokens(3), Masked(0)),
+        (Tokens(3), UniformTokens(2)),
+        (Interval(), UniformBox(0.0, 1.0)),
+        (Torus(), UniformBox()),
+        (Torus(), UniformBox(-math.pi, math.pi)),
+        (Euclidean(), UniformBox()),
+    ]:
+        MixturePath(space, source)

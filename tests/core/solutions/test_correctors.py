@@ -116,3 +116,13 @@ def test_it_joins_a_superposition(rng):
     x = path.sample(z, 0.5, rng)
     jump = FiniteData(path, Jump, data)(x, 0.5)
     (1.0 * jump + 0.5 * stationary(mixture_corrector(path, x, 0.5, z))).check()
+
+
+def test_a_posterior_may_leave_out_the_mask():
+    path, x = MixturePath(Tokens(4), Masked(3)), torch.tensor([[3, 0, 2]])
+    logits = torch.tensor([[[0.3, -1.0, 0.5]]]).expand(1, 3, 3)
+    full = torch.cat([logits, torch.full((1, 3, 1), -torch.inf)], -1)
+    short, long = (
+        mixture_corrector_from_posterior(path, x, 0.4, Categorical(each)) for each in (logits, full)
+    )
+    torch.testing.assert_close(short.intensity, long.intensity)

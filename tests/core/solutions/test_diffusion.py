@@ -9,7 +9,7 @@ from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import Cosine, VariancePreserving
 from feller.core.solutions import langevin, solution
 from feller.core.solutions.diffusion import gaussian_score
-from feller.core.sources import Gaussian, Masked, UniformBox
+from feller.core.sources import Masked, UniformBox
 from feller.core.spaces import Euclidean, Interval, Tokens
 
 
@@ -54,7 +54,6 @@ def test_on_an_interval_it_is_the_formula_of_the_paper(rng):
     [
         MixturePath(Euclidean(), UniformBox()),
         MixturePath(Interval(), UniformBox(0.0, 1.0)),
-        MixturePath(Interval(), Gaussian()),
         MixturePath(Tokens(3), Masked(2)),
     ],
     ids=str,

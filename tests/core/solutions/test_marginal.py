@@ -11,8 +11,8 @@ from feller.core.paths import GaussianPath, GeometricPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Geometric, VariancePreserving
 from feller.core.solutions import from_posterior
-from feller.core.sources import Masked, UniformTokens
-from feller.core.spaces import Tokens
+from feller.core.sources import Masked, UniformSphere, UniformTokens
+from feller.core.spaces import Sphere, Tokens
 
 D = torch.float64
 POINTS, WEIGHTS = torch.tensor([[-2.0], [0.5], [2.0]], dtype=D), torch.tensor([0.3, 0.2, 0.5]).to(D)
@@ -126,3 +126,10 @@ def test_a_marginal_jump_has_the_moments_of_the_marginal_law(rng):
         )
 
     assert stats.kstest(moved.flatten().numpy()[:20_000], cdf).pvalue > 1e-3
+
+
+def test_a_posterior_over_numbers_moves_no_vectors():
+    path, x = MixturePath(Sphere(), UniformSphere()), torch.eye(3)
+    posterior = Atoms(torch.zeros(3, 3, 2), torch.tensor([-1.0, 1.0]))
+    with pytest.raises(LookupError, match="are vectors"):
+        from_posterior(path, Jump, x, 0.5, posterior)

@@ -11,8 +11,8 @@ from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solutions import event_rate, jump_clock, jump_support, solution
 from feller.core.solutions.rates import clock_of, mixing_rate
-from feller.core.sources import Gaussian, Masked
-from feller.core.spaces import Euclidean, Tokens
+from feller.core.sources import Gaussian, Masked, UniformBox
+from feller.core.spaces import Euclidean, Interval, Tokens
 
 D = torch.float64
 SCHEDULES = [CondOT(), Cosine(), Polynomial(3.0), VariancePreserving(), Geometric(0.2)]
@@ -127,3 +127,14 @@ def test_elsewhere_jumps_land_on_the_data():
     assert jump_support(MIXING[0], (0.0, 4.0)) == (0.0, 4.0)
     with pytest.raises(ValueError, match="between two rising numbers"):
         jump_support(GaussianPath(), (1.0, 1.0))
+
+
+def test_a_clock_that_starts_at_no_finite_speed_has_a_support():
+    low, high = jump_support(GaussianPath(schedule=Polynomial(0.5)), (-1.0, 1.0))
+    assert low == -high
+    assert high == pytest.approx(1.618, abs=1e-3)  # as on CondOT: a power of time is its clock
+
+
+def test_data_outside_an_interval_have_no_support():
+    with pytest.raises(ValueError, match=r"data lie in Interval\("):
+        jump_support(MixturePath(Interval(), UniformBox()), (-3.0, 3.0))

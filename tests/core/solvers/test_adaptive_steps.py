@@ -7,7 +7,7 @@ import torch
 from oracles import MASKED, MODELS, UNIFORM, on_numbers, on_tokens, p_value, source
 from torch.testing import assert_close
 
-from feller.core.generators import Flow, Jump
+from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
@@ -102,3 +102,19 @@ def test_a_batch_keeps_one_clock():
     model = FiniteData(GaussianPath(), Flow, torch.tensor([[2.0]]))
     with pytest.raises(ValueError, match="Adaptive keeps one clock for the batch"):
         simulate(model, torch.zeros(2, 1), torch.tensor([[0.0, 0.0], [0.5, 0.6]]), Adaptive())
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        pytest.param({Flow: 0.5, Diffusion: 0.5}),
+        pytest.param({Flow: 0.3, Jump: 0.4, Diffusion: 0.3}, marks=pytest.mark.slow),
+    ],
+    ids=len,
+)
+def test_the_defaults_hold_the_law_of_a_superposition(weights):
+    parts = [weight * on_numbers(kind) for kind, weight in weights.items()]
+    rng = torch.Generator().manual_seed(0)
+    x_0 = source(on_numbers(Flow), 20_000, rng)
+    x = simulate(sum(parts[1:], start=parts[0]), x_0, [0.0, 0.95], Adaptive(), rng).state
+    assert p_value(on_numbers(Flow), x, 0.95) > 1e-3

@@ -8,8 +8,10 @@ from torch.testing import assert_close
 
 from feller.core.generators import Flow, Generator
 from feller.core.models import GeneratorModel
-from feller.core.paths import GaussianPath
+from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solvers import HEUN, Dopri5, Euler, Evaluation, RungeKutta, follow, simulate
+from feller.core.sources import Masked
+from feller.core.spaces import Tokens
 
 X = torch.ones(2, 1)
 FALL = GeneratorModel(lambda x, t, condition: -x, GaussianPath())
@@ -116,3 +118,24 @@ def test_the_condition_reaches_the_model():
 
 def test_no_samples_are_fine():
     assert simulate(FALL, torch.zeros(0, 3), [0.0, 1.0], Euler()).state.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("path", "x_0", "message"),
+    [
+        (
+            GaussianPath(),
+            torch.zeros(2, 1).long(),
+            r"x_0 is floating point of shape \(b, \*event\)",
+        ),
+        (GaussianPath(), torch.zeros(2), r"not torch\.float32 of \(2,\)"),
+        (MixturePath(Tokens(3), Masked(2)), torch.zeros(2, 1), "x_0 is integers of shape"),
+        (ProductPath({"a": GaussianPath()}), X, r"x_0 is a dict of the factors \['a'\]"),
+        (ProductPath({"a": GaussianPath()}), {"b": X}, r"x_0 is a dict of the factors \['a'\]"),
+    ],
+)
+def test_the_start_is_a_state_of_the_space(path, x_0, message):
+    model = Untouchable(Flow)
+    model.space = path.space
+    with pytest.raises(ValueError, match=message):
+        simulate(model, x_0, [0.0, 1.0], Euler())

@@ -12,8 +12,8 @@ from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData, NormalMixture
-from feller.core.schedules import CondOT, Cosine, VariancePreserving
-from feller.core.solvers import Euler, ExponentialIntegrator, simulate
+from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
+from feller.core.solvers import Euler, ExponentialIntegrator, named_solver, simulate
 
 SCHEDULES = [CondOT(), Cosine(), VariancePreserving()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
@@ -98,3 +98,14 @@ def test_the_order_is_one():
 def test_churn_is_a_share():
     with pytest.raises(ValueError, match=r"churn lies in \[0, 1\], not 1.5"):
         ExponentialIntegrator(1.5)
+
+
+@pytest.mark.parametrize("name", ["ddim", "ddpm", "dpm++"])
+@pytest.mark.parametrize("clock", [lambda g: g, lambda g: torch.tensor(g)[:, None].repeat(1, 3)])
+def test_a_path_that_stands_still_at_the_source_is_named(name, clock, rng):
+    path = GaussianPath(schedule=Polynomial())
+    model = FiniteData(path, Flow, torch.tensor([[-2.0], [2.0]]))
+    x_0, solver = torch.full((3, 1), 0.5), named_solver(name)
+    with pytest.raises(ValueError, match=r"on Polynomial\(power=2.0\) the velocity at t = 0 does"):
+        simulate(model, x_0, clock([0.0, 0.5, 1.0]), solver, rng)
+    assert simulate(model, x_0, clock([0.01, 0.5, 0.9]), solver, rng).state.isfinite().all()

@@ -10,8 +10,11 @@ from scipy import integrate, stats
 
 from feller.core import random
 from feller.core.generators import Categorical, Jump
-from feller.core.solvers import Euler, Thinning, simulate
-from feller.core.spaces import Tokens
+from feller.core.paths import MixturePath
+from feller.core.posteriors import FiniteData
+from feller.core.solvers import Euler, EventDriven, Thinning, simulate
+from feller.core.sources import Masked, UniformSphere
+from feller.core.spaces import Sphere, Tokens
 
 N = 20_000
 FLIP = Categorical(torch.zeros(1, 1, 2))
@@ -150,3 +153,26 @@ def test_what_is_refused(rng):
             Thinning(bound=lambda x, t, s: 90.0 * torch.ones(50, 1), most=3),
             rng,
         )
+
+
+@pytest.mark.parametrize("solver", [Euler(), Thinning(margin=3.0), EventDriven()], ids=repr)
+def test_a_row_may_be_one_element(solver):
+    path = MixturePath(Sphere(), UniformSphere())
+    z = torch.tensor([[0.6, 0.0, 0.8], [0.0, -1.0, 0.0]])
+    model = FiniteData(path, Jump, z)
+    x_0 = path.sample_source((8, 3), random.rows(1, 0, 8), like=z)
+    together = simulate(model, x_0, [0.0, 0.4, 0.8], solver, random.rows(0, 0, 8)).state
+    arrived = (together[:, None] - z).norm(dim=-1).amin(1) < 1e-6
+    assert 2 < arrived.sum() < 8 or arrived.all()
+    assert torch.equal(together[~arrived], x_0[~arrived])
+    alone = simulate(model, x_0[5:], [0.0, 0.4, 0.8], solver, random.rows(0, 5, 8)).state
+    assert torch.equal(alone, together[5:])
+
+
+def test_a_token_may_be_a_whole_state(rng):
+    path = MixturePath(Tokens(3, event_dim=0), Masked(2))
+    model = FiniteData(path, Jump, torch.tensor([0, 1]), torch.tensor([0.3, 0.7]))
+    x = simulate(model, torch.full((10_000,), 2), [0.0, 1.0], EventDriven(), rng).state
+    counts = x.bincount(minlength=3).numpy()
+    assert counts[2] == 0
+    assert stats.chisquare(counts[:2], [3000, 7000]).pvalue > 1e-3

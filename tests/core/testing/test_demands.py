@@ -50,3 +50,11 @@ def test_samples_of_a_table(rng):
     x[0] = 2
     assert table_p_value(x, law) == 0
     assert table_p_value(torch.zeros(9, dtype=torch.int64), torch.tensor([1.0, 0.0])) == 1
+
+
+def test_a_density_is_summed_within_the_space(rng):
+    x = torch.rand(5000, generator=rng)
+    p, total = law_p_value(x, torch.zeros_like, (0.0, 1.0))
+    assert p > 1e-3
+    assert total == pytest.approx(1, abs=1e-9)
+    assert law_p_value(x, torch.zeros_like)[1] == pytest.approx(3, abs=0.01)

@@ -1,12 +1,14 @@
 """Every path passes its check; what is none is caught."""
 
+import math
+
 import pytest
 import torch
 
-from feller.core.paths import ConditionalPath, GaussianPath, MixturePath
+from feller.core.paths import ConditionalPath, GaussianPath, GeodesicPath, MixturePath
 from feller.core.schedules import Geometric
-from feller.core.sources import Masked
-from feller.core.spaces import Tokens
+from feller.core.sources import Masked, UniformBox
+from feller.core.spaces import Tokens, Torus
 from feller.core.testing import check_path
 from feller.core.times import expand_time
 from feller.core.verify.examples import EXAMPLES
@@ -85,3 +87,7 @@ def test_tokens_that_come_too_early_are_told(monkeypatch):
     z = torch.tensor([[0, 1], [2, 3]])
     with pytest.raises(AssertionError, match="Early"):
         check_path(Early(Tokens(5), Masked(4)), z)
+
+
+def test_angles_end_where_the_torus_does():
+    check_path(GeodesicPath(Torus(), UniformBox(-math.pi, math.pi)), Z)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from feller.core.generators import Flow, Jump
+from feller.core.generators.combine import scaled
 from feller.core.solvers import (
     HEUN,
     SOLVERS,
@@ -101,3 +102,16 @@ def test_a_solver_of_nothing_is_told():
 
     with pytest.raises(AssertionError, match="Nothing takes neither flows, diffusions nor jumps"):
         check_solver(Nothing("nothing"))
+
+
+@pytest.mark.slow
+def test_jumps_that_are_too_fast_are_told():
+    class Quick(Solver):
+        takes = frozenset({Jump})
+
+        def step(self, model, x, t, s, rng):
+            return scaled(model(x, t), 1.05).step(model.space, x, s - t, rng)
+
+    with pytest.raises(AssertionError, match=r"Quick does not return the law .* at t = 0.5"):
+        check_solver(Quick(), steps=60)
+    check_solver(Euler(), kind=Jump, steps=60)

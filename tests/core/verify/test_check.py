@@ -275,3 +275,22 @@ def test_bad_input_is_named():
         Plan(samples=1)
     with pytest.raises(ValueError, match="function has no path"):
         verify(lambda x, t, condition: None, DATA)
+
+
+def test_a_fault_is_a_failure_however_small_the_residuals():
+    """Weights of -1 and 2 solve the equation, yet no process has a negative rate."""
+    found = verify(-1.0 * FLOW + 2.0 * JUMP, DATA)
+    assert all(residual.passed for residual in found.residuals)
+    assert found.note == "the weight of a part of a superposition is at least 0"
+    assert not found.passed
+
+
+def test_a_reference_and_a_plan_are_checked():
+    with pytest.raises(ValueError, match=r"weights have shape \(3,\) for 2 points: give one each"):
+        Reference(POINTS, torch.ones(3))
+    with pytest.raises(ValueError, match="points have a batch axis"):
+        Reference(torch.tensor(1.0))
+    for name in ("errors", "tolerance"):
+        for value in (math.nan, math.inf, -1.0):
+            with pytest.raises(ValueError, match=f"{name} is a finite number >= 0, not {value}"):
+                Plan(**{name: value})

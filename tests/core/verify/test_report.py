@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -57,17 +58,21 @@ def test_json_details_hold_every_residual():
 def test_a_model_passes_below_a_threshold(capsys):
     error = BAD.relative()
     assert 0.04 < error < 0.1
-    assert report_model(BAD, 0.1, Output()) == 0
+    plain = replace(BAD, note="")
+    assert report_model(plain, 0.1, Output()) == 0
     out = capsys.readouterr().out
     assert f"relative error {error:.3f}" in out
     assert "at most 0.1: pass" in out
     assert out.splitlines()[2].startswith("0.8  0.100           0.005")
-    assert report_model(BAD, 0.01, Output()) == 1
+    assert report_model(plain, 0.01, Output()) == 1
     assert "at most 0.01: FAIL" in capsys.readouterr().out
+    assert report_model(BAD, 0.1, Output()) == 1  # for its note
+    assert "at most 0.1: FAIL\ntoo fast" in capsys.readouterr().out
 
 
 def test_a_model_in_json(capsys):
-    assert report_model(BAD, 0.1, Output(json=True, details=True)) == 0
+    plain = replace(BAD, note="")
+    assert report_model(plain, 0.1, Output(json=True, details=True)) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["threshold"] == 0.1
     assert row["passed"] is True

@@ -1,14 +1,19 @@
-"""When to look at numbers: where it costs nothing.
+"""What is wrong with numbers, and when to look at them: where it costs nothing.
 
 A check that reads a tensor on an accelerator waits for all that is queued there, at each step. So
 numbers are looked at on the CPU, in eager mode; elsewhere what is wrong shows as NaN, which
 training refuses.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
-__all__ = ["readable"]
+__all__ = ["check_range", "check_times", "check_weights", "readable"]
+
+_ROUNDING = 1e-6  # t + (s - t) may be a little more than s
 
 
 def readable(numbers: Tensor) -> bool:
@@ -25,3 +30,48 @@ def readable(numbers: Tensor) -> bool:
     except RuntimeError:  # a fake or a batched tensor has no numbers
         return False
     return True
+
+
+def check_times(t: Any) -> None:
+    """Refuse times outside [0, 1]: a number, a tensor that is readable, or a dict of them.
+
+    Raises:
+        ValueError: When one is outside, or NaN.
+
+    Example:
+        >>> check_times(0.5)
+    """
+    if torch.compiler.is_compiling():
+        return
+    if isinstance(t, Mapping):
+        for clock in t.values():
+            check_times(clock)
+        return
+    low = high = t
+    if isinstance(t, Tensor):
+        if not readable(t):
+            return
+        low, high = (float(end) for end in t.detach().aminmax())
+    if not -_ROUNDING <= low <= high <= 1 + _ROUNDING:
+        raise ValueError(f"t lies in [0, 1], not {low if not low >= -_ROUNDING else high}")
+
+
+def check_weights(name: str, weights: tuple[float, ...]) -> None:
+    """Refuse weights that are not shares of one.
+
+    Raises:
+        ValueError: When one is negative or they do not sum to 1.
+    """
+    if not weights or min(weights) < 0 or not abs(sum(weights) - 1) < 1e-5:
+        raise ValueError(f"{name} are at least 0 and sum to 1, not {weights}")
+
+
+def check_range(data: tuple[float, float]) -> None:
+    """Refuse two numbers that bound no data.
+
+    Raises:
+        ValueError: When they do not rise or are not finite.
+    """
+    low, high = data
+    if not -float("inf") < low < high < float("inf"):
+        raise ValueError(f"data lie between two rising numbers, not {data}")

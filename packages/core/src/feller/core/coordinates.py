@@ -89,8 +89,14 @@ def rates(jump: Jump, cells: Cells, path: ConditionalPath, x: Tensor, t: Time) -
         path: The path.
         x: The states; a jump of a token to itself is none.
         t: The time.
+
+    Raises:
+        ValueError: When data jump outside the bins, where looking costs nothing.
     """
-    rate = scaled_intensity(jump, path, t)[..., None] * masses(jump.destination, cells)
+    mass = masses(jump.destination, cells)
+    if isinstance(jump.destination, RatioOfNormals) and isinstance(cells, Binned):
+        _check_inside(mass, cells)
+    rate = scaled_intensity(jump, path, t)[..., None] * mass
     if isinstance(cells, Categorical):
         rate = rate.masked_fill(is_here(x, rate), 0.0)
     return rate
@@ -180,6 +186,15 @@ def cell_of(y: Tensor, cells: Cells) -> tuple[Tensor, Tensor]:
             f"{float(low):.6g} ... {float(high):.6g}"
         )
     return index.clamp(0, count - 1), valid
+
+
+def _check_inside(mass: Tensor, cells: Binned) -> None:
+    """Refuse bins that do not hold the jumps of data, which land only between two numbers."""
+    if readable(mass) and bool((mass.detach().sum(-1) < 0.99).any()):
+        raise ValueError(
+            f"jumps of these data land outside the bins, {float(cells.edges[0]):.6g} ... "
+            f"{float(cells.edges[-1]):.6g}: give the head the ends of the data"
+        )
 
 
 def moving_time(t: Time) -> Time:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_range, check_weights
 from feller.core.config import tagged
 from feller.core.coordinates import moving_time
 from feller.core.generators import (
@@ -29,9 +30,11 @@ from feller.core.generators import (
     Product,
     Superposition,
 )
-from feller.core.parametrizations import Parametrization, convert
+from feller.core.parametrizations import Parametrization, check_name, convert
 from feller.core.paths import ConditionalPath, GaussianPath, ProductPath
 from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
+from feller.core.solutions.averages import refuse_vectors
+from feller.core.solutions.rates import check_values
 from feller.core.spaces import Manifold
 from feller.core.times import expand_time, factor_times
 from feller.core.typing import Time
@@ -65,6 +68,10 @@ class FlowHead(Head):
     prediction: Parametrization = "velocity"
     kinds: ClassVar[Kinds] = frozenset({Flow})
     channels: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown prediction."""
+        check_name(self.prediction)
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
         """Convert the output to a velocity; on a manifold, take its tangent part.
@@ -103,7 +110,7 @@ class JumpHead(Head):
         """Refuse bins that are none."""
         if self.bins < 1:
             raise ValueError(f"bins is at least 1, not {self.bins}")
-        _check_data(self.data)
+        check_range(self.data)
 
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -114,8 +121,10 @@ class JumpHead(Head):
         """Return the jump to the bins.
 
         Raises:
-            ValueError: On tokens, and when the output has other channels.
+            LookupError: Where elements are vectors.
+            ValueError: On tokens, when the output has other channels or bins leave the space.
         """
+        refuse_vectors(path)
         if path.space.is_discrete:
             raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
         _check_channels(output, x, self.channels)
@@ -153,10 +162,10 @@ class PosteriorHead(Head):
 
     def __post_init__(self) -> None:
         """Refuse weights and values that are none."""
-        _check_weights("flow, diffusion and jump", (self.flow, self.diffusion, self.jump))
+        check_weights("flow, diffusion and jump", (self.flow, self.diffusion, self.jump))
         if self.levels < 2:
             raise ValueError(f"levels is at least 2, not {self.levels}")
-        _check_data(self.data)
+        check_range(self.data)
 
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -172,9 +181,11 @@ class PosteriorHead(Head):
         """Return the superposition that the posterior stands for.
 
         Raises:
-            LookupError: When the path has no solution of a kind that has a weight.
-            ValueError: When the output has other channels.
+            LookupError: When the path has no solution of a kind that has a weight, and where
+                elements are vectors.
+            ValueError: When the output has other channels, or values are not in the space.
         """
+        check_values(path, self.levels, self.data)
         _check_channels(output, x, self.levels)
         for kind in self._weights:  # now, not when it is simulated after days of training
             solution(path, kind)
@@ -216,7 +227,7 @@ class JointHead(Head):
         """Refuse weights that are none."""
         if len(self.weights) != len(self.heads):
             raise ValueError(f"{len(self.heads)} heads have a weight each, not {self.weights}")
-        _check_weights("weights", self.weights)
+        check_weights("weights", self.weights)
 
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -280,17 +291,6 @@ def _check_channels(output: Tensor, x: Tensor, channels: int) -> None:
             f"the head reads an output {(*x.shape, channels)}, the network gave "
             f"{tuple(output.shape)}"
         )
-
-
-def _check_weights(name: str, weights: tuple[float, ...]) -> None:
-    if not weights or min(weights) < 0 or not abs(sum(weights) - 1) < 1e-5:
-        raise ValueError(f"{name} are at least 0 and sum to 1, not {weights}")
-
-
-def _check_data(data: tuple[float, float]) -> None:
-    low, high = data
-    if not -float("inf") < low < high < float("inf"):
-        raise ValueError(f"data lie between two rising numbers, not {data}")
 
 
 @torch.compiler.assume_constant_result

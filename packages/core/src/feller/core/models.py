@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.checks import check_times
 from feller.core.generators import Generator
 from feller.core.heads import FlowHead, Head, Kinds, ProductHead
 from feller.core.paths import ConditionalPath, ProductPath
@@ -100,6 +101,7 @@ class GeneratorModel(nn.Module):
 
 def _clock(t: Time, x: Tensor) -> Tensor:
     """Return a time as a tensor of one per sample, or as it is."""
+    check_times(t)
     # Half precision would round times near 1 to 1, and velocities add up: both stay float32.
     dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
     clock = t if isinstance(t, Tensor) else torch.tensor(t, dtype=dtype, device=x.device)

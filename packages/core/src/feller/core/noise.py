@@ -11,7 +11,7 @@ theorem 2.13.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -59,11 +59,14 @@ class Langevin:
     model: Any
     noise: Noise = None
     kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Diffusion})
+    _of_state: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a model whose score does not follow from its velocity."""
         if not isinstance(getattr(self.model, "path", None), GaussianPath):
             raise ValueError("noise is added to a model on a GaussianPath, which knows its score")
+        # Looked at once: a compiled call cannot ask for a signature.
+        object.__setattr__(self, "_of_state", _depends_on_state(self.noise))
 
     @property
     def path(self) -> GaussianPath:
@@ -89,7 +92,8 @@ class Langevin:
         score = convert(velocity, ("velocity", "score"), schedule, x, t)
         # At the source the law is that of the noise, which a velocity of 0 would not tell.
         score = torch.where(schedule.alpha(clock) == 0, -x / schedule.sigma(clock) ** 2, score)
-        return langevin(score, *_variance(self.noise, self.path, x, t))
+        variance = _variance(self.noise, self.path, x, t, of_state=self._of_state)
+        return langevin(score, *variance)
 
     def _velocity(self, x: Tensor, t: Time, condition: Any) -> Tensor:
         parts = split(self.model(x, t, condition))
@@ -117,10 +121,11 @@ class Noised:
     model: Any
     noise: Noise = None
     kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Diffusion})
+    _part: Langevin = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a model whose score does not follow from its velocity."""
-        Langevin(self.model, self.noise)
+        object.__setattr__(self, "_part", Langevin(self.model, self.noise))
 
     @property
     def path(self) -> GaussianPath:
@@ -143,13 +148,24 @@ class Noised:
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
         """Return flow and Langevin diffusion, added; the model is called once."""
-        part = Langevin(self.model, self.noise)
-        velocity = part._velocity(x, t, condition)
-        noise = part.beside(velocity, x, t)
+        velocity = self._part._velocity(x, t, condition)
+        noise = self._part.beside(velocity, x, t)
         return Diffusion(velocity + noise.drift, noise.covariance)
 
 
-def _variance(noise: Noise, path: GaussianPath, x: Tensor, t: Time) -> tuple[Tensor, Tensor | None]:
+def _depends_on_state(noise: Noise) -> bool:
+    """Say whether g is a function of (t, x); one of torch's own, which tells nothing, is of t."""
+    if not callable(noise):
+        return False
+    try:
+        return len(inspect.signature(noise).parameters) > 1
+    except ValueError:
+        return False
+
+
+def _variance(
+    noise: Noise, path: GaussianPath, x: Tensor, t: Time, *, of_state: bool
+) -> tuple[Tensor, Tensor | None]:
     """Return g^2 and the derivative of each g_i^2 by x_i, None where it is zero."""
     clock = expand_time(t, x)
     if noise is None:
@@ -157,7 +173,7 @@ def _variance(noise: Noise, path: GaussianPath, x: Tensor, t: Time) -> tuple[Ten
     if not callable(noise):
         return torch.full_like(clock, noise) ** 2, None
     time = t if isinstance(t, Tensor) else clock
-    if len(inspect.signature(noise).parameters) == 1:
+    if not of_state:
         return expand_time(noise(time), x) ** 2, None
 
     def square(x: Tensor) -> Tensor:
@@ -169,15 +185,20 @@ def _variance(noise: Noise, path: GaussianPath, x: Tensor, t: Time) -> tuple[Ten
 def _diagonal(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return the derivative of f_i by x_i for each coordinate of an event.
 
-    A number per sample takes one backward pass, a number per coordinate one forward pass for each.
+    A number per sample takes one backward pass, numbers for some axes, or per coordinate, one
+    forward pass for each coordinate.
     """
     value, pull, *_ = torch.func.vjp(f, x)
-    if value.shape != x.shape or value[0].numel() == 1:
+    if value[0].numel() == 1:
         return pull(torch.ones_like(value))[0]
+
+    def full(x: Tensor) -> Tensor:
+        return f(x).expand_as(x)
+
     parts = []
     for i in range(x[0].numel()):
         direction = torch.zeros_like(x).flatten(1)
         direction[:, i] = 1
-        slope = torch.func.jvp(f, (x,), (direction.view_as(x),))[1]
+        slope = torch.func.jvp(full, (x,), (direction.view_as(x),))[1]
         parts.append(slope.flatten(1)[:, i])
     return torch.stack(parts, 1).view_as(x)

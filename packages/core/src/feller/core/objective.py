@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from feller.core.checks import check_times
 from feller.core.comparisons import compare_jumps, compare_posteriors, compare_vectors
 from feller.core.config import tagged
 from feller.core.coordinates import moving_time
@@ -134,6 +135,7 @@ class Objective(Loss):
             LookupError: When the path has no solution of the model's kind.
             ValueError: When the shapes do not match, or `z` is not among the model's values.
         """
+        check_times(t)
         return self._loss(model(x_t, t, condition), path, z, t, x_t)
 
     def _loss(self, predicted: Generator, path: Any, z: Any, t: Any, x: Any) -> Tensor:
@@ -147,6 +149,8 @@ class Objective(Loss):
                 for name, g in predicted.factors.items()
             ]
             return torch.stack(losses).sum(0)
+        if z.shape != x.shape:
+            raise ValueError(f"z has the shape of x_t, {tuple(x.shape)}, not {tuple(z.shape)}")
         if isinstance(predicted, FromPosterior):
             each = compare_posteriors(self.jump_divergence, z, predicted.posterior)
             return _mean(_unknown(each, path, x), t)
@@ -183,4 +187,4 @@ def _mean(each: Tensor, t: Any) -> Tensor:
     """Return the mean over the elements of each sample, known ones at nothing."""
     if isinstance(t, Tensor) and t.ndim > 1:
         each = torch.where(expand_time(t < 1, each), each, 0)
-    return each.flatten(1).mean(1)
+    return each[:, None].flatten(1).mean(1)

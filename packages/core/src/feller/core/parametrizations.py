@@ -4,19 +4,23 @@ Given (x, t) each is an affine function of any other, since :math:`x = \alpha x_
 velocity is :math:`\dot\alpha x_1 + \dot\sigma n` and the score :math:`-n / \sigma`; the same holds
 of their posterior means. So what a network predicts and what the loss compares are chosen apart.
 
-Where a coefficient is zero a conversion is infinite: from noise or score at alpha = 0 (so that a
-noise-predicting model on CondOT starts after t = 0; VP has no such time), from x_1 at sigma = 0.
+Where a coefficient is zero one may say nothing of another: noise and score say nothing of x_1 at
+alpha = 0 (so that a noise-predicting model on CondOT starts after t = 0; VP has no such time), a
+velocity says nothing of it where no data move yet, as at t = 0 where alpha = t^2, and x_1 nothing
+of the noise at sigma = 0.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
+from feller.core.checks import readable
 from feller.core.schedules import Schedule
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["Parametrization", "convert"]
+__all__ = ["Parametrization", "check_name", "convert"]
 
 Parametrization = Literal["velocity", "x_1", "noise", "score"]
 
@@ -38,7 +42,8 @@ def convert(
         t: The time.
 
     Raises:
-        ValueError: On an unknown name.
+        ValueError: On an unknown name, and where what is known says nothing of what is asked, as
+            far as looking costs nothing (`feller.core.checks`); elsewhere it is NaN.
 
     Example:
         >>> import torch
@@ -49,36 +54,50 @@ def convert(
     known, asked = pair
     if known == asked:
         return value
+    check_name(known)
+    check_name(asked)
     t = expand_time(t, x)
-    x_1, noise = _split(value, known, schedule, x, t)
-    if asked == "velocity":
-        return schedule.alpha_dot(t) * x_1 + schedule.sigma_dot(t) * noise
+    x_1, noise, told = _split(value, known, schedule, x, t)
     if asked == "score":
         return -noise / schedule.sigma(t)
-    if asked in ("x_1", "noise"):
-        return x_1 if asked == "x_1" else noise
-    raise _unknown(asked)
+    if asked == "noise":
+        return noise
+    if readable(told) and not bool(told.all()):
+        raise ValueError(
+            f"at t = {float(t[told == 0].flatten()[0]):.3g} the {known} on {schedule} says nothing "
+            f"of the {asked}: start later, or choose another prediction or schedule"
+        )
+    if asked == "x_1":
+        return x_1
+    return schedule.alpha_dot(t) * x_1 + schedule.sigma_dot(t) * noise
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of no parametrization.
+
+    Raises:
+        ValueError: On an unknown name.
+    """
+    if name not in get_args(Parametrization):
+        raise ValueError(f"unknown parametrization {name!r}: velocity, x_1, noise or score")
 
 
 def _split(
     value: Tensor, known: Parametrization, schedule: Schedule, x: Tensor, t: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the data and the noise of which `x` is made."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the data and the noise of which `x` is made, and what is 0 where data are not told."""
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     if known == "velocity":
         alpha_dot, sigma_dot = schedule.alpha_dot(t), schedule.sigma_dot(t)
         wronskian = alpha_dot * sigma - alpha * sigma_dot
+        start = (wronskian == 0) & (alpha == 0)  # where all is noise, and no data move yet
+        noise = (alpha_dot * x - alpha * value) / torch.where(start, 1.0, wronskian)
         return (
             (sigma * value - sigma_dot * x) / wronskian,
-            (alpha_dot * x - alpha * value) / wronskian,
+            torch.where(start, x / torch.where(start, sigma, 1.0), noise),
+            wronskian,
         )
     if known == "x_1":
-        return value, (x - alpha * value) / sigma
-    if known in ("noise", "score"):
-        noise = value if known == "noise" else -sigma * value
-        return (x - sigma * noise) / alpha, noise
-    raise _unknown(known)
-
-
-def _unknown(name: str) -> ValueError:
-    return ValueError(f"unknown parametrization {name!r}: velocity, x_1, noise or score")
+        return value, (x - alpha * value) / sigma, value.new_ones(())
+    noise = value if known == "noise" else -sigma * value
+    return (x - sigma * noise) / alpha, noise, alpha

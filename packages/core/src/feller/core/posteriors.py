@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.checks import check_times, readable
 from feller.core.generators import Flow, Generator, Product
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solutions import solution
@@ -52,6 +53,10 @@ class FiniteData:
     weights: Float[Tensor, " k"] | None = None
     backward: bool = False
     width: float = 1e-5
+
+    def __post_init__(self) -> None:
+        """Refuse points without an axis for them, and weights that are not theirs."""
+        _check_points(self.points, self.weights, self.path.space)
 
     @property
     def space(self) -> StateSpace:
@@ -101,6 +106,11 @@ class FiniteProductData:
     weights: Float[Tensor, " k"] | None = None
     kinds: ClassVar[frozenset[type[Generator]]] = frozenset({Product})
 
+    def __post_init__(self) -> None:
+        """Refuse points without an axis for them, and weights that are not theirs."""
+        for name, path in self.path.factors.items():
+            _check_points(self.points[name], self.weights, path.space)
+
     @property
     def space(self) -> ProductSpace:
         """The space of the path."""
@@ -131,10 +141,26 @@ class FiniteProductData:
         return Product(each).average(self.posterior(x, t))
 
 
+def _check_points(points: Tensor, weights: Tensor | None, space: StateSpace) -> None:
+    if points.ndim <= space.event_dim:
+        raise ValueError(f"points are (k, *event) on {space}, not of shape {tuple(points.shape)}")
+    if weights is None:
+        return
+    if weights.shape != (len(points),):
+        raise ValueError(f"{len(points)} points have a weight each, not {tuple(weights.shape)}")
+    if readable(weights) and not bool((weights >= 0).all()):
+        raise ValueError(f"weights are at least 0, not {float(weights.min()):.3g}")
+
+
 def _log_likelihood(
     path: Any, x: Tensor, t: Time, points: Tensor, width: float = 1e-5
 ) -> Float[Tensor, "b k"]:
     """Return log p_t(x | z) of each data point, summed over the elements of a state."""
+    check_times(t)
+    if x.shape[1:] != points.shape[1:]:
+        raise ValueError(
+            f"a state is {tuple(x.shape[1:])}, where a data point is {tuple(points.shape[1:])}"
+        )
     beside = (x[:, None], _beside_points(t), points[None])
     mixed = isinstance(path, MixturePath)
     log_density = path.log_mass(*beside, width) if mixed else path.log_density(*beside)
@@ -194,6 +220,7 @@ class NormalMixture:
 
     def x_1(self, x: Float[Tensor, "b d"], t: Time) -> Float[Tensor, "b d"]:
         """Return the posterior mean of the data given x_t."""
+        check_times(t)
         t = expand_time(t, x).expand_as(x)[:, None]
         alpha, sigma = self.path.schedule.alpha(t), self.path.schedule.sigma(t)
         variances = self.stds[:, None] ** 2

@@ -47,7 +47,7 @@ def ragged(rng: Rng, chosen: Tensor) -> Rng:
     """Return the rng of the chosen elements of a batch, flattened."""
     if rng is None or isinstance(rng, torch.Generator | Ragged):
         return rng
-    return Ragged(rng, chosen.flatten(1).sum(1).tolist())
+    return Ragged(rng, chosen[:, None].flatten(1).sum(1).tolist())
 
 
 def normal(shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:

@@ -89,19 +89,26 @@ def _chosen(options: argparse.Namespace) -> Iterator[Any]:
     from feller.core.verify import cases
     from feller.core.verify.examples import EXAMPLES, combined
 
-    terms = _terms(options.kind) if options.kind else None
+    terms = None if options.kind is None else _terms(options.kind)
     if terms is None and options.stationary:
         raise ValueError("--stationary is said of the sum that --kind names")
     role = "stationary" if options.stationary else "forward"
     every = cases() if terms is None else (c for p in EXAMPLES for c in combined(terms, p, role))
-    seen = []
+    if terms and not options.stationary and all(t.role() == "stationary" for t in terms):
+        raise ValueError(f"--kind {options.kind} leaves the path alone: add --stationary")
+    chosen, seen = _schedule(options.schedule) if options.schedule else None, []
     for case in every:
         labels = case.labels()
         wanted = (options.path, labels["path"]), (options.space, labels["space"].split()[0])
         if any(asked is not None and asked != name for asked, name in wanted):
             continue
-        if options.schedule:
-            case = replace(case, path=replace(case.path, schedule=_schedule(options.schedule)))
+        if chosen is not None:
+            try:
+                case = replace(case, path=replace(case.path, schedule=chosen))
+            except ValueError:  # a path that the schedule is no mixing weight of
+                if options.path:
+                    raise
+                continue
         if (case.labels(), case.role) not in seen:
             seen.append((case.labels(), case.role))
             yield case

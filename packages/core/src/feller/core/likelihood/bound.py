@@ -214,7 +214,7 @@ class _Terms:
         moves = jump.intensity * log_mass(jump.destination, self.z).exp()
         stays = (hazard - jump.intensity).clamp_min(0) * (x == self.z)
         log_posterior = (moves + stays).log() - torch.maximum(hazard, jump.intensity).log()
-        return -log_posterior.flatten(1).sum(1)
+        return -_by_sample(log_posterior)
 
 
 def _prior(path: ConditionalPath, z: Tensor) -> Tensor:
@@ -223,7 +223,12 @@ def _prior(path: ConditionalPath, z: Tensor) -> Tensor:
         return torch.zeros(len(z), device=z.device)
     start = torch.zeros((), dtype=z.dtype, device=z.device)
     mean, variance = path.schedule.alpha(start) * z, path.schedule.sigma(start) ** 2
-    return (0.5 * (mean**2 + variance - 1 - variance.log())).flatten(1).sum(1)
+    return _by_sample(0.5 * (mean**2 + variance - 1 - variance.log()))
+
+
+def _by_sample(each: Tensor) -> Tensor:
+    """Return the sum over the elements of each sample; a sample may be one element."""
+    return each[:, None].flatten(1).sum(1)
 
 
 def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) -> None:
@@ -241,6 +246,8 @@ def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) 
     if end == 1:
         raise ValueError("on a Gaussian path the last time is before 1, where sigma is 0")
     if levels is not None:
+        if levels.numel() < 2 or not bool((levels.diff() > 0).all()):
+            raise ValueError(f"levels are at least two numbers that rise, not {levels.tolist()}")
         away = (z[..., None] - levels.to(z)).abs().amin(-1).max()
         if away > 1e-3 * levels.diff().min():
             raise ValueError(f"z lies on the levels, not {float(away):.3g} from the nearest")

@@ -25,7 +25,7 @@ from feller.core.generators import Flow, FromPosterior, Generator, Superposition
 from feller.core.heads import Kinds
 from feller.core.likelihood.trace import Estimator, ExactTrace, Trace
 from feller.core.models import Model
-from feller.core.solvers import Dopri5, Solver, simulate
+from feller.core.solvers import Dopri5, Simulation, Solver, simulate
 from feller.core.spaces import Euclidean, StateSpace
 from feller.core.typing import Time
 
@@ -91,7 +91,7 @@ def log_likelihood(
     reversed_ = _Reversed(model, x_1.shape[1:], trace.prepare(x_1))
     start = torch.cat([x_1.flatten(1), x_1.new_zeros(len(x_1), trace.columns)], 1)
     solver = Dopri5() if solver is None else solver
-    end = simulate(reversed_, start, _turned(times), solver, condition=condition)
+    end = _back(reversed_, start, times, solver, condition)
     if not bool(end.state.isfinite().all()):
         raise ValueError("the flow is not finite on the way: end the times further before t = 1")
     x_0, growth = reversed_.unpack(end.state)
@@ -107,7 +107,7 @@ def probability_flow(generator: Generator) -> Tensor:
     Of a superposition it is the mean of its forward flows by their weights.
 
     Raises:
-        ValueError: When there is no flow in it.
+        ValueError: When there is no flow in it, or the flows have no weight.
 
     Example:
         >>> flow = Flow(torch.ones(1, 1))
@@ -120,6 +120,8 @@ def probability_flow(generator: Generator) -> Tensor:
     if len(flows) == 1:
         return flows[0][1]
     total = sum(weight for weight, _ in flows)
+    if not bool((torch.as_tensor(total) > 0).all()):
+        raise ValueError("the flows of a superposition have no weight together: none is its law")
     return sum((w * v for w, v in flows[1:]), start=flows[0][0] * flows[0][1]) / total
 
 
@@ -132,6 +134,10 @@ def _flows(generator: Generator, weight: float | Tensor) -> list[tuple[float | T
         return []
     forward = (part for part in generator.parts if part.role == "forward")
     return [flow for part in forward for flow in _flows(part.generator, weight * part.weight)]
+
+
+class _AtDataError(ValueError):
+    """Of the model at the data: its time is not that of the way back."""
 
 
 @dataclass(frozen=True)
@@ -153,11 +159,14 @@ class _Reversed:
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
         def velocity(x: Tensor) -> Tensor:
-            return probability_flow(self.model(x, 1 - t, condition))
+            generator = self.model(x, 1 - t, condition)
+            if isinstance(generator, Superposition):
+                generator.check()
+            return probability_flow(generator)
 
         value, growth = self.estimate(velocity, self.unpack(x)[0])
         if t == 0 and not bool(value.isfinite().all()):
-            raise ValueError("the velocity is not finite at t = 1: end the times before")
+            raise _AtDataError("the velocity is not finite at t = 1: end the times before")
         return Flow(torch.cat([-value.flatten(1), growth], 1))
 
     def unpack(self, state: Tensor) -> tuple[Tensor, Float[Tensor, "b k"]]:
@@ -169,6 +178,18 @@ class _Reversed:
         return 1 if cost is None else cost(1 - t, condition)
 
 
+def _back(
+    model: _Reversed, start: Tensor, times: Sequence[float] | Tensor, solver: Solver, condition: Any
+) -> Simulation:
+    """Simulate from the data to the source; errors of a time say that it runs back."""
+    try:
+        return simulate(model, start, _turned(times), solver, condition=condition)
+    except ValueError as error:
+        if isinstance(error, _AtDataError) or "at t = " not in str(error):
+            raise
+        raise ValueError(f"on the way back from the data, where t is 1 - t: {error}") from error
+
+
 def _turned(times: Sequence[float] | Tensor) -> list[float]:
     """Return the times since the data: 1 - t, backward.
 
@@ -178,6 +199,10 @@ def _turned(times: Sequence[float] | Tensor) -> list[float]:
     clocks = torch.as_tensor(times, dtype=torch.float64)
     if clocks.ndim != 1:
         raise ValueError(f"times are one clock for all, not of shape {tuple(clocks.shape)}")
+    if len(clocks) < 2 or not bool((clocks.diff() > 0).all()):
+        raise ValueError(f"times are at least two and strictly rise, not {clocks.tolist()[:5]}")
+    if clocks[0] < 0 or clocks[-1] > 1:
+        raise ValueError(f"times lie in [0, 1], not {float(clocks[0])} ... {float(clocks[-1])}")
     return [min(1 - t, math.nextafter(1, 0)) for t in reversed(clocks.tolist())]
 
 

@@ -75,7 +75,7 @@ def path_divergence(
     generator = only_part(generator)
     for path_type, kind, rate in _RATES:
         if isinstance(path, path_type) and isinstance(generator, kind):
-            return rate(generator, path, x, t, z).flatten(1).sum(1)
+            return rate(generator, path, x, t, z)[:, None].flatten(1).sum(1)
     known = ", ".join(f"{p.__name__} x {k.__name__}" for p, k, _ in _RATES)
     pair = f"{type(path).__name__} x {type(generator).__name__}"
     raise LookupError(f"no path divergence of {pair}; there are {known}")
@@ -85,7 +85,7 @@ def only_part(generator: Generator) -> Generator:
     """Return the generator that a sum of one part at weight 1, or a posterior, stands for.
 
     Raises:
-        ValueError: When there are more parts.
+        ValueError: When there are more parts, or the part does not move along the path.
     """
     if isinstance(generator, FromPosterior):
         return only_part(generator.generator)
@@ -94,6 +94,8 @@ def only_part(generator: Generator) -> Generator:
     (part, *others) = generator.parts
     if others or isinstance(part.weight, Tensor) or part.weight != 1:
         raise ValueError("a bound is of one generator at weight 1, not of a superposition")
+    if part.role != "forward":
+        raise ValueError(f"a bound is of a generator along the path, not of a {part.role} one")
     return only_part(part.generator)
 
 

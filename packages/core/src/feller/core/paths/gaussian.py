@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath
 from feller.core.schedules import CondOT, Schedule
@@ -40,6 +41,7 @@ class GaussianPath(ConditionalPath):
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Return alpha_t z + sigma_t x_0."""
+        check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         t = expand_time(t, z)
         return self.schedule.alpha(t) * z + self.schedule.sigma(t) * x_0

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_times
 from feller.core.config import tagged
-from feller.core.paths.base import ConditionalPath
+from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
 from feller.core.spaces import Euclidean, Manifold, Sphere, Torus
@@ -40,11 +41,13 @@ class GeodesicPath(ConditionalPath):
     schedule: Schedule = field(default_factory=CondOT)
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that does not start at 0."""
+        """Refuse a schedule that does not start at 0, and a source outside the space."""
         check_mixing(self.schedule)
+        check_source(self.space, self.source)
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Go the share kappa_t of the way from x_0 to z."""
+        check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         kappa = self.schedule.alpha(expand_time(t, z))
         x_t = self.space.exp(x_0, kappa * self.space.log(x_0, z))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath
 from feller.core.schedules import CondOT, Schedule, check_mixing
@@ -60,6 +61,7 @@ class GeometricPath(ConditionalPath):
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Take z with the chance that makes up what the uniform source lacks of p_t(z | z)."""
+        check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         u = random.uniform(z.shape, rng, like=torch.empty(0, device=z.device))
         k = self.space.size

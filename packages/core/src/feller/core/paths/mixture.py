@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import check_times
 from feller.core.config import tagged
-from feller.core.paths.base import ConditionalPath
+from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
 from feller.core.spaces import StateSpace
@@ -41,11 +42,13 @@ class MixturePath(ConditionalPath):
     schedule: Schedule = field(default_factory=CondOT)
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that does not start at 0."""
+        """Refuse a schedule that does not start at 0, and a source outside the space."""
         check_mixing(self.schedule)
+        check_source(self.space, self.source)
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Take each element from z with chance kappa_t, else from x_0."""
+        check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         elements = z.shape[: z.ndim - self.space.element_dim]
         u = random.uniform(elements, rng, like=torch.empty(0, device=z.device))

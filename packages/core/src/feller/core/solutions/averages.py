@@ -14,7 +14,7 @@ from feller.core.generators import Destination, Generator
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["average_over", "expect"]
+__all__ = ["average_over", "expect", "refuse_vectors"]
 
 _AT_ONCE = 1 << 18  # numbers in a working tensor: a megabyte, which stays in the cache
 
@@ -31,14 +31,23 @@ def average_over(
     Raises:
         LookupError: Where an element is a vector, of which a posterior over numbers says nothing.
     """
-    if path.space.element_dim:
-        raise LookupError(
-            f"a posterior is of numbers or tokens, the elements of {path.space} are vectors"
-        )
+    refuse_vectors(path)
     values, weights = (v.movedim(-1, 1) for v in posterior.quadrature())
     time = expand_time(t, x)
     time = time[:, None] if time.ndim else time
     return conditional(path, x[:, None], time, values).average(weights)
+
+
+def refuse_vectors(path: Any) -> None:
+    """Refuse a path whose elements are vectors: bins and values are of numbers or tokens.
+
+    Raises:
+        LookupError: Where an element is a vector.
+    """
+    if path.space.element_dim:
+        raise LookupError(
+            f"bins and values are of numbers or tokens, the elements of {path.space} are vectors"
+        )
 
 
 def expect(

@@ -53,7 +53,9 @@ def mixture_corrector_from_posterior(
         )
     time = expand_time(t, torch.empty(x.shape, device=x.device))
     kappa, left = path.schedule.alpha(time), path.schedule.remainder(time)
-    at_x = posterior.logits.gather(-1, x[..., None])[..., 0]
+    values = posterior.logits.shape[-1]  # without the mask, perhaps: data are never there
+    at_x = posterior.logits.gather(-1, x.clamp_max(values - 1)[..., None])[..., 0]
+    at_x = at_x.masked_fill(x >= values, -torch.inf)
     stays = (at_x - posterior.logits.logsumexp(-1)).exp()
     back = stays * kappa * left / mass_at_data(path, time, x).clamp_min(1e-30)
     total = kappa + back  # a jump of a token to where it is counts, and changes nothing

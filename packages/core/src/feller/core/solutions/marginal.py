@@ -13,7 +13,7 @@ from feller.core.generators import (
     RatioOfNormals,
 )
 from feller.core.paths import GaussianPath, GeometricPath, MixturePath
-from feller.core.solutions.averages import expect
+from feller.core.solutions.averages import expect, refuse_vectors
 from feller.core.solutions.diffusion import gaussian_diffusion
 from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.jump import gaussian_fall, gaussian_shape
@@ -81,7 +81,11 @@ def mixture_jump_from_posterior(
 
     From a masked source what is not the mask is data, and stays. Of other elements that are at
     their data value the posterior says so: their jumps lead where they are, or nowhere else.
+
+    Raises:
+        LookupError: Where an element is a vector, of which a posterior over numbers says nothing.
     """
+    refuse_vectors(path)
     time = expand_time(t, torch.empty(x.shape, device=x.device))
     rate = mixing_rate(path, time).expand(x.shape)
     if isinstance(path.source, Masked):

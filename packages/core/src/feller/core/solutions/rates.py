@@ -10,9 +10,21 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_range
 from feller.core.paths import ConditionalPath, GaussianPath, GeometricPath, MixturePath
+from feller.core.solutions.averages import refuse_vectors
+from feller.core.spaces import Interval, Tokens
 
-__all__ = ["Clock", "clock_of", "event_rate", "jump_clock", "jump_support", "mixing_rate"]
+__all__ = [
+    "Clock",
+    "check_reach",
+    "check_values",
+    "clock_of",
+    "event_rate",
+    "jump_clock",
+    "jump_support",
+    "mixing_rate",
+]
 
 Clock = Callable[[Tensor], Tensor]
 """How much of its present intensity an element lives through in a time h: see `Jump`."""
@@ -91,18 +103,46 @@ def jump_support(path: ConditionalPath, data: tuple[float, float]) -> tuple[floa
     data.
 
     Raises:
-        ValueError: When data do not lie between two rising numbers.
+        ValueError: When data do not lie between two rising numbers, or not in the space.
     """
+    check_reach(path, data)
     low, high = data
-    if not low < high:
-        raise ValueError(f"data lie between two rising numbers, not {data}")
     if not isinstance(path, GaussianPath):
         return low, high
     t = torch.linspace(0, 1, 2049, dtype=torch.float64, device="cpu")[:-1]
+    t = torch.cat([t.new_tensor([1e-12]), t])  # at 0 itself a clock may have an infinite speed
     alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
     ends = []
     for z, sign in ((low, -1), (high, 1)):
         c = path.schedule.alpha_dot(t) * z / (-path.schedule.sigma_dot(t)).clamp_min(1e-30)
         root = (sign * c.clamp(-1e6, 1e6) + torch.sqrt(c.clamp(-1e6, 1e6) ** 2 + 4)) / 2
-        ends.append(sign * float((sign * alpha * z + sigma * root.clamp_max(5.5)).max()))
+        reach = sign * alpha * z + sigma * root.clamp_max(5.5)
+        ends.append(sign * float(reach[reach.isfinite()].max()))
     return ends[0], ends[1]
+
+
+def check_reach(path: ConditionalPath, data: tuple[float, float]) -> None:
+    """Refuse data that are not between two numbers of the space.
+
+    Raises:
+        ValueError: When they do not rise, or leave an interval.
+    """
+    check_range(data)
+    space = path.space
+    if isinstance(space, Interval) and not space.low <= data[0] < data[1] <= space.high:
+        raise ValueError(f"data lie in {space}, not between {data[0]} and {data[1]}")
+
+
+def check_values(path: ConditionalPath, levels: int, data: tuple[float, float]) -> None:
+    """Refuse values of which some are not in the space: tokens, or numbers between two ends.
+
+    Raises:
+        LookupError: Where an element is a vector.
+        ValueError: When there are more levels than tokens, or the data leave the space.
+    """
+    refuse_vectors(path)
+    space = path.space
+    if isinstance(space, Tokens) and levels > space.size:
+        raise ValueError(f"levels are at most the {space.size} of {space}, not {levels}")
+    if not space.is_discrete:
+        check_reach(path, data)

@@ -50,8 +50,8 @@ class Adaptive(Solver):
         max_steps: Most steps between two times of the grid.
     """
 
-    rtol: float = 1e-2
-    atol: float = 1e-2
+    rtol: float = 2e-3
+    atol: float = 2e-3
     events: float = 0.02
     longest: float = 0.1
     max_steps: int = 10_000

@@ -106,8 +106,8 @@ def simulate(
         condition: Passed to the model.
 
     Raises:
-        ValueError: When the solver cannot take the model or its clocks, or the times are not a
-            grid.
+        ValueError: When the solver cannot take the model or its clocks, the times are not a grid
+            or x_0 no states of the model's space.
 
     Example:
         >>> from feller.core.generators import Flow
@@ -135,6 +135,7 @@ def follow(
     """Yield the state at each time of the grid after the first: the loop behind `simulate`."""
     clocks = _clocks(times)
     check(model, solver, clocks[0])
+    _check_start(model.space, x_0)
     solver, x = copy.copy(solver), x_0
     for t, s in pairwise(clocks):
         with torch.no_grad():
@@ -161,6 +162,22 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
         raise ValueError(f"{name} wants a model on a {_names(solver.paths)}, not on {model.path}")
     if solver.shares_clock and not isinstance(clock, float):
         raise ValueError(f"{name} keeps one clock for the batch; use a fixed-step solver")
+
+
+def _check_start(space: Any, x_0: Any) -> None:
+    """Refuse states of another type or of too few axes; numbers are not looked at."""
+    factors = getattr(space, "factors", None)
+    if factors is None:
+        factors, x_0 = {"": space}, {"": x_0}
+    if not isinstance(x_0, Mapping) or x_0.keys() != factors.keys():
+        raise ValueError(f"x_0 is a dict of the factors {sorted(factors)}, one state each")
+    for name, factor in factors.items():
+        x, discrete = x_0[name], factor.is_discrete
+        if x.ndim <= factor.event_dim or discrete == (x.is_floating_point() or x.is_complex()):
+            numbers = "integers" if discrete else "floating point"
+            raise ValueError(
+                f"x_0 is {numbers} of shape (b, *event) on {factor}, not {x.dtype} of {(*x.shape,)}"
+            )
 
 
 def _names(types: Iterable[type]) -> str:

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import readable
 from feller.core.generators import Flow
 from feller.core.heads import Kinds
 from feller.core.paths import GaussianPath
+from feller.core.schedules import Schedule
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.runge_kutta import velocity_of
 from feller.core.times import expand_time
@@ -61,12 +63,31 @@ class ExponentialIntegrator(Solver):
 
 
 def predict_data(model: Evaluation, x: Tensor, t: Time) -> Tensor:
-    """Return the x_1 that stands for the model's velocity on its Gaussian path."""
+    """Return the x_1 that stands for the model's velocity on its Gaussian path.
+
+    Raises:
+        ValueError: At a time when the path stands still, or leaves at infinite speed, so that the
+            velocity does not tell x_1: t = 0 on `Polynomial`.
+    """
     schedule, clock = model.path.schedule, exact_clock(t, x)
     alpha, sigma = schedule.alpha(clock), schedule.sigma(clock)
     alpha_dot, sigma_dot = schedule.alpha_dot(clock), schedule.sigma_dot(clock)
     wronskian = alpha_dot * sigma - alpha * sigma_dot
+    _check_velocity(schedule, wronskian, t)
     return ((sigma / wronskian) * velocity_of(model(x, t))).sub_((sigma_dot / wronskian) * x)
+
+
+def _check_velocity(schedule: Schedule, wronskian: Tensor, t: Time) -> None:
+    """Refuse a time when the velocity is the same whatever x_1; at t = 1 nothing moves."""
+    if not readable(wronskian):
+        return
+    clock = torch.as_tensor(t, device=wronskian.device)
+    hides = ~((wronskian > 0) & wronskian.isfinite()).view(clock.shape) & (clock != 1)
+    if bool(hides.any()):
+        when = float(clock[hides].flatten()[0])
+        raise ValueError(
+            f"on {schedule} the velocity at t = {when:g} does not tell x_1: start the grid later"
+        )
 
 
 def exact_clock(t: Time, x: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def follow_candidates(
     candidates = propose(x, share, torch.ones_like(share, dtype=torch.bool))
     for _ in range(most):
         u = _uniforms(step.elements, share < 1, rng)
-        share, element = candidates.next(share, u).flatten(1).min(1)
+        share, element = _by_row(candidates.next(share, u)).min(1)
         active = share < 1
         if not active.any():
             return x
@@ -129,8 +129,9 @@ def _chances(
 ) -> Float[Tensor, "b jumps"]:
     """Return the chance of each jump at the candidate's element; nothing happens to idle rows."""
     at = element[:, None]
-    bound = rate.flatten(1).gather(1, at)
-    each = [jump.intensity.expand(rate.shape).flatten(1).gather(1, at) / bound for jump in jumps]
+    bound = _by_row(rate).gather(1, at)
+    rates = (_by_row(jump.intensity.expand(rate.shape)).gather(1, at) for jump in jumps)
+    each = [each / bound for each in rates]
     chance = torch.where(active[:, None], torch.cat(each, 1).double(), 0.0)
     worst = float(chance.sum(1).max())
     if not worst <= 1 + 1e-4:
@@ -138,6 +139,11 @@ def _chances(
             f"an intensity is {worst:.4g} times its bound: take shorter steps or a larger bound"
         )
     return chance
+
+
+def _by_row(each: Tensor) -> Tensor:
+    """Return a number of each element as `(b, elements)`, one element a row where it is a batch."""
+    return each[:, None].flatten(1)
 
 
 def _land(
@@ -180,8 +186,10 @@ class Thinning(Solver):
     """Candidates at a constant rate between events: exact where the rate is a bound.
 
     A network call for each candidate of the row that has most, and without a `bound` two more after
-    each event. An intensity above its bound is an error, not a bias. Has data-dependent control
-    flow, so it does not compile as one graph.
+    each event. An intensity above its bound at a candidate is an error, not a bias; one that is
+    above only where no candidate comes is not seen. So without a `bound` an intensity that is 0 at
+    both ends of a step, and positive between, has no events: give a bound, or more steps. Has
+    data-dependent control flow, so it does not compile as one graph.
 
     Attributes:
         bound: A function (x, t, s) -> rates of each element that no intensity exceeds from t to s

@@ -31,21 +31,31 @@ def demand_close(found: Tensor, expected: Tensor, what: str, *, within: float = 
     demand(worst <= within, f"{what} is off by {worst:.3g}, more than {within:.3g}")
 
 
-def law_p_value(samples: Tensor, log_density: Callable[[Tensor], Tensor]) -> tuple[float, float]:
+def law_p_value(
+    samples: Tensor,
+    log_density: Callable[[Tensor], Tensor],
+    ends: tuple[float, float] | None = None,
+) -> tuple[float, float]:
     """Compare numbers with a density: the p-value of Kolmogorov and Smirnov, and the total mass.
 
     Args:
         samples: Numbers `(b,)`.
         log_density: From numbers `(k,)` to log densities, summed here over a fine grid.
+        ends: The ends of the space, where it has some: beyond there are no numbers to sum over.
     """
     from scipy import stats
 
     x = samples.double()
     low, high = float(x.min()), float(x.max())
     reach = max(high - low, 1e-6)
-    grid = torch.linspace(low - reach, high + reach, 60_001, dtype=torch.float64)
+    low, high = low - reach, high + reach
+    if ends is not None:
+        low, high = max(low, ends[0]), min(high, ends[1])
+    # The middles of cells: an end of the space is the edge of one.
+    cell = (high - low) / 60_000
+    grid = low + cell * (torch.arange(60_000, dtype=torch.float64) + 0.5)
     density = torch.nan_to_num(log_density(grid).double(), nan=-torch.inf).exp()
-    masses = density * (grid[1] - grid[0])
+    masses = density * cell
     running = (masses.cumsum(0) - masses / 2).numpy()
     ranks = np.interp(x.numpy(), grid.numpy(), running / running[-1])
     return float(stats.kstest(ranks, "uniform").pvalue), float(masses.sum())

@@ -1,11 +1,13 @@
 """The contract of conditional paths: from the source to the data, on any clock."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core import random
+from feller.core.spaces import Torus
 from feller.core.testing.demands import (
     LEAST_P,
     demand,
@@ -13,6 +15,7 @@ from feller.core.testing.demands import (
     law_p_value,
     table_p_value,
 )
+from feller.core.verify.functions import interval
 
 __all__ = ["check_path"]
 
@@ -84,6 +87,11 @@ def _check_known(path: Any, z: Tensor, x_0: Tensor, name: str) -> None:
     demand_close(x[~known], alone[~known], beside)
 
 
+def _ends(space: Any) -> tuple[float, float] | None:
+    """Return the ends of a space of numbers that has some."""
+    return (-math.pi, math.pi) if isinstance(space, Torus) else interval(space)
+
+
 def _check_law(path: Any, z: Tensor, name: str, t: float = 0.4) -> None:
     if path.space.element_dim or not hasattr(path, "log_density"):
         return
@@ -101,7 +109,7 @@ def _check_law(path: Any, z: Tensor, name: str, t: float = 0.4) -> None:
             probabilities = log_density(torch.arange(path.space.size)).double().exp()
             p, total = table_p_value(x, probabilities), float(probabilities.sum())
         else:
-            p, total = law_p_value(x, log_density)
+            p, total = law_p_value(x, log_density, _ends(path.space))
     except ValueError:  # a law with atoms has no density
         return
     demand(abs(total - 1) < 2e-3, f"the density of {name} sums to {total:.4f} at t = {t}, not 1")

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Superposition
 from feller.core.generators.combine import Role
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.laws import Law, Method, drawn, exact
+from feller.core.verify.weights import DUE, weight_fault
 
 __all__ = ["Plan", "Reference", "Residual", "Verification", "verify"]
-
-_DUE: Mapping[Role, float] = {"forward": 1.0, "backward": -1.0, "stationary": 0.0}
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,14 @@ class Reference:
     points: Any
     weights: Tensor | None = None
     conditions: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are not one of each point."""
+        if not _first(self.points).ndim:
+            raise ValueError("points have a batch axis, first; this one has no axes")
+        if self.weights is not None and self.weights.shape != _first(self.points).shape[:1]:
+            shape, count = tuple(self.weights.shape), len(_first(self.points))
+            raise ValueError(f"weights have shape {shape} for {count} points: give one each")
 
     @property
     def probabilities(self) -> Tensor:
@@ -82,6 +88,9 @@ class Plan:
             raise ValueError(f"times lie between 0.0001 and 0.9999, not {self.times}")
         if self.samples < 2 or self.batch < 1:
             raise ValueError(f"at least 2 samples are drawn, not {self.samples}")
+        for name in ("errors", "tolerance"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is a finite number >= 0, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -138,8 +147,8 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every residual is allowed."""
-        return all(residual.passed for residual in self.residuals)
+        """Whether every residual is allowed, and nothing is wrong beforehand."""
+        return not self.note and all(residual.passed for residual in self.residuals)
 
     @property
     def worst(self) -> Residual:
@@ -187,10 +196,11 @@ def verify(
         role: What the generator should do: move along the path, back along it, or leave it alone.
 
     Returns:
-        A residual for each time and function.
+        A residual for each time and function. A diffusion of `FiniteData` on an interval is of data
+        spread over cells of its `width`: at the default it fails by about 3e-4.
 
     Raises:
-        ValueError: When the model has no path.
+        ValueError: When the model has no path, or the role is none.
 
     Example:
         >>> from feller.core.generators import Flow
@@ -200,6 +210,8 @@ def verify(
         >>> verify(FiniteData(GaussianPath(), Flow, points), Reference(points)).passed
         True
     """
+    if role not in DUE:
+        raise ValueError(f"unknown role {role!r}; there are {', '.join(DUE)}")
     plan = Plan() if plan is None else plan
     path = getattr(model, "path", None)
     if path is None:
@@ -212,12 +224,12 @@ def verify(
         for law, condition, seed in _laws(path, reference, t, plan):
             with torch.no_grad():
                 generator = model(law.states, t, condition)
-            note = note or _fault(generator, role)
+            note = note or weight_fault(generator, role)
             weights, method = law.weights, law.method
             sides.append(_sides(law, generator, functions.values, seed))
         both = torch.cat(sides, 1).unbind(-1)
         residuals += [
-            _residual((t, name), rows, weights, plan, _DUE[role])
+            _residual((t, name), rows, weights, plan, DUE[role])
             for name, rows in zip(functions.names, both, strict=True)
         ]
     return Verification(tuple(residuals), method, role, note=note)
@@ -258,15 +270,6 @@ def _residual(
         (change, action), error = sides.sum(1).tolist(), 0.0
     allowed = plan.errors * error + plan.tolerance
     return Residual(*what, change, action, due * change, error, allowed)
-
-
-def _fault(generator: Any, role: Role) -> str:
-    if role == "forward" and isinstance(generator, Superposition):
-        try:
-            generator.check()
-        except ValueError as error:
-            return str(error)
-    return ""
 
 
 def _first(points: Any) -> Tensor:

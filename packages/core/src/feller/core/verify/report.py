@@ -51,7 +51,7 @@ def report_model(found: Verification, threshold: float, output: Output) -> int:
     Raises:
         ValueError: When a figure is asked for and matplotlib is not there.
     """
-    passed = found.relative() <= threshold
+    passed = not found.note and found.relative() <= threshold
     if output.plot is not None:
         draw([found], output.plot)
     if output.json:
