@@ -23,7 +23,11 @@ every_case = pytest.mark.parametrize("case", CASES, ids=name)
 def test_every_entry_has_an_example():
     for way in (False, True):
         covered = {(type(c.path), t.name) for c in CASES for t in c.terms if t.backward == way}
-        entries = {(path, kind.__name__.lower()) for path, kind in solved(backward=way)}
+        entries = {
+            (path, kind.__name__.lower())
+            for path, kind in solved(backward=way)
+            if path.__module__.startswith("feller.core.")  # a domain has its own examples
+        }
         assert entries <= covered
 
 

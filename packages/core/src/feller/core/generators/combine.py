@@ -143,6 +143,8 @@ def scaled(generator: Generator, weight: float | Tensor) -> Generator:
         return Product({name: scaled(g, weight) for name, g in generator.factors.items()})
     if isinstance(generator, Superposition):
         return weight * generator
+    if hasattr(generator, "scaled"):  # a kind from outside knows its own multiples
+        return generator.scaled(weight)
     raise LookupError(f"no multiple of a {type(generator).__name__} is known")
 
 

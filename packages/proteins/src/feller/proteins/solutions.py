@@ -1,0 +1,110 @@
+r"""Solutions of the isotropic paths of rotations: flow, diffusion, jump, and the jump back.
+
+With w and n the angle and axis of :math:`R_1^T R`, in which R may turn its own axes too, s the
+parameter of the law and g, score and rise those of `RadialLaw`:
+
+- flow: velocity :math:`\dot s g n`;
+- diffusion: for any variance v_t the drift :math:`\dot s g n + \frac12 v_t \nabla \log p_t`;
+- jump: intensity :math:`[\dot s \, \partial_s \log f]_-`, to :math:`R_1 \exp(w' n')` with n'
+  uniform and w' where mass gathers, whatever R was (Generator Matching, arXiv 2410.20587, section
+  4.2, the jump of least rate). An element survives the step from t to t' with chance f(w; s') /
+  f(w; s): the edge draws in, so where the density falls it goes on falling.
+
+The geodesic path has its flow, and the mixture path its jumps, from the core.
+"""
+
+from torch import Tensor
+
+from feller.core.generators import Destination, Diffusion, Flow, Jump
+from feller.core.solutions.rates import clock_of
+from feller.core.solutions.table import solves, solves_from_posterior
+from feller.core.times import expand_time
+from feller.core.typing import Time
+from feller.proteins.destinations import About
+from feller.proteins.diffusion import RotationDiffusion
+from feller.proteins.jumps import PosteriorJump
+from feller.proteins.paths import IsotropicPath
+from feller.proteins.rotations import angle, hat, log, relative
+
+__all__ = [
+    "isotropic_diffusion",
+    "isotropic_flow",
+    "isotropic_jump",
+    "isotropic_jump_backward",
+    "isotropic_jump_from_posterior",
+    "isotropic_langevin",
+]
+
+
+@solves(IsotropicPath, Flow)
+def isotropic_flow(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Flow:
+    """Return the radial velocity: towards the data, along the geodesic."""
+    w, t = _angle(x, t, z)
+    speed = path.parameter_dot(t) * path.law.velocity(w, path.parameter(t))
+    return Flow(_radial(x, z, w, speed))
+
+
+@solves(IsotropicPath, Diffusion)
+def isotropic_diffusion(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> RotationDiffusion:
+    """Return the flow with the Langevin diffusion of the path's own variance."""
+    along = isotropic_flow(path, x, t, z).velocity
+    noise = isotropic_langevin(path, x, t, z)
+    return RotationDiffusion(along + noise.drift, noise.variance)
+
+
+def isotropic_langevin(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> RotationDiffusion:
+    """Return the diffusion that leaves p_t(. | z) alone; its variance is that of the path."""
+    w, t = _angle(x, t, z)
+    variance = path.variance(t).expand_as(w)
+    pull = variance / 2 * path.law.score(w, path.parameter(t))
+    return RotationDiffusion(_radial(x, z, w, pull), variance)
+
+
+@solves(IsotropicPath, Jump)
+def isotropic_jump(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Jump:
+    """Return the jump from where mass is lost to where it gathers."""
+    w, t = _angle(x, t, z)
+    intensity = (-_change(path, w, t)).clamp_min(0)
+
+    def loss(h: Tensor) -> Tensor:
+        now, then = (path.law.log_density(w, path.parameter(s)) for s in (t, t + h))
+        return now - then
+
+    return Jump(intensity, _about(path, w, t, z, inside=True), clock_of(intensity, loss))
+
+
+@solves(IsotropicPath, Jump, backward=True)
+def isotropic_jump_backward(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Jump:
+    """Return the jump of reversed time: from where mass gathers to where it is lost."""
+    w, t = _angle(x, t, z)
+    return Jump(_change(path, w, t).clamp_min(0), _about(path, w, t, z, inside=False))
+
+
+@solves_from_posterior(IsotropicPath, Jump)
+def isotropic_jump_from_posterior(
+    path: IsotropicPath, x: Tensor, t: Time, posterior: Destination
+) -> PosteriorJump:
+    """Return the marginal jump, which draws the data from the posterior, one draw a step."""
+    return PosteriorJump(path, t, posterior)
+
+
+def _change(path: IsotropicPath, w: Tensor, t: Tensor) -> Tensor:
+    """Return d/dt log p_t."""
+    return path.parameter_dot(t) * path.law.rise(w, path.parameter(t))
+
+
+def _angle(x: Tensor, t: Time, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the angle from z to x, and a time that broadcasts to it."""
+    w = angle(relative(z, x))
+    return w, expand_time(t, w)
+
+
+def _radial(x: Tensor, z: Tensor, w: Tensor, speed: Tensor) -> Tensor:
+    """Return the tangent at `x` of a speed away from `z`; at z there is none."""
+    unit = log(relative(z, x)) / w.clamp_min(1e-6)[..., None]
+    return x @ hat(speed[..., None] * unit)
+
+
+def _about(path: IsotropicPath, w: Tensor, t: Tensor, z: Tensor, *, inside: bool) -> About:
+    centre = z.expand(*w.shape, 3, 3)
+    return About(centre, path.parameter(t).expand_as(w), path.law, inside)
