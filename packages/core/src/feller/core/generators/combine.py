@@ -129,6 +129,8 @@ def scaled(generator: Generator, weight: float | Tensor) -> Generator:
         LookupError: For a kind that is not known.
         ValueError: When the weight does not broadcast against the state.
     """
+    if isinstance(generator, FromPosterior):
+        generator = generator.generator
     if isinstance(generator, Flow):
         return Flow(_fit(weight, generator.velocity) * generator.velocity)
     if isinstance(generator, Diffusion):
@@ -137,14 +139,13 @@ def scaled(generator: Generator, weight: float | Tensor) -> Generator:
     if isinstance(generator, Jump):
         weight = _fit(weight, generator.intensity)
         return replace(generator, intensity=weight * generator.intensity)
-    if isinstance(generator, FromPosterior):
-        return scaled(generator.generator, weight)
     if isinstance(generator, Product):
         return Product({name: scaled(g, weight) for name, g in generator.factors.items()})
     if isinstance(generator, Superposition):
         return weight * generator
-    if hasattr(generator, "scaled"):  # a kind from outside knows its own multiples
-        return generator.scaled(weight)
+    own = getattr(generator, "scaled", None)  # a kind from outside knows its own multiples
+    if own is not None:
+        return own(weight)
     raise LookupError(f"no multiple of a {type(generator).__name__} is known")
 
 
