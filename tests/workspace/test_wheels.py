@@ -77,10 +77,12 @@ def test_a_wheel_carries_types_and_no_pickles(wheels):
         assert not [n for n in names(wheel) if Path(n).suffix in (".pt", ".pth", ".ckpt", ".pkl")]
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "README.md"])
-def test_the_weights_travel_with_the_images(wheels, name):
-    images = next(wheel for wheel in wheels if wheel.name.startswith("feller_images"))
-    assert f"feller/images/weights/fashion-flow/{name}" in names(images)
+@pytest.mark.parametrize("model", ["images/fashion-flow", "text/shakespeare-mask"])
+def test_the_weights_travel_with_their_domain(wheels, model):
+    domain, name = model.split("/")
+    wheel = next(wheel for wheel in wheels if wheel.name.startswith(f"feller_{domain}"))
+    for file in ("config.json", "model.safetensors", "README.md"):
+        assert f"feller/{domain}/weights/{name}/{file}" in names(wheel)
 
 
 def test_one_domain_brings_no_other(environment, domain):
@@ -95,11 +97,16 @@ def test_feller_list(environment, domain, tmp_path):
 
 
 def test_feller_sample(environment, domain, tmp_path):
-    if domain != "images":
+    if domain == "proteins":
         pytest.skip("no weights are bundled yet")
-    flags = ("-n", "4", "--steps", "4", "--out", "grid.png")
-    run(environment / "feller", "sample", "images/fashion-flow", *flags, cwd=tmp_path)
-    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    if domain == "images":
+        flags = ("-n", "4", "--steps", "4", "--out", "grid.png")
+        run(environment / "feller", "sample", "images/fashion-flow", *flags, cwd=tmp_path)
+        assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    else:
+        flags = ("--prompt", "ROMEO:", "--steps", "4")
+        told = run(environment / "feller", "sample", "text/shakespeare-mask", *flags, cwd=tmp_path)
+        assert told.startswith("ROMEO:")
 
 
 def test_text_trains_on_the_library_of_python(environment, domain, tmp_path):
