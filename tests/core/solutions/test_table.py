@@ -157,7 +157,9 @@ every_case = pytest.mark.parametrize(
 
 def test_every_entry_is_tested():
     entries = {(*pair, back) for back in (False, True) for pair in solved(backward=back)}
-    assert entries == CASES.keys()
+    # Domains enter theirs when they are imported, and test them.
+    ours = {entry for entry in entries if entry[0].__module__.startswith("feller.core.")}
+    assert ours == CASES.keys()
 
 
 @every_case

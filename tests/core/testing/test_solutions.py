@@ -17,6 +17,8 @@ POINTS = torch.tensor([[0.7], [-1.1]], dtype=torch.float64)
 @pytest.mark.parametrize("role", ["forward", "backward"])
 def test_ours_pass(role):
     for path_class, kind in solved(backward=role == "backward"):
+        if not path_class.__module__.startswith("feller.core."):
+            continue  # a domain enters its own when it is imported, and tests them
         for example in EXAMPLES[path_class]():
             if kind.__name__.lower() in example.kinds:
                 check_solution(example.path, kind, example.points[:1], role=role, plan=PLAN)
