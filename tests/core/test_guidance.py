@@ -164,6 +164,7 @@ def test_what_one_model_leaves_out():
         assert shares(never, never, scale) == [1.0, 0.0]
     assert shares(always, never, 2.0) == [1.0, 0.0]
     assert shares(never, always, 0.5) == [1.0, 0.0]
+    assert shares(never, always, 2.0) == pytest.approx([1 / 3, 2 / 3])  # 1/4 and 1/2, not scaled
     assert shares(never, always, 1.0) == shares(never, always, torch.ones(1, 1)) == [0.5, 0.5]
     assert shares(always, never, 0.0) == [0.5, 0.5]
     jumps = [Jump(torch.ones(1, 1), law) for law in (never, always)]

@@ -176,3 +176,16 @@ def test_a_signature_is_asked_for_once(monkeypatch):
     model, x = Noised(flow, lambda t, x: 1 + x[:, 0].sin()), torch.ones(2, 1)
     monkeypatch.setattr("feller.core.noise._depends_on_state", None)
     assert model(x, 0.25).drift.isfinite().all()
+
+
+def test_noise_costs_what_its_model_costs():
+    class Twice:
+        path, space, kinds = GaussianPath(), GaussianPath().space, frozenset({Flow})
+
+        def network_calls(self, t, condition=None):
+            return 2
+
+        def __call__(self, x, t, condition=None):
+            return Flow(-x)
+
+    assert [model(Twice()).network_calls(0.5) for model in (Langevin, Noised)] == [2, 2]

@@ -82,6 +82,11 @@ class Langevin:
         """Return the model with a weight: a part of a superposition."""
         return weigh(weight, self)
 
+    def network_calls(self, t: Time, condition: Any = None) -> int:
+        """Return the network calls of the model."""
+        cost = getattr(self.model, "network_calls", None)
+        return 1 if cost is None else cost(t, condition)
+
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
         """Return the Langevin diffusion at (x, t)."""
         return self.beside(self._velocity(x, t, condition), x, t)
