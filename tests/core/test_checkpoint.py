@@ -171,21 +171,21 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_weights_of_another_shape_are_refused(folder):
     change(folder, "model", "network", "channels", to=[8, 24])
     message = refusal(folder)
-    assert "model.safetensors does not fit config.json: size mismatch for model." in message
+    assert "model.safetensors does not fit the network: size mismatch for model." in message
     assert len(message) < 400
 
 
 def test_weights_of_another_network_are_refused(folder):
     change(folder, "model", "network", "blocks_per_level", to=2)
     message = refusal(folder)
-    assert "does not fit config.json: Missing key(s) in state_dict: " in message
+    assert "does not fit the network: Missing key(s) in state_dict: " in message
     assert len(message) < 400
 
 
 def test_weights_with_a_broken_header_are_refused(folder):
     (folder / "model.safetensors").write_bytes(b"no tensors at all")
     change(folder, "sha256", to=hashlib.sha256(b"no tensors at all").hexdigest())
-    assert "model.safetensors does not fit config.json: " in refusal(folder)
+    assert "model.safetensors does not fit the network: " in refusal(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from itertools import chain, islice
 
 import pytest
+import torch
 
 from feller.core.training.batches import Batches, Share
 
@@ -57,3 +58,29 @@ def test_refusals():
         Share(8, world=3)
     with pytest.raises(ValueError, match="empty"):
         Batches(0, Share(4), seed=0)
+
+
+def test_groups_never_mix_within_a_step():
+    groups = torch.tensor([0] * 7 + [1] * 9 + [2] * 3)
+    order = iter(Batches(19, Share(4), seed=0, groups=groups))
+    epoch = [next(order) for _ in range(3)]  # one batch of 4 from group 0, two from group 1
+    assert sorted({int(groups[i]) for i in batch} == {int(groups[batch[0]])} for batch in epoch)
+    assert sorted(int(groups[batch[0]]) for batch in epoch) == [0, 1, 1]
+    assert len({i for batch in epoch for i in batch}) == 12
+    later = [next(order) for _ in range(30)]
+    assert {i for batch in later for i in batch} == set(range(16))  # the small group never comes
+
+
+def test_groups_are_the_same_on_two_processes_and_from_a_later_step():
+    groups = torch.arange(40) // 10
+    whole = iter(Batches(40, Share(4), seed=3, groups=groups))
+    parts = [iter(Batches(40, Share(4, rank=r, world=2), seed=3, groups=groups)) for r in (0, 1)]
+    steps = [next(whole) for _ in range(25)]
+    assert steps == [next(parts[0]) + next(parts[1]) for _ in range(25)]
+    late = iter(Batches(40, Share(4), seed=3, start=20, groups=groups))
+    assert [next(late) for _ in range(5)] == steps[20:]
+
+
+def test_no_group_fills_a_batch():
+    with pytest.raises(ValueError, match="no group of the data has a batch of 4"):
+        Batches(4, Share(4), seed=0, groups=torch.arange(4))

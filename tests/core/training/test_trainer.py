@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import points
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from feller.core.training.trainer import train
 
@@ -129,3 +130,25 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     weights = [load_file(out / "model" / "model.safetensors") for out in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_model(tmp_path):
+    first = train(points.recipe(steps=5), tmp_path / "a", cpu=True)
+    recipe = points.recipe(steps=0, start=str(tmp_path / "a"))
+    second = train(recipe, tmp_path / "b", cpu=True)
+    old, new = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert old.keys() == new.keys() and all(old[name].equal(new[name]) for name in old)
+    card = json.loads((second / "card.json").read_text())
+    assert card["training"]["start"] == str(tmp_path / "a")
+
+
+def test_fine_tuning_from_another_network_is_refused(tmp_path):
+    first = train(points.recipe(steps=1), tmp_path / "a", cpu=True)
+    weights = load_file(first / "model.safetensors")
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name][..., :1].contiguous()}, first / "model.safetensors")
+    config = json.loads((first / "config.json").read_text())
+    config["sha256"] = hashlib.sha256((first / "model.safetensors").read_bytes()).hexdigest()
+    (first / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="does not fit the network: size mismatch"):
+        train(points.recipe(steps=2, start=str(first)), tmp_path / "b", cpu=True)

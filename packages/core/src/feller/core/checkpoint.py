@@ -20,7 +20,7 @@ from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode
 from feller.core.registry import domain_of
 
-__all__ = ["CheckpointError", "load_model", "read_config", "save_model"]
+__all__ = ["CheckpointError", "load_model", "load_weights", "read_config", "save_model"]
 
 FORMAT = 1
 
@@ -81,22 +81,31 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
         ConfigError: When the configuration describes nothing feller knows.
     """
     folder = Path(folder)
-    config = read_config(folder)
-    weights = folder / "model.safetensors"
+    model = _build(read_config(folder)["model"], folder / "config.json")
+    load_weights(model, folder)
+    return model.to(_pick(device)).eval()
+
+
+def load_weights(model: Any, folder: str | Path) -> None:
+    """Load the weights of a model folder into a model of the same make.
+
+    Raises:
+        CheckpointError: When they are missing, corrupt, or those of another network.
+    """
+    folder = Path(folder)
+    config, weights = read_config(folder), folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing")
     if (found := _digest(weights)) != config["sha256"]:
         raise CheckpointError(
             f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']}"
         )
-    model = _build(config["model"], folder / "config.json")
     try:
         model.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
         first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
         reason = textwrap.shorten(first, 200, placeholder=" ...")
-        raise CheckpointError(f"{weights} does not fit config.json: {reason}") from None
-    return model.to(_pick(device)).eval()
+        raise CheckpointError(f"{weights} does not fit the network: {reason}") from None
 
 
 def read_config(folder: Path) -> dict[str, Any]:

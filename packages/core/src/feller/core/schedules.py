@@ -39,6 +39,7 @@ def derivative(f: Callable[[Tensor], Tensor], t: Times) -> Times:
         >>> derivative(torch.sin, torch.zeros(2))
         tensor([1., 1.])
     """
+    t = t.contiguous()  # an expanded time has no tangent of its own
     return torch.func.jvp(f, (t,), (torch.ones_like(t),))[1]
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.config import tagged
+from feller.core.typing import Rng
 
 __all__ = [
     "Beta",
@@ -93,6 +94,14 @@ class TimeLaw(ABC):
     @abstractmethod
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return the time below which a share `u` of the law lies."""
+
+    def draw(self, u: Uniforms, rng: Rng, z: Any) -> Any:
+        """Return the clocks of data points `z`: one time a sample, for all that is in it.
+
+        A law whose elements, or factors, have clocks of their own returns others, and may draw on
+        `rng`.
+        """
+        return self.quantile(u)
 
 
 @tagged("uniform_times")

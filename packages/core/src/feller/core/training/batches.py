@@ -7,6 +7,7 @@ batches.
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 from torch.utils.data import Sampler
 
 from feller.core.random import seed_of
@@ -61,13 +62,30 @@ class Batches(Sampler[list[int]]):
         share: The rows this process works on.
         seed: Chooses the permutations.
         start: The first step.
+        groups: The group of each datum, where all rows of a step are to be of one group, such as
+            chains of one length. An epoch then leaves out, by chance, less than a batch of each
+            group; all of a group that is smaller.
+
+    Raises:
+        ValueError: Without data, or when no group fills a batch.
     """
 
-    def __init__(self, size: int, share: Share, *, seed: int, start: int = 0) -> None:
+    def __init__(
+        self,
+        size: int,
+        share: Share,
+        *,
+        seed: int,
+        start: int = 0,
+        groups: Tensor | None = None,
+    ) -> None:
         if size < 1:
             raise ValueError("the data set is empty")
-        self._size, self._share, self._seed, self._start = size, share, seed, start
+        self._share, self._seed, self._start, self._groups = share, seed, start, groups
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._length = size if groups is None else len(self._batches_of(groups.sort().indices))
+        if not self._length:
+            raise ValueError(f"no group of the data has a batch of {share.batch_size}")
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the indices of each micro-batch, from the first step on."""
@@ -79,8 +97,24 @@ class Batches(Sampler[list[int]]):
             step += 1
 
     def _index(self, position: int) -> int:
-        epoch, place = divmod(position, self._size)
+        epoch, place = divmod(position, self._length)
         if epoch != self._epoch:
-            rng = torch.Generator().manual_seed(seed_of(self._seed, "epoch", epoch))
-            self._epoch, self._order = epoch, torch.randperm(self._size, generator=rng)
+            self._epoch, self._order = epoch, self._permutation(epoch)
         return int(self._order[place])
+
+    def _permutation(self, epoch: int) -> Tensor:
+        rng = torch.Generator().manual_seed(seed_of(self._seed, "epoch", epoch))
+        if self._groups is None:
+            return torch.randperm(self._length, generator=rng)
+        order = torch.randperm(len(self._groups), generator=rng)
+        by_group = order[self._groups[order].sort(stable=True).indices]
+        batches = self._batches_of(by_group).view(-1, self._share.batch_size)
+        return batches[torch.randperm(len(batches), generator=rng)].flatten()
+
+    def _batches_of(self, by_group: Tensor) -> Tensor:
+        """Return what of indices in the order of their groups fills whole batches."""
+        assert self._groups is not None
+        _, counts = self._groups[by_group].unique_consecutive(return_counts=True)
+        size = self._share.batch_size
+        parts = by_group.split(counts.tolist())
+        return torch.cat([part[: len(part) // size * size] for part in parts])

@@ -6,7 +6,6 @@ the resolved recipe is written beside the run.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -17,6 +16,7 @@ from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.objective import Loss, Objective
 from feller.core.times import TimeLaw, Uniform
+from feller.core.training.muon import Muon
 
 __all__ = ["DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training"]
 
@@ -53,8 +53,10 @@ class DataConfig(ABC):
 @tagged("optimizer")
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """AdamW with warm-up, then a constant or cosine rate."""
+    """AdamW or Muon, with warm-up, then a constant or cosine rate."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """AdamW; or Muon for matrices (`feller.core.training.muon`), at a rate as for AdamW."""
     lr: float = 2e-4
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -70,11 +72,12 @@ class Optimizer:
     clip: float = 1.0
     """Largest norm of the gradient; 0 for no clipping."""
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
-        """Make the optimizer."""
-        return torch.optim.AdamW(
-            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay
-        )
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Make the optimizer of a model's weights."""
+        settings: Any = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
+        if self.name == "muon":
+            return Muon(model, **settings)
+        return torch.optim.AdamW(model.parameters(), **settings)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of step number `step` (from 0) of `steps`.
@@ -110,6 +113,9 @@ class Training:
     """Decay of the moving average of the weights."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Autocast; on a CPU it is many times slower and is refused."""
+    start: str = ""
+    """A model of the same make whose weights are the first ones, for fine-tuning: a name, a folder
+    or `hf-hub:org/repo`; fresh weights when empty."""
     seed: int = 0
     """Chooses the initial weights, the order of the data and all noise."""
     workers: int = 0

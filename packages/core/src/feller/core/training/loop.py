@@ -80,7 +80,7 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     torch.manual_seed(recipe.training.seed)
     model = recipe.model.build().to(accelerator.device)
     ema = EMA(model, recipe.training.ema_decay)
-    optimizer = recipe.optimizer.build(model.parameters())
+    optimizer = recipe.optimizer.build(model)
     model, optimizer = accelerator.prepare(model, optimizer)
     return Run(recipe, accelerator, model, optimizer, ema, data)
 
@@ -94,7 +94,13 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
         world=accelerator.num_processes,
         accumulate=recipe.training.accumulate,
     )
-    order = Batches(len(run.data), share, seed=recipe.training.seed, start=run.step)
+    order = Batches(
+        len(run.data),
+        share,
+        seed=recipe.training.seed,
+        start=run.step,
+        groups=getattr(run.data, "groups", None),
+    )
     loader = DataLoader(
         run.data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
         sampler=order,  # pyright: ignore[reportArgumentType]
@@ -147,7 +153,7 @@ def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
         offset = random.uniform((), _shared(training.seed, stream), like=number)
         index = torch.arange(rows.start, rows.stop, device=device, dtype=number.dtype)
         u = stratify(offset, index, training.batch_size)
-    t = recipe.times.quantile(u)
+    t = recipe.times.draw(u, rng, z)
     if training.condition_drop and condition is not None:
         dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)

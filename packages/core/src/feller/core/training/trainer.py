@@ -28,7 +28,8 @@ from accelerate.utils import DistributedType, ProjectConfiguration, broadcast_ob
 from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
-from feller.core.checkpoint import save_model
+from feller.core.checkpoint import load_weights, save_model
+from feller.core.registry import model_folder
 from feller.core.training.checkpointing import (
     latest_checkpoint,
     load_checkpoint,
@@ -89,12 +90,23 @@ def _resume(run: Run, checkpoints: Path) -> None:
         [found.name if (found := latest_checkpoint(checkpoints)) else ""]
     )
     if not name:
+        _start(run)
         return
     there = torch.tensor(float((checkpoints / name).is_dir()), device=accelerator.device)
     if float(accelerator.reduce(there, "mean")) < 1:  # pyright: ignore[reportArgumentType]
         raise ValueError(f"not every process sees {checkpoints / name}: --out is on a shared disk")
     load_checkpoint(run, checkpoints / name)
     accelerator.print(f"resumed {checkpoints / name} at step {run.step}")
+
+
+def _start(run: Run) -> None:
+    """Begin with the weights that the recipe names, if it does."""
+    if start := run.recipe.training.start:
+        with run.accelerator.local_main_process_first():  # one process of a host downloads
+            folder = model_folder(start)
+        for model in (run.bare_model, run.ema.model):
+            load_weights(model, folder)
+        run.accelerator.print(f"starting from the weights of {start}")
 
 
 @dataclass
@@ -217,6 +229,8 @@ def _card(run: Run, out: Path) -> ModelCard:
         "device": run.accelerator.device.type,
         "seed": run.recipe.training.seed,
     }
+    if start := run.recipe.training.start:
+        training["start"] = start
     return ModelCard(
         name=out.name,
         parameters=sum(p.numel() for p in run.ema.model.parameters()),
