@@ -57,6 +57,26 @@ def test_a_model_is_loaded_bit_by_bit(folder):
     assert images.float().std() > 10
 
 
+def test_weights_are_stored_in_half_precision_where_asked(tmp_path):
+    model = pictures.model()
+    folder = save_model(model, tmp_path / "half", dtype=torch.float16)
+    whole = save_model(model, tmp_path / "whole")
+    sizes = [(f / "model.safetensors").stat().st_size for f in (folder, whole)]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded = load_model(folder).state_dict()
+    for name, value in model.state_dict().items():
+        assert loaded[name].dtype == value.dtype
+        torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_that_half_precision_does_not_hold_are_refused(tmp_path):
+    model = pictures.model()
+    with torch.no_grad():
+        next(model.parameters()).fill_(1e6)
+    with pytest.raises(CheckpointError, match=r"torch\.float16 does not hold"):
+        save_model(model, tmp_path / "half", dtype=torch.float16)
+
+
 def test_there_is_no_pickle(folder):
     assert {file.name for file in folder.iterdir()} == {
         "README.md", "card.json", "config.json", "model.safetensors",

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode
@@ -37,6 +38,7 @@ def save_model(
     folder: str | Path,
     *,
     card: ModelCard | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
     """Write a model folder; an old one of the same name stays until the new one is whole.
 
@@ -44,9 +46,12 @@ def save_model(
         model: A domain's model, with a `config`.
         folder: Where to write.
         card: The card; a bare one is made when absent.
+        dtype: What weights are stored as, such as `torch.float16` for half the size; they are
+            loaded as what the model has. As they are when absent.
 
     Raises:
-        CheckpointError: When the folder exists and is not a model's.
+        CheckpointError: When the folder exists and is not a model's, or weights are too large for
+            the dtype.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "config.json").exists():
@@ -56,7 +61,7 @@ def save_model(
     partial.mkdir(parents=True)
     weights = partial / "model.safetensors"
     # A clone each: safetensors refuses tied weights.
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    tensors = {k: _stored(v, dtype, k) for k, v in model.state_dict().items()}
     save_file(tensors, weights)
     weights.chmod(0o644)  # safetensors writes for its owner alone
     config = {"format": FORMAT, "model": encode(model.config), "sha256": _digest(weights)}
@@ -135,6 +140,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(model, dict) or not isinstance(model.get("type"), str):
         raise CheckpointError(f"{file}: 'model' has no 'type', such as 'images/model'")
     return config
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous().clone()
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    if not (stored := tensor.to(dtype)).isfinite().all():
+        raise CheckpointError(f"{name} has values that {dtype} does not hold: store it as it is")
+    return stored
 
 
 def _build(config: dict[str, Any], file: Path) -> Any:

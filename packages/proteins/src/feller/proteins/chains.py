@@ -1,0 +1,84 @@
+"""Chains: what a structure file holds of a protein, and all that the other modules pass around.
+
+A chain is n residues with four atoms each, N, CA, C and O, in Angstrom. A residue is one of the 20
+canonical ones, numbered in the alphabetical order of their letters, or unknown, which is 20.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+__all__ = ["ATOMS", "LETTERS", "LONGEST_STEP", "UNKNOWN", "Chain", "codes_of"]
+
+LETTERS = "ACDEFGHIKLMNPQRSTVWY"
+"""The letters of residues 0 to 19."""
+
+UNKNOWN = len(LETTERS)
+"""The residue of which only the backbone is known."""
+
+ATOMS = ("N", "CA", "C", "O")
+"""The backbone atoms of a residue, in the order of a chain's second axis."""
+
+LONGEST_STEP = 4.2
+"""Angstrom from CA to CA beyond which a chain is broken; 3.8 is usual."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """A protein chain.
+
+    Attributes:
+        name: Of its file, and of the chain where the file has several.
+        atoms: Places of N, CA, C and O in Angstrom, NaN where one is missing.
+        residues: 0 to 19 in the order of `LETTERS`, 20 for unknown.
+        index: Residue numbers, those of the authors where a file has two kinds.
+        resolution: Of the structure, in Angstrom; NaN where it is not known.
+
+    Example:
+        >>> atoms = np.zeros((3, 4, 3), dtype=np.float32)
+        >>> Chain("x", atoms, codes_of("MA?"), np.arange(3, dtype=np.int32)).sequence
+        'MAX'
+    """
+
+    name: str
+    atoms: Float32[np.ndarray, "n 4 3"]
+    residues: UInt8[np.ndarray, " n"]
+    index: Int32[np.ndarray, " n"]
+    resolution: float = math.nan
+
+    def __len__(self) -> int:
+        """Return the number of residues."""
+        return len(self.residues)
+
+    @property
+    def sequence(self) -> str:
+        """One letter a residue, `X` for unknown."""
+        return "".join((LETTERS + "X")[code] for code in self.residues)
+
+    @property
+    def steps(self) -> Float32[np.ndarray, " m"]:
+        """Angstrom from each CA to the next; NaN where one is missing."""
+        return np.linalg.norm(np.diff(self.atoms[:, 1], axis=0), axis=-1)
+
+    @property
+    def breaks(self) -> Bool[np.ndarray, " m"]:
+        """Whether the chain is broken between a residue and the next.
+
+        It is where a number is left out, or where the two are too far apart. Residues that share
+        a number (52 and 52A) are neighbours.
+        """
+        gap = np.diff(self.index)
+        return (gap < 0) | (gap > 1) | (self.steps > LONGEST_STEP)
+
+
+def codes_of(letters: str) -> UInt8[np.ndarray, " n"]:
+    """Return the residues that letters stand for; what is no canonical letter is unknown.
+
+    Example:
+        >>> codes_of("ACX")
+        array([ 0,  1, 20], dtype=uint8)
+    """
+    found = (LETTERS.find(letter) if letter else -1 for letter in letters)
+    return np.array([UNKNOWN if code < 0 else code for code in found], dtype=np.uint8)
