@@ -1,0 +1,279 @@
+"""The columns of a structure file that a backbone takes, and the chains they make.
+
+The table of atoms of a file is the same in its three formats: each column an array over atoms. Rows
+are dropped as early as may be, so that little is decoded, compared or copied: other models, other
+atoms, what is no part of a polymer.
+"""
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from feller.proteins.chains import ATOMS, LETTERS, UNKNOWN, Chain
+
+__all__ = ["CANONICAL", "Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
+
+CANONICAL = (
+    *("ALA", "CYS", "ASP", "GLU", "PHE", "GLY", "HIS", "ILE", "LYS", "LEU"),
+    *("MET", "ASN", "PRO", "GLN", "ARG", "SER", "THR", "VAL", "TRP", "TYR"),
+)
+"""The names of residues 0 to 19."""
+
+_CODES: Mapping[str, int] = MappingProxyType(
+    {name: code for code, name in enumerate(CANONICAL)} | {"MSE": LETTERS.index("M")}
+)
+_SLOTS: Mapping[str, int] = MappingProxyType({name: slot for slot, name in enumerate(ATOMS)})
+_NONE = (".", "?", "", " ")
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The backbone atoms of a structure, a row each.
+
+    Attributes:
+        slot: Which of N, CA, C and O.
+        residue: Three-letter name.
+        chain: Name of the chain.
+        number: Of the residue.
+        insertion: What tells residues of one number apart.
+        alternative: Which of the places of an atom that has several.
+        occupancy: The share of molecules that have this alternative.
+        place: In Angstrom, `(rows, 3)`.
+        resolution: Of the structure, in Angstrom; NaN where it is not known.
+    """
+
+    slot: np.ndarray
+    residue: np.ndarray
+    chain: np.ndarray
+    number: np.ndarray
+    insertion: np.ndarray
+    alternative: np.ndarray
+    occupancy: np.ndarray
+    place: np.ndarray
+    resolution: float = math.nan
+
+    def __getitem__(self, rows: Any) -> "Columns":
+        """Return some of the rows."""
+        arrays = [getattr(self, f.name)[rows] for f in fields(self) if f.name != "resolution"]
+        return Columns(*arrays, resolution=self.resolution)
+
+
+def columns_of_cif(file: Any) -> Columns:
+    """Take what a backbone needs from biotite's `CIFFile` or `BinaryCIFFile`.
+
+    Raises:
+        ValueError: When the file has no atoms.
+    """
+    block = next((block for block in file.values() if "atom_site" in block), None)
+    if block is None:
+        raise ValueError("it has no table of atoms (atom_site)")
+    table = block["atom_site"]
+    names = _strings(table, "label_atom_id", "auth_atom_id")
+    slot = np.full(len(names), -1, dtype=np.int8)
+    for name, place in _SLOTS.items():
+        slot[names == name] = place
+    keep = slot >= 0
+    if "pdbx_PDB_model_num" in table:
+        model = _column(table, "pdbx_PDB_model_num").data.array
+        keep &= model == model[0]
+    if "label_seq_id" in table:
+        polymer = _is_given(table["label_seq_id"])
+        keep &= polymer | ~polymer.any()
+    alternative = _strings(table, "label_alt_id")[keep]
+    return Columns(
+        slot[keep],
+        _strings(table, "auth_comp_id", "label_comp_id")[keep],
+        _strings(table, "auth_asym_id", "label_asym_id")[keep],
+        _column(table, "auth_seq_id", "label_seq_id").as_array(np.int32)[keep],
+        _strings(table, "pdbx_PDB_ins_code")[keep],
+        alternative,
+        _occupancy(table, alternative, keep),
+        np.stack([table[f"Cartn_{axis}"].as_array(np.float32)[keep] for axis in "xyz"], axis=-1),
+        _resolution(block),
+    )
+
+
+def columns_of_pdb(data: bytes) -> Columns:
+    """Take what a backbone needs from the text of a PDB file.
+
+    Only the records of backbone atoms of the first model reach the parser. A canonical residue
+    among the hetero atoms is a free amino acid, and is left out.
+    """
+    from biotite.structure.io.pdb import PDBFile
+
+    records, resolution = _records_of_pdb(data.decode("latin-1"))
+    if not records:
+        raise ValueError("it has no ATOM records of a backbone")
+    file = PDBFile.read(io.StringIO("\n".join(records)))
+    rows = file.get_structure(model=1, altloc="all", extra_fields=["occupancy"])
+    return Columns(
+        np.array([_SLOTS[name] for name in rows.atom_name], dtype=np.int8),
+        rows.res_name,
+        rows.chain_id,
+        rows.res_id.astype(np.int32),
+        rows.ins_code,
+        rows.altloc_id,
+        rows.occupancy,
+        np.asarray(rows.coord, dtype=np.float32),
+        resolution,
+    )
+
+
+def _records_of_pdb(text: str) -> tuple[list[str], float]:
+    """Return complete records of backbone atoms, and the resolution."""
+    records, resolution = [], math.nan
+    for line in text.splitlines():
+        kind = line[:6]
+        if kind == "ENDMDL":
+            break
+        if line.startswith("REMARK   2 RESOLUTION"):
+            resolution = _number(line[23:30])
+        if kind not in ("ATOM  ", "HETATM") or line[12:16].strip() not in _SLOTS:
+            continue
+        if kind == "ATOM  " or line[17:20] not in CANONICAL:
+            # Occupancy, temperature and element are often left out, which the parser refuses.
+            occupancy, element = line[54:60].strip() or "1.00", line[12:16].strip()[0]
+            records.append(f"{line[:54]:54}{occupancy:>6}  0.00{element:>12}  ")
+    return records, resolution
+
+
+def chains_of(columns: Columns, name: str) -> list[Chain]:
+    """Make the chains of a structure, in the order in which they begin.
+
+    Args:
+        columns: Its backbone atoms.
+        name: That of the structure; chains add theirs where there are several.
+    """
+    labels = columns.chain
+    if len(labels) and (labels == labels[0]).all():
+        parts = {str(labels[0]): columns}
+    else:
+        parts = {label: columns[labels == label] for label in dict.fromkeys(labels.tolist())}
+    made = {label: _chain(part, name) for label, part in parts.items()}
+    made = {label: chain for label, chain in made.items() if chain is not None}
+    if len(made) < 2:
+        return list(made.values())
+    return [
+        Chain(f"{name}_{label.strip() or '_'}", c.atoms, c.residues, c.index, c.resolution)
+        for label, c in made.items()
+    ]
+
+
+def _chain(columns: Columns, name: str) -> Chain | None:
+    """Make one chain; none of what holds no amino acid."""
+    columns = _without_alternatives(columns)
+    starts = _starts(columns)
+    codes = _codes(columns.residue[starts])
+    row = np.cumsum(starts) - 1
+    atoms = np.full((len(codes), len(ATOMS), 3), np.nan, dtype=np.float32)
+    # Backwards, so that the first of two atoms of one name stays.
+    atoms[row[::-1], columns.slot[::-1]] = columns.place[::-1]
+    kept = codes >= 0
+    if not kept.any():
+        return None
+    index = columns.number[starts][kept]
+    return Chain(name, atoms[kept], codes[kept].astype(np.uint8), index, columns.resolution)
+
+
+def _starts(columns: Columns) -> np.ndarray:
+    """Say which rows begin a residue."""
+    starts = np.ones(len(columns.slot), dtype=bool)
+    number, insertion = columns.number, columns.insertion
+    starts[1:] = (number[1:] != number[:-1]) | (insertion[1:] != insertion[:-1])
+    return starts
+
+
+def _without_alternatives(columns: Columns) -> Columns:
+    """Keep of each residue the atoms without alternatives, and those of the likeliest one."""
+    has = ~np.isin(columns.alternative, _NONE)
+    if not has.any():
+        return columns
+    residue = np.cumsum(_starts(columns)) - 1
+    shares: dict[tuple[int, str], list[float]] = {}
+    rows = zip(residue[has], columns.alternative[has], columns.occupancy[has], strict=True)
+    for place, label, share in rows:
+        shares.setdefault((int(place), str(label)), []).append(float(share))
+    best: dict[int, tuple[float, str]] = {}
+    for (place, label), known in sorted(shares.items()):
+        share = sum(known) / len(known)
+        if place not in best or share > best[place][0]:
+            best[place] = (share, label)
+    labels = np.array([best.get(int(place), (0.0, ""))[1] for place in residue])
+    return columns[~has | (columns.alternative == labels)]
+
+
+def _codes(names: np.ndarray) -> np.ndarray:
+    """Return the numbers of residues' names, -1 of what is no amino acid."""
+    codes = np.array([_CODES.get(name, -1) for name in names.tolist()], dtype=np.int8)
+    for place in np.flatnonzero(codes < 0):
+        if names[place] in _amino_acids():
+            codes[place] = UNKNOWN
+    return codes
+
+
+@cache
+def _amino_acids() -> frozenset[str]:
+    from biotite.structure.info import amino_acid_names
+
+    return frozenset(amino_acid_names())
+
+
+def _column(table: Any, *names: str) -> Any:
+    """Return the first column there is.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    for name in names:
+        if name in table:
+            return table[name]
+    raise ValueError(f"its table of atoms has no column {' or '.join(names)}")
+
+
+def _strings(table: Any, *names: str) -> np.ndarray:
+    """Return a column as strings; that of insertions or alternatives may be absent."""
+    if names[0] in ("label_alt_id", "pdbx_PDB_ins_code") and names[0] not in table:
+        return np.zeros(table.row_count, dtype="U1")
+    return _column(table, *names).as_array(str)
+
+
+def _is_given(column: Any) -> np.ndarray:
+    """Say which rows of a column have a value."""
+    if column.mask is not None:
+        return column.mask.array == 0
+    values = column.data.array
+    return ~np.isin(values, _NONE) if values.dtype.kind == "U" else np.ones(len(values), dtype=bool)
+
+
+def _occupancy(table: Any, alternative: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return occupancies where they decide something, else ones."""
+    if "occupancy" in table and not np.isin(alternative, _NONE).all():
+        return table["occupancy"].as_array(np.float32, masked_value=1.0)[keep]
+    return np.ones(len(alternative), dtype=np.float32)
+
+
+def _resolution(block: Any) -> float:
+    """Return the resolution that a crystal or a microscope gave, in Angstrom."""
+    for category, name in (
+        ("refine", "ls_d_res_high"),
+        ("em_3d_reconstruction", "resolution"),
+        ("reflns", "d_resolution_high"),
+    ):
+        if category in block and name in block[category]:
+            value = _number(str(block[category][name].as_array(str)[0]))
+            if not math.isnan(value):
+                return value
+    return math.nan
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,237 @@
+"""Protein data: parts of chains, each row of a batch as long as the others.
+
+A chain of L residues is cut to at most `crop` of them, and then to a multiple of `width`, at ends
+that are chosen by chance, once for each item: so rows of one length need no padding, and no place
+of a chain is left out for good. The length of an item's row is its group; a batch is of one group.
+
+In training, item i is of cluster i mod C out of C, and the members of a cluster take turns from one
+round of C items to the next: a large family of proteins counts no more than a small one. All is a
+function of the seed and i.
+"""
+
+import csv
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int32, Int64
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.random import seed_of
+from feller.core.training import DataConfig
+from feller.proteins.filters import Filters
+from feller.proteins.reading import entries
+from feller.proteins.shards import DataError, Shards, build_shards, digest_of, open_shards
+
+__all__ = ["Parts", "ProteinData"]
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Parts of chains, as a data set.
+
+    Attributes:
+        shards: The chains.
+        chains: Which of them each item is a part of.
+        starts: The first residue of the part.
+        groups: Its length.
+    """
+
+    shards: Shards
+    chains: Int32[np.ndarray, " m"]
+    starts: Int32[np.ndarray, " m"]
+    groups: Int64[Tensor, " m"]
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.chains)
+
+    def __getitem__(self, indices: list[int]) -> dict[str, Tensor]:
+        """Return a batch of items of one group.
+
+        Returns:
+            `atoms`, float32 `(b, n, 4, 3)` in Angstrom, NaN where one is missing; `residues`, int64
+            `(b, n)`; `index`, int64 `(b, n)`, the residue numbers.
+
+        Raises:
+            ValueError: When the items differ in length.
+        """
+        lengths = set(self.groups[indices].tolist())
+        if len(lengths) != 1:
+            raise ValueError(
+                f"a batch is of one group; these items have {sorted(lengths)} residues"
+            )
+        atoms, residues, index = self.shards.rows(
+            self.chains[indices].tolist(), self.starts[indices].tolist(), lengths.pop()
+        )
+        return {
+            "atoms": torch.from_numpy(atoms),
+            "residues": torch.from_numpy(residues.astype(np.int64)),
+            "index": torch.from_numpy(index.astype(np.int64)),
+        }
+
+    def name(self, i: int) -> str:
+        """Return the name of the chain that an item is a part of."""
+        return self.shards.names[self.chains[i]]
+
+
+@tagged("proteins/data")
+@dataclass(frozen=True, kw_only=True)
+class ProteinData(DataConfig):
+    """Which chains, and how they are cut.
+
+    Attributes:
+        path: A structure file, a folder of them, or a `.zip`.
+        train_ids: A file with the names of the chains to train on, one a line; all that are not
+            held out when empty.
+        test_ids: A file with the names of those held out; all not trained on when empty. Without
+            either file, clusters are held out by a hash of their names.
+        clusters: A `.csv` with the columns `id` and `homology_group`; each chain is a cluster of
+            its own when empty, or not in it.
+        filters: What is fit to learn from.
+        crop: Most residues of an item.
+        long: What becomes of longer chains.
+        width: Lengths are multiples of it.
+        rounds: How often an epoch visits each cluster, with other members and other ends.
+        share: The share of clusters held out where no file says which.
+        seed: Chooses ends and members.
+        workers: Processes that read structures when there is no cache of them yet.
+        cache: The folder of caches; that of the user when empty.
+    """
+
+    path: str = ""
+    train_ids: str = ""
+    test_ids: str = ""
+    clusters: str = ""
+    filters: Filters = field(default_factory=Filters)
+    crop: int = 256
+    long: Literal["crop", "drop"] = "crop"
+    width: int = 4
+    rounds: int = 32
+    share: float = 0.05
+    seed: int = 0
+    workers: int = 1
+    cache: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that are not."""
+        if not 1 <= self.width <= self.crop:
+            raise ValueError(f"width is at least 1 and at most crop: {self.width}, {self.crop}")
+        if self.rounds < 1:
+            raise ValueError(f"rounds is at least 1, not {self.rounds}")
+        if not 0 <= self.share < 1:
+            raise ValueError(f"share is in [0, 1), not {self.share}")
+
+    @property
+    def source(self) -> str:
+        """Name of the file or folder, for a model's card."""
+        return Path(self.path).name
+
+    def build(self, split: Split = "train") -> Parts:
+        """Open the parts of a split; read the structures first where there is no cache.
+
+        Each chain of the test split is there once.
+
+        Raises:
+            DataError: When a file is missing, or nothing is left.
+        """
+        shards = self.shards()
+        lengths = np.minimum(shards.lengths, self.crop) // self.width * self.width
+        fits = lengths > 0
+        if self.long == "drop":
+            fits &= shards.lengths <= self.crop
+        families = self._families(shards, split, fits)
+        if not families:
+            raise DataError(f"no chain of {self.source} is in the {split} split")
+        chains = self._turns(families) if split == "train" else np.concatenate(families)
+        room = shards.lengths[chains] - lengths[chains]
+        starts = np.floor(self._chances("ends", len(chains)) * (room + 1))
+        groups = torch.from_numpy(lengths[chains])
+        return Parts(shards, chains.astype(np.int32), starts.astype(np.int32), groups)
+
+    def shards(self) -> Shards:
+        """Open the cache of all chains that are fit, or build it.
+
+        Raises:
+            DataError: When nothing can be read.
+        """
+        if not self.path:
+            raise DataError("no structures: give --data.path, a file, a folder or a .zip")
+        usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        root = Path(self.cache) if self.cache else usual / "feller" / "proteins"
+        some = entries(self.path)
+        folder = root / digest_of(some, self.filters)
+        built = open_shards(folder)
+        return built or build_shards(some, folder, self.filters, workers=self.workers)
+
+    def _families(self, shards: Shards, split: Split, fits: np.ndarray) -> list[np.ndarray]:
+        """Return the chains of each cluster of a split."""
+        cluster_of = _clusters(self.clusters)
+        train, test = _ids(self.train_ids), _ids(self.test_ids)
+        families: dict[str, list[int]] = {}
+        for i, name in enumerate(shards.names):
+            short = name.rpartition("/")[2]
+            cluster = cluster_of.get(short, short)
+            if fits[i] and self._split(short, cluster, train, test) == split:
+                families.setdefault(cluster, []).append(i)
+        return [np.array(family) for family in families.values()]
+
+    def _split(
+        self, name: str, cluster: str, train: frozenset[str] | None, test: frozenset[str] | None
+    ) -> Split | None:
+        """Say where a chain belongs; nowhere when two files leave it out."""
+        if train is None and test is None:
+            return "test" if _place(cluster) < self.share else "train"
+        if test is not None and name in test:
+            return "test"
+        if train is not None and name in train:
+            return "train"
+        return "train" if train is None else "test" if test is None else None
+
+    def _turns(self, families: list[np.ndarray]) -> np.ndarray:
+        """Return a chain for each round and cluster, the members of a cluster in turn."""
+        sizes = np.array([len(family) for family in families])
+        firsts = np.cumsum(sizes) - sizes
+        begin = np.floor(self._chances("members", len(sizes)) * sizes).astype(np.int64)
+        member = (begin + np.arange(self.rounds)[:, None]) % sizes
+        return np.concatenate(families)[firsts + member].reshape(-1)
+
+    def _chances(self, what: str, count: int) -> np.ndarray:
+        """Return uniform numbers that depend on the seed alone."""
+        rng = torch.Generator().manual_seed(seed_of(self.seed, what))
+        return torch.rand(count, generator=rng, dtype=torch.float64).numpy()
+
+
+def _ids(file: str) -> frozenset[str] | None:
+    """Read names, one a line; none without a file."""
+    if not file:
+        return None
+    try:
+        return frozenset(Path(file).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{file} is not a readable list of names") from None
+
+
+def _clusters(file: str) -> dict[str, str]:
+    """Read the cluster of each chain."""
+    if not file:
+        return {}
+    try:
+        with Path(file).open(encoding="utf-8", newline="") as stream:
+            return {row["id"]: row["homology_group"] for row in csv.DictReader(stream)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise DataError(f"{file} is not a readable .csv file") from None
+    except KeyError as error:
+        raise DataError(f"{file} has no column {error}; it has id and homology_group") from None
+
+
+def _place(name: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

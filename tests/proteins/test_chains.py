@@ -1,0 +1,38 @@
+"""Chains: letters, steps and breaks."""
+
+import numpy as np
+import pytest
+from structures import chain
+
+from feller.proteins.chains import ATOMS, LETTERS, UNKNOWN, Chain, codes_of
+
+
+def test_letters_are_the_canonical_ones_in_order():
+    assert sorted(LETTERS) == list(LETTERS)
+    assert len(set(LETTERS)) == UNKNOWN == 20
+    assert not set(LETTERS) & set("BJOUXZ")
+    assert ATOMS == ("N", "CA", "C", "O")
+
+
+def test_a_sequence_comes_back():
+    codes = codes_of(LETTERS + "XB-")
+    assert codes.tolist() == [*range(20), 20, 20, 20]
+    assert codes.dtype == np.uint8
+    made = chain(len(codes))
+    assert Chain("x", made.atoms, codes, made.index).sequence == LETTERS + "XXX"
+
+
+def test_steps_go_from_ca_to_ca():
+    made = chain(5)
+    expected = [np.linalg.norm(made.atoms[i + 1, 1] - made.atoms[i, 1]) for i in range(4)]
+    assert made.steps == pytest.approx(expected)
+    assert not made.breaks.any()
+
+
+def test_a_chain_is_broken_at_gaps_of_number_and_place():
+    made = chain(8)
+    made.index[:] = [1, 2, 2, 3, 5, 6, 4, 5]
+    made.atoms[3:] += np.float32(10.0)
+    made.atoms[7] = np.nan
+    assert made.breaks.tolist() == [False, False, True, True, False, True, False]
+    assert len(made) == 8
