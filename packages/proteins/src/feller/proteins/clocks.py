@@ -1,0 +1,76 @@
+"""Laws of training times for frames: which factors, and which residues, are how far.
+
+Places, rotations and residues have a clock each. A model that has seen them apart does several
+jobs, with clocks that stand at 1 for what is known and at 0 for what plays no part: generation of
+backbones (residues at 0), co-design (all as one), folding (residues at 1), inverse folding (frames
+at 1), and scaffolds of a motif (a stretch of residues at 1).
+
+Source: Campbell et al., arXiv 2402.04997, section 5, for clocks of their own and the two foldings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from feller.core import random
+from feller.core.checks import check_weights
+from feller.core.config import tagged
+from feller.core.times import Beta, TimeLaw
+from feller.core.typing import Rng
+
+__all__ = ["FRAME", "FrameTimes"]
+
+FRAME = ("translation", "rotation")
+"""The factors that make a frame; the third factor is `residue`."""
+
+
+@tagged("proteins/frame_times")
+@dataclass(frozen=True, kw_only=True)
+class FrameTimes(TimeLaw):
+    """Each sample trains one job, drawn by its share; shares sum to one.
+
+    Attributes:
+        base: The law of a time.
+        together: All factors at one time.
+        apart: Each factor at a time of its own.
+        structure: Frames at one time; of the residues nothing is known.
+        fold: Frames at one time; residues are known.
+        inverse: Residues at a time; frames are known.
+    """
+
+    base: TimeLaw = field(default_factory=lambda: Beta(1.9, 1.0))
+    together: float = 0.3
+    apart: float = 0.3
+    structure: float = 0.2
+    fold: float = 0.1
+    inverse: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none."""
+        check_weights("together, apart, structure, fold and inverse", self._shares)
+
+    @property
+    def _shares(self) -> tuple[float, ...]:
+        return (self.together, self.apart, self.structure, self.fold, self.inverse)
+
+    def quantile(self, u: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """Return the quantile of the base law."""
+        return self.base.quantile(u)
+
+    def draw(self, u: Tensor, rng: Rng, z: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return a clock `(b,)` for each factor."""
+        t = self.quantile(u)
+        own = self.quantile(random.uniform((len(u), 2), rng, like=u))
+        ends = torch.tensor(self._shares, device=u.device).cumsum(0)
+        job = torch.searchsorted(ends[:-1].contiguous(), random.uniform((len(u),), rng, like=u))
+        zero, one = torch.zeros_like(t), torch.ones_like(t)
+        of_job = {
+            "translation": (t, t, t, t, one),
+            "rotation": (t, own[:, 0], t, t, one),
+            "residue": (t, own[:, 1], zero, one, t),
+        }
+        return {name: torch.stack(rows)[job, torch.arange(len(u))] for name, rows in of_job.items()}

@@ -1,0 +1,150 @@
+"""Contigs: which residues of a motif a design keeps, and how much is built around them.
+
+`10-40,A163-181,10-40` is 10 to 40 new residues, then residues 163 to 181 of chain A, then 10 to 40
+new ones; `12` is twelve new ones, `A7` one that is kept. Spaces and slashes may stand in the place
+of commas. Source of the notation: RFdiffusion (Watson et al., Nature 2023).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from feller.core.random import seed_of
+from feller.proteins.chains import ATOMS, UNKNOWN, Chain
+
+__all__ = ["Contigs", "Kept", "New", "parse_contigs"]
+
+_KEPT = re.compile(r"([A-Za-z])(-?\d+)(?:-(-?\d+))?")
+_NEW = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True)
+class New:
+    """Residues to build: `low` to `high` of them."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Residues `first` to `last` of a chain."""
+
+    chain: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """Return the segment as it is written."""
+        return f"{self.chain}{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class Contigs:
+    """Segments in the order of the design.
+
+    Attributes:
+        segments: What is new and what is kept.
+    """
+
+    segments: tuple[New | Kept, ...]
+
+    def motif(self, chains: Mapping[str, Chain]) -> list[Chain]:
+        """Return the kept segments, cut out of chains by their letters.
+
+        Raises:
+            ValueError: When one is not whole: a chain, residues or atoms are missing, a residue has
+                no canonical name, or the chain is broken within it.
+        """
+        return [_cut(s, chains) for s in self.segments if isinstance(s, Kept)]
+
+    def lengths(self, *, seed: int, total: int | None = None) -> list[int]:
+        """Draw the lengths of the segments, all ranges alike; to sum to `total` where it is given.
+
+        Raises:
+            ValueError: When no choice of lengths sums to `total`.
+        """
+        low = [s.low if isinstance(s, New) else s.last - s.first + 1 for s in self.segments]
+        high = [
+            s.high if isinstance(s, New) else a for s, a in zip(self.segments, low, strict=True)
+        ]
+        rng = np.random.default_rng(seed_of(seed, "contigs"))
+        if total is None:
+            return [int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True)]
+        if not sum(low) <= total <= sum(high):
+            raise ValueError(
+                f"these contigs make {sum(low)} to {sum(high)} residues, not the {total} asked for"
+            )
+        return _share_out(low, high, total, rng)
+
+
+def parse_contigs(text: str) -> Contigs:
+    """Read contigs.
+
+    Raises:
+        ValueError: When a segment is neither a range of lengths nor residues of a chain.
+
+    Example:
+        >>> parse_contigs("5-10,A3-4").segments
+        (New(low=5, high=10), Kept(chain='A', first=3, last=4))
+    """
+    segments = tuple(_segment(part) for part in re.split(r"[,/\s]+", text.strip()) if part)
+    if not segments:
+        raise ValueError("contigs are segments such as 10-40,A163-181,10-40; there is none")
+    return Contigs(segments)
+
+
+def _segment(text: str) -> New | Kept:
+    if found := _KEPT.fullmatch(text):
+        chain, first, last = found[1], int(found[2]), int(found[3] or found[2])
+        if last < first:
+            raise ValueError(f"the contig {text} ends before it begins")
+        return Kept(chain, first, last)
+    if found := _NEW.fullmatch(text):
+        low, high = int(found[1]), int(found[2] or found[1])
+        if high < low:
+            raise ValueError(f"the contig {text} ends before it begins")
+        return New(low, high)
+    raise ValueError(f"the contig {text!r} is neither a length, 10-40, nor residues, A163-181")
+
+
+def _cut(segment: Kept, chains: Mapping[str, Chain]) -> Chain:
+    if segment.chain not in chains:
+        there = ", ".join(sorted(chains)) or "none"
+        raise ValueError(f"contig {segment}: there is no chain {segment.chain}; there are: {there}")
+    chain = chains[segment.chain]
+    wanted = np.arange(segment.first, segment.last + 1)
+    missing = np.setdiff1d(wanted, chain.index)
+    if len(missing):
+        raise ValueError(f"contig {segment}: {chain.name} has no residue {missing[0]}")
+    at = [int(np.flatnonzero(chain.index == number)[0]) for number in wanted]
+    part = Chain(chain.name, chain.atoms[at], chain.residues[at], chain.index[at])
+    for number, residue, atoms in zip(part.index, part.residues, part.atoms, strict=True):
+        lacking = [
+            name for name, place in zip(ATOMS[:3], atoms, strict=False) if np.isnan(place).any()
+        ]
+        if lacking:
+            raise ValueError(
+                f"contig {segment}: residue {number} of {chain.name} lacks {lacking[0]}"
+            )
+        if residue == UNKNOWN:
+            raise ValueError(
+                f"contig {segment}: residue {number} of {chain.name} is none of the canonical 20"
+            )
+    if part.breaks.any():
+        at_break = part.index[np.flatnonzero(part.breaks)[0]]
+        raise ValueError(f"contig {segment}: {chain.name} is broken after residue {at_break}")
+    return part
+
+
+def _share_out(
+    low: Sequence[int], high: Sequence[int], total: int, rng: np.random.Generator
+) -> list[int]:
+    """Give out what is left above the least lengths, one residue at a time, where there is room."""
+    lengths = np.array(low)
+    for _ in range(total - sum(low)):
+        room = np.flatnonzero(lengths < np.array(high))
+        lengths[rng.choice(room)] += 1
+    return lengths.tolist()

@@ -1,0 +1,160 @@
+r"""The loss of frames: a Bregman divergence for each factor, and the geometry of what is predicted.
+
+- places: :math:`|E[x_1] - x_1|^2 / (1 - \min(t, 0.9))^2`, nm^2 per unit time squared: near the end
+  the squared error of the velocity would explode, and is held at that of t = 0.9;
+- rotations: the squared error of the velocity, in rad^2 per unit time squared, and minus the log
+  density of the data rotation: the two learn the flow and the jump;
+- residues: the cross-entropy of those that are masked;
+- geometry: squared errors of predicted backbone atoms in nm^2, and of the distances of atoms of
+  neighbours in the chain, with the weight of places. These are no divergences of generators: the
+  mean of structures is a little short of bonds, and this pulls it towards a structure. They count
+  from t = 1/2 on, where the posterior is narrow.
+
+Weights depend on times alone. An element whose clock stands at 1 is known and costs nothing.
+
+Source: Yim et al., arXiv 2310.05297, section 3.3, for the hold at 0.9 and the geometry; Generator
+Matching, arXiv 2410.20587, proposition 2, for the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from feller.core.config import tagged
+from feller.core.objective import Loss
+from feller.core.paths import ProductPath
+from feller.core.times import expand_time, factor_times
+from feller.proteins.codec import consecutive
+from feller.proteins.frames import ANGSTROM, atoms_from_frames
+from feller.proteins.models import MASK
+from feller.proteins.predictions import Prediction
+from feller.proteins.rotations import relative, vee
+from feller.proteins.solutions import isotropic_flow
+
+__all__ = ["FrameLoss"]
+
+
+@tagged("proteins/frame_loss")
+@dataclass(frozen=True, kw_only=True)
+class FrameLoss(Loss):
+    """The weighted sum of the losses of a sample, each a mean over its residues.
+
+    Attributes:
+        place: The weight of places.
+        turn: The weight of the velocities of rotations.
+        law: The weight of the law of rotations.
+        residue: The weight of residues.
+        geometry: The weight of atoms and of the distances of neighbours.
+        hold: The time from which weights no longer rise.
+    """
+
+    place: float = 2.0
+    turn: float = 0.25
+    law: float = 0.25
+    residue: float = 0.25
+    geometry: float = 1.0
+    hold: float = 0.9
+
+    def __call__(
+        self,
+        model: Any,
+        path: ProductPath,
+        z: Mapping[str, Tensor],
+        t: Any,
+        x_t: Mapping[str, Tensor],
+        *,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Return the loss of each sample."""
+        bare = getattr(model, "module", model)  # under the wrapper of its process group
+        previous = _first_look(bare, x_t, t, condition)
+        found: Prediction = model(x_t, t, condition, previous=previous, predict=True)
+        index = consecutive(z["residue"].shape, z["residue"]) if condition is None else condition
+        parts = self.parts(bare, path, (z, t, x_t), found, index)
+        weights = vars(self)
+        return torch.stack([weights[name] * loss for name, loss in parts.items()]).sum(0)
+
+    def parts(
+        self,
+        model: Any,
+        path: ProductPath,
+        sample: tuple[Mapping[str, Tensor], Any, Mapping[str, Tensor]],
+        found: Prediction,
+        index: Tensor,
+    ) -> dict[str, Float[Tensor, " b"]]:
+        """Return each loss by its name, without its weight."""
+        z, t, x_t = sample
+        like = z["translation"][..., 0]
+        clocks = {
+            name: expand_time(clock, like).to(like).expand(like.shape)
+            for name, clock in factor_times(t, z).items()
+        }
+        weight = 1 / (1 - clocks["translation"].clamp_max(self.hold)) ** 2
+        away = (found.translation - z["translation"]).square().sum(-1)
+        now = clocks["rotation"]
+        aim = isotropic_flow(path.factors["rotation"], x_t["rotation"], now, z["rotation"])  # pyright: ignore
+        target = vee(relative(x_t["rotation"], aim.velocity))
+        miss = (model.turn(found, x_t["rotation"], now) - target).square().sum(-1)
+        unknown = {name: (clock < 1).to(like) for name, clock in clocks.items()}
+        frames = torch.minimum(unknown["translation"], unknown["rotation"])
+        late = frames * (clocks["translation"] > 0.5) * (now > 0.5) * weight
+        return {
+            "place": (unknown["translation"] * weight * away).mean(1),
+            "turn": (unknown["rotation"] * miss).mean(1),
+            "law": -(unknown["rotation"] * found.log_density(z["rotation"])).mean(1),
+            "residue": _residues(found.residue, z["residue"], x_t["residue"]),
+            "geometry": (late * _geometry(found, z, index)).mean(1),
+        }
+
+
+@torch.no_grad()
+def _first_look(model: Any, x: Mapping[str, Tensor], t: Any, index: Any) -> Tensor | None:
+    """Return what half of the rows predict without self-conditioning, for the second look.
+
+    Which half is read off their times, so that a row does the same in whatever batch it is.
+    """
+    if not model.config.network.self_conditioning:
+        return None
+    clocks = {name: torch.as_tensor(clock) for name, clock in factor_times(t, x).items()}
+    first = clocks["translation"]
+    first = first[:, 0] if first.ndim > 1 else first
+    rows = (first * 2**12 % 1 < 0.5).expand(len(x["residue"]))
+    previous = torch.full_like(x["translation"], torch.nan)
+    if rows.any():
+        some = {name: value[rows] for name, value in x.items()}
+        of_some = {name: clock[rows] if clock.ndim else clock for name, clock in clocks.items()}
+        chosen = None if index is None else index[rows]
+        previous[rows] = model(some, of_some, chosen, predict=True).translation
+    return previous
+
+
+def _residues(logits: Tensor, z: Tensor, x: Tensor) -> Tensor:
+    """Return the mean cross-entropy of masked residues whose names are known, 0 without any."""
+    asked = (x == MASK) & (z < MASK)
+    each = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), z.clamp_max(MASK - 1).flatten(), reduction="none"
+    )
+    return (each.view(z.shape) * asked).sum(1) / asked.sum(1).clamp_min(1)
+
+
+def _geometry(found: Prediction, z: Mapping[str, Tensor], index: Tensor) -> Tensor:
+    """Return the squared errors of atoms, and of distances to the next residue's atoms, in nm^2."""
+    atoms = ANGSTROM * atoms_from_frames(found.translation, found.rotation)
+    truth = ANGSTROM * atoms_from_frames(z["translation"], z["rotation"])
+    each = (atoms - truth)[..., :3, :].square().sum(-1).mean(-1)
+    if atoms.shape[1] < 2:
+        return each
+    linked = index.diff(dim=1) == 1
+    error = (_neighbours(atoms) - _neighbours(truth)).square().sum((-1, -2))
+    links = torch.nn.functional.pad(torch.where(linked, error, 0.0), (0, 1))
+    return each + links
+
+
+def _neighbours(atoms: Tensor) -> Tensor:
+    """Return the distances of a residue's CA, C and O from the next one's N, CA and C."""
+    here, there = atoms[..., :-1, 1:, None, :], atoms[..., 1:, None, :3, :]
+    return (here - there).square().sum(-1).clamp_min(1e-8).sqrt()

@@ -1,0 +1,228 @@
+"""Protein models: a network read as a process on places, rotations and residues.
+
+Places follow the Gaussian path of the core, rotations a path of their own on which they flow, jump,
+or do both by weights, and residues the mask chain of the core: three factors of one product state,
+each with its own clock, per residue where it must be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from feller.core.checks import check_weights
+from feller.core.config import tagged
+from feller.core.generators import Categorical, Flow, Generator, Jump, Product, Superposition
+from feller.core.generators.combine import weigh
+from feller.core.heads import Kinds
+from feller.core.parametrizations import convert
+from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.schedules import CondOT, Schedule
+from feller.core.solutions import event_rate, jump_clock
+from feller.core.sources import Masked
+from feller.core.spaces import ProductSpace, Tokens
+from feller.core.times import expand_time, factor_times
+from feller.core.training import ModelConfig
+from feller.proteins.chains import UNKNOWN, Chain
+from feller.proteins.codec import ProteinCodec, consecutive
+from feller.proteins.given import Given, nothing
+from feller.proteins.jumps import PosteriorJump
+from feller.proteins.networks import FrameTransformerConfig
+from feller.proteins.paths import FisherPath, HeatKernelPath
+from feller.proteins.predictions import FrameHeads, Prediction
+from feller.proteins.rotations import hat, relative, vee
+from feller.proteins.solutions import isotropic_flow
+
+__all__ = ["MASK", "ProteinModel", "ProteinModelConfig"]
+
+MASK = UNKNOWN
+"""The id of a residue that is not known."""
+
+
+@tagged("proteins/model")
+@dataclass(frozen=True, kw_only=True)
+class ProteinModelConfig(ModelConfig):
+    """What a `ProteinModel` is made of.
+
+    Attributes:
+        network: Its network.
+        rotation: The path of rotations.
+        residue: The clock of residues.
+        modes: Fisher modes in the law of a data rotation.
+        flow: The weight of the flow of rotations, where sampling does not say.
+        jump: The weight of their jump.
+        codec: Atoms against frames.
+    """
+
+    network: FrameTransformerConfig = field(default_factory=FrameTransformerConfig)
+    rotation: FisherPath | HeatKernelPath = field(default_factory=FisherPath)
+    residue: Schedule = field(default_factory=CondOT)
+    modes: int = 4
+    flow: float = 1.0
+    jump: float = 0.0
+    codec: ProteinCodec = field(default_factory=ProteinCodec)
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are none, and a law of no mode."""
+        check_weights("flow and jump", (self.flow, self.jump))
+        if self.modes < 1:
+            raise ValueError(f"modes is at least 1, not {self.modes}")
+
+    @property
+    def path(self) -> ProductPath:
+        """The conditional path of the state."""
+        return ProductPath(
+            {
+                "translation": GaussianPath(),
+                "rotation": self.rotation,
+                "residue": MixturePath(Tokens(MASK + 1), Masked(MASK), self.residue),
+            }
+        )
+
+    def build(self) -> "ProteinModel":
+        """Make the model with fresh weights."""
+        return ProteinModel(self)
+
+
+class ProteinModel(nn.Module):
+    """A model of backbones and their residues.
+
+    Example:
+        >>> model = ProteinModelConfig().build()
+        >>> chains = model.sample(2, length=12, steps=3)
+        >>> len(chains), chains[0].atoms.shape
+        (2, (12, 4, 3))
+    """
+
+    kinds: Kinds = frozenset({Product})
+
+    def __init__(self, config: ProteinModelConfig) -> None:
+        super().__init__()
+        self.config, self.codec, self.path = config, config.codec, config.path
+        self.network = config.network.build()
+        self.heads = FrameHeads(config.network.dim, config.modes)
+
+    @property
+    def space(self) -> ProductSpace:
+        """The space of states."""
+        return self.path.space
+
+    def weighted(self, *, flow: float, jump: float) -> "ProteinModel":
+        """Return the model with other weights of rotations' flow and jump; weights are shared.
+
+        Example:
+            >>> ProteinModelConfig().build().weighted(flow=0.5, jump=0.5).config.jump
+            0.5
+        """
+        twin = ProteinModel.__new__(ProteinModel)
+        nn.Module.__init__(twin)
+        twin.config = replace(self.config, flow=flow, jump=jump)
+        twin.codec, twin.path = self.codec, self.path
+        twin.network, twin.heads = self.network, self.heads
+        return twin.train(self.training)
+
+    def forward(
+        self,
+        x: Any,
+        t: Any,
+        condition: Tensor | None = None,
+        *,
+        previous: Tensor | None = None,
+        predict: bool = False,
+    ) -> Generator | Prediction:
+        """Return the generator at the states `x` and the clocks `t`.
+
+        Args:
+            x: States: a dict of the three factors.
+            t: One time, or a time for each factor: one number, one a sample, or one a residue.
+            condition: The index of the residues; consecutive when absent.
+            previous: Places predicted before, `(b, n, 3)`, not a number in rows without any; for a
+                network with self-conditioning.
+            predict: Whether to return the prediction instead. Losses pass through `forward`, where
+                data parallel training looks.
+        """
+        clocks = self._clocks(x, t)
+        index = consecutive(x["residue"].shape, x["residue"]) if condition is None else condition
+        found = self.heads(self.network(x, clocks, index, previous))
+        known = (clocks["translation"] == 1).any(1, keepdim=True)[..., None]
+        # Data are centred, but for those about a motif, which knows where it is.
+        centred = found.translation - found.translation.mean(1, keepdim=True)
+        found = replace(found, translation=torch.where(known, found.translation, centred))
+        return found if predict else self.generator(found, x, t)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        length: int = 80,
+        given: Given | None = None,
+        seed: int = 0,
+        **sampling: Any,
+    ) -> list[Chain]:
+        """Draw backbones with residues.
+
+        Args:
+            n: How many.
+            length: Residues of each, where nothing is given.
+            given: What is known of them: see `feller.proteins.given`.
+            seed: Chain i depends on the seed and on i, not on `n`.
+            sampling: Fields of `feller.proteins.sampling.Sampling`: steps, flow, jump, batch_size,
+                and so on.
+        """
+        from feller.proteins.sampling import Sampling, draw
+
+        given = nothing(length) if given is None else given
+        return self.codec.decode(draw(self, n, given, Sampling(**sampling), seed=seed).state)
+
+    def preview(self, stem: Path) -> None:
+        """Write four samples and how sound they are."""
+        from feller.proteins.writing import write_chains
+
+        write_chains(self.sample(4, length=64, steps=50), stem)
+
+    def _clocks(self, x: Mapping[str, Tensor], t: Any) -> dict[str, Tensor]:
+        """Return a time for each residue and factor, in float32."""
+        like = x["translation"][..., 0].float()
+        return {
+            name: expand_time(clock, like).to(like).expand(like.shape)
+            for name, clock in factor_times(t, x).items()
+        }
+
+    def generator(self, found: Prediction, x: Mapping[str, Tensor], t: Any) -> Product:
+        """Return the generator that a prediction at the states `x` and clocks `t` stands for."""
+        clocks = self._clocks(x, t)
+        place: Any = self.path.factors["translation"]
+        moving = clocks["translation"].clamp_max(1 - 1e-5)
+        velocity = convert(
+            found.translation, ("x_1", "velocity"), place.schedule, x["translation"], moving
+        )
+        chain = self.path.factors["residue"]
+        hidden = x["residue"] == MASK
+        rate = torch.where(hidden, event_rate(chain, clocks["residue"]), 0.0)
+        residue = Jump(rate, Categorical(found.residue), jump_clock(chain, clocks["residue"]))
+        return Product(
+            {
+                "translation": Flow(velocity),
+                "rotation": self._rotation(found, x["rotation"], clocks["rotation"]),
+                "residue": residue,
+            }
+        )
+
+    def _rotation(self, found: Prediction, x: Tensor, t: Tensor) -> Superposition:
+        path: Any = self.path.factors["rotation"]
+        parts = Superposition(())
+        if self.config.flow:
+            velocity = x @ hat(self.turn(found, x, t))
+            parts = parts + weigh(self.config.flow, Flow(velocity))
+        if self.config.jump:
+            parts = parts + weigh(self.config.jump, PosteriorJump(path, t, found.law))
+        return parts
+
+    def turn(self, found: Prediction, x: Tensor, t: Tensor) -> Tensor:
+        """Return the velocity of rotations `x`, a body vector in rad per unit time."""
+        path: Any = self.path.factors["rotation"]
+        towards = isotropic_flow(path, x, t, found.rotation.detach()).velocity
+        return vee(relative(x, towards)) + found.turn

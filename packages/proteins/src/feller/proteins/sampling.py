@@ -1,0 +1,190 @@
+"""Drawing proteins: the source, a grid of times, and the last step.
+
+The solver follows the three factors to one step before the end; what is then predicted is the
+sample: the mean place, the predicted rotation, and the residues that are still masked by the rates
+of their law. So `steps` is the number of network calls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feller.core import random
+from feller.core.checks import check_weights
+from feller.core.generators import Categorical, Generator
+from feller.core.solvers import Euler
+from feller.core.solvers.base import Evaluation, follow
+from feller.core.times import expand_time, uniform_grid
+from feller.proteins.given import Given
+from feller.proteins.predictions import Prediction
+
+__all__ = ["Drawing", "Sampling", "draw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to draw.
+
+    Attributes:
+        steps: Network calls of a sample.
+        flow: The weight of the flow of rotations; the model's when absent.
+        jump: The weight of their jump; the rest when absent.
+        temperature: Of residues: 1 for their law, towards 0 for its mode.
+        sequence: Whether residues are drawn along; else they stay unknown.
+        batch_size: Samples in memory at once.
+        keep: Whether to keep the states of every step.
+    """
+
+    steps: int = 100
+    flow: float | None = None
+    jump: float | None = None
+    temperature: float = 1.0
+    sequence: bool = True
+    batch_size: int = 32
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse senseless values."""
+        if self.steps < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"steps and batch_size are at least 1, not {self.steps} and {self.batch_size}"
+            )
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature is at least 0, not {self.temperature}")
+        if self.flow is not None or self.jump is not None:
+            check_weights("flow and jump", self.weights)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """The weights of flow and jump, where one is given the other is the rest."""
+        flow = 1 - self.jump if self.flow is None else self.flow  # pyright: ignore
+        return flow, 1 - flow if self.jump is None else self.jump
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What was drawn.
+
+    Attributes:
+        state: The states, a dict of factors.
+        nfe: Network calls of a sample.
+        steps: The states on the way, where they are kept.
+    """
+
+    state: dict[str, Tensor]
+    nfe: int
+    steps: tuple[dict[str, Tensor], ...] = field(default=())
+
+
+def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0) -> Drawing:
+    """Draw `n` proteins around what is given.
+
+    Raises:
+        ValueError: When there is no sample.
+    """
+    if n < 1:
+        raise ValueError(f"n is at least 1, not {n}")
+    if sampling.flow is not None or sampling.jump is not None:
+        flow, jump = sampling.weights
+        model = model.weighted(flow=flow, jump=jump)
+    training = model.training
+    model.eval()
+    starts = range(0, n, sampling.batch_size)
+    parts = [
+        _draw_batch(model, (s, min(s + sampling.batch_size, n)), given, sampling, seed)
+        for s in starts
+    ]
+    model.train(training)
+    kept = zip(*(part.steps for part in parts), strict=True)
+    return Drawing(
+        _join([part.state for part in parts]), parts[0].nfe, tuple(_join(list(p)) for p in kept)
+    )
+
+
+@torch.no_grad()
+def _draw_batch(
+    model: Any, rows: tuple[int, int], given: Given, sampling: Sampling, seed: int
+) -> Drawing:
+    rng = random.rows(seed, *rows)
+    state, known = _begin(model, rows[1] - rows[0], given, rng)
+    grid = uniform_grid(sampling.steps)[:-1]
+    times = {name: _clock(grid, known[name]) for name in state}
+    if not sampling.sequence:
+        times["residue"] = _clock(0 * grid, known["residue"])
+    looking = _SelfConditioned(model)
+    evaluation, steps = Evaluation(looking), [state]
+    if len(grid) > 1:
+        steps.extend(follow(evaluation, state, times, Euler(), rng))
+    state = steps[-1]
+    found = looking.predict(state, {name: clock[-1] for name, clock in times.items()})
+    state = {
+        "translation": torch.where(
+            known["translation"][..., None], state["translation"], found.translation
+        ),
+        "rotation": torch.where(
+            known["rotation"][..., None, None], state["rotation"], found.rotation
+        ),
+        "residue": _reveal(found.residue, state["residue"], sampling, rng),
+    }
+    return Drawing(state, evaluation.nfe + 1, (*steps, state) if sampling.keep else ())
+
+
+def _begin(
+    model: Any, b: int, given: Given, rng: Any
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return states at the source, but for what is given, and where that is."""
+    device = next(model.parameters()).device
+    fixed = {name: value.to(device).expand(b, *value.shape) for name, value in given.state.items()}
+    shapes = {name: value.shape for name, value in fixed.items()}
+    source = model.path.sample_source(shapes, rng, like=fixed)
+    known = {name: where.to(device).expand(b, -1) for name, where in given.known.items()}
+    state = {
+        name: torch.where(expand_time(known[name], value), value, source[name])
+        for name, value in fixed.items()
+    }
+    return state, known
+
+
+def _clock(grid: Tensor, known: Tensor) -> Tensor:
+    """Return a clock for each element that runs by the grid, and stands at 1 where it is known."""
+    if known.all():
+        return torch.ones(len(grid), *known.shape, device=known.device)
+    if not known.any():
+        return grid.to(known.device)
+    return torch.where(known, 1.0, grid.to(known.device)[:, None, None])
+
+
+class _SelfConditioned:
+    """A model that is shown what it predicted at the step before."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._shown = model.config.network.self_conditioning
+        self._previous: Tensor | None = None
+        self.space, self.kinds, self.path = model.space, model.kinds, model.path
+
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
+        return self._model.generator(self.predict(x, t, condition), x, t)
+
+    def predict(self, x: Any, t: Any, condition: Any = None) -> Prediction:
+        found = self._model(x, t, condition, previous=self._previous, predict=True)
+        if self._shown:
+            self._previous = found.translation
+        return found
+
+
+def _reveal(logits: Tensor, x: Tensor, sampling: Sampling, rng: Any) -> Tensor:
+    """Draw the residues that are still masked, unless they are to stay so."""
+    if not sampling.sequence:
+        return x
+    mask = logits.shape[-1]
+    if sampling.temperature == 0:
+        return torch.where(x == mask, logits.argmax(-1), x)
+    return torch.where(x == mask, Categorical(logits / sampling.temperature).sample(rng), x)
+
+
+def _join(states: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([state[name] for state in states]) for name in states[0]}

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from feller.proteins.chains import Chain, codes_of
+from feller.proteins.contigs import Kept, New, parse_contigs
+
+
+def chain(first=160, n=30, letters=None):
+    atoms = np.zeros((n, 4, 3), dtype=np.float32)
+    atoms[..., 0] = 3.8 * np.arange(n)[:, None]
+    residues = codes_of(letters or "A" * n)
+    return Chain("motif", atoms, residues, np.arange(first, first + n, dtype=np.int32))
+
+
+def refusal(text, chains=None):
+    with pytest.raises(ValueError) as error:
+        parse_contigs(text).motif({"A": chain()} if chains is None else chains)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_segments():
+    assert parse_contigs("10-40, A163-181/5 B-3--2 A7").segments == (
+        New(10, 40),
+        Kept("A", 163, 181),
+        New(5, 5),
+        Kept("B", -3, -2),
+        Kept("A", 7, 7),
+    )
+
+
+@pytest.mark.parametrize("text", ["A", "10-", "A163-", "x12y", "1.5", "A1:3"])
+def test_what_is_no_contig_is_named(text):
+    assert f"{text!r} is neither a length" in refusal(text)
+
+
+def test_impossible_contigs():
+    assert "there is none" in refusal(" , ")
+    assert "A9-3 ends before it begins" in refusal("A9-3")
+    assert "9-3 ends before it begins" in refusal("9-3")
+    assert "there is no chain B; there are: A" in refusal("B1-3")
+    assert "motif has no residue 190" in refusal("A185-192")
+
+
+def test_a_motif_that_is_not_whole():
+    broken = chain()
+    broken.atoms[7, 2] = np.nan
+    assert "residue 167 of motif lacks C" in refusal("A163-170", {"A": broken})
+    assert "residue 161 of motif is none of the canonical 20" in refusal(
+        "A160-164", {"A": chain(letters="AX" + "A" * 28)}
+    )
+    torn = chain()
+    torn.atoms[5:, :, 1] += 9.0
+    assert "broken after residue 164" in refusal("A160-170", {"A": torn})
+    assert len(parse_contigs("A160-164,3,A165-170").motif({"A": torn})) == 2
+
+
+def test_a_motif_is_cut_out():
+    (part,) = parse_contigs("5,A163-165").motif({"A": chain()})
+    assert part.index.tolist() == [163, 164, 165]
+    assert part.atoms[0, 0, 0] == pytest.approx(3.8 * 3)
+
+
+def test_lengths_are_in_their_ranges_and_sum_up():
+    contigs = parse_contigs("3-9,A163-167,0-6")
+    drawn = np.array([contigs.lengths(seed=s) for s in range(300)])
+    assert (drawn[:, 1] == 5).all()
+    assert set(drawn[:, 0]) == set(range(3, 10)) and set(drawn[:, 2]) == set(range(7))
+    fixed = [contigs.lengths(seed=s, total=15) for s in range(50)]
+    assert {sum(lengths) for lengths in fixed} == {15} and len({tuple(x) for x in fixed}) > 3
+    assert contigs.lengths(seed=3) == contigs.lengths(seed=3)
+    for total in (7, 21):
+        with pytest.raises(ValueError, match=f"8 to 20 residues, not the {total} asked for"):
+            contigs.lengths(seed=0, total=total)

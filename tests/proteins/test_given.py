@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from feller.proteins.chains import Chain, codes_of
+from feller.proteins.contigs import parse_contigs
+from feller.proteins.frames import atoms_from_frames, frames_from_atoms
+from feller.proteins.given import backbone_of, motif_of, sequence_of
+from feller.proteins.models import ProteinModelConfig
+from feller.proteins.networks import FrameTransformerConfig
+from feller.proteins.rotations import exp
+from feller.proteins.sampling import Sampling, draw
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    network = FrameTransformerConfig(dim=32, pair=8, depth=2, num_heads=2, updates=2)
+    model = ProteinModelConfig(network=network, flow=0.5, jump=0.5).build()
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    return model
+
+
+def chain(letters="MKVLAAGGST"):
+    rng = torch.Generator().manual_seed(0)
+    n = len(letters)
+    place = 0.38 * torch.arange(n)[:, None] * torch.tensor([1.0, 0.0, 0.0])
+    atoms = atoms_from_frames(place, exp(torch.randn(n, 3, generator=rng))).numpy()
+    return Chain("x", atoms, codes_of(letters), np.arange(1, n + 1, dtype=np.int32))
+
+
+def test_folding_keeps_the_sequence(model):
+    drawn = model.sample(2, given=sequence_of(chain()), steps=5)
+    assert [c.sequence for c in drawn] == ["MKVLAAGGST"] * 2
+    assert not np.allclose(drawn[0].atoms, drawn[1].atoms)
+
+
+def test_unknown_residues_of_a_sequence_are_drawn(model):
+    (drawn,) = model.sample(1, given=sequence_of(chain("MKXLA")), steps=3)
+    assert drawn.sequence[:2] == "MK" and drawn.sequence[2] != "X"
+
+
+def test_inverse_folding_keeps_the_backbone(model):
+    known = chain()
+    drawn = model.sample(2, given=backbone_of(known), steps=5)
+    expected, rotation = frames_from_atoms(torch.from_numpy(known.atoms))
+    for c in drawn:
+        place, turn = frames_from_atoms(torch.from_numpy(c.atoms))
+        torch.testing.assert_close(place, expected - expected.mean(0), rtol=0, atol=1e-5)
+        torch.testing.assert_close(turn, rotation, rtol=0, atol=1e-4)
+        assert "X" not in c.sequence
+
+
+def test_a_scaffold_keeps_its_motif_bit_for_bit(model):
+    contigs = parse_contigs("3,A4-6,2,A8-9,1")
+    parts = contigs.motif({"A": chain()})
+    given = motif_of(contigs, parts, contigs.lengths(seed=0))
+    assert given.known["translation"].nonzero().flatten().tolist() == [3, 4, 5, 8, 9]
+    drawing = draw(model, 2, given, Sampling(steps=6))
+    kept = given.known["residue"]
+    for name, value in given.state.items():
+        assert drawing.state[name][0, kept].equal(value[kept]), name
+    assert given.state["translation"][kept].mean(0).abs().max() < 1e-5
+    assert not drawing.state["translation"][0, ~kept].equal(drawing.state["translation"][1, ~kept])
+
+
+def test_a_backbone_without_an_atom_is_refused():
+    bad = chain()
+    bad.atoms[2, 0] = np.nan
+    with pytest.raises(ValueError, match="residue 3 of x lacks one of N, CA and C"):
+        backbone_of(bad)

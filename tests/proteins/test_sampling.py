@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+from feller.proteins.given import nothing
+from feller.proteins.models import MASK, ProteinModelConfig
+from feller.proteins.networks import FrameTransformerConfig
+from feller.proteins.sampling import Sampling, draw
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    network = FrameTransformerConfig(
+        dim=32, pair=8, depth=2, num_heads=2, updates=2, self_conditioning=True
+    )
+    return ProteinModelConfig(network=network).build()
+
+
+def test_calls_are_steps_and_every_state_is_kept(model):
+    drawing = draw(model, 3, nothing(7), Sampling(steps=5, keep=True, batch_size=2))
+    assert drawing.nfe == 5
+    assert len(drawing.steps) == 6
+    assert drawing.steps[-1]["translation"].equal(drawing.state["translation"])
+    assert (drawing.steps[0]["residue"] == MASK).all()
+    assert (drawing.state["residue"] < MASK).all()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("jump", [0.0, 0.5, 1.0])
+def test_short_chains(model, length, jump):
+    for chain in model.sample(2, length=length, steps=4, jump=jump):
+        assert chain.atoms.shape == (length, 4, 3) and np.isfinite(chain.atoms).all()
+
+
+def test_one_step_is_the_prediction(model):
+    assert draw(model, 1, nothing(5), Sampling(steps=1)).nfe == 1
+
+
+def test_backbones_alone_keep_their_residues_unknown(model):
+    drawing = draw(model, 2, nothing(6), Sampling(steps=4, sequence=False))
+    assert (drawing.state["residue"] == MASK).all()
+
+
+def test_no_temperature_is_the_mode(model):
+    one, other = (
+        draw(model, 1, nothing(6), Sampling(steps=1, temperature=0.0), seed=s).state for s in (0, 0)
+    )
+    assert one["residue"].equal(other["residue"])
+
+
+def test_the_model_is_left_in_its_mode(model):
+    model.train()
+    model.sample(1, length=2, steps=2)
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "at least 1, not 0"),
+        ({"flow": 0.7, "jump": 0.7}, "sum to 1"),
+        ({"temperature": -1.0}, "temperature is at least 0"),
+    ],
+)
+def test_refusals(values, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**values)
+
+
+def test_no_residue_and_no_sample(model):
+    with pytest.raises(ValueError, match="length is at least 1, not 0"):
+        draw(model, 1, nothing(0), Sampling())
