@@ -16,6 +16,7 @@ from feller.core.times import (
     UShaped,
     expand_time,
     logarithmic_grid,
+    power_grid,
     shifted_grid,
     stratify,
     uniform_grid,
@@ -158,3 +159,11 @@ def test_logarithmic_grid_shrinks_the_noise_by_one_factor():
 def test_a_grid_says_what_is_wrong(grid, message):
     with pytest.raises(ValueError, match=message):
         grid()
+
+
+def test_a_power_grid_shrinks_what_is_left_by_a_power():
+    grid = power_grid(10, 3.0)
+    torch.testing.assert_close((1 - grid) ** (1 / 3), 1 - uniform_grid(10), rtol=0, atol=3e-3)
+    assert power_grid(7, 1.0).equal(uniform_grid(7))
+    with pytest.raises(ValueError, match="power is positive, not 0"):
+        power_grid(3, 0.0)

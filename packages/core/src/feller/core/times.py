@@ -29,6 +29,7 @@ __all__ = [
     "expand_time",
     "factor_times",
     "logarithmic_grid",
+    "power_grid",
     "shifted_grid",
     "stratify",
     "uniform_grid",
@@ -196,6 +197,19 @@ def shifted_grid(steps: int, shift: float) -> Grid:
         raise ValueError(f"shift is positive, not {shift}")
     t = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
     return _grid(t / (t + shift * (1 - t)), 0.0, 1.0)
+
+
+def power_grid(steps: int, power: float) -> Grid:
+    """Return times 1 - (1 - u)^power of equidistant u: above 1, more steps near the data.
+
+    Example:
+        >>> power_grid(4, 2.0)
+        tensor([0.0000, 0.4375, 0.7500, 0.9375, 1.0000])
+    """
+    if power <= 0:
+        raise ValueError(f"power is positive, not {power}")
+    u = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
+    return _grid(1 - (1 - u) ** power, 0.0, 1.0)
 
 
 def logarithmic_grid(steps: int, *, end: float = 0.999) -> Grid:

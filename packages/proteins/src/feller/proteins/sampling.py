@@ -17,7 +17,7 @@ from feller.core.checks import check_weights
 from feller.core.generators import Categorical, Generator
 from feller.core.solvers import Euler
 from feller.core.solvers.base import Evaluation, follow
-from feller.core.times import expand_time, uniform_grid
+from feller.core.times import expand_time, power_grid
 from feller.proteins.given import Given
 from feller.proteins.predictions import Prediction
 
@@ -30,6 +30,8 @@ class Sampling:
 
     Attributes:
         steps: Network calls of a sample.
+        power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
+            where bonds are made.
         flow: The weight of the flow of rotations; the model's when absent.
         jump: The weight of their jump; the rest when absent.
         temperature: Of residues: 1 for their law, towards 0 for its mode.
@@ -39,6 +41,7 @@ class Sampling:
     """
 
     steps: int = 100
+    power: float = 2.0
     flow: float | None = None
     jump: float | None = None
     temperature: float = 1.0
@@ -52,6 +55,8 @@ class Sampling:
             raise ValueError(
                 f"steps and batch_size are at least 1, not {self.steps} and {self.batch_size}"
             )
+        if not self.power > 0:
+            raise ValueError(f"power is positive, not {self.power}")
         if not self.temperature >= 0:
             raise ValueError(f"temperature is at least 0, not {self.temperature}")
         if self.flow is not None or self.jump is not None:
@@ -110,7 +115,7 @@ def _draw_batch(
 ) -> Drawing:
     rng = random.rows(seed, *rows)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
-    grid = uniform_grid(sampling.steps)[:-1]
+    grid = power_grid(sampling.steps, sampling.power)[:-1]
     times = {name: _clock(grid, known[name]) for name in state}
     if not sampling.sequence:
         times["residue"] = _clock(0 * grid, known["residue"])
