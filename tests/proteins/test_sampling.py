@@ -71,3 +71,28 @@ def test_refusals(values, message):
 def test_no_residue_and_no_sample(model):
     with pytest.raises(ValueError, match="length is at least 1, not 0"):
         draw(model, 1, nothing(0), Sampling())
+
+
+def test_noise_moves_places_and_less_of_it_moves_them_less():
+    torch.manual_seed(0)
+    model = ProteinModelConfig(network=FrameTransformerConfig(dim=32, pair=8, depth=2)).build()
+    drawn = {
+        scale: draw(
+            model,
+            64,
+            nothing(6),
+            Sampling(steps=40, power=1.0, noise=4.0, noise_scale=scale, keep=True),
+        ).steps[20]["translation"]
+        for scale in (0.0, 0.5, 1.0)
+    }
+    spread = [float(x.std()) for x in drawn.values()]
+    assert spread[0] < spread[1] < spread[2]
+
+
+def test_what_is_known_gets_no_noise(model):
+    given = nothing(5)
+    given.known["translation"][2] = True
+    given.state["translation"][2] = 0.25
+    drawing = draw(model, 2, given, Sampling(steps=5, noise=2.0))
+    assert (drawing.state["translation"][:, 2] == 0.25).all()
+    assert drawing.state["translation"].isfinite().all()

@@ -1,8 +1,11 @@
-"""`feller evaluate`: hands over to the domain of the model."""
+"""`feller evaluate`: hands over to the domain of the model, or of the files."""
 
 import pictures
 from terminal import complaint, feller
 
+from feller.core import registry
+from feller.core.commands import evaluate
+from feller.core.registry import Domain
 from feller.images import commands
 
 
@@ -12,6 +15,18 @@ def test_the_domain_is_called(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "evaluate", lambda *given: calls.append(given))
     assert feller("evaluate", folder, "-n", 3) == (0, "", "")
     assert calls == [(str(folder), ["-n", "3"])]
+
+
+def test_files_go_to_the_domain_that_measures_them(tmp_path, monkeypatch):
+    calls = []
+    domain = Domain("images", "feller.images", commands={"evaluate": "here"}, measures=(".toy",))
+    monkeypatch.setattr(registry, "domains", lambda: {"images": domain})
+    monkeypatch.setattr(evaluate, "resolve", {"here": lambda *given: calls.append(given)}.get)
+    (tmp_path / "a.toy").write_text("")
+    assert feller("evaluate", tmp_path, "--json") == (0, "", "")
+    assert calls == [(str(tmp_path), ["--json"])]
+    (tmp_path / "config.json").write_text("{}")
+    assert "config.json" in complaint("evaluate", tmp_path)
 
 
 def test_the_flags_are_those_of_the_domain(tmp_path):

@@ -14,14 +14,21 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.checks import check_weights
-from feller.core.generators import Categorical, Generator
+from feller.core.generators import (
+    Categorical,
+    Diffusion,
+    Generator,
+    Product,
+    stationary,
+)
+from feller.core.parametrizations import convert
 from feller.core.solvers import Euler
 from feller.core.solvers.base import Evaluation, follow
 from feller.core.times import expand_time, power_grid
 from feller.proteins.given import Given
 from feller.proteins.predictions import Prediction
 
-__all__ = ["Drawing", "Sampling", "draw"]
+__all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,10 @@ class Sampling:
             where bonds are made.
         flow: The weight of the flow of rotations; the model's when absent.
         jump: The weight of their jump; the rest when absent.
+        noise: How much Langevin noise places get, 0 for none: it leaves their law alone, and lets
+            them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05) nm^2 a unit time.
+        noise_scale: By how much that noise is scaled down: below 1 samples are more usual, and less
+            diverse, than the law.
         temperature: Of residues: 1 for their law, towards 0 for its mode.
         sequence: Whether residues are drawn along; else they stay unknown.
         batch_size: Samples in memory at once.
@@ -44,6 +55,8 @@ class Sampling:
     power: float = 2.0
     flow: float | None = None
     jump: float | None = None
+    noise: float = 0.0
+    noise_scale: float = 1.0
     temperature: float = 1.0
     sequence: bool = True
     batch_size: int = 32
@@ -57,8 +70,9 @@ class Sampling:
             )
         if not self.power > 0:
             raise ValueError(f"power is positive, not {self.power}")
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature is at least 0, not {self.temperature}")
+        for name in ("noise", "noise_scale", "temperature"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
         if self.flow is not None or self.jump is not None:
             check_weights("flow and jump", self.weights)
 
@@ -99,7 +113,7 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
     model.eval()
     starts = range(0, n, sampling.batch_size)
     parts = [
-        _draw_batch(model, (s, min(s + sampling.batch_size, n)), given, sampling, seed)
+        draw_rows(model, (s, min(s + sampling.batch_size, n)), given, sampling, seed)
         for s in starts
     ]
     model.train(training)
@@ -110,16 +124,17 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
 
 
 @torch.no_grad()
-def _draw_batch(
+def draw_rows(
     model: Any, rows: tuple[int, int], given: Given, sampling: Sampling, seed: int
 ) -> Drawing:
+    """Draw the rows `rows[0]` to `rows[1]` of an endless batch, with the model's own weights."""
     rng = random.rows(seed, *rows)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
     grid = power_grid(sampling.steps, sampling.power)[:-1]
     times = {name: _clock(grid, known[name]) for name in state}
     if not sampling.sequence:
         times["residue"] = _clock(0 * grid, known["residue"])
-    looking = _SelfConditioned(model)
+    looking = _Looking(model, sampling)
     evaluation, steps = Evaluation(looking), [state]
     if len(grid) > 1:
         steps.extend(follow(evaluation, state, times, Euler(), rng))
@@ -162,23 +177,38 @@ def _clock(grid: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, 1.0, grid.to(known.device)[:, None, None])
 
 
-class _SelfConditioned:
-    """A model that is shown what it predicted at the step before."""
+class _Looking:
+    """A model that is shown what it predicted at the step before, and whose places get noise."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, sampling: Sampling) -> None:
+        self._model, self._sampling = model, sampling
         self._shown = model.config.network.self_conditioning
         self._previous: Tensor | None = None
         self.space, self.kinds, self.path = model.space, model.kinds, model.path
 
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
-        return self._model.generator(self.predict(x, t, condition), x, t)
+        found = self.predict(x, t, condition)
+        product = self._model.generator(found, x, t)
+        if not self._sampling.noise:
+            return product
+        flow = product.factors["translation"]
+        noise = self._langevin(found, x["translation"], t["translation"])
+        return Product({**product.factors, "translation": 1.0 * flow + stationary(noise)})
 
     def predict(self, x: Any, t: Any, condition: Any = None) -> Prediction:
         found = self._model(x, t, condition, previous=self._previous, predict=True)
         if self._shown:
             self._previous = found.translation
         return found
+
+    def _langevin(self, found: Prediction, x: Tensor, t: Any) -> Diffusion:
+        """Return the Langevin diffusion of places; with less noise than its own where asked."""
+        moving = expand_time(t, x).clamp_max(1 - 1e-5)  # what is known stands still
+        schedule = self.path.factors["translation"].schedule
+        score = convert(found.translation, ("x_1", "score"), schedule, x, moving)
+        variance = self._sampling.noise * (1 - moving) / (moving + 0.05)
+        spread = (self._sampling.noise_scale**2 * variance).expand_as(x)
+        return Diffusion(variance / 2 * score, spread)
 
 
 def _reveal(logits: Tensor, x: Tensor, sampling: Sampling, rng: Any) -> Tensor:

@@ -50,7 +50,9 @@ def shakespeare_mask() -> Recipe:
         model=TextModelConfig(network=_tiny(window=7), codec=codec),
         data=data,
         objective=CrossEntropy(),
-        optimizer=Optimizer(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.03, warmup=200, final=0.02),
+        optimizer=Optimizer(
+            name="muon", lr=4e-3, betas=(0.9, 0.98), weight_decay=0.03, warmup=200, final=0.02
+        ),
         training=Training(steps=24_000, batch_size=8, checkpoint_every=500, sample_every=2_000),
     )
 

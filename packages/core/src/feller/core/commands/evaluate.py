@@ -1,12 +1,19 @@
-"""`feller evaluate MODEL`: measure a model against data. Each domain has its own flags."""
+"""`feller evaluate MODEL`: measure a model against data. Each domain has its own flags.
+
+Where a domain measures files, `feller evaluate FOLDER` measures a folder of them.
+"""
 
 from collections.abc import Sequence
 
-from feller.core.registry import domain_command
+from feller.core.registry import domain_command, measured_by, resolve
 
 __all__ = ["run"]
 
 
 def run(argv: Sequence[str]) -> None:
-    """Hand over to the model's domain."""
-    domain_command("evaluate", argv)
+    """Hand over to the domain of the model, or of the files."""
+    domain = measured_by(argv[0]) if argv else None
+    if domain is None:
+        domain_command("evaluate", argv)
+    else:
+        resolve(domain.commands["evaluate"])(argv[0], argv[1:])

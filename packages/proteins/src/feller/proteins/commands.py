@@ -1,0 +1,122 @@
+"""What `feller sample` and `feller demo` do for proteins; `measuring` has `feller evaluate`."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from feller.core.registry import list_models, load
+from feller.proteins.designs import DesignFlags, plan
+from feller.proteins.drawing import DrawFlags, chains_of, drawn, frames_of
+from feller.proteins.folders import SampleFolder, soundness
+from feller.proteins.page import Sample, write_page
+from feller.proteins.sampling import Sampling
+from feller.proteins.writing import write_chains
+
+__all__ = ["SampleFlags", "demo", "sample"]
+
+DEMO_STEPS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFlags:
+    """Draw backbones with residues, folds, sequences or scaffolds."""
+
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
+    """How many; of several sequences or backbones, of each."""
+    out: Path = Path("samples")
+    """The folder they are written to, each as soon as its batch is done."""
+    format: Literal["pdb", "cif", "bcif"] = "pdb"
+    """Of the structures."""
+    design: tyro.conf.OmitArgPrefixes[DesignFlags] = field(default_factory=DesignFlags)
+    """What is given of them."""
+    draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
+    """How they are drawn."""
+    seed: int = 0
+    """Sample i depends on the seed and on i alone."""
+    page: bool = False
+    """Write samples.html too, which shows them in three dimensions."""
+    trajectory: bool = False
+    """Write how each came, as the models of one file, to the folder `trajectories` beside."""
+    json: bool = False
+    """Print what was done as JSON."""
+
+
+def sample(name: str, argv: Sequence[str]) -> None:
+    """Draw proteins from a model into a folder.
+
+    Raises:
+        ValueError: On senseless flags, files that are not what they should be, or a folder that
+            holds something else.
+    """
+    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    if flags.design.inverse_fold is not None and not flags.draw.sequence:
+        raise ValueError("--inverse-fold draws sequences: it excludes --no-sequence")
+    how = flags.draw.sampling(keep=flags.trajectory)
+    batches = plan(flags.design, flags.n, seed=flags.seed, batch_size=flags.draw.batch_size)
+    folder = SampleFolder(
+        path=flags.out,
+        names=tuple(name for batch in batches for name in batch.names),
+        format=flags.format,
+        fasta=flags.draw.sequence,
+        page=flags.page,
+        trajectories=flags.trajectory,
+    )
+    folder.check()
+    model, start, nfe = load(name, device=flags.draw.device), time.perf_counter(), 0
+    for batch, drawing in drawn(model, batches, how):
+        folder.add(chains_of(model, batch, drawing), frames_of(model, drawing))
+        nfe = drawing.nfe
+    seconds = time.perf_counter() - start
+    folder.finish(f"Samples of {name}")
+    _tell(
+        folder, {"nfe": nfe, "seconds": round(seconds, 3), "seed": flags.seed}, as_json=flags.json
+    )
+
+
+def demo(out: Path) -> list[tuple[str, str, str]]:
+    """Draw backbones from every bundled model: PDB files, a Ramachandran plot, a page in 3-D.
+
+    Returns:
+        A title, a file name and a caption for each.
+    """
+    from feller.proteins.plots import ramachandran
+
+    figures = []
+    names = list_models("proteins/*")
+    if not names:
+        print("no protein model is bundled: the demo shows none", file=sys.stderr)
+    for name in names:
+        print(f"sampling {name} ...", file=sys.stderr)
+        model, stem = load(name, device="auto"), name.replace("/", "-")
+        (batch,) = plan(DesignFlags(length="80"), 4)
+        ((_, drawing),) = drawn(model, [batch], Sampling(steps=DEMO_STEPS, keep=True))
+        chains = chains_of(model, batch, drawing)
+        write_chains(chains, out / stem)
+        frames = frames_of(model, drawing)
+        shown = [Sample(c, frames=f[::2]) for c, f in zip(chains, frames, strict=True)]
+        write_page(shown, out / f"{stem}.html", name)
+        ramachandran(chains).savefig(out / f"{stem}-ramachandran.png")
+        made = f"{len(chains)} backbones of 80 residues, {drawing.nfe} network calls each"
+        caption = f"{made}. Beside this page: {stem}.html in 3-D, {stem}/ in PDB."
+        figures.append((f"{name}: phi and psi", f"{stem}-ramachandran.png", caption))
+    return figures
+
+
+def _tell(folder: SampleFolder, facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print where samples are, and how sound they are."""
+    n, sound = len(folder.names), soundness([sample.chain for sample in folder.samples])
+    if as_json:
+        print(json.dumps({"out": str(folder.path), "n": n, **facts, **sound}))
+        return
+    calls = f"{facts['nfe']} network calls each, {facts['seconds']:.1f} s"
+    print(f"{folder.path}: {n} chains, {calls}")
+    bonds, near = ("none" if x is None else f"{x:.3f}" for x in sound.values())
+    print(f"C-N bonds valid: {bonds}; clashes per residue: {near}")
+    if folder.page:
+        print(f"open {folder.path / 'samples.html'}")
