@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import hub
 import pictures
@@ -19,6 +20,7 @@ from feller.core.registry import (
     list_models,
     list_recipes,
     load,
+    measured_by,
     model_folder,
     read_card,
     recipe,
@@ -163,6 +165,31 @@ def test_a_command_belongs_to_the_domain_of_the_model(toys, tmp_path):
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is not JSON"):
         domain_command("sample", [str(folder)])
+
+
+def test_files_belong_to_the_domain_that_measures_them(toys, tmp_path, monkeypatch):
+    measuring = replace(toys, measures=(".toy", ".zip"))
+    monkeypatch.setattr(registry, "domains", lambda: {"others": toys, "toys": measuring})
+    folder = tmp_path / "things" / "deep"
+    folder.mkdir(parents=True)
+    things = folder.parent
+    (folder / "a.txt").write_text("")
+    assert measured_by(str(things)) is None
+    for name in ("b.TOY", "c.toy.gz"):
+        (folder / name).write_text("")
+        assert measured_by(str(things)) is measuring
+        assert measured_by(str(folder / name)) is measuring
+        (folder / name).unlink()
+    assert measured_by(str(folder / "b.toy")) is None
+    (folder / "b.toy").write_text("")
+    for mark in ("config.json", "model/config.json", "recipe.json"):  # a model, or a run
+        (things / mark).parent.mkdir(exist_ok=True)
+        (things / mark).write_text("{}")
+        assert measured_by(str(things)) is None
+        (things / mark).unlink()
+    assert measured_by(str(things)) is measuring
+    monkeypatch.setattr(registry, "domains", lambda: {"toys": toys})
+    assert measured_by(str(things)) is None
 
 
 def test_a_command_without_a_model_says_how(capsys):

@@ -8,12 +8,14 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.config import decode, encode
+from feller.core.generators import Jump
 from feller.core.paths import GeodesicPath, MixturePath
+from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, VariancePreserving
 from feller.core.testing import check_path
 from feller.proteins.paths import FisherPath, HeatKernelPath
 from feller.proteins.radial import share_of_uniform
-from feller.proteins.rotations import Rotations, angle, log, relative
+from feller.proteins.rotations import Rotations, angle, exp, log, relative
 from feller.proteins.sources import UniformRotations
 
 ISOTROPIC = [FisherPath(schedule=Cosine()), HeatKernelPath()]
@@ -112,6 +114,42 @@ def test_states_and_slopes_are_finite_at_all_times(path, dtype, rng):
         Rotations().check(x.detach())
         (x * torch.arange(9.0).view(3, 3)).sum().backward()
         assert base.grad.isfinite().all()
+
+
+@isotropic
+@pytest.mark.parametrize("t", [-0.1, 1.5, math.nan, torch.tensor([0.5, 2.0])])
+def test_times_outside_are_refused(path, t, rng):
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not"):
+        path.sample(rotations(2, 1, rng=rng), t, rng)
+
+
+@pytest.mark.parametrize("t", [0.25, torch.tensor([0.25, 0.25])])
+def test_the_mass_of_a_mixture_is_that_of_a_rotation(t, rng):
+    """One number for each rotation: the atom where all nine entries agree, else a cell."""
+    path, width = MixturePath(Rotations(), UniformRotations()), 1e-2
+    z = rotations(2, 3, rng=rng)
+    x = z.clone()
+    x[0, 1] = rotations(rng=rng)
+    x[1, 2] = x[1, 2] @ exp(torch.tensor([0.0, 0.0, 1e-3], dtype=torch.float64))
+    x[1, 0, :, :2] *= -1  # the last column, and no other, is that of z
+    mass = path.log_mass(x, t, z, width)
+    assert mass.shape == (2, 3)
+    cell = 0.75 * width**9
+    away = torch.zeros(2, 3, dtype=torch.bool)
+    away[0, 1] = away[1, 0] = True
+    expected = torch.where(away, math.log(cell), math.log(0.25 + cell)).double()
+    assert_close(mass, expected, check_dtype=False, rtol=1e-6, atol=1e-6)
+
+
+def test_the_posterior_of_a_mixture_is_certain_at_an_atom(rng):
+    path, points = MixturePath(Rotations(), UniformRotations()), rotations(3, 2, rng=rng)
+    weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    x = rotations(3, 2, rng=rng)
+    x[0, 1] = points[2, 1]  # one rotation of two has arrived
+    x[1] = points[1]
+    found = FiniteData(path, Jump, points, weights).posterior(x, 0.5)
+    expected = torch.stack([torch.eye(3)[2].double(), torch.eye(3)[1].double(), weights])
+    assert_close(found, expected, check_dtype=False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Recipes of proteins: each builds, survives JSON, and takes a step on structures made by formula."""
+"""Recipes of proteins: each builds, survives JSON and takes a step on made structures."""
 
 from dataclasses import replace
 

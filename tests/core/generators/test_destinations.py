@@ -1,5 +1,7 @@
 """Destinations: draws and weighted points tell of the same law."""
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -13,6 +15,7 @@ from feller.core.generators import (
     Destination,
     Either,
     FromSource,
+    Jump,
     Mixture,
     NormalTails,
     Point,
@@ -118,6 +121,46 @@ def test_a_mixture_of_no_weight_has_points():
     """Where the intensity is 0 the destination does not count, but must not be NaN."""
     law = Mixture(torch.zeros(1, 2), Point(torch.tensor([[0.0, 1.0]])))
     assert law.quadrature()[1].tolist() == [[0.0, 0.0]]
+
+
+def vectors(*axes):
+    return torch.arange(math.prod(axes), dtype=D).view(axes)
+
+
+@pytest.mark.parametrize("element", [(), (2,), (3, 2)], ids=["numbers", "vectors", "matrices"])
+def test_a_mixture_keeps_what_elements_have_inside(element):
+    """Two states of four elements; three laws, each of two points."""
+    y = vectors(2, 4, 3, 2, *element)
+    shares = torch.tensor([0.25, 0.75], dtype=D).expand(2, 4, 3, 2)
+    weights = (1 + vectors(2, 4, 3)) / 7
+    points, masses = Mixture(weights, Mixture(shares, Point(y))).quadrature()
+    assert points.shape == masses.shape == (2, 4, *element, 6)
+    assert torch.equal(points.movedim(-1, 2), y.flatten(2, 3))
+    each = (weights / weights.sum(-1, keepdim=True))[..., None] * shares
+    flat = masses.movedim(-1, 2).flatten(3) if element else masses[..., None]
+    assert_close(flat, each.flatten(2)[..., None].expand_as(flat))
+
+
+@pytest.mark.parametrize("element", [(), (2,), (3, 2)], ids=["numbers", "vectors", "matrices"])
+def test_either_keeps_what_elements_have_inside(element):
+    chance = torch.tensor([[0.25, 1.0, 0.5]], dtype=D)
+    one, other = vectors(1, 3, *element), -vectors(1, 3, *element)
+    points, masses = Either(chance, Point(one), Point(other)).quadrature()
+    assert torch.equal(points, torch.stack([one, other], -1))
+    flat = masses.view(1, 3, -1, 2)
+    expected = torch.stack([chance, 1 - chance], -1)[:, :, None]
+    assert_close(flat, expected.expand_as(flat))
+
+
+def test_a_jump_of_matrices_lands_on_the_points_of_a_mixture():
+    x, y = vectors(2, 2, 3, 3), 10 - vectors(2, 2, 4, 3, 3)
+    weights = torch.tensor([1.0, 2.0, 0.0, 1.0], dtype=D).expand(2, 2, 4)
+    jump = Jump(torch.tensor([[1.0, 0.5], [0.0, 2.0]], dtype=D), Mixture(weights, Point(y)))
+    tilt = vectors(2, 3, 3).sin()
+    linear = jump.apply(lambda x: (tilt * x).flatten(1).sum(1), x)
+    means = (weights[..., None, None] * y).sum(2) / 4
+    expected = (jump.intensity * (tilt * (means - x)).sum((-2, -1))).sum(1)
+    assert_close(linear, expected)
 
 
 def test_rare_categories_are_drawn_at_their_share():

@@ -16,8 +16,9 @@ from feller.core.solutions.diffusion import gaussian_score
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.times import expand_time
-from feller.core.verify import Entry, Plan, Reference, Statistics, Verification, verify
+from feller.core.verify import Entry, Plan, Reference, Statistics, Sums, Verification, verify
 from feller.core.verify.check import Residual
+from feller.core.verify.laws import pathwise
 
 PATH = GaussianPath()
 POINTS = torch.tensor([[-2.0], [1.0]], dtype=torch.float64)
@@ -294,3 +295,38 @@ def test_a_reference_and_a_plan_are_checked():
         for value in (math.nan, math.inf, -1.0):
             with pytest.raises(ValueError, match=f"{name} is a finite number >= 0, not {value}"):
                 Plan(**{name: value})
+
+
+def moments(points):
+    """The mean and the square of a state: 2 x 2 Gauss points of a normal are exact for them."""
+    return Statistics(("x", "x^2"), lambda x: torch.stack([x.sum(1), (x**2).sum(1)], 1))
+
+
+def corners(path, points, weights, t):
+    """The law of a Gaussian path of two numbers, given one point, as four states."""
+    if len(points) > 1:
+        return None
+    x_0 = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 2)
+    return pathwise(path, points.expand_as(x_0), t, x_0, torch.full((4,), 0.25).double())
+
+
+def test_sums_of_ones_own_take_the_place_of_samples():
+    seen = []
+    sums = Sums(corners, moments, lambda generator: seen.append(generator) or generator)
+    points = torch.tensor([[0.7, -0.2], [1.0, 2.0]], dtype=torch.float64)
+    flow = Entry(PATH, solution(PATH, Flow), points[:1])
+    found = verify(flow, Reference(points[:1]), plan=Plan(sums=sums))
+    assert found.passed
+    assert found.method == "quadrature"
+    assert {r.function for r in found.residuals} == {"x", "x^2"}
+    assert found.residuals[0].change == pytest.approx(0.5)  # d/dt t z
+    assert [type(generator) for generator in seen] == [Flow] * 3
+    both = Entry(PATH, solution(PATH, Flow), points)
+    drawn = verify(both, Reference(points), plan=Plan(sums=sums, samples=500))
+    assert drawn.method == "pathwise"
+    assert drawn.passed
+    assert len(seen) == 3
+    fast = Entry(
+        PATH, lambda *given: Flow(1.01 * solution(PATH, Flow)(*given).velocity), points[:1]
+    )
+    assert not verify(fast, Reference(points[:1]), plan=Plan(sums=sums)).passed

@@ -1,34 +1,27 @@
-"""The whole table of solutions is verified; every entry has an example; wrong ones are caught."""
-
-from dataclasses import replace
+"""Examples: every entry of the table has one, and a domain brings those of its own paths."""
 
 import pytest
 import torch
 
-from feller.core.paths import ConditionalPath, GaussianPath, GeodesicPath
-from feller.core.solutions import solved
-from feller.core.verify import Plan, cases, verify_case
-from feller.core.verify.examples import EXAMPLES, Case, Term, combined
-
-CASES = list(cases())
-
-
-def name(case):
-    return " ".join([*case.labels().values(), case.role])
-
-
-every_case = pytest.mark.parametrize("case", CASES, ids=name)
+from feller.core.generators import Flow
+from feller.core.paths import ConditionalPath, GaussianPath
+from feller.core.registry import Domain
+from feller.core.solutions import solution, solved
+from feller.core.verify import Example, Examples, verify_case
+from feller.core.verify import examples as known
+from feller.core.verify.examples import EXAMPLES
+from feller.core.verify.rows import Term, combined
 
 
 def test_every_entry_has_an_example():
     for way in (False, True):
-        covered = {(type(c.path), t.name) for c in CASES for t in c.terms if t.backward == way}
-        entries = {
-            (path, kind.__name__.lower())
-            for path, kind in solved(backward=way)
-            if path.__module__.startswith("feller.core.")  # a domain has its own examples
-        }
-        assert entries <= covered
+        entries = [
+            (p, k) for p, k in solved(backward=way) if p.__module__.startswith("feller.core.")
+        ]
+        assert entries
+        for path_class, kind in entries:  # a domain has its own examples
+            kinds = [k for example in EXAMPLES[path_class]() for k in example.kinds]
+            assert kind.__name__.lower() in kinds
 
 
 def test_every_path_has_an_example():
@@ -36,55 +29,51 @@ def test_every_path_has_an_example():
     assert ours == EXAMPLES.keys()
 
 
-def test_no_case_comes_twice():
-    assert len({name(case) for case in CASES}) == len(CASES)
+CORE = GaussianPath()
 
 
-@every_case
-def test_an_entry_passes(case):
-    found = verify_case(case, Plan(times=(0.2, 0.7), samples=1000))
-    assert found.passed, found.worst
-    assert found.role == case.role
+class Toy(ConditionalPath):
+    """A path of a domain: that of the core under another name."""
+
+    space, source, schedule = CORE.space, CORE.source, CORE.schedule
+
+    def sample(self, z, t, rng=None, *, x_0=None):
+        return CORE.sample(z, t, rng, x_0=x_0)
+
+    def log_density(self, x, t, z):
+        return CORE.log_density(x, t, z)
 
 
-EXACT = [case for case in CASES if case.role == "forward" and case.points[0].numel() == 1]
+def still(path, x, t, z):
+    """A flow that stands still leaves every path alone."""
+    return Flow(torch.zeros_like(x + z))
 
 
-@pytest.mark.parametrize("case", EXACT, ids=name)
-def test_an_entry_off_by_one_percent_fails(case):
-    (term,) = case.terms
-    wrong = replace(case, terms=(replace(term, weight=1.01),))
-    found = verify_case(wrong, Plan(times=(0.5,)))
-    assert not found.passed
-    assert found.note == "forward weights less backward weights sum to 1, these to 1.01"
-    unit = max(abs(r.change) for r in found.residuals)
-    assert max(r.size for r in found.residuals) == pytest.approx(0.01 * unit, abs=1e-5)
+def toys():
+    point = torch.tensor([[0.7]], dtype=torch.float64)
+    return Examples(
+        {Toy: lambda: [Example(Toy(), point, ("rest", "langevin"))]},
+        {"rest": (Toy, still), "langevin": (Toy, still)},
+    )
 
 
-def test_a_sum_is_made_on_every_example_that_has_all_its_kinds():
-    made = list(combined((Term("flow", 0.25), Term("jump", 0.75)), GaussianPath))
-    assert not list(combined((Term("flow"), Term("jump")), GeodesicPath))
-    assert made[0].labels()["generator"] == "0.25 flow + 0.75 jump"
-    assert verify_case(made[1], Plan(times=(0.3,))).passed
+@pytest.fixture
+def brought(monkeypatch):
+    domain = Domain("toys", "toys", examples=f"{__name__}:toys")
+    monkeypatch.setattr(known, "domains", lambda: {"toys": domain, "none": Domain("none", "none")})
+    monkeypatch.setattr(known, "resolve", {f"{__name__}:toys": toys}.__getitem__)
+    monkeypatch.setattr(known, "brought", known.brought.__wrapped__)
 
 
-def test_a_corrector_adds_at_any_weight_and_a_backward_part_takes_back():
-    for terms in (
-        (Term("flow"), Term("langevin", 3.0)),
-        (Term("jump", 1.5), Term("jump", 0.5, backward=True)),
-    ):
-        for case in list(combined(terms, GaussianPath))[:2]:
-            found = verify_case(case, Plan(times=(0.3,)))
-            assert found.passed
-            assert found.note == ""
-
-
-def test_labels_say_what_it_is():
-    case = Case(GaussianPath(), torch.zeros(2, 3), (Term("jump", backward=True),), "backward")
-    assert case.labels() == {
-        "path": "gaussian",
-        "space": "euclidean 3",
-        "schedule": "CondOT",
-        "generator": "backward jump",
-        "data": "2 points",
-    }
+def test_a_domain_brings_examples_and_correctors(brought):
+    assert len(known.every()) == 2
+    assert known.correctors()["rest"] == [(Toy, still)]
+    assert [path_class for path_class, _ in known.correctors()["langevin"]] == [GaussianPath, Toy]
+    (case,) = combined((Term("rest"),), role="stationary")
+    assert isinstance(case.path, Toy)
+    assert verify_case(case).passed
+    rows = list(combined((Term("langevin"),), role="stationary"))
+    assert {type(row.path) for row in rows} == {GaussianPath, Toy}
+    assert Term("langevin").solve(Toy()) is still
+    assert Term("langevin").solve(GaussianPath()) is not still
+    assert Term("flow").solve(GaussianPath()) is solution(GaussianPath(), Flow)

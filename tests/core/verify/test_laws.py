@@ -9,9 +9,16 @@ from torch.testing import assert_close
 
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
 from feller.core.schedules import CondOT, Cosine
-from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
+from feller.core.sources import (
+    Gaussian,
+    Masked,
+    UniformBox,
+    UniformSphere,
+    UniformTokens,
+    source_points,
+)
 from feller.core.spaces import Euclidean, Sphere, Tokens
-from feller.core.verify.laws import drawn, exact
+from feller.core.verify.laws import drawn, exact, pathwise, switched, weighed
 
 W = 1.3
 T = 0.4
@@ -192,3 +199,50 @@ class Nowhere(GaussianPath):
 def test_a_method_for_samples_is_asked_for(rng):
     with pytest.raises(ValueError, match="samples come by pathwise, switching, score, not by quad"):
         drawn(Nowhere(), POINT, T, rng, method="quadrature")
+
+
+def gauss(d):
+    """Points that stand for d standard normals, and their weights."""
+    axis, weights = source_points(Gaussian(), POINT)
+    points = torch.cartesian_prod(*[axis] * d).reshape(-1, d)
+    return points, torch.cartesian_prod(*[weights] * d).reshape(-1, d).prod(1)
+
+
+PAIR = torch.tensor([[0.7, -0.2]], dtype=torch.float64)
+
+
+def test_points_that_stand_for_the_source_are_carried_exactly():
+    x_0, weights = gauss(2)
+    law = pathwise(GaussianPath(), PAIR.expand_as(x_0), T, x_0, weights)
+    assert law.method == "quadrature"
+    assert_close(law.rise(waves).sum(0), truth(GaussianPath(), PAIR), rtol=0, atol=1e-12)
+
+
+def test_cells_of_ones_own_are_weighed():
+    """Two points in the plane, summed over squares."""
+    points, shares = torch.cat([PAIR, -2 * PAIR]), torch.tensor([0.3, 0.7]).double()
+    axis = torch.linspace(-6, 6, 121, dtype=torch.float64)
+    cells = torch.cartesian_prod(axis, axis), torch.full((121**2,), 0.01, dtype=torch.float64)
+    law = weighed(GaussianPath(), (points, shares), T, cells, "squares")
+    expected = sum(w * truth(GaussianPath(), z[None]) for w, z in zip(shares, points, strict=True))
+    assert law.method == "squares"
+    assert_close(law.rise(waves).sum(0), expected, rtol=0, atol=1e-8)
+
+
+def test_a_mixture_is_its_atoms_and_cells_of_the_source():
+    path, points = (
+        MixturePath(Sphere(), UniformSphere()),
+        torch.tensor([[[0.6, 0.0, 0.8]]]).double(),
+    )
+    turn = torch.arange(8).double() * math.pi / 4  # the equator and the poles of a sphere
+    ring = torch.stack([turn.cos(), turn.sin(), 0 * turn], 1)
+    states = torch.cat([ring, torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])])[:, None]
+    sizes = 4 * math.pi * torch.tensor([1 / 12] * 8 + [1 / 6] * 2).double()
+    law = switched(path, (points, ONE), T, (states, sizes))
+    assert_close(law.weights.sum(), torch.tensor(1.0, dtype=torch.float64))
+
+    def squares(x):  # of mean 1/3 on the sphere
+        return x.flatten(1) ** 2
+
+    expected = points.flatten() ** 2 - 1 / 3
+    assert_close(law.rise(squares).sum(0), expected)

@@ -37,6 +37,10 @@ class Domain:
         commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
             return an exit code, as `module:function`.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`.
+        measures: The endings of files that its `evaluate` takes in the place of a model, `.gz`
+            after them or not.
+        examples: The function that returns the `feller.core.verify.Examples` on which `feller
+            verify` tries the domain's solutions, as `module:function`.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Domain:
     recipes: dict[str, str] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
     demo: str = ""
+    measures: tuple[str, ...] = ()
+    examples: str = ""
 
     def import_models(self) -> Any:
         """Import the module that defines the domain's models, which also registers their types."""
@@ -192,10 +198,29 @@ def domain_command(command: str, argv: Sequence[str]) -> int | None:
     return None
 
 
+def measured_by(name: str) -> Domain | None:
+    """Return the domain that measures a file, or a folder of files, as it would its own samples.
+
+    None when there is no such file or folder, when it is a model or a run, or when no domain
+    measures what it holds.
+    """
+    path = Path(name)
+    models = ("config.json", "model/config.json", "recipe.json")
+    if not path.exists() or any((path / file).is_file() for file in models):
+        return None
+    measuring = (domain for domain in domains().values() if domain.measures)
+    return next((domain for domain in measuring if _holds(path, domain.measures)), None)
+
+
 def resolve(reference: str) -> Any:
     """Import what `module:name` refers to."""
     module, _, attribute = reference.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _holds(path: Path, endings: tuple[str, ...]) -> bool:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return any(file.name.lower().removesuffix(".gz").endswith(endings) for file in files)
 
 
 def _download(repository: str) -> Path:

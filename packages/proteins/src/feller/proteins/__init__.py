@@ -8,4 +8,21 @@ from feller.core.registry import Domain
 
 __all__ = ["DOMAIN"]
 
-DOMAIN = Domain(name="proteins", package="feller.proteins")
+DOMAIN = Domain(
+    name="proteins",
+    package="feller.proteins",
+    recipes={
+        "short-flow": "feller.proteins.recipes:short_flow",
+        "short-jump": "feller.proteins.recipes:short_jump",
+        "short-codesign": "feller.proteins.recipes:short_codesign",
+        "frameflow": "feller.proteins.recipes:frameflow",
+        "multiflow": "feller.proteins.recipes:multiflow",
+    },
+    commands={
+        "sample": "feller.proteins.commands:sample",
+        "evaluate": "feller.proteins.measuring:evaluate",
+    },
+    demo="feller.proteins.commands:demo",
+    measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),
+    examples="feller.proteins.verification:examples",
+)

@@ -20,6 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.paths import ConditionalPath
 from feller.core.schedules import CondOT, Schedule, check_mixing, derivative
@@ -63,6 +64,7 @@ class IsotropicPath(ConditionalPath):
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Bring x_0 nearer to z, along the geodesic."""
+        check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         away = log(relative(z, x_0))
         far = away.norm(dim=-1)

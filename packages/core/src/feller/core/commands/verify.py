@@ -87,13 +87,13 @@ def _one_thread() -> Iterator[None]:
 def _chosen(options: argparse.Namespace) -> Iterator[Any]:
     """Yield the cases that the flags ask for."""
     from feller.core.verify import cases
-    from feller.core.verify.examples import EXAMPLES, combined
+    from feller.core.verify.rows import combined
 
     terms = None if options.kind is None else _terms(options.kind)
     if terms is None and options.stationary:
         raise ValueError("--stationary is said of the sum that --kind names")
     role = "stationary" if options.stationary else "forward"
-    every = cases() if terms is None else (c for p in EXAMPLES for c in combined(terms, p, role))
+    every = cases() if terms is None else combined(terms, role=role)
     if terms and not options.stationary and all(t.role() == "stationary" for t in terms):
         raise ValueError(f"--kind {options.kind} leaves the path alone: add --stationary")
     chosen, seen = _schedule(options.schedule) if options.schedule else None, []
@@ -117,12 +117,14 @@ def _chosen(options: argparse.Namespace) -> Iterator[Any]:
 def _terms(text: str) -> tuple[Any, ...]:
     """Read `flow=.5,backward-jump=.5`."""
     from feller.core.solutions import solved
-    from feller.core.verify.examples import CORRECTORS, Term
+    from feller.core.verify.examples import correctors
+    from feller.core.verify.rows import Term
 
+    stationary = correctors()
     forward, back = (
         dict.fromkeys(k.__name__.lower() for _, k in solved(backward=b)) for b in (False, True)
     )
-    names = [*forward, *(f"backward-{name}" for name in back), *CORRECTORS]
+    names = [*forward, *(f"backward-{name}" for name in back), *stationary]
     terms = []
     for part in text.split(","):
         name, _, weight = part.strip().partition("=")

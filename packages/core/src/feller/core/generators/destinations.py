@@ -1,7 +1,8 @@
 """Destinations: where a jump goes, as laws that are sampled only where an event fired.
 
 A destination has batch axes, one law for each element of each state. It can be indexed along them,
-drawn from, and turned into weighted points that give expectations.
+drawn from, and turned into weighted points that give expectations: their axis is the last, after
+those inside an element, along which weights are alike.
 """
 
 from abc import ABC, abstractmethod
@@ -186,7 +187,8 @@ class Mixture(Destination):
         points, inner = self.laws.quadrature()
         total = self.weights.sum(-1, keepdim=True)
         outer = self.weights / torch.where(total > 0, total, 1.0)
-        return points.flatten(-2), (outer[..., None] * inner).flatten(-2)
+        mass, laws = _beside(outer, inner) * inner, self.weights.ndim - 1
+        return points.movedim(laws, -2).flatten(-2), mass.movedim(laws, -2).flatten(-2)
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class Either(Destination):
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return the points of both."""
         (x, p), (y, q) = self.first.quadrature(), self.second.quadrature()
-        chance = self.chance[..., None]
+        chance = _beside(self.chance, p)
         return torch.cat([x, y], -1), torch.cat([chance * p, (1 - chance) * q], -1)
 
 
@@ -273,6 +275,11 @@ class FromSource(Destination):
         points, weights = source_points(self.source, self.like)
         shape = (*self.like.shape, len(points))
         return points.expand(shape), weights.expand(shape)
+
+
+def _beside(chance: Tensor, points: Tensor) -> Tensor:
+    """Give chances of elements the axes that elements have inside, and that of their points."""
+    return chance.reshape(chance.shape + (1,) * (points.ndim - chance.ndim))
 
 
 def draw_category(probabilities: Float[Tensor, "*batch k"], rng: Rng) -> Tensor:

@@ -81,7 +81,8 @@ class MixturePath(ConditionalPath):
             return self.log_density(x, t, z)
         log_source = self.source.log_density(x)
         if self.space.element_dim:
-            near, dimension = (x - z).norm(dim=-1) <= width / 2, x.shape[-1]
+            away = (x - z).flatten(-self.space.element_dim)
+            near, dimension = away.norm(dim=-1) <= width / 2, away.shape[-1]
         else:
             near, dimension = (x - z).abs() <= width / 2, 1
         kappa = self.schedule.alpha(expand_time(t, log_source))

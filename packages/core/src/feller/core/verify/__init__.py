@@ -13,17 +13,21 @@ only so far: the size of its residual against that of d/dt E f is an error one c
 
 from feller.core.verify.check import Plan, Reference, Residual, Verification, verify
 from feller.core.verify.entry import Entry
-from feller.core.verify.examples import Case, Example, Term, cases, verify_case
+from feller.core.verify.examples import Example, Examples
 from feller.core.verify.functions import Statistics, bank
+from feller.core.verify.laws import Sums
+from feller.core.verify.rows import Case, Term, cases, verify_case
 
 __all__ = [
     "Case",
     "Entry",
     "Example",
+    "Examples",
     "Plan",
     "Reference",
     "Residual",
     "Statistics",
+    "Sums",
     "Term",
     "Verification",
     "bank",

@@ -12,7 +12,7 @@ from feller.core import random
 from feller.core.generators.combine import Role
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
-from feller.core.verify.laws import Law, Method, drawn, exact
+from feller.core.verify.laws import Law, Method, Sums, drawn, exact
 from feller.core.verify.weights import DUE, weight_fault
 
 __all__ = ["Plan", "Reference", "Residual", "Verification", "verify"]
@@ -64,7 +64,8 @@ class Plan:
 
     Attributes:
         times: The times, each inside (0, 1).
-        functions: The test functions; a `bank` for the space when absent.
+        functions: The test functions; when absent those of the sums, or a `bank` for the space.
+        sums: How the law is summed exactly where the core cannot; where it can, when absent.
         samples: States at each time, where the law is not summed exactly.
         batch: So many of them at once.
         method: How samples tell d/dt E f; by the path when absent.
@@ -75,6 +76,7 @@ class Plan:
 
     times: tuple[float, ...] = (0.15, 0.5, 0.8)
     functions: Statistics | None = None
+    sums: Sums | None = None
     samples: int = 8192
     batch: int = 4096
     method: Method | None = None
@@ -216,7 +218,7 @@ def verify(
     path = getattr(model, "path", None)
     if path is None:
         raise ValueError(f"{type(model).__name__} has no path: what it should follow is unknown")
-    functions = bank(path.space, reference.points) if plan.functions is None else plan.functions
+    functions = _functions(path, reference, plan)
     residuals: list[Residual] = []
     method = note = ""
     for t in plan.times:
@@ -225,6 +227,8 @@ def verify(
             with torch.no_grad():
                 generator = model(law.states, t, condition)
             note = note or weight_fault(generator, role)
+            if plan.sums is not None and law.weights is not None:
+                generator = plan.sums.landings(generator)
             weights, method = law.weights, law.method
             sides.append(_sides(law, generator, functions.values, seed))
         both = torch.cat(sides, 1).unbind(-1)
@@ -235,12 +239,21 @@ def verify(
     return Verification(tuple(residuals), method, role, note=note)
 
 
+def _functions(path: Any, reference: Reference, plan: Plan) -> Statistics:
+    if plan.functions is not None:
+        return plan.functions
+    if plan.sums is not None:
+        return plan.sums.functions(reference.points)
+    return bank(path.space, reference.points)
+
+
 def _laws(
     path: Any, reference: Reference, t: float, plan: Plan
 ) -> Iterator[tuple[Law, Tensor | None, int]]:
     """Yield the law as one sum, or else as samples in batches; with conditions and a seed."""
     if plan.method is None and reference.conditions is None:
-        law = exact(path, reference.points, reference.probabilities, t)
+        total = exact if plan.sums is None else plan.sums.law
+        law = total(path, reference.points, reference.probabilities, t)
         if law is not None:
             yield law, None, plan.seed
             return

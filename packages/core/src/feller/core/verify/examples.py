@@ -1,32 +1,32 @@
 """Examples of every path, on which each entry of the table of solutions is verified.
 
-A new entry is verified as soon as its path has an example here; a test holds that it has.
+A new entry is verified as soon as its path has an example here; a test holds that it has. A domain
+brings those of its own paths: its `Domain.examples` names the function that returns them.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from feller.core.algebra import backward, stationary
 from feller.core.generators import Generator
-from feller.core.generators.combine import Role
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
+from feller.core.registry import domains, resolve
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
-from feller.core.solutions import Solution, langevin, mixture_corrector, solution, solved
+from feller.core.solutions import Solution, langevin, mixture_corrector
 from feller.core.solutions.diffusion import gaussian_score
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
 from feller.core.times import expand_time
 from feller.core.typing import Time
-from feller.core.verify.check import Plan, Reference, Verification, verify
-from feller.core.verify.entry import Entry
+from feller.core.verify.laws import Sums
 
-__all__ = ["CORRECTORS", "EXAMPLES", "Case", "Example", "Term", "cases", "combined", "verify_case"]
+__all__ = ["CORRECTORS", "EXAMPLES", "Example", "Examples", "brought", "correctors", "every"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class Example:
         points: Data points; the first alone for conditional solutions, all for marginal ones.
         kinds: The names of the kinds of generator, and correctors, it is an example of.
         marginal: Whether it has a posterior in closed form.
+        sums: How its law is summed exactly, where the core does not know.
     """
 
     path: Any
     points: Tensor
     kinds: tuple[str, ...]
     marginal: bool = False
+    sums: Sums | None = None
 
     def data(self) -> list[Tensor]:
         """Return the first point, and all of them where there is a posterior."""
@@ -51,110 +53,17 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Term:
-    """A weighted solution.
+class Examples:
+    """The examples of the core, or those that a domain brings.
 
     Attributes:
-        name: A kind of generator, `flow`, or a corrector of `CORRECTORS`.
-        weight: Its weight.
-        backward: Whether it is the solution of reversed time.
+        paths: By class of path, as in the table of solutions, what makes the examples.
+        correctors: Stationary parts by name: for which class of path, and from (path, x, t, z) to
+            what leaves p_t(. | z) alone.
     """
 
-    name: str
-    weight: float = 1.0
-    backward: bool = False
-
-    def __str__(self) -> str:
-        """Return it as in a formula."""
-        weight = "" if self.weight == 1 else f"{self.weight:g} "
-        return f"{weight}{'backward ' if self.backward else ''}{self.name}"
-
-    def role(self) -> Role:
-        """Return what it does to the path."""
-        if self.name in CORRECTORS:
-            return "stationary"
-        return "backward" if self.backward else "forward"
-
-    def solve(self, path: Any) -> Solution:
-        """Return the solution for a path.
-
-        Raises:
-            LookupError: When there is none.
-        """
-        if self.name in CORRECTORS:
-            return CORRECTORS[self.name][1]
-        kinds = {kind.__name__.lower(): kind for _, kind in solved(backward=self.backward)}
-        return solution(path, kinds[self.name], backward=self.backward)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What makes one row of a report.
-
-    Attributes:
-        path: The path.
-        points: The data: one point for a conditional generator, more for a marginal one.
-        terms: The solutions, and their weights.
-        role: What their sum should do.
-    """
-
-    path: Any
-    points: Tensor
-    terms: tuple[Term, ...]
-    role: Role = "forward"
-
-    def labels(self) -> dict[str, str]:
-        """Return what it is, in words."""
-        data = "one point" if len(self.points) == 1 else f"{len(self.points)} points"
-        return {
-            "path": type(self.path).__name__.removesuffix("Path").lower(),
-            "space": _space(self.path.space, self.points),
-            "schedule": type(self.path.schedule).__name__,
-            "generator": " + ".join(map(str, self.terms)),
-            "data": data,
-        }
-
-
-def verify_case(case: Case, plan: Plan | None = None) -> Verification:
-    """Verify the solutions of a case, in a superposition if there are several.
-
-    Example:
-        >>> path = GaussianPath(schedule=Cosine())
-        >>> point = torch.tensor([[0.7]], dtype=torch.float64)
-        >>> verify_case(Case(path, point, (Term("flow", 0.5), Term("jump", 0.5)))).passed
-        True
-        >>> both = verify_case(Case(path, point, (Term("flow"), Term("jump"))))
-        >>> both.passed, both.note
-        (False, 'forward weights less backward weights sum to 1, these to 2')
-    """
-    mark = {"forward": lambda m: 1.0 * m, "backward": backward, "stationary": stationary}
-    models = [Entry(case.path, term.solve(case.path), case.points) for term in case.terms]
-    parts = [t.weight * mark[t.role()](m) for t, m in zip(case.terms, models, strict=True)]
-    alone = len(models) == 1 and case.terms[0].weight == 1
-    model = models[0] if alone else sum(parts[1:], start=parts[0])
-    found = verify(model, Reference(case.points), plan=plan, role=case.role)
-    return replace(found, labels=case.labels())
-
-
-def cases() -> Iterator[Case]:
-    """Yield the whole table: each solution alone, given one point and, where it can, several.
-
-    Sums of solutions need no rows: both sides of the equation are linear in the generator.
-    """
-    for way in (False, True):
-        for path_class, kind in solved(backward=way):
-            term = Term(kind.__name__.lower(), backward=way)
-            yield from combined((term,), path_class, term.role())
-    for name, (path_class, _) in CORRECTORS.items():
-        yield from combined((Term(name),), path_class, "stationary")
-
-
-def combined(terms: tuple[Term, ...], path_class: type, role: Role = "forward") -> Iterator[Case]:
-    """Yield a sum of solutions on every example of a path that has them all."""
-    for example in EXAMPLES.get(path_class, list)():
-        if all(term.name in example.kinds for term in terms):
-            for points in example.data():
-                yield Case(example.path, points, terms, role)
+    paths: Mapping[type, Callable[[], list[Example]]]
+    correctors: Mapping[str, tuple[type, Solution]] = field(default_factory=dict)
 
 
 def _gaussian() -> list[Example]:
@@ -231,6 +140,21 @@ def _reals(values: list[list[float]]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _space(space: Any, points: Tensor) -> str:
-    size = "x".join(str(n) for n in points.shape[1:]) or "1"
-    return f"{type(space).__name__.lower()} {size}"
+def every() -> list[Examples]:
+    """Return the examples of the core and of the installed domains."""
+    return [Examples(EXAMPLES, CORRECTORS), *brought()]
+
+
+@cache
+def brought() -> tuple[Examples, ...]:
+    """Return the examples that the installed domains bring."""
+    return tuple(resolve(domain.examples)() for domain in domains().values() if domain.examples)
+
+
+def correctors() -> dict[str, list[tuple[type, Solution]]]:
+    """Return all stationary parts by name, for each class of path that has one so called."""
+    named: dict[str, list[tuple[type, Solution]]] = {}
+    for known in every():
+        for name, entry in known.correctors.items():
+            named.setdefault(name, []).append(entry)
+    return named

@@ -19,11 +19,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from feller.core.generators import Generator
 from feller.core.paths import MixturePath, ProductPath
 from feller.core.verify.actions import Functions, choose, moved
-from feller.core.verify.functions import interval
+from feller.core.verify.functions import Statistics, interval
 
-__all__ = ["Law", "Method", "drawn", "exact"]
+__all__ = ["Law", "Method", "Sums", "drawn", "exact", "pathwise", "switched", "weighed"]
 
 Method = Literal["quadrature", "enumeration", "pathwise", "switching", "score"]
 
@@ -31,6 +32,11 @@ CELLS = 8000
 STATES = 4096
 STEP = 1e-5
 SMOOTH = 1e-6
+
+Data = tuple[Tensor, Tensor]
+"""Points `(k, *event)` and their probabilities `(k,)`."""
+Cells = tuple[Tensor, Tensor | float]
+"""States, and how large a part of the space each stands for."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,21 @@ class Law:
     rise: Callable[[Functions], Tensor]
     weights: Tensor | None
     method: str
+
+
+@dataclass(frozen=True)
+class Sums:
+    """How laws are summed exactly on a space that the core knows no sums of.
+
+    Attributes:
+        law: From a path, data points, their weights and a time to the law, as `exact`.
+        functions: From data points to test functions for which the sums are exact.
+        landings: Gives the destinations of a generator points for which they are exact too.
+    """
+
+    law: Callable[[Any, Any, Tensor, float], Law | None]
+    functions: Callable[[Any], Statistics]
+    landings: Callable[[Generator], Generator]
 
 
 def exact(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
@@ -110,15 +131,32 @@ def _product(factors: Mapping[str, Law]) -> Law:
     return Law(x, rise, None, " x ".join(law.method for law in factors.values()))
 
 
-def _pathwise(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
-    x_0 = path.sample_source(z.shape, rng, like=z)
+def pathwise(path: Any, z: Tensor, t: float, x_0: Tensor, weights: Tensor | None = None) -> Law:
+    """Return the states that source samples are at, each with its way.
+
+    Args:
+        path: The path.
+        z: Data points, one for each source sample.
+        t: The time.
+        x_0: Source samples; with weights, points that stand for the source.
+        weights: Their probabilities.
+    """
     clock = torch.tensor(t, dtype=z.dtype, device=z.device)
 
     def state(t: Tensor) -> Tensor:
         return path.sample(z, t, x_0=x_0)
 
     x, way = torch.func.jvp(state, (clock,), (torch.ones_like(clock),))[:2]
-    return Law(x, lambda f: torch.func.jvp(f, (x,), (way,))[1], None, "pathwise")
+
+    def rise(f: Functions) -> Tensor:
+        slope = torch.func.jvp(f, (x,), (way,))[1]
+        return slope if weights is None else weights[:, None] * slope
+
+    return Law(x, rise, weights, "pathwise" if weights is None else "quadrature")
+
+
+def _pathwise(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
+    return pathwise(path, z, t, path.sample_source(z.shape, rng, like=z))
 
 
 def _switching(path: MixturePath, z: Tensor, t: float, rng: torch.Generator) -> Law:
@@ -150,7 +188,7 @@ def _enumeration(path: Any, points: Tensor, weights: Tensor, t: float) -> Law:
     token = torch.arange(path.space.size, device=points.device)
     n = points[0].numel()
     x = torch.cartesian_prod(*[token] * n).reshape(-1, *points.shape[1:])
-    return _weighed(path, x, points, weights, (t, 1.0, "enumeration"))
+    return weighed(path, (points, weights), t, (x, 1.0), "enumeration")
 
 
 def _line(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
@@ -159,8 +197,8 @@ def _line(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
     def sample(z: Tensor, rng: torch.Generator) -> Tensor:
         return path.sample(z, t, rng)
 
-    x, cell = _cells(sample, points, interval(path.space))
-    law = _weighed(path, x, points, weights, (t, cell, "quadrature"))
+    cells = _cells(sample, points, interval(path.space))
+    law = weighed(path, (points, weights), t, cells, "quadrature")
     # Two sums, each of every second cell, differ by what an edge between two cells is worth.
     slope = law.rise(lambda x: torch.ones(len(x), 1, dtype=torch.float64, device=x.device))
     edge = 2 * (slope[::2].sum() - slope[1::2].sum()).abs()
@@ -168,12 +206,23 @@ def _line(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
 
 
 def _atoms_and_line(path: MixturePath, points: Tensor, weights: Tensor, t: float) -> Law:
-    """Return the atoms at the data, then the source on a grid."""
-
     def sample(z: Tensor, rng: torch.Generator) -> Tensor:
         return path.sample_source(z.shape, rng, like=z)
 
-    x, cell = _cells(sample, points, interval(path.space) or interval(path.source))
+    cells = _cells(sample, points, interval(path.space) or interval(path.source))
+    return switched(path, (points, weights), t, cells)
+
+
+def switched(path: MixturePath, data: Data, t: float, cells: Cells) -> Law:
+    """Return the law of a mixture path of one element: atoms at the data, then the source.
+
+    Args:
+        path: The path.
+        data: The points, and their probabilities.
+        t: The time.
+        cells: Where the source is summed.
+    """
+    (points, weights), (x, cell) = data, cells
     clock = torch.tensor(t, dtype=torch.float64, device=points.device)
     kappa, kappa_dot = path.schedule.alpha(clock), path.schedule.alpha_dot(clock)
     source = path.source.log_density(x).reshape(-1).exp() * cell
@@ -187,7 +236,7 @@ def _cells(
     sample: Callable[[Tensor, torch.Generator], Tensor],
     points: Tensor,
     ends: tuple[float, float] | None,
-) -> tuple[Tensor, float]:
+) -> Cells:
     """Return the middles of equal cells between the ends, or over thrice the reach of samples."""
     if ends is None:
         z = points.double().repeat_interleave(-(-STATES // len(points)), 0)
@@ -199,11 +248,17 @@ def _cells(
     return (ends[0] + cell * places).reshape(-1, *points.shape[1:]), cell
 
 
-def _weighed(
-    path: Any, x: Tensor, points: Tensor, weights: Tensor, how: tuple[float, float, str]
-) -> Law:
-    """Return states with the density of the path, times the size of a cell, as their weights."""
-    t, cell, method = how
+def weighed(path: Any, data: Data, t: float, cells: Cells, method: str) -> Law:
+    """Return states with the density of the path, times the size of a cell, as their weights.
+
+    Args:
+        path: A path with a `log_density`.
+        data: The points, and their probabilities.
+        t: The time.
+        cells: Where it is summed.
+        method: What reports call this.
+    """
+    (points, weights), (x, cell) = data, cells
 
     def masses(t: float) -> Tensor:
         return _log_density(path, x[:, None], t, points[None]).exp() @ weights * cell
