@@ -52,6 +52,32 @@ def test_texts_go_to_files(chain, tmp_path):
     assert written.split(f"\n{'-' * 16}\n") == [line["text"] for line in lines]
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ""])
+def test_texts_are_there_as_soon_as_their_batch_is_done(chain, tmp_path, monkeypatch, suffix):
+    """A run that ends in its third batch leaves the texts of two, whole."""
+    draw, done = commands.draw_batches, []
+
+    def interrupted(*given, **options):
+        for chains in draw(*given, **options):
+            if len(done) == 2:
+                raise KeyboardInterrupt
+            done.append(chains)
+            yield chains
+
+    out = tmp_path / f"texts{suffix}"
+    flags = ["-n", 6, "--steps", 2, "--batch-size", 2, *(["--out", out] if suffix else [])]
+    whole = feller("sample", chain, *flags)
+    usual = out.read_text() if suffix else whole.out
+    monkeypatch.setattr(commands, "draw_batches", interrupted)
+    stopped = feller("sample", chain, *flags)
+    left = out.read_text() if suffix else stopped.out
+    assert stopped.code != 0
+    assert usual.startswith(left)
+    rule = "\n" if suffix == ".jsonl" else f"\n{'-' * 16}\n"
+    assert left.endswith("\n")
+    assert len(left.removesuffix("\n").split(rule)) == 4
+
+
 def test_a_picture_shows_what_came_when(chain, tmp_path):
     out = tmp_path / "a.png"
     assert feller("sample", chain, "--suffix", "d", "--out", out).code == 0

@@ -5,7 +5,14 @@ import texts
 import torch
 
 from feller.core.config import decode, encode
-from feller.text.sampling import _SCHEMES, Context, Sampling, context, draw_chains
+from feller.text.sampling import (
+    _SCHEMES,
+    Context,
+    Sampling,
+    context,
+    draw_batches,
+    draw_chains,
+)
 from feller.text.tokenizers import TokenizerError
 
 FOR_ANY_SOURCE = ("leap", "ancestral", "corrected")
@@ -38,6 +45,15 @@ def test_a_text_depends_on_the_seed_and_its_place(solver, noise):
     apart = Sampling(solver=solver, steps=4, batch_size=2)
     assert draw_chains(model, given, 5, apart, seed=1).x.equal(five.x)
     assert not draw_chains(model, given, 5, how, seed=2).x.equal(five.x)
+
+
+def test_batches_come_one_at_a_time():
+    model, how = texts.model(), Sampling(steps=4, batch_size=2)
+    batches = draw_batches(model, context(model.codec), 5, how, seed=1)
+    first = next(batches)
+    whole = draw_chains(model, context(model.codec), 5, how, seed=1)
+    assert torch.cat([first.x, *(chains.x for chains in batches)]).equal(whole.x)
+    assert len(first.x) == 2
 
 
 def test_solvers_for_masks_refuse_other_sources():

@@ -30,6 +30,7 @@ DOMAIN = Domain(
     commands={
         "sample": "feller.text.commands:sample",
         "evaluate": "feller.text.commands:evaluate",
+        "verify": "feller.text.verification:verify_model",
     },
     demo="feller.text.commands:demo",
 )

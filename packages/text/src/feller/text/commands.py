@@ -8,21 +8,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import tyro
 
 from feller.core import random
 from feller.core.registry import list_models, load
 from feller.text.causal import CausalModel
 from feller.text.data import TextData
-from feller.text.files import check_target, write_texts
+from feller.text.files import add_text, check_target
 from feller.text.plots import save_reveal
-from feller.text.sampling import Context, Sampling, context
+from feller.text.sampling import Context, Sampling, context, draw_batches
 from feller.text.simulation import Chains, begin, follow_tokens
 
-__all__ = ["demo", "evaluate", "sample"]
+__all__ = ["demo", "evaluate", "load_chain", "sample"]
 
 CLEAR = "\x1b[H\x1b[2J"
-RULE = "-" * 16
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class EvaluateFlags:
 
 
 def sample(name: str, argv: Sequence[str]) -> None:
-    """Draw texts from a model, into a file or the terminal.
+    """Draw texts from a model, into a file or the terminal, each as soon as its batch is done.
 
     Raises:
         ValueError: On senseless flags, a prompt that fills the context, or a target that exists.
@@ -86,20 +86,19 @@ def sample(name: str, argv: Sequence[str]) -> None:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     if flags.out is not None:
         check_target(flags.out)
-    model = _chain(name, flags.device)
+    model = load_chain(name, flags.device)
     given = context(model.codec, flags.prompt, flags.suffix, length=flags.length)
     if flags.live:
         _show(model, given, flags)
-    start = time.perf_counter()
-    chains = model.draw(flags.n, given, flags.sampling, seed=flags.seed)
+    start, drawn = time.perf_counter(), []
+    for chains in draw_batches(model, given, flags.n, flags.sampling, seed=flags.seed):
+        if flags.out is None or flags.out.suffix != ".png":
+            _add(model, chains, flags.out, first=not drawn)
+        drawn.append(chains)
     seconds = time.perf_counter() - start
-    texts, calls = model.codec.decode(chains.x), chains.nfe.tolist()
-    if flags.out is None:
-        print(f"\n{RULE}\n".join(texts))
-    elif flags.out.suffix == ".png":
-        _picture(model, given, chains, flags.out, name)
-    else:
-        write_texts(texts, flags.out, [{"nfe": nfe} for nfe in calls])
+    if flags.out is not None and flags.out.suffix == ".png":
+        _picture(model, given, drawn[0], flags.out, name)
+    calls = torch.cat([chains.nfe for chains in drawn]).tolist()
     report = {"n": flags.n, "nfe": max(calls), "seconds": round(seconds, 3), "seed": flags.seed}
     if flags.json:
         print(json.dumps(report | {"out": str(flags.out), "solver": flags.sampling.solver}))
@@ -154,8 +153,12 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
     return figures
 
 
-def _chain(name: str, device: str) -> Any:
-    """Load a model that is a chain."""
+def load_chain(name: str, device: str) -> Any:
+    """Load a model that is a chain.
+
+    Raises:
+        ValueError: When it is an autoregressive baseline.
+    """
     model = load(name, device=device)
     if isinstance(model, CausalModel):
         raise ValueError(f"{name} is an autoregressive baseline: only `feller evaluate` knows it")
@@ -167,6 +170,13 @@ def _ends(model: Any) -> tuple[str, str]:
     if "def" in model.codec.decode(model.codec.tokens("def")[None]) and model.codec.has_end:
         return "def mean(numbers):\n", "    return total / count\n"
     return "ROMEO:\n", "\nJULIET:\nI will not.\n"
+
+
+def _add(model: Any, chains: Chains, out: Path | None, *, first: bool) -> None:
+    """Write the texts of a batch that is done."""
+    drawn = zip(model.codec.decode(chains.x), chains.nfe.tolist(), strict=True)
+    for i, (text, nfe) in enumerate(drawn):
+        add_text(text, out, {"nfe": nfe}, first=first and i == 0)
 
 
 def _picture(model: Any, given: Context, chains: Chains, file: Path, title: str) -> None:

@@ -1,13 +1,13 @@
 """Texts into files: plain text, a JSON object a line, or a picture, by the suffix."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["check_target", "write_texts"]
+__all__ = ["add_text", "check_target"]
 
 SUFFIXES = (".txt", ".jsonl", ".png")
-RULE = "\n" + "-" * 16 + "\n"
+RULE = "-" * 16
 
 
 def check_target(out: Path) -> None:
@@ -23,29 +23,32 @@ def check_target(out: Path) -> None:
         raise ValueError(f"{out} is a folder: choose another --out")
 
 
-def write_texts(texts: Sequence[str], out: Path, facts: Sequence[dict[str, object]] = ()) -> None:
-    r"""Write texts.
+def add_text(text: str, out: Path | None, facts: Mapping[str, object], *, first: bool) -> None:
+    r"""Add a text to a file or the terminal, where it is whole at once: a run may end any time.
 
     Args:
-        texts: The texts.
-        out: `.txt`, with a rule between texts, or `.jsonl`, with an object `{"text": ...}` each.
-        facts: What else an object says, for each text.
+        text: The text.
+        out: `.txt`, with a rule between texts, or `.jsonl`, with an object `{"text": ...}` each;
+            None for the terminal, which looks like `.txt`.
+        facts: What else an object says.
+        first: Whether it begins the file, of which nothing is kept, instead of following others.
 
     Example:
         >>> import tempfile
         >>> out = Path(tempfile.mkdtemp()) / "a.jsonl"
-        >>> write_texts(["To be"], out)
+        >>> add_text("To be", out, {"nfe": 3}, first=True)
         >>> out.read_text()
-        '{"text": "To be"}\n'
+        '{"text": "To be", "nfe": 3}\n'
     """
+    if out is not None and out.suffix == ".jsonl":
+        piece = json.dumps({"text": text, **facts}, ensure_ascii=False)
+    else:
+        piece = text if first else f"{RULE}\n{text}"
+    if out is None:
+        print(piece, flush=True)
+        return
     check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".txt":
-        out.write_text(RULE.join(texts) + "\n", encoding="utf-8")
-        return
-    more = facts or [{}] * len(texts)
-    lines = [
-        json.dumps({"text": text} | fact, ensure_ascii=False)
-        for text, fact in zip(texts, more, strict=True)
-    ]
-    out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    # Unbuffered, so that a line is one write and never half there.
+    with out.open("wb" if first else "ab", buffering=0) as stream:
+        stream.write(f"{piece}\n".encode())

@@ -1,6 +1,6 @@
 """How text is drawn: which scheme, how many steps, and what is given beforehand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from feller.text.simulation import (
     simulate_tokens,
 )
 
-__all__ = ["Context", "Sampling", "context", "draw_chains"]
+__all__ = ["Context", "Sampling", "context", "draw_batches", "draw_chains"]
 
 _SCHEMES: Mapping[str, Callable[[int, int], Scheme]] = MappingProxyType(
     {
@@ -151,19 +151,31 @@ def draw_chains(
     Returns:
         The chains at their end: tokens, network calls, and when each token came.
     """
+    parts = list(draw_batches(model, given, n, sampling, seed=seed, condition=condition))
+    return parts[0] if len(parts) == 1 else _laid_end_to_end(parts)
+
+
+def draw_batches(
+    model: Any, given: Context, n: int, sampling: Sampling, *, seed: int = 0, condition: Any = None
+) -> Iterator[Chains]:
+    """Yield what `draw_chains` returns a batch at a time, each as soon as it is done.
+
+    Example:
+        >>> from feller.text.recipes import shakespeare_mask
+        >>> model = shakespeare_mask().model.build().eval()
+        >>> given, how = context(model.codec, length=8), Sampling(steps=2, batch_size=2)
+        >>> [len(chains.x) for chains in draw_batches(model, given, 3, how)]
+        [2, 1]
+    """
     device = next(model.parameters()).device
     x, free = (part.to(device)[None].expand(n, -1) for part in given)
     scheme = sampling.scheme(int(given.free.sum()))
-    parts = []
     for start in range(0, max(n, 1), sampling.batch_size):
         rows = slice(start, min(start + sampling.batch_size, n))
         rng = random.rows(seed, rows.start, rows.stop, stream="sample")
         begun = begin(model, x[rows], rng, free=free[rows], block=sampling.block)
         labels = condition[rows] if isinstance(condition, Tensor) else condition
-        parts.append(
-            simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=sampling.shaping)
-        )
-    return parts[0] if len(parts) == 1 else _laid_end_to_end(parts)
+        yield simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=sampling.shaping)
 
 
 def _laid_end_to_end(parts: list[Chains]) -> Chains:
