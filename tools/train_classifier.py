@@ -77,7 +77,7 @@ def train(config: ClassifierConfig, data: ArrayImages, schooling: Schooling) -> 
         torch.manual_seed(schooling.seed)
         classifier = config.build().to(memory_format=torch.channels_last).train()
     recipe = Optimizer(lr=4e-3, weight_decay=0.05, final=0.0)
-    optimizer = recipe.build(classifier.parameters())
+    optimizer = recipe.build(classifier)
     steps = schooling.epochs * (len(data) // schooling.batch_size)
     for step, (images, labels) in enumerate(batches(data, schooling, rng)):
         optimizer.param_groups[0]["lr"] = recipe.rate(step, steps)
