@@ -77,7 +77,15 @@ def test_a_wheel_carries_types_and_no_pickles(wheels):
         assert not [n for n in names(wheel) if Path(n).suffix in (".pt", ".pth", ".ckpt", ".pkl")]
 
 
-@pytest.mark.parametrize("model", ["images/fashion-flow", "text/shakespeare-mask"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "images/fashion-flow",
+        "proteins/short-codesign",
+        "text/shakespeare-mask",
+        "text/stdlib-mask",
+    ],
+)
 def test_the_weights_travel_with_their_domain(wheels, model):
     domain, name = model.split("/")
     wheel = next(wheel for wheel in wheels if wheel.name.startswith(f"feller_{domain}"))
@@ -92,14 +100,21 @@ def test_one_domain_brings_no_other(environment, domain):
 
 def test_feller_list(environment, domain, tmp_path):
     listed = run(environment / "feller", "list", cwd=tmp_path)
-    first = {"images": "images/fashion-flow", "proteins": "none", "text": "text/shakespeare-mask"}
+    first = {
+        "images": "images/fashion-flow",
+        "proteins": "proteins/short-codesign",
+        "text": "text/shakespeare-mask",
+    }
     assert first[domain] in listed
 
 
 def test_feller_sample(environment, domain, tmp_path):
     if domain == "proteins":
-        pytest.skip("no weights are bundled yet")
-    if domain == "images":
+        flags = ("-n", "2", "--length", "20", "--steps", "4", "--page", "--out", "designs")
+        run(environment / "feller", "sample", "proteins/short-codesign", *flags, cwd=tmp_path)
+        assert len(list((tmp_path / "designs").glob("*.pdb"))) == 2
+        assert "3Dmol" in (tmp_path / "designs" / "samples.html").read_text()
+    elif domain == "images":
         flags = ("-n", "4", "--steps", "4", "--out", "grid.png")
         run(environment / "feller", "sample", "images/fashion-flow", *flags, cwd=tmp_path)
         assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
