@@ -70,3 +70,20 @@ def test_a_backbone_without_an_atom_is_refused():
     bad.atoms[2, 0] = np.nan
     with pytest.raises(ValueError, match="residue 3 of x lacks one of N, CA and C"):
         backbone_of(bad)
+
+
+def test_the_network_is_told_what_is_known(model, monkeypatch):
+    seen, forward = [], model.network.forward
+
+    def record(x, clocks, index, previous):
+        seen.append(clocks)
+        return forward(x, clocks, index, previous)
+
+    monkeypatch.setattr(model.network, "forward", record)
+    contigs = parse_contigs("2,A4-6,1")
+    given = motif_of(contigs, contigs.motif({"A": chain()}), contigs.lengths(seed=0))
+    draw(model, 2, given, Sampling(steps=3))
+    assert len(seen) == 3
+    for clocks in seen:
+        for name, known in given.known.items():
+            assert (clocks[name][:, known] == 1).all() and (clocks[name][:, ~known] < 1).all()

@@ -19,13 +19,10 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_weights
 from feller.core.config import tagged
-from feller.core.times import Beta, TimeLaw
+from feller.core.times import Beta, TimeLaw, expand_time, factor_times
 from feller.core.typing import Rng
 
-__all__ = ["FRAME", "FrameTimes"]
-
-FRAME = ("translation", "rotation")
-"""The factors that make a frame; the third factor is `residue`."""
+__all__ = ["FrameTimes", "residue_clocks"]
 
 
 @tagged("proteins/frame_times")
@@ -74,3 +71,17 @@ class FrameTimes(TimeLaw):
             "residue": (t, own[:, 1], zero, one, t),
         }
         return {name: torch.stack(rows)[job, torch.arange(len(u))] for name, rows in of_job.items()}
+
+
+def residue_clocks(x: Mapping[str, Tensor], t: Any) -> dict[str, Float[Tensor, "b n"]]:
+    """Return the time of each residue and factor, in float32.
+
+    Args:
+        x: States or data.
+        t: One time, or a time for each factor: one number, one a sample, or one a residue.
+    """
+    like = x["translation"][..., 0].float()
+    return {
+        name: expand_time(clock, like).to(like).expand(like.shape)
+        for name, clock in factor_times(t, x).items()
+    }

@@ -27,7 +27,8 @@ from torch import Tensor
 from feller.core.config import tagged
 from feller.core.objective import Loss
 from feller.core.paths import ProductPath
-from feller.core.times import expand_time, factor_times
+from feller.core.times import factor_times
+from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import consecutive
 from feller.proteins.frames import ANGSTROM, atoms_from_frames
 from feller.proteins.models import MASK
@@ -88,18 +89,14 @@ class FrameLoss(Loss):
     ) -> dict[str, Float[Tensor, " b"]]:
         """Return each loss by its name, without its weight."""
         z, t, x_t = sample
-        like = z["translation"][..., 0]
-        clocks = {
-            name: expand_time(clock, like).to(like).expand(like.shape)
-            for name, clock in factor_times(t, z).items()
-        }
+        clocks = residue_clocks(z, t)
         weight = 1 / (1 - clocks["translation"].clamp_max(self.hold)) ** 2
         away = (found.translation - z["translation"]).square().sum(-1)
         now = clocks["rotation"]
         aim = isotropic_flow(path.factors["rotation"], x_t["rotation"], now, z["rotation"])  # pyright: ignore
         target = vee(relative(x_t["rotation"], aim.velocity))
         miss = (model.turn(found, x_t["rotation"], now) - target).square().sum(-1)
-        unknown = {name: (clock < 1).to(like) for name, clock in clocks.items()}
+        unknown = {name: (clock < 1).float() for name, clock in clocks.items()}
         frames = torch.minimum(unknown["translation"], unknown["rotation"])
         late = frames * (clocks["translation"] > 0.5) * (now > 0.5) * weight
         return {

@@ -5,6 +5,7 @@ or do both by weights, and residues the mask chain of the core: three factors of
 each with its own clock, per residue where it must be.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,9 +25,9 @@ from feller.core.schedules import CondOT, Schedule
 from feller.core.solutions import event_rate, jump_clock
 from feller.core.sources import Masked
 from feller.core.spaces import ProductSpace, Tokens
-from feller.core.times import expand_time, factor_times
 from feller.core.training import ModelConfig
 from feller.proteins.chains import UNKNOWN, Chain
+from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import ProteinCodec, consecutive
 from feller.proteins.given import Given, nothing
 from feller.proteins.jumps import PosteriorJump
@@ -117,12 +118,9 @@ class ProteinModel(nn.Module):
             >>> ProteinModelConfig().build().weighted(flow=0.5, jump=0.5).config.jump
             0.5
         """
-        twin = ProteinModel.__new__(ProteinModel)
-        nn.Module.__init__(twin)
+        twin = copy.copy(self)
         twin.config = replace(self.config, flow=flow, jump=jump)
-        twin.codec, twin.path = self.codec, self.path
-        twin.network, twin.heads = self.network, self.heads
-        return twin.train(self.training)
+        return twin
 
     def forward(
         self,
@@ -144,7 +142,7 @@ class ProteinModel(nn.Module):
             predict: Whether to return the prediction instead. Losses pass through `forward`, where
                 data parallel training looks.
         """
-        clocks = self._clocks(x, t)
+        clocks = residue_clocks(x, t)
         index = consecutive(x["residue"].shape, x["residue"]) if condition is None else condition
         found = self.heads(self.network(x, clocks, index, previous))
         known = (clocks["translation"] == 1).any(1, keepdim=True)[..., None]
@@ -183,17 +181,9 @@ class ProteinModel(nn.Module):
 
         write_chains(self.sample(4, length=64, steps=50), stem)
 
-    def _clocks(self, x: Mapping[str, Tensor], t: Any) -> dict[str, Tensor]:
-        """Return a time for each residue and factor, in float32."""
-        like = x["translation"][..., 0].float()
-        return {
-            name: expand_time(clock, like).to(like).expand(like.shape)
-            for name, clock in factor_times(t, x).items()
-        }
-
     def generator(self, found: Prediction, x: Mapping[str, Tensor], t: Any) -> Product:
         """Return the generator that a prediction at the states `x` and clocks `t` stands for."""
-        clocks = self._clocks(x, t)
+        clocks = residue_clocks(x, t)
         place: Any = self.path.factors["translation"]
         moving = clocks["translation"].clamp_max(1 - 1e-5)
         velocity = convert(
