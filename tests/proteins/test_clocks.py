@@ -5,7 +5,7 @@ from feller.core import random
 from feller.core.times import Uniform
 from feller.proteins.clocks import FrameTimes
 
-JOBS = ("together", "apart", "structure", "fold", "inverse")
+JOBS = ("together", "apart", "structure", "fold", "inverse", "motif")
 
 
 def draw(n=4000, **shares):
@@ -50,3 +50,26 @@ def test_a_row_does_not_depend_on_the_others():
 def test_shares_that_are_none_are_refused():
     with pytest.raises(ValueError, match="sum to 1"):
         FrameTimes(together=0.9)
+
+
+def test_motifs_are_two_stretches_of_up_to_a_quarter_that_lie_anywhere():
+    n, b = 40, 2000
+    law = FrameTimes(base=Uniform(), **{**dict.fromkeys(JOBS, 0.0), "motif": 1.0})
+    u = (torch.arange(b) + 0.5) / b
+    t = law.draw(u, random.rows(0, 0, b), {"residue": torch.zeros(b, n)})
+    known = t["residue"] == 1
+    assert all((clock == 1).equal(known) for clock in t.values())
+    assert t["translation"].equal(torch.where(known, 1.0, u[:, None]))
+    counts, starts = known.sum(1), (known & ~known.roll(1, 1)).sum(1)
+    assert counts.min() >= 1 and counts.max() <= 20 and (starts <= 2).all()
+    assert {1, 2} <= set(starts.tolist())
+    assert known.float().mean(0).min() > 0.05  # the ends, too
+
+
+def test_motifs_come_by_their_share_and_leave_something_to_draw():
+    law = FrameTimes(together=0.4, apart=0.0, structure=0.0, fold=0.0, inverse=0.0, motif=0.6)
+    u, rng = torch.rand(2000), random.rows(0, 0, 2000)
+    known = law.draw(u, rng, {"residue": torch.zeros(2000, 2)})["rotation"] == 1
+    assert float(known.any(1).float().mean()) == pytest.approx(0.6 * 0.5, abs=0.04)
+    assert not known.all(1).any()
+    assert not (law.draw(u, rng, {"residue": torch.zeros(2000, 1)})["rotation"] == 1).any()

@@ -7,6 +7,7 @@ from feller.proteins.networks.blocks import (
     FACTORS,
     ChainEmbedding,
     ClockEmbedding,
+    EndEmbedding,
     FrameBlock,
     Modulated,
     PairBias,
@@ -35,6 +36,21 @@ def test_every_clock_is_seen_and_nearly_known_is_not_known():
         late = torch.tensor([[1.0, 1 - 1e-6]])
         known, almost = embed(early | {name: late})[0]
         assert (known - almost).abs().amax() > 1e-3
+
+
+def test_both_ends_are_told_up_to_64_whatever_the_numbers():
+    embed = EndEmbedding(8)
+    assert not embed(torch.arange(5)[None]).any()  # fresh
+    torch.nn.init.normal_(embed.first.weight)
+    torch.nn.init.normal_(embed.last.weight)
+    index = torch.arange(200)[None]
+    seen = embed(index)[0]
+    assert_close(embed(index + 17)[0], seen)
+    assert_close(seen[5], embed.first.weight[5] + embed.last.weight[64])
+    assert_close(seen[-3], embed.first.weight[64] + embed.last.weight[2])
+    assert_close(seen[64:136], seen[64:65].expand(72, 8))  # far from both: as in any longer chain
+    gap = embed(torch.tensor([[3, 4, 9]]))[0]
+    assert_close(gap[1], embed.first.weight[1] + embed.last.weight[5])
 
 
 def test_a_chain_is_seen_along_its_index_and_through_an_earlier_estimate(rng):

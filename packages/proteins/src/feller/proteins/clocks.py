@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from feller.core import random
@@ -37,6 +37,8 @@ class FrameTimes(TimeLaw):
         structure: Frames at one time; of the residues nothing is known.
         fold: Frames at one time; residues are known.
         inverse: Residues at a time; frames are known.
+        motif: All at one time, but for two stretches that are known, each of up to a quarter of the
+            chain, wherever they lie. Clocks are then those of residues.
     """
 
     base: TimeLaw = field(default_factory=lambda: Beta(1.9, 1.0))
@@ -45,32 +47,49 @@ class FrameTimes(TimeLaw):
     structure: float = 0.2
     fold: float = 0.1
     inverse: float = 0.1
+    motif: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse shares that are none."""
-        check_weights("together, apart, structure, fold and inverse", self._shares)
+        check_weights("together, apart, structure, fold, inverse and motif", self._shares)
 
     @property
     def _shares(self) -> tuple[float, ...]:
-        return (self.together, self.apart, self.structure, self.fold, self.inverse)
+        return (self.together, self.apart, self.structure, self.fold, self.inverse, self.motif)
 
     def quantile(self, u: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """Return the quantile of the base law."""
         return self.base.quantile(u)
 
     def draw(self, u: Tensor, rng: Rng, z: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Return a clock `(b,)` for each factor."""
+        """Return a clock for each factor, `(b,)`, or `(b, n)` where motifs are trained."""
         t = self.quantile(u)
         own = self.quantile(random.uniform((len(u), 2), rng, like=u))
         ends = torch.tensor(self._shares, device=u.device).cumsum(0)
         job = torch.searchsorted(ends[:-1].contiguous(), random.uniform((len(u),), rng, like=u))
         zero, one = torch.zeros_like(t), torch.ones_like(t)
         of_job = {
-            "translation": (t, t, t, t, one),
-            "rotation": (t, own[:, 0], t, t, one),
-            "residue": (t, own[:, 1], zero, one, t),
+            "translation": (t, t, t, t, one, t),
+            "rotation": (t, own[:, 0], t, t, one, t),
+            "residue": (t, own[:, 1], zero, one, t, t),
         }
-        return {name: torch.stack(rows)[job, torch.arange(len(u))] for name, rows in of_job.items()}
+        row = torch.arange(len(u))
+        clocks = {name: torch.stack(rows)[job, row] for name, rows in of_job.items()}
+        if not self.motif:
+            return clocks
+        known = (job == len(ends) - 1)[:, None] & _motifs(z["residue"], u, rng)
+        return {name: torch.where(known, 1.0, clock[:, None]) for name, clock in clocks.items()}
+
+
+def _motifs(residue: Tensor, u: Tensor, rng: Rng) -> Bool[Tensor, "b n"]:
+    """Return two stretches of each chain, which may overlap; one residue at least stays out."""
+    b, n = residue.shape
+    length, start = random.uniform((b, 2, 2, 1), rng, like=u).unbind(1)
+    length = (1 + length * (n / 4)).floor()
+    start = (start * (n - length + 1)).floor()
+    place = torch.arange(n, device=u.device)
+    known = ((place >= start) & (place < start + length)).any(1)
+    return known & ~known.all(1, keepdim=True)
 
 
 def residue_clocks(x: Mapping[str, Tensor], t: Any) -> dict[str, Float[Tensor, "b n"]]:

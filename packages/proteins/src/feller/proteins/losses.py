@@ -118,7 +118,7 @@ def _first_look(model: Any, x: Mapping[str, Tensor], t: Any, index: Any) -> Tens
         return None
     clocks = {name: torch.as_tensor(clock) for name, clock in factor_times(t, x).items()}
     first = clocks["translation"]
-    first = first[:, 0] if first.ndim > 1 else first
+    first = first.amin(1) if first.ndim > 1 else first  # 1 is the clock of what is known
     rows = (first * 2**12 % 1 < 0.5).expand(len(x["residue"]))
     previous = torch.full_like(x["translation"], torch.nan)
     if rows.any():

@@ -20,7 +20,7 @@ from feller.core.generators import Categorical, Flow, Generator, Jump, Product, 
 from feller.core.generators.combine import weigh
 from feller.core.heads import Kinds
 from feller.core.parametrizations import convert
-from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import CondOT, Schedule
 from feller.core.solutions import event_rate, jump_clock
 from feller.core.sources import Masked
@@ -32,7 +32,7 @@ from feller.proteins.codec import ProteinCodec, consecutive
 from feller.proteins.given import Given, nothing
 from feller.proteins.jumps import PosteriorJump
 from feller.proteins.networks import FrameTransformerConfig
-from feller.proteins.paths import FisherPath, HeatKernelPath
+from feller.proteins.paths import FisherPath, FramePath, HeatKernelPath
 from feller.proteins.predictions import FrameHeads, Prediction
 from feller.proteins.rotations import hat, relative, vee
 from feller.proteins.solutions import isotropic_flow
@@ -73,9 +73,9 @@ class ProteinModelConfig(ModelConfig):
             raise ValueError(f"modes is at least 1, not {self.modes}")
 
     @property
-    def path(self) -> ProductPath:
+    def path(self) -> FramePath:
         """The conditional path of the state."""
-        return ProductPath(
+        return FramePath(
             {
                 "translation": GaussianPath(),
                 "rotation": self.rotation,

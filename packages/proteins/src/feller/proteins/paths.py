@@ -8,12 +8,15 @@ it as x_0 has of Haar measure: at t = 0 that is x_0.
 At t = 1 a little spread is left, which the last step of a simulation takes away with a draw of the
 posterior. An element whose own clock stands at t = 1 is known, and is R_1 itself.
 
+`FramePath` is the path of whole proteins.
+
 The geodesic path and the mixture path of the core do as they are, on `Rotations` from
 `UniformRotations`; the first has a flow only.
 """
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,10 +25,10 @@ from torch import Tensor
 
 from feller.core.checks import check_times
 from feller.core.config import tagged
-from feller.core.paths import ConditionalPath
+from feller.core.paths import ConditionalPath, ProductPath
 from feller.core.schedules import CondOT, Schedule, check_mixing, derivative
 from feller.core.sources import Source
-from feller.core.times import expand_time
+from feller.core.times import expand_time, factor_times
 from feller.core.typing import Rng, Time
 from feller.proteins.fisher import FISHER
 from feller.proteins.igso3 import IGSO3
@@ -33,7 +36,7 @@ from feller.proteins.radial import RadialLaw, share_of_uniform
 from feller.proteins.rotations import Rotations, angle, exp, log, relative
 from feller.proteins.sources import UniformRotations
 
-__all__ = ["FisherPath", "HeatKernelPath", "IsotropicPath"]
+__all__ = ["FisherPath", "FramePath", "HeatKernelPath", "IsotropicPath"]
 
 
 class IsotropicPath(ConditionalPath):
@@ -168,3 +171,41 @@ class HeatKernelPath(IsotropicPath):
     def variance(self, t: Tensor) -> Tensor:
         """Return -tau_dot: with it the diffusion is that of reversed time."""
         return -self.parameter_dot(t)
+
+
+@dataclass(frozen=True)
+class FramePath(ProductPath):
+    """Places, rotations and residues, where the source of places stands about what is known.
+
+    Around a motif there is no other middle: sampling starts at noise about that of the known
+    residues. Data keep their own, so that noise is shifted here:
+    t z + (1 - t) (x_0 + m) = [t (z - m) + (1 - t) x_0] + m.
+
+    Example:
+        >>> from feller.core.paths import GaussianPath
+        >>> path = FramePath({"translation": GaussianPath()})
+        >>> z = {"translation": torch.tensor([[[5.0, 0, 0], [7, 0, 0]]])}
+        >>> t = {"translation": torch.tensor([[1.0, 0.0]])}
+        >>> x_0 = {"translation": torch.zeros(1, 2, 3)}
+        >>> path.sample(z, t, x_0=x_0)["translation"][0]
+        tensor([[5., 0., 0.],
+                [5., 0., 0.]])
+    """
+
+    def sample(
+        self,
+        z: Mapping[str, Tensor],
+        t: Time | Mapping[str, Time],
+        rng: Rng = None,
+        *,
+        x_0: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Draw x_t given z; `t` is one clock for all factors or a clock for each."""
+        clock, place = factor_times(t, self.factors)["translation"], z["translation"]
+        if isinstance(clock, Tensor) and clock.ndim > 1:
+            if x_0 is None:
+                x_0 = self.sample_source({k: v.shape for k, v in z.items()}, rng, like=z)
+            known = (clock == 1).to(place)[..., None]
+            middle = (known * place).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(1)
+            x_0 = {**x_0, "translation": x_0["translation"] + middle}
+        return super().sample(z, t, rng, x_0=x_0)

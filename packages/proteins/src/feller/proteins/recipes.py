@@ -21,13 +21,20 @@ __all__ = ["frameflow", "multiflow", "short_codesign", "short_flow", "short_jump
 def short_codesign() -> Recipe:
     """Backbones of up to 128 residues with their sequence: one network for flow and jump."""
     network = FrameTransformerConfig(
-        dim=96, pair=32, depth=6, num_heads=4, updates=3, self_conditioning=True
+        dim=96,
+        pair=32,
+        depth=6,
+        num_heads=4,
+        updates=3,
+        points=4,
+        self_conditioning=True,
+        ends=True,
     )
     return Recipe(
         model=ProteinModelConfig(network=network),
         data=ProteinData(crop=128, long="drop"),
-        objective=FrameLoss(),
-        times=FrameTimes(),
+        objective=FrameLoss(hold=0.99),
+        times=FrameTimes(together=0.25, structure=0.15, motif=0.1),
         optimizer=Optimizer(name="muon", lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01, final=0.02),
         training=Training(steps=24_000, batch_size=12, checkpoint_every=500, sample_every=4_000),
     )
@@ -37,7 +44,7 @@ def short_flow() -> Recipe:
     """Backbones of up to 128 residues, whose rotations flow."""
     base = short_codesign()
     times = FrameTimes(
-        base=Beta(1.9, 1.0), together=0.0, apart=0.0, structure=1.0, fold=0.0, inverse=0.0
+        base=Beta(2.2, 1.0), together=0.0, apart=0.0, structure=1.0, fold=0.0, inverse=0.0
     )
     return replace(base, times=times, objective=replace(_loss(base), residue=0.0))
 
@@ -71,6 +78,7 @@ def _published(base: Recipe, network: FrameTransformerConfig) -> Recipe:
         base,
         model=replace(_model(base), network=network),
         data=replace(data, crop=384, long="crop"),
+        objective=replace(_loss(base), hold=0.9),
         optimizer=Optimizer(lr=1e-4, warmup=1_000, decay="constant"),
         training=Training(
             steps=200_000,

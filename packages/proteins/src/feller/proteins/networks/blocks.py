@@ -24,12 +24,21 @@ from feller.proteins.networks.features import (
     squared_distances,
 )
 
-__all__ = ["FACTORS", "ChainEmbedding", "ClockEmbedding", "FrameBlock", "Modulated", "PairBias"]
+__all__ = [
+    "FACTORS",
+    "ChainEmbedding",
+    "ClockEmbedding",
+    "EndEmbedding",
+    "FrameBlock",
+    "Modulated",
+    "PairBias",
+]
 
 FACTORS = ("translation", "rotation", "residue")
 """The factors of a state of a protein; each has a clock."""
 
 _WAVES = 64
+_END = 64
 _POOLS = 4
 
 
@@ -60,6 +69,29 @@ class ClockEmbedding(nn.Module):
         t = torch.stack(t, dim=-1)
         waves = torch.cat([sinusoids(1000 * t, _WAVES).flatten(-2), (t == 1).to(t.dtype)], -1)
         return F.silu(self.out(F.silu(self.hidden(waves.to(self.hidden.weight.dtype)))))
+
+
+class EndEmbedding(nn.Module):
+    """How far a residue is from the first and from the last one of its chain, up to 64.
+
+    Args:
+        dim: Size of the embedding. A fresh one is zero.
+
+    Example:
+        >>> EndEmbedding(32)(torch.arange(7)[None]).shape
+        torch.Size([1, 7, 32])
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Embedding(_END + 1, dim), nn.Embedding(_END + 1, dim)
+        nn.init.zeros_(self.first.weight)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, index: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
+        """Embed the numbers of residues."""
+        before, after = index - index[:, :1], index[:, -1:] - index
+        return self.first(before.clamp_max(_END)) + self.last(after.clamp_max(_END))
 
 
 class ChainEmbedding(nn.Module):

@@ -24,6 +24,7 @@ from feller.core.config import tagged
 from feller.proteins.networks.blocks import (
     ChainEmbedding,
     ClockEmbedding,
+    EndEmbedding,
     FrameBlock,
     Modulated,
     PairBias,
@@ -50,6 +51,8 @@ class FrameTransformerConfig:
         updates: How often frames are moved: after every `depth / updates` blocks.
         points: Points of a head of attention (invariant point attention); 0 for none.
         self_conditioning: Whether the network sees distances of its own earlier estimate.
+        ends: Whether a residue is told how far, up to 64, it is from either end of its chain. Where
+            frames are noise, pairs alone say that slowly.
         dropout: Probability of dropping a value at the end of a branch, in training.
     """
 
@@ -60,6 +63,7 @@ class FrameTransformerConfig:
     updates: int = 2
     points: int = 0
     self_conditioning: bool = False
+    ends: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -109,6 +113,8 @@ class FrameTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.residue = nn.Embedding(_RESIDUES, config.dim)
+        if config.ends:
+            self.ends = EndEmbedding(config.dim)
         self.clocks = ClockEmbedding(config.dim)
         self.chain = ChainEmbedding(config.pair, self_conditioning=config.self_conditioning)
         self.groups = nn.ModuleList(_Group(config) for _ in range(config.updates))
@@ -137,6 +143,8 @@ class FrameTransformer(nn.Module):
         if previous is not None and not self.config.self_conditioning:
             raise ValueError("a network with self_conditioning=False takes no earlier estimate")
         hidden, embedding = self.residue(x["residue"]), self.clocks(clocks)
+        if self.config.ends:
+            hidden = hidden + self.ends(index)
         chain = self.chain(index, previous)
         frames = x["translation"], x["rotation"]
         seen = hidden
