@@ -1,6 +1,7 @@
 """`feller sample` and `demo` on proteins."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from biotite.structure.io.pdb import PDBFile
 from PIL import Image
 from terminal import complaint, feller
 
+from feller.core.checkpoint import save_model
 from feller.proteins import DOMAIN, commands
 from feller.proteins.chains import Chain
 from feller.proteins.reading import SUFFIXES, read_chains
@@ -82,6 +84,18 @@ def test_backbones_alone(model, tmp_path):
     found = sample(model, tmp_path / "a", "-n", 2, "--length", 5, "--no-sequence")
     assert [chain.sequence for chain in found] == ["XXXXX"] * 2
     assert not (tmp_path / "a" / "samples.fasta").exists()
+
+
+def test_a_model_of_backbones_draws_no_residues(motif, tmp_path):
+    made = tiny_proteins.model()
+    made.config = replace(made.config, sequence=False)
+    name = save_model(made, tmp_path / "backbones", card=tiny_proteins.CARD)
+    (found,) = sample(name, tmp_path / "a", "-n", 1, "--length", 5)
+    assert found.sequence == "XXXXX" and not (tmp_path / "a" / "samples.fasta").exists()
+    (folded,) = sample(name, tmp_path / "b", "-n", 1, "--fold", "MKVLAA")
+    assert folded.sequence == "MKVLAA" and (tmp_path / "b" / "samples.fasta").exists()
+    said = complaint("sample", name, "--inverse-fold", motif, "--out", tmp_path / "c")
+    assert "was trained without residues" in said
 
 
 def test_folding(model, tmp_path):

@@ -18,7 +18,7 @@ from feller.proteins.metrics.kabsch import rmsd
 from feller.proteins.reading import read_chains
 from feller.proteins.writing import write_chains
 
-STEPS = 1_500
+STEPS = 1_700
 THREADS = 2
 
 

@@ -69,6 +69,10 @@ def sample(name: str, argv: Sequence[str]) -> None:
     )
     folder.check()
     model, start, nfe = load(name, device=flags.draw.device), time.perf_counter(), 0
+    if flags.design.inverse_fold is not None and not model.config.sequence:
+        raise ValueError(
+            f"{name} was trained without residues: --inverse-fold needs a model of them"
+        )
     for batch, drawing in drawn(model, batches, how):
         folder.add(chains_of(model, batch, drawing), frames_of(model, drawing))
         nfe = drawing.nfe

@@ -1,7 +1,7 @@
 """A folder of samples: structures, their sequences, a page, and how each came.
 
 What a batch has finished is written before the next one begins, so that whoever stops early keeps
-it; `samples.fasta` always has all that is there.
+it; `samples.fasta` always has all that is there, if there are residues.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from feller.proteins.chains import Chain
+from feller.proteins.chains import UNKNOWN, Chain
 from feller.proteins.inputs import TRAJECTORIES
 from feller.proteins.metrics.geometry import bond_validity, clashes
 from feller.proteins.metrics.shape import radii
@@ -32,7 +32,7 @@ class SampleFolder:
         path: The folder.
         names: What the samples will be called, in their order.
         format: Of the structures: `pdb`, `cif` or `bcif`.
-        fasta: Whether sequences are written.
+        fasta: Whether sequences are written, once there is one.
         page: Whether the page is.
         trajectories: Whether files with each step are, in the folder `trajectories`.
         done: The samples that are written.
@@ -85,8 +85,9 @@ class SampleFolder:
                 file = self.path / TRAJECTORIES / f"{chain.name}.{self.format}"
                 write_trajectory(steps, chain.residues, file)
         write_chains(chains, self.path, self.format)
-        if self.fasta:
-            write_fasta([sample.chain for sample in self.samples], self.path / FASTA)
+        written = [sample.chain for sample in self.samples]
+        if self.fasta and any((chain.residues != UNKNOWN).any() for chain in written):
+            write_fasta(written, self.path / FASTA)
 
     def finish(self, title: str) -> None:
         """Write the page, where one is asked for."""

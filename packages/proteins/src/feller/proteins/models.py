@@ -55,6 +55,7 @@ class ProteinModelConfig(ModelConfig):
         modes: Fisher modes in the law of a data rotation.
         flow: The weight of the flow of rotations, where sampling does not say.
         jump: The weight of their jump.
+        sequence: Whether it was trained on residues: else they stay unknown in what is drawn.
         codec: Atoms against frames.
     """
 
@@ -64,6 +65,7 @@ class ProteinModelConfig(ModelConfig):
     modes: int = 4
     flow: float = 1.0
     jump: float = 0.0
+    sequence: bool = True
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:

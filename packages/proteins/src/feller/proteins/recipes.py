@@ -46,7 +46,8 @@ def short_flow() -> Recipe:
     times = FrameTimes(
         base=Beta(2.2, 1.0), together=0.0, apart=0.0, structure=1.0, fold=0.0, inverse=0.0
     )
-    return replace(base, times=times, objective=replace(_loss(base), residue=0.0))
+    model = replace(_model(base), sequence=False)
+    return replace(base, model=model, times=times, objective=replace(_loss(base), residue=0.0))
 
 
 def short_jump() -> Recipe:

@@ -6,7 +6,7 @@ of their law. So `steps` is the number of network calls.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -46,7 +46,8 @@ class Sampling:
         noise_scale: By how much that noise is scaled down: below 1 samples are more usual, and less
             diverse, than the law.
         temperature: Of residues: 1 for their law, towards 0 for its mode.
-        sequence: Whether residues are drawn along; else they stay unknown.
+        sequence: Whether residues are drawn along, by a model that was trained on them; else they
+            stay unknown.
         batch_size: Samples in memory at once.
         keep: Whether to keep the states of every step.
     """
@@ -129,6 +130,7 @@ def draw_rows(
 ) -> Drawing:
     """Draw the rows `rows[0]` to `rows[1]` of an endless batch, with the model's own weights."""
     rng = random.rows(seed, *rows)
+    sampling = replace(sampling, sequence=sampling.sequence and model.config.sequence)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
     grid = power_grid(sampling.steps, sampling.power)[:-1]
     times = {name: _clock(grid, known[name]) for name in state}
