@@ -82,8 +82,11 @@ def test_a_wheel_carries_types_and_no_pickles(wheels):
     [
         "images/fashion-flow",
         "proteins/short-codesign",
+        "proteins/short-flow",
+        "proteins/short-jump",
         "text/shakespeare-mask",
         "text/stdlib-mask",
+        "text/stdlib-uniform",
     ],
 )
 def test_the_weights_travel_with_their_domain(wheels, model):
