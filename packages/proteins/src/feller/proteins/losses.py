@@ -26,12 +26,12 @@ from torch import Tensor
 
 from feller.core.config import tagged
 from feller.core.objective import Loss
-from feller.core.paths import ProductPath
 from feller.core.times import factor_times
 from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import consecutive
 from feller.proteins.frames import ANGSTROM, atoms_from_frames
 from feller.proteins.models import MASK
+from feller.proteins.paths import FramePath
 from feller.proteins.predictions import Prediction
 from feller.proteins.rotations import relative, vee
 from feller.proteins.solutions import isotropic_flow
@@ -63,7 +63,7 @@ class FrameLoss(Loss):
     def __call__(
         self,
         model: Any,
-        path: ProductPath,
+        path: FramePath,
         z: Mapping[str, Tensor],
         t: Any,
         x_t: Mapping[str, Tensor],
@@ -82,7 +82,7 @@ class FrameLoss(Loss):
     def parts(
         self,
         model: Any,
-        path: ProductPath,
+        path: FramePath,
         sample: tuple[Mapping[str, Tensor], Any, Mapping[str, Tensor]],
         found: Prediction,
         index: Tensor,

@@ -16,7 +16,7 @@ The geodesic path and the mixture path of the core do as they are, on `Rotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -28,6 +28,7 @@ from feller.core.config import tagged
 from feller.core.paths import ConditionalPath, ProductPath
 from feller.core.schedules import CondOT, Schedule, check_mixing, derivative
 from feller.core.sources import Source
+from feller.core.spaces import ProductSpace
 from feller.core.times import expand_time, factor_times
 from feller.core.typing import Rng, Time
 from feller.proteins.fisher import FISHER
@@ -174,8 +175,8 @@ class HeatKernelPath(IsotropicPath):
 
 
 @dataclass(frozen=True)
-class FramePath(ProductPath):
-    """Places, rotations and residues, where the source of places stands about what is known.
+class FramePath:
+    """A product path, but that the source of places stands about what is known of them.
 
     Around a motif there is no other middle: sampling starts at noise about that of the known
     residues. Data keep their own, so that noise is shifted here:
@@ -191,6 +192,19 @@ class FramePath(ProductPath):
         tensor([[5., 0., 0.],
                 [5., 0., 0.]])
     """
+
+    factors: Mapping[str, ConditionalPath]
+
+    @property
+    def space(self) -> ProductSpace:
+        """The product of the factors' spaces."""
+        return ProductPath(self.factors).space
+
+    def sample_source(
+        self, shapes: Mapping[str, Sequence[int]], rng: Rng, *, like: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Draw x_0, factor by factor, where nothing is known."""
+        return ProductPath(self.factors).sample_source(shapes, rng, like=like)
 
     def sample(
         self,
@@ -208,4 +222,4 @@ class FramePath(ProductPath):
             known = (clock == 1).to(place)[..., None]
             middle = (known * place).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(1)
             x_0 = {**x_0, "translation": x_0["translation"] + middle}
-        return super().sample(z, t, rng, x_0=x_0)
+        return ProductPath(self.factors).sample(z, t, rng, x_0=x_0)
