@@ -19,7 +19,7 @@ def test_a_sequence_comes_back():
     assert codes.tolist() == [*range(20), 20, 20, 20]
     assert codes.dtype == np.uint8
     made = chain(len(codes))
-    assert Chain("x", made.atoms, codes, made.index).sequence == LETTERS + "XXX"
+    assert Chain("x", made.atoms, codes, made.index).sequence == LETTERS + 3 * "X"
 
 
 def test_steps_go_from_ca_to_ca():

@@ -67,9 +67,9 @@ def test_motifs_are_two_stretches_of_up_to_a_quarter_that_lie_anywhere():
 
 
 def test_motifs_come_by_their_share_and_leave_something_to_draw():
-    law = FrameTimes(together=0.4, apart=0.0, structure=0.0, fold=0.0, inverse=0.0, motif=0.6)
+    law = FrameTimes(together=0.1, apart=0.0, structure=0.0, fold=0.0, inverse=0.3, motif=0.6)
     u, rng = torch.rand(2000), random.rows(0, 0, 2000)
-    known = law.draw(u, rng, {"residue": torch.zeros(2000, 2)})["rotation"] == 1
+    known = law.draw(u, rng, {"residue": torch.zeros(2000, 2)})["residue"] == 1
     assert float(known.any(1).float().mean()) == pytest.approx(0.6 * 0.5, abs=0.04)
     assert not known.all(1).any()
-    assert not (law.draw(u, rng, {"residue": torch.zeros(2000, 1)})["rotation"] == 1).any()
+    assert not (law.draw(u, rng, {"residue": torch.zeros(2000, 1)})["residue"] == 1).any()

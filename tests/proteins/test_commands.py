@@ -82,7 +82,7 @@ def test_a_range_of_lengths(model, tmp_path):
 
 def test_backbones_alone(model, tmp_path):
     found = sample(model, tmp_path / "a", "-n", 2, "--length", 5, "--no-sequence")
-    assert [chain.sequence for chain in found] == ["XXXXX"] * 2
+    assert [chain.sequence for chain in found] == [5 * "X"] * 2
     assert not (tmp_path / "a" / "samples.fasta").exists()
 
 
@@ -91,7 +91,7 @@ def test_a_model_of_backbones_draws_no_residues(motif, tmp_path):
     made.config = replace(made.config, sequence=False)
     name = save_model(made, tmp_path / "backbones", card=tiny_proteins.CARD)
     (found,) = sample(name, tmp_path / "a", "-n", 1, "--length", 5)
-    assert found.sequence == "XXXXX" and not (tmp_path / "a" / "samples.fasta").exists()
+    assert found.sequence == 5 * "X" and not (tmp_path / "a" / "samples.fasta").exists()
     (folded,) = sample(name, tmp_path / "b", "-n", 1, "--fold", "MKVLAA")
     assert folded.sequence == "MKVLAA" and (tmp_path / "b" / "samples.fasta").exists()
     said = complaint("sample", name, "--inverse-fold", motif, "--out", tmp_path / "c")

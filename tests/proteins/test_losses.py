@@ -134,3 +134,20 @@ def test_a_row_looks_twice_in_any_batch():
     whole = FrameLoss()(m, m.path, z, t, x)
     one = [{k: v[2:3] for k, v in value.items()} for value in (z, t, x)]
     torch.testing.assert_close(FrameLoss()(m, m.path, *one), whole[2:3], rtol=1e-4, atol=1e-4)
+
+
+def test_a_motif_does_not_say_who_looks_twice():
+    m = model(self_conditioning=True).eval()
+    for p in m.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    late = 0.7 + torch.tensor([0.25, 0.75]) / 2**12 + (1 - 0.7 * 2**12 % 1) / 2**12
+    t = late[:, None].repeat(1, 10)
+    t[:, :3] = 1  # known, at the start of the chain
+    clocks = {"translation": t, "rotation": t, "residue": t}
+    z, _, x = sample(m, clocks, b=2)
+    seen = []
+    m.network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[3]))
+    FrameLoss()(m, m.path, z, clocks, x)
+    first, second = seen
+    assert first is None
+    assert not second[0].isnan().any() and second[1].isnan().all()

@@ -41,6 +41,12 @@ def test_sizes():
     assert 8e6 < parameters("frameflow") < parameters("multiflow") < 30e6
 
 
+def test_who_is_trained_on_residues_draws_them():
+    for name in NAMES:
+        one = recipe(f"proteins/{name}")
+        assert one.model.sequence == (one.objective.residue > 0)
+
+
 def test_flow_and_jump_differ_in_what_is_simulated_alone():
     flow, jump = recipe("proteins/short-flow"), recipe("proteins/short-jump")
     assert (flow.model.flow, flow.model.jump) == (1.0, 0.0)

@@ -1,22 +1,15 @@
 """Training on proteins: a run that was interrupted is the run, and processes share its batches."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import structures
+from launching import curve, curves_of_one_and_two
 from safetensors.torch import load_file
 
 from feller.core.registry import recipe
 from feller.core.training.trainer import train
 from feller.proteins.writing import write_chains
-
-ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
 
 @pytest.fixture
@@ -40,15 +33,11 @@ def small(folder, steps):
     )
 
 
-def losses(out):
-    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
-
-
 def test_a_run_that_is_interrupted_is_the_run(folder):
     parts, whole = folder / "parts", folder / "whole"
     for steps, out in ((2, parts), (4, parts), (4, whole)):
         train(small(folder, steps), out, cpu=True)
-    assert losses(parts) == losses(whole)
+    assert curve(parts) == curve(whole)
     one, other = (load_file(out / "model" / "model.safetensors") for out in (parts, whole))
     assert all(one[name].equal(other[name]) for name in one)
 
@@ -61,13 +50,5 @@ def test_two_processes_give_the_curve_of_one(folder):
     training = {"steps": 4, "batch-size": 4, "log-every": 1, "sample-every": 0}
     for at, values in (("model.network", network), ("training", training)):
         flags += [part for name, n in values.items() for part in (f"--{at}.{name}", n)]
-    for processes in (1, 2):
-        group = ["--num_processes", str(processes), *(["--multi_gpu"] if processes > 1 else [])]
-        command = [*LAUNCH, *group, "-m", "feller.core", "train", "proteins/short-codesign"]
-        out = folder / str(processes)
-        command = list(map(str, [*command, "--out", out, *flags]))
-        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        card = json.loads((out / "model" / "card.json").read_text())
-        assert card["training"]["processes"] == processes
-    assert losses(folder / "1") == pytest.approx(losses(folder / "2"), rel=1e-4)
+    one, two = curves_of_one_and_two("proteins/short-codesign", folder, flags)
+    assert one == pytest.approx(two, rel=1e-4)

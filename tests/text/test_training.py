@@ -1,14 +1,11 @@
 """Training on text: it learns what can be learned, resumes bit for bit, and shares its batches."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import texts
 import torch
+from launching import curve, curves_of_one_and_two
 from safetensors.torch import load_file
 
 from feller.core import load
@@ -17,10 +14,6 @@ from feller.core.training.trainer import train
 from feller.text.data import TextData
 from feller.text.losses import Bound, CrossEntropy, NextToken
 from feller.text.metrics import likelihood
-
-ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
 
 def recipe(tmp_path, model, objective, **training):
@@ -41,10 +34,6 @@ def recipe(tmp_path, model, objective, **training):
     )
 
 
-def losses(out):
-    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
-
-
 @pytest.mark.parametrize(
     ("model", "objective"),
     [(texts.config(), CrossEntropy()), (texts.causal_config(), NextToken())],
@@ -54,7 +43,7 @@ def test_a_run_that_is_interrupted_is_the_run(tmp_path, model, objective):
     parts, whole = tmp_path / "parts", tmp_path / "whole"
     for steps, out in ((3, parts), (6, parts), (6, whole)):
         train(recipe(tmp_path, model, objective, steps=steps), out, cpu=True)
-    assert losses(parts) == losses(whole)
+    assert curve(parts) == curve(whole)
     one, other = (load_file(out / "model" / "model.safetensors") for out in (parts, whole))
     assert all(one[name].equal(other[name]) for name in one)
 
@@ -88,13 +77,5 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     flags = ["--cpu", "--data.path", corpus, "--data.cache", tmp_path / "cache"]
     flags += [f"{network}.dim", "32", f"{network}.depth", "1", f"{network}.num-heads", "2"]
     flags += ["--training.steps", "4", "--training.log-every", "1", "--training.sample-every", "0"]
-    for processes in (1, 2):
-        group = ["--num_processes", str(processes), *(["--multi_gpu"] if processes > 1 else [])]
-        command = [*LAUNCH, *group, "-m", "feller.core", "train", "text/shakespeare-mask"]
-        out = tmp_path / str(processes)
-        command = list(map(str, [*command, "--out", out, *flags]))
-        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        card = json.loads((out / "model" / "card.json").read_text())
-        assert card["training"]["processes"] == processes
-    assert losses(tmp_path / "1") == pytest.approx(losses(tmp_path / "2"), rel=1e-4)
+    one, two = curves_of_one_and_two("text/shakespeare-mask", tmp_path, flags)
+    assert one == pytest.approx(two, rel=1e-4)

@@ -11,6 +11,7 @@ from pathlib import Path
 import points
 import pytest
 import torch
+from launching import ENVIRONMENT, launched
 from safetensors.torch import load_file, save_file
 
 from feller.core.training.trainer import train
@@ -95,7 +96,7 @@ def test_a_loss_that_is_no_number_is_an_error_before_it_is_saved(tmp_path):
 
 def test_a_signal_to_one_of_two_processes_ends_both(tmp_path):
     out = tmp_path / "a"
-    command = [*LAUNCH, "--multi_gpu", "--num_processes", "2", SCRIPT, "1000000", out]
+    command = launched(2, SCRIPT, 1_000_000, out)
     process = subprocess.Popen(
         command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
@@ -108,15 +109,9 @@ def test_a_signal_to_one_of_two_processes_ends_both(tmp_path):
     assert list((out / "checkpoints").glob("step_*"))
 
 
-ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-
-
 def launch(out, *, processes, steps=12):
     """Train in a process group of a given size, and return the number of processes it had."""
-    flags = ["--num_processes", str(processes), *(["--multi_gpu"] if processes > 1 else [])]
-    command = [*LAUNCH, *flags, SCRIPT, str(steps), out]
+    command = launched(processes, SCRIPT, steps, out)
     subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, timeout=240)
     return json.loads((out / "model" / "card.json").read_text())["training"]["processes"]
 
