@@ -109,7 +109,8 @@ def test_inverse_folding(model, motif, tmp_path):
         sample(model, tmp_path / "a", "-n", 1, "--inverse-fold", motif),
     )
     shift = known.atoms[:, 1].mean(0) - found.atoms[:, 1].mean(0)
-    assert np.abs(known.atoms[:, 1] - found.atoms[:, 1] - shift).max() < 0.01
+    away = np.abs(known.atoms[:, 1] - found.atoms[:, 1] - shift)
+    assert away.max() < 0.05  # of residues of ideal shape
     assert "X" not in found.sequence
 
 
@@ -121,7 +122,7 @@ def test_a_scaffold(model, motif, tmp_path):
         at = chain.sequence.find(kept)
         assert len(chain) == 12 and 1 <= at <= 5
         ends = np.linalg.norm(chain.atoms[at, 1] - chain.atoms[at + 5, 1])
-        assert ends == pytest.approx(apart, abs=0.01)
+        assert ends == pytest.approx(apart, abs=0.05)  # of residues of ideal shape
 
 
 def test_trajectories_and_a_page(model, tmp_path):

@@ -26,6 +26,24 @@ def test_frames_of_their_atoms_come_back():
     torch.testing.assert_close(back, (place, rotation), rtol=0, atol=1e-12)
 
 
+def test_frames_are_the_least_squares_fit_of_the_ideal_residue():
+    """The singular value decomposition of the covariance, Kabsch 1976, finds the same."""
+    rng = torch.Generator().manual_seed(2)
+    place, rotation = frames(40)
+    atoms = atoms_from_frames(place, rotation)[..., :3, :]
+    atoms = atoms + 0.3 * torch.randn(atoms.shape, generator=rng, dtype=atoms.dtype)
+    found, turned = frames_from_atoms(atoms)
+    ideal = torch.tensor(IDEAL).double()
+    middle, centre = atoms.mean(2, keepdim=True), ideal.mean(0)
+    u, _, v = torch.linalg.svd((atoms - middle).mT @ (ideal - centre))
+    sign = torch.ones(2, 40, 1, 3).double()
+    sign[..., 2] = torch.linalg.det(u @ v)[..., None]
+    best = (u * sign) @ v
+    torch.testing.assert_close(turned, best, rtol=0, atol=1e-6)
+    expected = (middle[..., 0, :] - best @ centre) / 10
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
 def test_frames_are_rotations_of_the_right_hand():
     atoms = torch.randn(4, 9, 4, 3, generator=torch.Generator().manual_seed(0)).double()
     _, rotation = frames_from_atoms(atoms)

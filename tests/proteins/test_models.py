@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from feller.core import random
+from feller.core.registry import load
 from feller.core.solvers import Euler, simulate
 from feller.core.times import uniform_grid
 from feller.proteins.models import MASK, ProteinModelConfig
@@ -47,7 +48,8 @@ def test_the_prediction_turns_with_the_world_and_stays_centred():
 
 @pytest.mark.parametrize(("flow", "jump"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
 def test_a_seeded_trajectory_turns_with_the_world(flow, jump):
-    model = tiny().weighted(flow=flow, jump=jump)
+    """Of a trained model: what sees bonds to a hundredth of their length magnifies rounding."""
+    model = load("proteins/short-flow").eval().weighted(flow=flow, jump=jump)
     x, times = source(model), uniform_grid(12, end=0.95)
     x["translation"] = x["translation"] - x["translation"].mean(1, keepdim=True)
     turned = {**x, "translation": x["translation"] @ TURN.T, "rotation": TURN @ x["rotation"]}
@@ -55,7 +57,7 @@ def test_a_seeded_trajectory_turns_with_the_world(flow, jump):
         simulate(model, start, times, Euler(), random.rows(1, 0, 2)).state for start in (x, turned)
     )
     torch.testing.assert_close(other["translation"], one["translation"] @ TURN.T, rtol=0, atol=1e-4)
-    torch.testing.assert_close(other["rotation"], TURN @ one["rotation"], rtol=0, atol=2e-4)
+    torch.testing.assert_close(other["rotation"], TURN @ one["rotation"], rtol=0, atol=1e-4)
     assert other["residue"].equal(one["residue"])
     assert (one["rotation"] - x["rotation"]).abs().max() > 0.1
 

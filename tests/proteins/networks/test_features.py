@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from feller.proteins.frames import atoms_from_frames, frames_from_atoms
 from feller.proteins.networks.features import (
     GEOMETRY,
+    LINKS,
     RADIAL,
     RELATIVE,
     SURROUNDINGS,
     geometry,
+    links,
     radial,
     relative_index,
     squared_distances,
@@ -95,14 +98,51 @@ def test_surroundings_are_the_plain_formula(rng):
             assert_close(seen[b, i], expected, rtol=0, atol=1e-12)
 
 
+def test_links_are_the_plain_formula(rng):
+    place, rotation = frames(rng)
+    index = torch.tensor([[0, 1, 2, 3, 4, 5], [10, 11, 12, 20, 21, 22]])
+    seen = links(place, rotation, index)
+    assert seen.shape == (2, 6, LINKS)
+    n, ca, c, _ = (0.1 * atoms_from_frames(place, rotation)).unbind(2)
+    for b in range(2):
+        for i in range(6):
+            expected = torch.zeros(2, LINKS // 2, dtype=torch.float64)
+            for side, (j, k) in enumerate(((i - 1, i), (i, i + 1))):
+                if j < 0 or k > 5 or index[b, k] - index[b, j] != 1:
+                    continue
+                spans = n[b, k] - c[b, j], n[b, k] - ca[b, j], ca[b, k] - c[b, j]
+                spans = [*spans, ca[b, k] - ca[b, j]]
+                ideal = (0.1329, 0.2425, 0.2431, 0.3802)
+                strain = [float(s.norm()) - x for s, x in zip(spans, ideal, strict=True)]
+                bond = rotation[b, i].T @ spans[0] * strain[0] / spans[0].norm()
+                expected[side] = torch.asinh(torch.tensor([*strain, *bond]) / 0.01)
+            assert_close(seen[b, i], expected.flatten(), rtol=0, atol=1e-6)
+
+
+def test_a_chain_with_ideal_bonds_is_not_strained():
+    """A peptide in its plane: its four lengths are those of the trans peptides of native chains."""
+    angle, bend = math.radians(180 - 116.6), math.radians(180 - 121.7)
+    forward = lambda a: torch.tensor([math.cos(a), math.sin(a), 0.0])  # noqa: E731
+    ca = torch.zeros(3)
+    c = ca + 1.525 * forward(0.0)
+    n = c + 1.329 * forward(angle)
+    ca_next = n + 1.459 * forward(angle - bend)
+    inward = math.radians(180 - 111.0)
+    c_next = ca_next + 1.525 * forward(angle - bend + inward)
+    n_first = ca + 1.459 * forward(math.pi - inward)
+    atoms = torch.stack([torch.stack([n_first, ca, c]), torch.stack([n, ca_next, c_next])])
+    seen = links(*frames_from_atoms(atoms[None]), torch.arange(2)[None])
+    assert seen.abs().max() < 0.4  # 0.004 nm
+
+
 def test_no_motion_of_the_world_changes_what_is_seen(rng):
     place, rotation = frames(rng)
     turn = exp(torch.randn(3, generator=rng, dtype=torch.float64))
     moved = place @ turn.T, turn @ rotation
     index = torch.arange(6).expand(2, 6)
     assert_close(geometry(*moved), geometry(place, rotation), rtol=0, atol=1e-12)
-    before, after = surroundings(place, rotation, index), surroundings(*moved, index)
-    assert_close(before, after, rtol=0, atol=1e-12)
+    for see in (surroundings, links):
+        assert_close(see(place, rotation, index), see(*moved, index), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -112,7 +152,8 @@ def test_slopes_are_finite_where_places_coincide(dtype, rng):
     place, rotation = place.requires_grad_(), rotation.requires_grad_()
     index = torch.arange(6).expand(2, 6)
     total = geometry(place, rotation).square().sum()
-    total = total + surroundings(place, rotation, index).square().sum()
+    for see in (surroundings, links):
+        total = total + see(place, rotation, index).square().sum()
     (total + radial(squared_distances(place)).sum()).backward()
     assert place.grad.isfinite().all()
     assert place.grad.abs().max() < 1e3

@@ -12,7 +12,6 @@ SMALL = {"dim": 16, "pair": 8, "depth": 2, "num_heads": 2}
 VARIANTS = [
     {},
     {"points": 2},
-    {"ends": True},
     {"self_conditioning": True},
     {"updates": 1},
 ]

@@ -6,6 +6,7 @@ Nothing here imports torch: listing is instant. A domain announces itself in the
 
 import difflib
 import importlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -173,6 +174,23 @@ def recipe(name: str) -> Any:
     if found is None:
         raise RegistryError(_unknown("recipe", name))
     return resolve(found)()
+
+
+def data_of(name: str) -> Any | None:
+    """Return the data of a model's run, or else of the recipe its card names; None without either.
+
+    Raises:
+        RegistryError: When there is no such model.
+    """
+    file = model_folder(name).parent / "recipe.json"
+    if file.is_file():
+        from feller.core.config import decode
+
+        return decode(json.loads(file.read_text())["data"], where=str(file))
+    try:
+        return recipe(read_card(name).name).data
+    except RegistryError:
+        return None
 
 
 def domain_command(command: str, argv: Sequence[str]) -> int | None:

@@ -21,6 +21,7 @@ DOMAIN = Domain(
     commands={
         "sample": "feller.proteins.commands:sample",
         "evaluate": "feller.proteins.measuring:evaluate",
+        "verify": "feller.proteins.model_verification:verify_model",
     },
     demo="feller.proteins.commands:demo",
     measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),

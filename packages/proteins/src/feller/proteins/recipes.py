@@ -28,7 +28,6 @@ def short_codesign() -> Recipe:
         updates=3,
         points=4,
         self_conditioning=True,
-        ends=True,
     )
     return Recipe(
         model=ProteinModelConfig(network=network),

@@ -13,6 +13,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -247,7 +248,7 @@ def _finish(folder: Path, portions: int) -> Shards:
     if not counts["taken"]:
         name, _, reason = refusals[0]
         raise DataError(f"no chain is fit to learn from ({said}); the first is {name}: {reason}")
-    tqdm.write(f"chains: {said}")
+    tqdm.write(f"chains: {said}", file=sys.stderr)
     index = {
         "counts": counts,
         "shards": [[f"{i:05d}.safetensors", part["size"]] for i, part in enumerate(facts)],

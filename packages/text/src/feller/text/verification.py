@@ -13,7 +13,6 @@ g(x_i) h(x_{i+1}) of neighbours, which sees whether a destination fits what is b
 then need only how g changes a unit of time, on average, where it stands: no destination is drawn.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,9 +24,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from feller.core import random
-from feller.core.config import decode
 from feller.core.generators import Generator, Jump, split
-from feller.core.registry import RegistryError, model_folder, read_card, recipe
+from feller.core.registry import data_of
 from feller.core.verify import Plan, Reference, Residual, Verification
 from feller.core.verify.report import Output, report_model
 from feller.text.codec import TextCodec
@@ -150,14 +148,7 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
 
 def usual_data(name: str) -> TextData:
     """Return the data of a run, or else those of the recipe that the model's card names."""
-    file = model_folder(name).parent / "recipe.json"
-    if file.is_file():
-        data = decode(json.loads(file.read_text())["data"], where=str(file))
-    else:
-        try:
-            data = recipe(read_card(name).name).data
-        except RegistryError:
-            data = TextData()
+    data = data_of(name) or TextData()
     # What the model itself decides; a tokenizer may be megabytes, which --help would print.
     return replace(data, tokenizer=TextData().tokenizer, has_end=False)
 

@@ -74,6 +74,8 @@ class ClockEmbedding(nn.Module):
 class EndEmbedding(nn.Module):
     """How far a residue is from the first and from the last one of its chain, up to 64.
 
+    Where frames are noise, pairs alone would say that slowly.
+
     Args:
         dim: Size of the embedding. A fresh one is zero.
 

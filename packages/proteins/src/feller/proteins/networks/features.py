@@ -15,12 +15,16 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from feller.proteins.frames import ANGSTROM, IDEAL
+
 __all__ = [
     "GEOMETRY",
+    "LINKS",
     "RADIAL",
     "RELATIVE",
     "SURROUNDINGS",
     "geometry",
+    "links",
     "radial",
     "relative_index",
     "squared_distances",
@@ -41,8 +45,14 @@ _SIDE = 4
 SURROUNDINGS = 13 * (2 * _SIDE + 1) + 3
 """Channels of a residue's surroundings."""
 
+LINKS = 14
+"""Channels of the bonds that link a residue to the one before and the one after."""
+
 _NEAR, _FAR = 0.2, 2.2  # nanometres
 _SOFT = 0.01
+
+_PEPTIDE = (0.1329, 0.2425, 0.2431, 0.3802)  # medians of native chains
+_STRAIN = 0.01
 
 
 def relative_index(index: Int[Tensor, "b n"]) -> Int[Tensor, "b n n"]:
@@ -126,3 +136,36 @@ def surroundings(
     there = there.to(place.dtype)[:, :, None, :]
     parts = [seen[..., :3, :].flatten(2, 3) * there, away * there, there]
     return torch.cat([torch.cat(parts, dim=2).flatten(2), -here], dim=-1)
+
+
+def links(
+    place: Float[Tensor, "b n 3"],
+    rotation: Float[Tensor, "b n 3 3"],
+    index: Int[Tensor, "b n"],
+) -> Float[Tensor, "b n links"]:
+    """Return how the bonds of a residue to the one before, and to the one after, are strained.
+
+    A bond is right to 0.002 nm, and places are a thousand times that: so what a whole peptide bond
+    fixes is compared with what it should be, and magnified. Of both sides: C-N, CA-N, C-CA and
+    CA-CA less their lengths in a trans peptide, and C-N less its length as a vector as the residue
+    sees it, each as asinh(. / 0.01 nm). Beyond a gap they are zeros.
+
+    Args:
+        place: Places in nanometres, with their middle at 0.
+        rotation: Rotations.
+        index: Numbers of residues.
+    """
+    n, _, c = (rotation @ place.new_tensor(IDEAL).mT * ANGSTROM).unbind(-1)
+    n, c = (n + place)[:, 1:], (c + place)[:, :-1]
+    ca, ca_next = place[:, :-1], place[:, 1:]
+    spans = torch.stack([n - c, n - ca, ca_next - c, ca_next - ca], dim=2)
+    lengths = (spans.square().sum(-1) + _STRAIN**4).sqrt()
+    strain = lengths - place.new_tensor(_PEPTIDE)
+    bond = spans[:, :, 0] * (strain / lengths)[:, :, :1]
+    linked = (index.diff(dim=1) == 1)[..., None]
+    sides = []
+    for end, pad in ((slice(1, None), (1, 0)), (slice(None, -1), (0, 1))):
+        seen = (bond[:, :, None] @ rotation[:, end])[:, :, 0]
+        side = torch.asinh(torch.cat([strain, seen], dim=-1) / _STRAIN)
+        sides.append(F.pad(torch.where(linked, side, 0.0), (0, 0, *pad)))
+    return torch.cat(sides, dim=-1)

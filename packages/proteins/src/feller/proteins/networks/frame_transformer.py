@@ -2,7 +2,8 @@ r"""The transformer on frames: residues to hidden states, and frames to an estim
 
 Blocks come in groups. A group looks at the frames as they are, through what no motion of the world
 changes (`features`): pairs bias attention, and the neighbours in the chain, whose bonds are the
-first thing to get right, are shown directly. At its end it moves each frame in its own coordinates,
+first thing to get right, are shown directly, with the strain of these bonds. At its end it moves
+each frame in its own coordinates,
 
 .. math:: x \leftarrow x + R \, s_t \, d, \qquad R \leftarrow R \exp(\hat{w}),
 
@@ -29,7 +30,7 @@ from feller.proteins.networks.blocks import (
     Modulated,
     PairBias,
 )
-from feller.proteins.networks.features import SURROUNDINGS, geometry, surroundings
+from feller.proteins.networks.features import LINKS, SURROUNDINGS, geometry, links, surroundings
 from feller.proteins.rotations import exp
 
 __all__ = ["FrameOutput", "FrameTransformer", "FrameTransformerConfig"]
@@ -51,8 +52,6 @@ class FrameTransformerConfig:
         updates: How often frames are moved: after every `depth / updates` blocks.
         points: Points of a head of attention (invariant point attention); 0 for none.
         self_conditioning: Whether the network sees distances of its own earlier estimate.
-        ends: Whether a residue is told how far, up to 64, it is from either end of its chain. Where
-            frames are noise, pairs alone say that slowly.
         dropout: Probability of dropping a value at the end of a branch, in training.
     """
 
@@ -63,7 +62,6 @@ class FrameTransformerConfig:
     updates: int = 2
     points: int = 0
     self_conditioning: bool = False
-    ends: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -113,8 +111,7 @@ class FrameTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.residue = nn.Embedding(_RESIDUES, config.dim)
-        if config.ends:
-            self.ends = EndEmbedding(config.dim)
+        self.ends = EndEmbedding(config.dim)
         self.clocks = ClockEmbedding(config.dim)
         self.chain = ChainEmbedding(config.pair, self_conditioning=config.self_conditioning)
         self.groups = nn.ModuleList(_Group(config) for _ in range(config.updates))
@@ -142,9 +139,7 @@ class FrameTransformer(nn.Module):
         """
         if previous is not None and not self.config.self_conditioning:
             raise ValueError("a network with self_conditioning=False takes no earlier estimate")
-        hidden, embedding = self.residue(x["residue"]), self.clocks(clocks)
-        if self.config.ends:
-            hidden = hidden + self.ends(index)
+        hidden, embedding = self.residue(x["residue"]) + self.ends(index), self.clocks(clocks)
         chain = self.chain(index, previous)
         frames = x["translation"], x["rotation"]
         seen = hidden
@@ -160,7 +155,7 @@ class _Group(nn.Module):
     def __init__(self, config: FrameTransformerConfig) -> None:
         super().__init__()
         depth = config.depth // config.updates
-        self.look = nn.Linear(SURROUNDINGS, config.dim)
+        self.look = nn.Linear(SURROUNDINGS + LINKS, config.dim)
         self.pairs = PairBias(config.dim, config.pair, depth * config.num_heads)
         self.blocks = nn.ModuleList(
             FrameBlock(config.dim, config.num_heads, config.points, config.dropout)
@@ -183,7 +178,8 @@ class _Group(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             place, rotation = frames
             place = place - place.mean(1, keepdim=True)
-            around = surroundings(place, rotation, index)
+            here = place, rotation, index
+            around = torch.cat([surroundings(*here), links(*here)], dim=-1)
             seen = geometry(place, rotation)
         x = x + self.look(around.to(self.look.weight.dtype))
         biases, taken = self.pairs(x, chain, seen)
