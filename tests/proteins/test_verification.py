@@ -1,231 +1,187 @@
-"""`feller verify` for rotations: its rows pass, wrong ones fail, and its sums are exact."""
+"""`feller verify` for proteins: a model that knows its chains passes, and each fault is caught."""
 
 import json
-import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+import folds
 import pytest
+import structures
+import tiny_proteins
 import torch
-from scipy import integrate
-from terminal import feller
+from terminal import complaint, feller
 from torch.testing import assert_close
 
-from feller.core.generators import Diffusion, Either, Flow, FromSource, Jump, Mixture, Point
-from feller.core.paths import GeodesicPath, MixturePath
+from feller.core.generators import Categorical, Flow, Jump, Mixture, Point, Product, Superposition
 from feller.core.solutions import solution
-from feller.core.verify import Case, Entry, Plan, Reference, Term, cases, verify, verify_case
-from feller.core.verify.rows import combined
-from feller.proteins.destinations import About
-from feller.proteins.fisher import FISHER
-from feller.proteins.igso3 import IGSO3
-from feller.proteins.paths import FisherPath, HeatKernelPath, IsotropicPath
-from feller.proteins.rotations import Rotations, hat
-from feller.proteins.solutions import isotropic_langevin
-from feller.proteins.sources import UniformRotations
-from feller.proteins.verification import examples, polynomials, with_points
+from feller.core.verify import Plan
+from feller.proteins.frames import atoms_from_frames
+from feller.proteins.jumps import PosteriorJump
+from feller.proteins.models import MASK, ProteinModelConfig
+from feller.proteins.rotations import exp
+from feller.proteins.verification import FUNCTIONS, functions, verify_chains
 
-D = torch.float64
-ROWS = [case for case in cases() if isinstance(case.path.space, Rotations)]
-EXACT = [case for case in ROWS if len(case.points) == 1]
-ONCE = Plan(times=(0.4,), samples=500)
-FISHER_EXAMPLE = examples().paths[IsotropicPath]()[0]
-Z = FISHER_EXAMPLE.points[:1]
+CHAINS, LENGTH = 3, 6
+PLAN = Plan((0.2, 0.5, 0.8), samples=8192, batch=4096)
 
 
-def name(case):
-    return " ".join([*case.labels().values(), case.role])
+@dataclass
+class Chains:
+    """A few chains as data."""
+
+    raw: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def __post_init__(self):
+        g = torch.Generator().manual_seed(0)
+        place = 0.4 * torch.randn(CHAINS, LENGTH, 3, generator=g)
+        atoms = atoms_from_frames(place, exp(torch.randn(CHAINS, LENGTH, 3, generator=g)))
+        residues = torch.randint(MASK, (CHAINS, LENGTH), generator=g)
+        index = torch.arange(LENGTH).expand(CHAINS, LENGTH)
+        self.raw = {"atoms": atoms, "residues": residues, "index": index}
+        self.groups = torch.full((CHAINS,), LENGTH)
+
+    def __len__(self):
+        return CHAINS
+
+    def __getitem__(self, rows):
+        return {name: value[rows] for name, value in self.raw.items()}
 
 
-every_row = pytest.mark.parametrize("case", ROWS, ids=name)
+class Knowing:
+    """A model with the exact posterior over the chains, made wrong by a fault."""
+
+    def __init__(self, chains, fault="", **config):
+        self.config = ProteinModelConfig(**config)
+        self.path, self.codec, self.fault = self.config.path, self.config.codec, fault
+        self.data, _ = self.codec.encode(chains[list(range(CHAINS))])
+
+    def parameters(self):
+        yield torch.zeros(1)
+
+    def posterior(self, x, t):
+        logs = torch.zeros(len(x["residue"]), CHAINS)
+        for name, path in self.path.factors.items():
+            each = path.log_density(x[name][:, None], torch.tensor(t[name]), self.data[name][None])
+            logs = logs + each.flatten(2).sum(-1)
+        return logs.softmax(1)
+
+    def __call__(self, x, t, condition):
+        chance = self.posterior(x, t)
+        if self.fault == "posterior":
+            chance = torch.full_like(chance, 1 / CHAINS)
+        place, turn, residue = self.path.factors.values()
+        speed = {"place": 0.8}.get(self.fault, 1.0)
+        velocity = speed * self.flow(place, "translation", x, t, chance)
+        rotation = Superposition(())
+        if self.config.flow:
+            flow = Flow(self.flow(turn, "rotation", x, t, chance))
+            rotation = rotation + self.config.flow * flow
+        if self.config.jump:
+            each = self.data["rotation"].transpose(0, 1)[None].expand(len(chance), -1, -1, -1, -1)
+            law = Mixture(chance[:, None].expand(-1, LENGTH, -1), Point(each))
+            rate = {"jump": 0.5}.get(self.fault, 1.0)
+            leap = PosteriorJump(turn, t["rotation"], law, weight=rate)
+            rotation = rotation + self.config.jump * leap
+        named = torch.nn.functional.one_hot(self.data["residue"], MASK).float()
+        law = torch.einsum("bk,knv->bnv", chance, named)
+        if self.fault == "law":
+            law = torch.full_like(law, 1 / MASK)
+        often = {"residue": 0.8}.get(self.fault, 1.0)
+        hazard = often * float(
+            residue.schedule.hazard(torch.tensor(t["residue"], dtype=torch.float64))
+        )
+        fires = torch.where(x["residue"] == MASK, hazard, 0.0)
+        chain = Jump(fires, Categorical(law.log()))
+        return Product({"translation": Flow(velocity), "rotation": rotation, "residue": chain})
+
+    def flow(self, path, name, x, t, chance):
+        each = solution(path, Flow)(path, x[name][:, None], t[name], self.data[name][None]).velocity
+        return torch.einsum("bk,bk...->b...", chance, each)
 
 
-def test_there_is_a_row_for_each_solution():
-    moves = {"flow", "diffusion", "jump", "backward jump", "langevin"}
-    due = {(path, move) for path in ("fisher", "heatkernel") for move in moves}
-    due |= {("mixture", move) for move in ("jump", "backward jump", "corrector")}
-    due |= {("geodesic", "flow")}
-    labels = [case.labels() for case in EXACT]
-    assert {(row["path"], row["generator"]) for row in labels} == due
-    assert len({name(case) for case in ROWS}) == len(ROWS)
-    assert {row["space"] for row in labels} == {"rotations 1x3x3"}
+def found(fault="", plan=PLAN, **config):
+    chains = Chains()
+    return verify_chains(Knowing(chains, fault, **config), chains, plan)
 
 
-@every_row
-def test_a_row_passes(case):
-    found = verify_case(case, ONCE)
-    assert found.passed, found.worst
-    drawn = "switching" if isinstance(case.path, MixturePath) else "pathwise"
-    assert found.method == ("quadrature" if len(case.points) == 1 else drawn)
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)], ids=str)
+@pytest.mark.parametrize("sequence", [True, False])
+def test_exact_posteriors_have_no_residual(weights, sequence):
+    flow, jump = weights
+    known = found(flow=flow, jump=jump, sequence=sequence)
+    assert known.passed
+    assert known.noise() < 0.2  # a jump is seen by where it lands
+    assert known.relative() < 2 * known.noise()
+    names = FUNCTIONS if sequence else FUNCTIONS[:-3]
+    assert {r.function for r in known.residuals} == set(names)
 
 
-@pytest.mark.parametrize("path", [FisherPath(), HeatKernelPath()], ids=["fisher", "heat kernel"])
-def test_sums_are_exact_at_early_and_late_times(path):
-    """All at once, so that no part makes up for another's error alone."""
-    terms = Term("flow", 0.2), Term("jump", 1.1), Term("jump", 0.3, backward=True)
-    case = Case(path, Z, terms, sums=FISHER_EXAMPLE.sums)
-    for t in (0.02, 0.97):
-        assert verify_case(case, Plan(times=(t,))).worst.size < 1e-7
+FAULTS = {
+    "posterior": {"gyration^2", "turn, 1 on", "hash"},
+    "place": {"distance^2, 1 on", "gyration^2"},
+    "jump": {"turn, 1 on"},
+    "residue": {"named"},
+    "law": {"hash"},
+}
 
 
-@pytest.mark.parametrize("case", [c for c in EXACT if c.role != "stationary"], ids=name)
-def test_a_row_off_by_one_percent_fails(case):
-    (term,) = case.terms
-    found = verify_case(replace(case, terms=(replace(term, weight=1.01),)), ONCE)
-    assert not found.passed
-    unit = max(abs(r.change) for r in found.residuals)
-    assert found.worst.size == pytest.approx(0.01 * unit, rel=1e-3)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_seen_by_a_function_that_looks_there(fault):
+    known = found(fault, flow=0.0, jump=1.0)
+    caught = {r.function for r in known.residuals if not r.passed}
+    assert caught & FAULTS[fault]
+    assert not known.passed
 
 
-@pytest.mark.parametrize(
-    "terms",
-    [
-        (Term("flow", 0.5), Term("jump", 0.5)),
-        (Term("flow", 0.2), Term("diffusion", 0.3), Term("jump", 0.5)),
-        (Term("flow"), Term("langevin", 2.0)),
-        (Term("jump", 1.5), Term("jump", 0.5, backward=True)),
-    ],
-    ids=lambda terms: " + ".join(map(str, terms)),
-)
-def test_superpositions_and_correctors_pass(terms):
-    case = next(combined(terms, IsotropicPath))
-    found = verify_case(case, ONCE)
-    assert found.passed
-    assert found.method == "quadrature"
-    assert found.labels["path"] == "fisher"
+def test_functions_do_not_change_with_the_world(rng):
+    place = torch.randn(2, 7, 3, generator=rng, dtype=torch.float64)
+    rotation = exp(torch.randn(2, 7, 3, generator=rng, dtype=torch.float64))
+    residue = torch.rand(2, 7, MASK + 1, generator=rng, dtype=torch.float64)
+    turn = exp(torch.randn(3, generator=rng, dtype=torch.float64))
+    still = {"translation": place, "rotation": rotation, "residue": residue}
+    moved = still | {"translation": place @ turn.T + 2, "rotation": turn @ rotation}
+    assert functions(still).shape == (2, len(FUNCTIONS))
+    assert_close(functions(moved), functions(still))
 
 
-def test_full_weights_fail():
-    both = Case(FISHER_EXAMPLE.path, Z, (Term("flow"), Term("jump")), sums=FISHER_EXAMPLE.sums)
-    found = verify_case(both, ONCE)
-    assert not found.passed
-    assert found.relative() == pytest.approx(1, abs=1e-5)
+@pytest.mark.parametrize("factor", ["rotation", "residue"])
+def test_functions_are_linear_where_something_jumps(factor, rng):
+    """Else where a jump leads on average would not be enough."""
+    x = {
+        "translation": torch.randn(1, 7, 3, generator=rng, dtype=torch.float64),
+        "rotation": torch.randn(1, 7, 3, 3, generator=rng, dtype=torch.float64),
+        "residue": torch.rand(1, 7, MASK + 1, generator=rng, dtype=torch.float64),
+    }
+    for e in range(7):
+        step = torch.zeros_like(x[factor])
+        step[:, e] = torch.randn(step[:, e].shape, generator=rng, dtype=torch.float64)
+        at = [functions(x | {factor: x[factor] + a * step}) for a in (0.0, 1.0, 2.0)]
+        assert_close(at[2] - at[1], at[1] - at[0])
 
 
-def test_no_jump_of_the_geodesic_path_has_a_row():
-    assert not list(combined((Term("jump"),), GeodesicPath))
+@pytest.fixture
+def flags(tmp_path):
+    made = [folds.mixed(48, seed=i) for i in range(4)]
+    chains = [replace(chain, residues=chain.residues % MASK) for chain in made]
+    data = structures.folder_of_chains(tmp_path / "data", chains)
+    return "--data.path", data, "--data.cache", tmp_path / "cache", "--device", "cpu"
 
 
-def wrong(kind, change, *, role="forward"):
-    """Whether a Fisher solution that was changed passes."""
-    solve = kind if callable(kind) and not isinstance(kind, type) else solution(FisherPath(), kind)
-
-    def bent(*given):
-        return change(solve(*given))
-
-    plan = replace(ONCE, sums=FISHER_EXAMPLE.sums)
-    return verify(Entry(FisherPath(), bent, Z), Reference(Z), plan=plan, role=role).passed
-
-
-def twisted(flow):
-    """A turn about one axis of the frame, which no function of the angle alone would see."""
-    turn = torch.tensor([0.0, 0.0, 0.01], dtype=D)
-    return Flow(flow.velocity + FISHER_STATES @ hat(turn))
-
-
-FISHER_STATES = FISHER_EXAMPLE.sums.law(FisherPath(), Z, torch.ones(1).double(), 0.4).states
-
-
-def landing(**changes):
-    return lambda jump: replace(jump, destination=replace(jump.destination, **changes))
-
-
-def narrower(jump):
-    law = jump.destination
-    return replace(jump, destination=replace(law, parameter=1.01 * law.parameter))
-
-
-@pytest.mark.parametrize(
-    ("kind", "role", "right", "change"),
-    [
-        (Flow, "forward", lambda flow: flow, twisted),
-        (Jump, "forward", lambda jump: jump, narrower),
-        (Jump, "forward", lambda jump: jump, landing(inside=False)),
-        (
-            Jump,
-            "forward",
-            lambda jump: jump,
-            landing(centre=Z.mT.expand(len(FISHER_STATES), 1, 3, 3)),
-        ),
-        (Diffusion, "forward", lambda d: d, lambda d: replace(d, variance=1.01 * d.variance)),
-        (isotropic_langevin, "stationary", lambda d: d, lambda d: replace(d, drift=1.01 * d.drift)),
-    ],
-    ids=["twist", "spread", "side", "centre", "noise", "pull"],
-)
-def test_what_is_wrong_in_one_place_fails(kind, role, right, change):
-    assert wrong(kind, right, role=role)
-    assert not wrong(kind, change, role=role)
-
-
-def mean(law, f):
-    """The mean of f over the first of the laws, by its points."""
-    points, weights = law.quadrature()
-    x, masses = points[0, 0].movedim(-1, 0), weights[0, 0, 0, 0]
-    assert_close(masses.sum(), torch.tensor(1.0, dtype=D))
-    return torch.tensordot(masses, f(x), 1)
-
-
-def test_means_over_all_rotations_are_exact():
-    """Entries of a random rotation have mean 0 and variance 1/3, and are uncorrelated."""
-    like = torch.eye(3, dtype=D).view(1, 1, 3, 3)
-    jump = Jump(torch.ones(1, 1), FromSource(UniformRotations(), like))
-    law = with_points(jump).destination
-    assert isinstance(law, Mixture)
-    f = polynomials(like)
-    found = mean(law, lambda x: f.values(x[:, None]))
-    expected = torch.tensor([0, 1 / 3, 0, 0, 1 / 3, 0], dtype=D)
-    assert_close(found[[0, 1, 3, 4]], expected[[0, 1, 3, 4]], rtol=0, atol=1e-10)
-    assert_close(mean(law, torch.linalg.det), torch.tensor(1.0, dtype=D))
-    half = Either(torch.full((1, 1), 0.25).double(), Point(like), jump.destination)
-    mixed = with_points(replace(jump, destination=half)).destination
-    assert_close(mean(mixed, lambda x: x[:, 0, 0]), torch.tensor(0.25).double())
-
-
-@pytest.mark.parametrize(("law", "s"), [(FISHER, 8.0), (IGSO3, 0.3), (FISHER, 300.0)])
-@pytest.mark.parametrize("inside", [True, False])
-def test_points_of_a_landing_have_its_mean_angle(law, s, inside):
-    """By scipy's quadrature of the density of the angle, and no mean axis."""
-    one = torch.tensor(s, dtype=D)
-    edge = float(law.edge(one))
-    low, high = (0.0, edge) if inside else (edge, float(law.reach(one)))
-
-    def change(w, power):
-        w = torch.tensor(w, dtype=D)
-        return float(law.angle_density(w, one) * law.rise(w, one).abs() * w.cos() ** power)
-
-    mass, due = (integrate.quad(change, low, high, args=(k,), epsabs=1e-13)[0] for k in (0, 1))
-    about = About(Z.expand(2, 1, 3, 3), one.expand(2, 1), law, inside)
-    points = with_points(Jump(torch.ones(2, 1), about)).destination
-    found = mean(points, lambda x: Z[0, 0].mT @ x)
-    assert_close(found.trace(), torch.tensor(1 + 2 * due / mass, dtype=D), rtol=0, atol=1e-9)
-    assert_close(found, found.trace() / 3 * torch.eye(3).double(), rtol=0, atol=1e-10)
-
-
-def test_landings_that_differ_by_state_keep_their_own_points():
-    s = torch.tensor([[8.0], [30.0]], dtype=D)
-    about = About(Z.expand(2, 1, 3, 3), s, FISHER)
-    both = with_points(Jump(torch.ones(2, 1), about)).destination
-    for row in (0, 1):
-        alone = with_points(Jump(torch.ones(1, 1), about.at(slice(row, row + 1)))).destination
-        assert_close(both.at(slice(row, row + 1)).quadrature(), alone.quadrature())
-
-
-def test_states_of_several_rotations_are_drawn(rng):
-    pair = UniformRotations().sample((1, 2, 3, 3), rng, like=Z)
-    case = Case(FisherPath(), pair, (Term("jump"),), sums=FISHER_EXAMPLE.sums)
-    found = verify_case(case, ONCE)
-    assert found.method == "pathwise"
-    assert found.passed
-
-
-def test_the_command_shows_them():
-    code, out, _ = feller(
-        "verify", "--path", "fisher", "--kind", "flow=.5,jump=.5", "--times", ".5", "--json"
-    )
+def test_the_command_prints_both_sides_and_takes_weights(tmp_path, flags):
+    folder = tiny_proteins.save(tmp_path / "model")
+    asked = ("--data.share", 0.9, "-n", 16, "--times", 0.5, "--json", "--details")
+    code, out, said = feller("verify", folder, *flags, *asked)
+    assert out, said
     (row,) = json.loads(out)
-    assert code == 0
-    assert row["generator"] == "0.5 flow + 0.5 jump"
-    assert row["method"] == "quadrature"
-    code, out, _ = feller("verify", "--space", "rotations", "--kind", "flow", "--times", ".5")
-    assert code == 0
-    assert out.endswith("3 of 3 pass\n")
-    assert math.isfinite(row["residual"])
+    assert code == 1  # its weights are random
+    assert row["method"] == "mean motion"
+    assert len(row["residuals"]) == len(FUNCTIONS)
+    (jumped,) = json.loads(feller("verify", folder, *flags, *asked, "--jump", 1).out)
+    of = {r["function"]: r["action"] for r in row["residuals"]}
+    other = {r["function"]: r["action"] for r in jumped["residuals"]}
+    assert other["turn, 1 on"] != of["turn, 1 on"]
+    assert other["gyration^2"] == of["gyration^2"]
+
+
+def test_one_line_says_what_is_wrong(tmp_path):
+    folder = tiny_proteins.save(tmp_path / "model")
+    assert "give --data.path" in complaint("verify", folder)

@@ -17,7 +17,16 @@ from typing import Any
 
 from feller.core.cards import ModelCard
 
-__all__ = ["Domain", "RegistryError", "domains", "list_models", "load", "model_folder", "recipe"]
+__all__ = [
+    "Domain",
+    "RegistryError",
+    "data_of",
+    "domains",
+    "list_models",
+    "load",
+    "model_folder",
+    "recipe",
+]
 
 # The domains feller knows of, so that an error can say which package to install.
 KNOWN_DOMAINS = ("images", "text", "proteins")

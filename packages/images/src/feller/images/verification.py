@@ -7,7 +7,6 @@ contrast, roughness, and sines and hyperbolic tangents of its overlap with smoot
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -44,12 +43,8 @@ class VerifyFlags:
     """Chooses images and noise."""
     device: str = "auto"
     """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
-    json: bool = False
-    """Print JSON."""
-    details: bool = False
-    """Show every function, not the worst of each time alone."""
-    plot: Path | None = None
-    """Draw both sides into this file."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+    """How both sides are shown."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:
@@ -75,7 +70,7 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
         seed=flags.seed,
     )
     found = verify(model, images, plan=plan)
-    return report_model(found, flags.threshold, Output(flags.json, flags.details, flags.plot))
+    return report_model(found, flags.threshold, flags.output)
 
 
 def reference(model: ImageModel, flags: VerifyFlags) -> Reference:

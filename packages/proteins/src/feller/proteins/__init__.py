@@ -21,9 +21,9 @@ DOMAIN = Domain(
     commands={
         "sample": "feller.proteins.commands:sample",
         "evaluate": "feller.proteins.measuring:evaluate",
-        "verify": "feller.proteins.model_verification:verify_model",
+        "verify": "feller.proteins.verification:verify_model",
     },
     demo="feller.proteins.commands:demo",
     measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),
-    examples="feller.proteins.verification:examples",
+    examples="feller.proteins.examples:examples",
 )

@@ -1,7 +1,7 @@
 """The codec of proteins: atoms and residues against frames about their centre.
 
 A raw batch is what `ProteinData` reads: `atoms` `(b, n, 4, 3)` in Angstrom, `residues` and `index`
-`(b, n)`. A state has the factors `translation` `(b, n, 3)` in nanometres, about the mean of CA,
+`(b, n)`. A state has the factors `translation` `(b, n, 3)` in nanometres, about their mean,
 `rotation` `(b, n, 3, 3)` and `residue` `(b, n)`, where 20 is a mask. The condition is the index of
 the residues: where it leaps the chain is broken.
 """

@@ -1,216 +1,227 @@
-r"""`feller verify` for rotations: examples of their paths, whose laws are summed exactly.
+r"""`feller verify` for a protein model: how well it solves the forward equation.
 
-Given one data point z a law is :math:`x = z \exp(w n)` with n uniform on the sphere and a density
-of the angle w, so it is a sum over angles (Gauss points on both sides of the edge, where a jump's
-intensity bends) times axes. A test function is a polynomial of degree 3 in the entries of x, hence
-of degree 6 in n at each angle: 28 axes give its mean over the sphere exactly. The same axes stand
-for where jumps land. Given several points states are drawn.
+States x_t are made from native chains. A test function is a mean along the chain of something that
+no motion of the world changes: where a residue stands in the frame of another, how the two frames
+are turned to each other, squared distances, and which residue is beside what. Each is linear in
+each rotation and in the indicators of each residue, so that a jump enters through where it leads on
+average, as a flow by its velocity:
+
+.. math:: \mathcal{L} f(x) = D f(x)[m], \qquad
+    m_e = u_e + \lambda_e \, E_{y \sim J_e}[y - x_e].
+
+The path moves the same entries given the data: d/dt E f = E D f(x_t)[m(x_t | z)].
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import torch
+import torch.nn.functional as F
+import tyro
+from einops import einsum
+from jaxtyping import Float
 from torch import Tensor
 
-from feller.core.generators import (
-    Destination,
-    Either,
-    FromSource,
-    Generator,
-    Jump,
-    Mixture,
-    Point,
-    Superposition,
+from feller.core import random
+from feller.core.generators import Flow, Generator, Jump, Superposition
+from feller.core.registry import data_of, load
+from feller.core.solutions import solution
+from feller.core.verify import Plan, Residual, Verification
+from feller.core.verify.report import Output, report_model
+from feller.proteins.data import ProteinData
+from feller.proteins.jumps import PosteriorJump
+from feller.proteins.models import MASK
+from feller.proteins.sampling import Sampling
+
+__all__ = ["FUNCTIONS", "VerifyFlags", "functions", "verify_chains", "verify_model"]
+
+State = Mapping[str, Tensor]
+
+GAPS = (1, 4)
+"""How far along the chain two residues are that a function looks at."""
+
+DRAWS = 4
+"""Jumps of rotations drawn at each state, for where they lead on average."""
+
+FUNCTIONS = (
+    *(f"{what}, {gap} on" for gap in GAPS for what in ("x", "y", "z", "turn", "distance^2")),
+    "gyration^2",
+    "named",
+    "hash",
+    "hash, next turn",
 )
-from feller.core.generators.destinations import gauss_points
-from feller.core.paths import GeodesicPath, MixturePath
-from feller.core.schedules import Cosine
-from feller.core.verify import Example, Examples, Statistics, Sums
-from feller.core.verify.laws import Law, pathwise, switched, weighed
-from feller.proteins.destinations import About
-from feller.proteins.paths import FisherPath, HeatKernelPath, IsotropicPath
-from feller.proteins.radial import RadialLaw
-from feller.proteins.rotations import Rotations, exp
-from feller.proteins.solutions import isotropic_langevin
-from feller.proteins.sources import UniformRotations
-
-__all__ = ["examples", "polynomials", "with_points"]
-
-INSIDE, OUTSIDE = 10, 20  # Gauss points of the angle, each side of the edge
-
-Angles = tuple[Tensor, Tensor]
-"""Angles, and the measure of each."""
+"""The names of the test functions; the last three look at residues."""
 
 
-def examples() -> Examples:
-    """Return the examples of the paths of rotations, and their correctors."""
-    return Examples(
-        {IsotropicPath: _isotropic, GeodesicPath: _geodesic, MixturePath: _mixture},
-        {"langevin": (IsotropicPath, isotropic_langevin)},
+@dataclass(frozen=True, kw_only=True)
+class VerifyFlags:
+    """Compare d/dt E f with E L f, at states made from native chains."""
+
+    data: ProteinData = field(default_factory=ProteinData)
+    """The chains: those of the model's run, or cut as its recipe cuts, with `--data.path`."""
+    split: Literal["train", "test"] = "test"
+    """Which of them."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 256
+    """States at each time."""
+    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    """The times, of all factors; residues stay at 0 for a model without them."""
+    flow: float | None = None
+    """The weight of the flow of rotations; the model's when absent."""
+    jump: float | None = None
+    """The weight of their jump; the rest when absent."""
+    threshold: float = 0.05
+    """The largest relative error that passes."""
+    seed: int = 0
+    """Chooses chains and noise."""
+    device: str = "auto"
+    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+    """How both sides are shown."""
+
+
+def verify_model(name: str, argv: Sequence[str]) -> int:
+    """Print the errors of a model; return 0 when they are below the threshold, else 1.
+
+    Raises:
+        ValueError: When the structures are missing, or too short for the functions.
+    """
+    flags = tyro.cli(
+        VerifyFlags,
+        default=VerifyFlags(data=data_of(name) or ProteinData()),
+        args=list(argv),
+        prog=f"feller verify {name}",
+        config=(tyro.conf.AvoidSubcommands,),
     )
+    model = load(name, device=flags.device)
+    if flags.flow is not None or flags.jump is not None:
+        flow, jump = Sampling(flow=flags.flow, jump=flags.jump).weights
+        model = model.weighted(flow=flow, jump=jump)
+    plan = Plan(flags.times, samples=flags.n, batch=32, seed=flags.seed)
+    found = verify_chains(model, flags.data.build(flags.split), plan)
+    return report_model(found, flags.threshold, flags.output)
 
 
-def polynomials(points: Tensor) -> Statistics:
-    """Return two random sums over the entries of a rotation, and their squares and cubes.
+def functions(x: State) -> Float[Tensor, "b f"]:
+    """Return the test functions of states.
 
     Args:
-        points: Data `(k, 1, 3, 3)`, for their shape.
+        x: `translation` (b, n, 3) in nanometres, `rotation` (b, n, 3, 3), and `residue` (b, n, 21)
+            as an indicator of each id, or the last id, the mask.
 
     Example:
-        >>> polynomials(torch.eye(3).view(1, 1, 3, 3)).names
-        ('p', 'p^2', 'p^3', 'q', 'q^2', 'q^3')
+        >>> place, residue = torch.zeros(1, 6, 3), torch.zeros(1, 6, 21)
+        >>> x = {"translation": place, "rotation": torch.eye(3).expand(1, 6, 3, 3)}
+        >>> found = functions(x | {"residue": residue})
+        >>> dict(zip(FUNCTIONS, found[0].tolist()))["turn, 4 on"]  # the trace
+        3.0
     """
-    rng = torch.Generator().manual_seed(0)
-    weights = torch.randn(points[0].numel(), 2, generator=rng, dtype=torch.float64)
-    weights = weights / weights.norm(dim=0)
-
-    def values(x: Tensor) -> Tensor:
-        p = x.flatten(1) @ weights.to(x)
-        return torch.stack([p, p**2, p**3], -1).flatten(1)
-
-    return Statistics(("p", "p^2", "p^3", "q", "q^2", "q^3"), values)
-
-
-def with_points(generator: Generator) -> Generator:
-    """Return a generator whose jumps have destinations with points, exact for `polynomials`."""
-    if isinstance(generator, Superposition):
-        parts = (replace(p, generator=with_points(p.generator)) for p in generator.parts)
-        return Superposition(tuple(parts))
-    if isinstance(generator, Jump):
-        return replace(generator, destination=_landings(generator.destination))
-    return generator
+    place, rotation, residue = x["translation"], x["rotation"], x["residue"]
+    terms = []
+    for gap in GAPS:
+        away = place[:, gap:] - place[:, :-gap]
+        seen = einsum(rotation[:, :-gap], away, "b n x c, b n x -> b n c")
+        terms += [*seen.unbind(-1), _turned(rotation, gap), away.square().sum(-1)]
+    spread = (place - place.mean(1, keepdim=True)).square().sum(-1)
+    numbers = torch.rand(MASK, generator=torch.Generator().manual_seed(0)).to(residue) - 0.5
+    hashed = residue[..., :MASK] @ numbers
+    terms += [spread, residue[..., :MASK].sum(-1), hashed, hashed[:, :-1] * _turned(rotation, 1)]
+    return torch.stack([term.mean(1) for term in terms], 1)
 
 
-def _isotropic() -> list[Example]:
-    kinds, sums = ("flow", "diffusion", "jump", "langevin"), _sums(_about_data)
-    paths = (FisherPath(), HeatKernelPath())
-    return [
-        *(Example(path, _points(), kinds, sums=sums) for path in paths),
-        Example(FisherPath(schedule=Cosine()), _points(), ("jump",), marginal=True, sums=sums),
-    ]
+def _turned(rotation: Tensor, gap: int) -> Tensor:
+    """Return the trace of the turn from each frame to another."""
+    return (rotation[:, :-gap] * rotation[:, gap:]).sum((-1, -2))
 
 
-def _geodesic() -> list[Example]:
-    path = GeodesicPath(Rotations(), UniformRotations())
-    return [Example(path, _points(), ("flow",), sums=_sums(_carried))]
+def verify_chains(model: Any, chains: Any, plan: Plan) -> Verification:
+    """Compare d/dt E f with E L f for a model of proteins, without self-conditioning.
+
+    Args:
+        model: The model, or what answers as a `ProteinModel` does.
+        chains: The data, as `Parts`.
+        plan: Times, numbers and bounds; its own functions do not count.
+
+    Returns:
+        A residual for each time and function.
+
+    Raises:
+        ValueError: When a chain has fewer than 5 residues.
+    """
+    if int(chains.groups.min()) <= max(GAPS):
+        raise ValueError(f"functions look {max(GAPS)} residues on: --data holds shorter chains")
+    count = len(FUNCTIONS) if model.config.sequence else FUNCTIONS.index("named")
+    residuals: list[Residual] = []
+    for t in plan.times:
+        both = torch.cat([_sides(model, rows, t, plan) for rows in _batches(chains, plan)], 1)
+        pairs = zip(FUNCTIONS[:count], both.cpu().double().unbind(-1), strict=False)
+        residuals += [Residual.measured((t, name), sides, plan) for name, sides in pairs]
+    return Verification(tuple(residuals), "mean motion")
 
 
-def _mixture() -> list[Example]:
-    path, kinds = MixturePath(Rotations(), UniformRotations()), ("jump", "corrector")
-    return [Example(path, _points(), kinds, marginal=True, sums=_sums(_mixed))]
+def _batches(chains: Any, plan: Plan) -> list[dict[str, Tensor]]:
+    """Draw chains; a batch has those of one length."""
+    rng = torch.Generator().manual_seed(plan.seed)
+    drawn = torch.randint(len(chains), (plan.samples,), generator=rng)
+    groups = chains.groups[drawn]
+    alike = [drawn[groups == length] for length in groups.unique()]
+    return [chains[part.tolist()] for rows in alike for part in rows.split(plan.batch)]
 
 
-def _points() -> Tensor:
-    turns = torch.tensor([[0.4, -1.1, 0.7], [-0.9, 0.2, 1.5]], dtype=torch.float64)
-    return exp(turns)[:, None]
-
-
-def _sums(law: Callable[[Any, Tensor, float], Law]) -> Sums:
-    """Return sums for states of one rotation, given one data point; others are drawn."""
-
-    def alone(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
-        return law(path, points, t) if points.numel() == 9 else None
-
-    return Sums(alone, polynomials, with_points)
-
-
-def _about_data(path: Any, z: Tensor, t: float) -> Law:
-    """Return the law of an isotropic path by its density."""
-    angles = _angles(path.law, path.parameter(torch.tensor(t, dtype=torch.float64)))
-    return weighed(path, (z, z.new_ones(1)), t, _cells(z, angles), "quadrature")
-
-
-def _carried(path: Any, z: Tensor, t: float) -> Law:
-    """Return the law of a path by where it carries the source."""
-    x_0, masses = _cells(z, _all_angles())
-    return pathwise(path, z.expand_as(x_0), t, x_0, masses)
-
-
-def _mixed(path: Any, z: Tensor, t: float) -> Law:
-    """Return the law of a mixture path: the data point, and the source."""
-    return switched(path, (z, z.new_ones(1)), t, _cells(z, _all_angles()))
-
-
-def _landings(law: Destination) -> Destination:
-    """Return a destination of rotations with points."""
-    if isinstance(law, Either):
-        return Either(law.chance, _landings(law.first), _landings(law.second))
-    if isinstance(law, FromSource) and isinstance(law.source, UniformRotations):
-        return _listed(law.like, *_spread(*_all_angles()))
-    return _around(law) if isinstance(law, About) else law
-
-
-def _around(about: About) -> Mixture:
-    first = about.map(lambda v: v[:1])
-    pairs = (about.centre, first.centre), (about.parameter, first.parameter)
-    if all(bool((each == one).all()) for each, one in pairs):  # as it is given one data point
-        about = first
-    s, law = about.parameter, about.law
-    edge = law.edge(s)
-    if about.inside:
-        w, width = _between(torch.zeros_like(edge), edge, INSIDE)
-    else:
-        w, width = _between(edge, edge.maximum(law.reach(s)), OUTSIDE)
-    change = law.angle_density(w, s[..., None]) * law.rise(w, s[..., None]).abs()
-    turns, masses = _spread(w, width * change)
-    return _listed(about.centre, turns, masses)
-
-
-def _listed(centre: Tensor, turns: Tensor, masses: Tensor) -> Mixture:
-    """Return the law of rotations about a centre in a list, with their masses."""
-    y = centre[..., None, :, :] @ turns
-    return Mixture(masses.expand(y.shape[:-2]), Point(y))
-
-
-def _cells(points: Tensor, angles: Angles) -> tuple[Tensor, Tensor]:
-    """Return rotations about the only data point, and the Haar measure each stands for."""
-    turns, masses = _spread(*angles)
-    return points @ turns[:, None], masses
-
-
-def _angles(law: RadialLaw, s: Tensor) -> Angles:
-    """Return angles on both sides of the edge of a law, and their Haar measure."""
-    edge = law.edge(s)
-    sides = (
-        _between(torch.zeros_like(edge), edge, INSIDE),
-        _between(edge, edge.maximum(law.reach(s)), OUTSIDE),
+@torch.no_grad()
+def _sides(model: Any, raw: Mapping[str, Tensor], t: float, plan: Plan) -> Tensor:
+    """Return what each state contributes to d/dt E f and to E L f: `(2, b, functions)`."""
+    device = next(model.parameters()).device
+    z, index = model.codec.encode({name: value.to(device) for name, value in raw.items()})
+    clocks = {"translation": t, "rotation": t, "residue": t if model.config.sequence else 0.0}
+    seed = random.seed_of(plan.seed, t, *index.shape, *z["translation"].flatten()[:1].tolist())
+    rng = torch.Generator().manual_seed(seed)
+    x = model.path.sample(z, clocks, rng)
+    state = {**x, "residue": _indicators(x["residue"])}
+    motions = (
+        _path_motion(model.path, x, clocks, z),
+        {
+            name: _motion(part, x[name], rng)
+            for name, part in model(x, clocks, index).factors.items()
+        },
     )
-    w, width = (torch.cat(both) for both in zip(*sides, strict=True))
-    return w, width * _haar(w)
+    return torch.stack([torch.func.jvp(functions, (state,), (m,))[1] for m in motions])
 
 
-def _all_angles() -> Angles:
-    low, high = torch.tensor([0.0, math.pi], dtype=torch.float64)
-    w, width = _between(low, high, OUTSIDE)
-    return w, width * _haar(w)
+def _path_motion(path: Any, x: State, clocks: Mapping[str, float], z: State) -> dict[str, Tensor]:
+    """Return how the entries of states move under the path, given the data."""
+    moved: dict[str, Any] = {
+        name: solution(path.factors[name], Flow)(path.factors[name], x[name], clocks[name], z[name])
+        for name in ("translation", "rotation")
+    }
+    clock = torch.tensor(clocks["residue"], dtype=torch.float64)
+    hazard = float(path.factors["residue"].schedule.hazard(clock))
+    named = hazard * (_indicators(z["residue"]) - _indicators(x["residue"]))
+    return {name: flow.velocity for name, flow in moved.items()} | {"residue": named}
 
 
-def _haar(w: Tensor) -> Tensor:
-    """Return the density of the angle of a rotation drawn from all alike."""
-    return (1 - w.cos()) / math.pi
+def _motion(generator: Generator, x: Tensor, rng: torch.Generator) -> Tensor:
+    """Return how the entries of a factor move on average under a generator."""
+    if isinstance(generator, Superposition):
+        return sum(
+            (part.weight * _motion(part.generator, x, rng) for part in generator.parts),
+            start=torch.zeros_like(x),
+        )
+    if isinstance(generator, PosteriorJump):
+        leaps = [_leap(generator.given(x, rng), x, rng) for _ in range(DRAWS)]
+        return torch.stack(leaps).mean(0)
+    if isinstance(generator, Jump):  # residues
+        points, chances = generator.destination.quadrature()
+        landed = (_indicators(points) * chances[..., None]).sum(-2)
+        return generator.intensity[..., None] * (landed - _indicators(x))
+    assert isinstance(generator, Flow)
+    flow: Any = generator
+    return flow.velocity
 
 
-def _between(low: Tensor, high: Tensor, n: int) -> Angles:
-    """Return Gauss points between two angles in a last axis, and the length of each."""
-    nodes, weights = gauss_points(n, low)
-    length = (high - low)[..., None]
-    return low[..., None] + length * nodes, length * weights
+def _leap(jump: Jump, x: Tensor, rng: torch.Generator) -> Tensor:
+    return jump.intensity[..., None, None] * (jump.destination.sample(rng) - x)
 
 
-def _spread(w: Tensor, masses: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rotations by each angle about each axis, and their masses."""
-    axes, shares = _axes(w)
-    turns = exp(w[..., None, None] * axes).flatten(-4, -3)
-    return turns, (masses[..., None] * shares).flatten(-2)
-
-
-def _axes(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 28 axes and their shares: means over the sphere are exact up to degree 6."""
-    nodes, weights = gauss_points(4, like)
-    height, turn = 2 * nodes - 1, like.new_tensor(range(7)) * (2 * math.pi / 7)
-    radius = (1 - height**2).sqrt()[:, None]
-    flat = [radius * turn.cos(), radius * turn.sin(), height[:, None].expand(4, 7)]
-    return torch.stack(flat, -1).flatten(0, 1), (weights[:, None] / 7).expand(4, 7).flatten()
+def _indicators(residue: Tensor) -> Tensor:
+    return F.one_hot(residue, MASK + 1).float()

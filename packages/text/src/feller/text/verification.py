@@ -15,7 +15,6 @@ then need only how g changes a unit of time, on average, where it stands: no des
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -64,12 +63,8 @@ class VerifyFlags:
     """Chooses windows and noise."""
     device: str = "auto"
     """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
-    json: bool = False
-    """Print JSON."""
-    details: bool = False
-    """Show every function, not the worst of each time alone."""
-    plot: Path | None = None
-    """Draw both sides into this file."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+    """How both sides are shown."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
     batch = LOGITS // (model.codec.length * model.vocabulary.size)
     plan = Plan(flags.times, samples=flags.n, batch=min(max(batch, 1), 64), seed=flags.seed)
     found = verify_tokens(model, windows, functions, plan)
-    return report_model(found, flags.threshold, Output(flags.json, flags.details, flags.plot))
+    return report_model(found, flags.threshold, flags.output)
 
 
 def usual_data(name: str) -> TextData:
@@ -253,7 +248,7 @@ def verify_tokens(
             both = torch.stack([functions.rates(x[part], side) for side in (rise, change)])
             sides.append(both.cpu().double())
         pairs = zip(functions.functions, torch.cat(sides, 1).unbind(-1), strict=True)
-        residuals += [_residual(t, name, rows, plan) for name, rows in pairs]
+        residuals += [Residual.measured((t, name), rows, plan) for name, rows in pairs]
     return Verification(tuple(residuals), "switching")
 
 
@@ -277,11 +272,3 @@ def _jump(jump: Jump, x: Tensor, tables: Tensor) -> Tensor:
     tables = tables.to(chances)
     change = jump.intensity[fires][:, None] * (chances @ tables - tables[x[fires]])
     return change.new_zeros(*x.shape, tables.shape[1]).index_put((fires,), change)
-
-
-def _residual(t: float, function: str, sides: Tensor, plan: Plan) -> Residual:
-    """Return both sides for one function, from what each state contributes to them."""
-    change, action = sides.mean(1).tolist()
-    error = float((sides[1] - sides[0]).std() / sides.shape[1] ** 0.5)
-    allowed = plan.errors * error + plan.tolerance
-    return Residual(t, function, change, action, change, error, allowed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
@@ -117,6 +118,20 @@ class Residual:
     due: float
     standard_error: float
     allowed: float
+
+    @classmethod
+    def measured(
+        cls, what: tuple[float, str], sides: Float[Tensor, "2 b"], plan: Plan, due: float = 1.0
+    ) -> "Residual":
+        """Return the residual at a time, of a function, on samples.
+
+        `sides` is what each adds to d/dt E f and to E L f; the action should be `due` changes.
+        """
+        gap = sides[1] - due * sides[0]
+        change, action = sides.mean(1).tolist()
+        error = float(gap.std() / len(gap) ** 0.5)
+        allowed = plan.errors * error + plan.tolerance
+        return cls(*what, change, action, due * change, error, allowed)
 
     @property
     def size(self) -> float:
@@ -275,14 +290,10 @@ def _sides(law: Law, generator: Any, f: Functions, seed: int) -> Tensor:
 def _residual(
     what: tuple[float, str], sides: Tensor, weights: Tensor | None, plan: Plan, due: float
 ) -> Residual:
-    gap = sides[1] - due * sides[0]
     if weights is None:
-        change, action = sides.mean(1).tolist()
-        error = float(gap.std() / len(gap) ** 0.5)
-    else:
-        (change, action), error = sides.sum(1).tolist(), 0.0
-    allowed = plan.errors * error + plan.tolerance
-    return Residual(*what, change, action, due * change, error, allowed)
+        return Residual.measured(what, sides, plan, due)
+    change, action = sides.sum(1).tolist()
+    return Residual(*what, change, action, due * change, 0.0, plan.tolerance)
 
 
 def _first(points: Any) -> Tensor:
