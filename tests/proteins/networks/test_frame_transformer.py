@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.proteins.networks import FrameTransformerConfig
+from feller.proteins.networks.features import LINKS
 from feller.proteins.rotations import Rotations, exp
 
 SMALL = {"dim": 16, "pair": 8, "depth": 2, "num_heads": 2}
@@ -173,6 +174,8 @@ def test_every_weight_is_used(options, rng):
     for name, weight in made.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().max() > 0, name
+    for group in made.groups:
+        assert (group.look.weight.grad[:, -LINKS:].abs().max(0).values > 0).all()
 
 
 def test_slopes_are_right(rng):
