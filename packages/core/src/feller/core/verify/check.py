@@ -14,49 +14,10 @@ from feller.core.generators.combine import Role
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.laws import Law, Method, Sums, drawn, exact
+from feller.core.verify.reference import Reference
 from feller.core.verify.weights import DUE, weight_fault
 
-__all__ = ["Plan", "Reference", "Residual", "Verification", "verify"]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The finite data from which the law of a path is made.
-
-    Attributes:
-        points: Data points, batch first; of a product, a dict of them.
-        weights: Their probabilities; uniform when absent.
-        conditions: What the model is told with each point, if anything.
-    """
-
-    points: Any
-    weights: Tensor | None = None
-    conditions: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse weights that are not one of each point."""
-        if not _first(self.points).ndim:
-            raise ValueError("points have a batch axis, first; this one has no axes")
-        if self.weights is not None and self.weights.shape != _first(self.points).shape[:1]:
-            shape, count = tuple(self.weights.shape), len(_first(self.points))
-            raise ValueError(f"weights have shape {shape} for {count} points: give one each")
-
-    @property
-    def probabilities(self) -> Tensor:
-        """The probabilities of the points in float64."""
-        one = _first(self.points)
-        if self.weights is None:
-            return torch.full((len(one),), 1 / len(one), dtype=torch.float64, device=one.device)
-        return self.weights.double()
-
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Any, Tensor | None]:
-        """Draw points, and the conditions that go with them."""
-        index = torch.multinomial(self.probabilities.cpu(), n, replacement=True, generator=rng)
-        index = index.to(_first(self.points).device)
-        conditions = None if self.conditions is None else self.conditions[index]
-        if isinstance(self.points, Mapping):
-            return {name: value[index] for name, value in self.points.items()}, conditions
-        return self.points[index], conditions
+__all__ = ["Plan", "Residual", "Verification", "verify"]
 
 
 @dataclass(frozen=True)
@@ -294,10 +255,6 @@ def _residual(
         return Residual.measured(what, sides, plan, due)
     change, action = sides.sum(1).tolist()
     return Residual(*what, change, action, due * change, 0.0, plan.tolerance)
-
-
-def _first(points: Any) -> Tensor:
-    return next(iter(points.values())) if isinstance(points, Mapping) else points
 
 
 def _ratio(residual: Residual) -> float:

@@ -9,7 +9,8 @@ from torch import Tensor
 from feller.core.algebra import backward, stationary
 from feller.core.generators.combine import Role
 from feller.core.solutions import Solution, solution, solved
-from feller.core.verify.check import Plan, Reference, Verification, verify
+from feller.core.verify.check import Plan, Verification, verify
+from feller.core.verify.reference import Reference
 from feller.core.verify.entry import Entry
 from feller.core.verify.examples import correctors, every
 from feller.core.verify.laws import Sums

@@ -1,0 +1,54 @@
+"""What the law of a path is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Reference"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The finite data from which the law of a path is made.
+
+    Attributes:
+        points: Data points, batch first; of a product, a dict of them.
+        weights: Their probabilities; uniform when absent.
+        conditions: What the model is told with each point, if anything.
+    """
+
+    points: Any
+    weights: Tensor | None = None
+    conditions: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are not one of each point."""
+        if not _first(self.points).ndim:
+            raise ValueError("points have a batch axis, first; this one has no axes")
+        if self.weights is not None and self.weights.shape != _first(self.points).shape[:1]:
+            shape, count = tuple(self.weights.shape), len(_first(self.points))
+            raise ValueError(f"weights have shape {shape} for {count} points: give one each")
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The probabilities of the points in float64."""
+        one = _first(self.points)
+        if self.weights is None:
+            return torch.full((len(one),), 1 / len(one), dtype=torch.float64, device=one.device)
+        return self.weights.double()
+
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Any, Tensor | None]:
+        """Draw points, and the conditions that go with them."""
+        index = torch.multinomial(self.probabilities.cpu(), n, replacement=True, generator=rng)
+        index = index.to(_first(self.points).device)
+        conditions = None if self.conditions is None else self.conditions[index]
+        if isinstance(self.points, Mapping):
+            return {name: value[index] for name, value in self.points.items()}, conditions
+        return self.points[index], conditions
+
+
+def _first(points: Any) -> Tensor:
+    return next(iter(points.values())) if isinstance(points, Mapping) else points
