@@ -115,6 +115,24 @@ def test_exact_posteriors_have_no_residual(weights, sequence):
     assert {r.function for r in known.residuals} == set(names)
 
 
+class Told(Knowing):
+    """A model that keeps the residues and clocks it is told."""
+
+    def __call__(self, x, t, condition):
+        self.told = x["residue"], t["residue"]
+        return super().__call__(x, t, condition)
+
+
+@pytest.mark.parametrize("sequence", [True, False])
+def test_only_a_model_of_residues_is_told_some(sequence):
+    chains = Chains()
+    model = Told(chains, sequence=sequence)
+    verify_chains(model, chains, Plan((0.8,), samples=64))
+    residues, clock = model.told
+    assert bool((residues != MASK).any()) == sequence
+    assert clock == (0.8 if sequence else 0.0)
+
+
 FAULTS = {
     "posterior": {"gyration^2", "turn, 1 on", "hash"},
     "place": {"distance^2, 1 on", "gyration^2"},

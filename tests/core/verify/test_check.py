@@ -269,6 +269,18 @@ def test_the_worst_is_that_nearest_to_its_bound():
     assert not found.passed
 
 
+@pytest.mark.parametrize(("due", "error"), [(1.0, 1.0), (-1.0, 3.0), (0.0, 2.0)])
+def test_a_residual_on_samples_is_that_of_what_is_due(due, error):
+    change = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    sides = torch.stack([change, 2 * change])  # the gap is (2 - due) changes, of deviation sqrt(2)
+    found = Residual.measured((0.5, "f"), sides, Plan(errors=2.0, tolerance=0.25), due)
+    assert (found.time, found.function, found.change, found.action) == (0.5, "f", 2.0, 4.0)
+    assert found.due == due * 2
+    assert found.size == pytest.approx(2 * error)
+    assert found.standard_error == pytest.approx(error)
+    assert found.allowed == pytest.approx(2 * error + 0.25)
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"times lie between 0.0001 and 0.9999, not \(0.5, 1.0\)"):
         Plan(times=(0.5, 1.0))

@@ -7,7 +7,6 @@ contrast, roughness, and sines and hyperbolic tangents of its overlap with smoot
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
 
 import torch
 import tyro
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from feller.core.registry import load
 from feller.core.verify import Plan, Reference, Statistics, verify
-from feller.core.verify.report import Output, report_model
+from feller.core.verify.report import ModelFlags, report_model
 from feller.images.commands import usual_data
 from feller.images.data import ImageData
 from feller.images.models import ImageModel
@@ -23,28 +22,14 @@ from feller.images.models import ImageModel
 __all__ = ["VerifyFlags", "reference", "statistics", "verify_model"]
 
 
-@dataclass(frozen=True)
-class VerifyFlags:
+@dataclass(frozen=True, kw_only=True)
+class VerifyFlags(ModelFlags):
     """Compare d/dt E f with E L f, at states made from real images."""
 
     data: ImageData = field(default_factory=ImageData)
     """The images: those the model's card names, unless others are given."""
-    split: Literal["train", "test"] = "test"
-    """Which of them."""
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1024
-    """States at each time."""
-    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """The times."""
     labels: bool = False
     """Tell the model the label of each image."""
-    threshold: float = 0.05
-    """The largest relative error that passes."""
-    seed: int = 0
-    """Chooses images and noise."""
-    device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
-    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
-    """How both sides are shown."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:

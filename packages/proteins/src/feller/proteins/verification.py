@@ -14,7 +14,7 @@ The path moves the same entries given the data: d/dt E f = E D f(x_t)[m(x_t | z)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ from feller.core.generators import Flow, Generator, Jump, Superposition
 from feller.core.registry import data_of, load
 from feller.core.solutions import solution
 from feller.core.verify import Plan, Residual, Verification
-from feller.core.verify.report import Output, report_model
+from feller.core.verify.report import ModelFlags, report_model
 from feller.proteins.data import ProteinData
 from feller.proteins.jumps import PosteriorJump
 from feller.proteins.models import MASK
@@ -55,29 +55,20 @@ FUNCTIONS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyFlags:
-    """Compare d/dt E f with E L f, at states made from native chains."""
+class VerifyFlags(ModelFlags):
+    """Compare d/dt E f with E L f, at states made from native chains.
+
+    Residues stay masked for a model without them.
+    """
 
     data: ProteinData = field(default_factory=ProteinData)
     """The chains: those of the model's run, or cut as its recipe cuts, with `--data.path`."""
-    split: Literal["train", "test"] = "test"
-    """Which of them."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 256
     """States at each time."""
-    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """The times, of all factors; residues stay at 0 for a model without them."""
     flow: float | None = None
     """The weight of the flow of rotations; the model's when absent."""
     jump: float | None = None
     """The weight of their jump; the rest when absent."""
-    threshold: float = 0.05
-    """The largest relative error that passes."""
-    seed: int = 0
-    """Chooses chains and noise."""
-    device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
-    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
-    """How both sides are shown."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ then need only how g changes a unit of time, on average, where it stands: no des
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 import tyro
@@ -26,7 +26,7 @@ from feller.core import random
 from feller.core.generators import Generator, Jump, split
 from feller.core.registry import data_of
 from feller.core.verify import Plan, Reference, Residual, Verification
-from feller.core.verify.report import Output, report_model
+from feller.core.verify.report import ModelFlags, report_model
 from feller.text.codec import TextCodec
 from feller.text.commands import load_chain
 from feller.text.data import TextData
@@ -44,27 +44,13 @@ __all__ = [
 LOGITS = 2**25  # of a batch of states, which bounds memory
 
 
-@dataclass(frozen=True)
-class VerifyFlags:
+@dataclass(frozen=True, kw_only=True)
+class VerifyFlags(ModelFlags):
     """Compare d/dt E f with E L f, at states made from held-out text."""
 
     data: TextData = field(default_factory=TextData)
     """The text: that of the model's run or recipe, unless another is given. The model's own
     tokenizer cuts it."""
-    split: Literal["train", "test"] = "test"
-    """Which part of it."""
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1024
-    """States at each time."""
-    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """The times."""
-    threshold: float = 0.05
-    """The largest relative error that passes."""
-    seed: int = 0
-    """Chooses windows and noise."""
-    device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
-    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
-    """How both sides are shown."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from feller.core.verify.check import Residual, Verification
 
-__all__ = ["Output", "as_row", "draw", "report", "report_model", "table"]
+__all__ = ["ModelFlags", "Output", "as_row", "draw", "report", "report_model", "table"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,26 @@ class Output:
     """Show every time and function, not only the worst."""
     plot: Path | None = None
     """Draw both sides into this file; needs matplotlib."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags:
+    """What `feller verify` asks of a trained model, whatever its domain."""
+
+    split: Literal["train", "test"] = "test"
+    """Which part of the data."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1024
+    """States at each time."""
+    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    """The times."""
+    threshold: float = 0.05
+    """The largest relative error that passes."""
+    seed: int = 0
+    """Chooses data and noise."""
+    device: str = "auto"
+    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
+    """How both sides are shown."""
 
 
 def report(found: Sequence[Verification], output: Output) -> int:
