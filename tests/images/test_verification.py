@@ -15,6 +15,7 @@ from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.spaces import Euclidean
 from feller.core.verify import Plan, Reference, verify
+from feller.core.verify.report import ModelFlags
 from feller.images.data import ImageData
 from feller.images.verification import VerifyFlags, reference, statistics
 
@@ -58,7 +59,7 @@ def test_the_reference_is_the_encoded_split(labelled):
     assert images.conditions.bincount().tolist() == [17, 17, 16]
     assert torch.equal(images.points, reference(model, flags).points)
     assert reference(model, replace(flags, labels=False)).conditions is None
-    other = reference(model, replace(flags, seed=1)).points
+    other = reference(model, replace(flags, check=ModelFlags(seed=1))).points
     assert not torch.equal(images.points, other)
     with pytest.raises(ValueError, match="--labels: the model takes none"):
         reference(pictures.model(pictures.UNCONDITIONAL), flags)

@@ -18,6 +18,7 @@ from feller.core.generators import Categorical, Jump
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine
 from feller.core.verify import Plan, Reference, Statistics, verify
+from feller.core.verify.report import ModelFlags
 from feller.text.data import TextData
 from feller.text.recipes import stdlib_mask
 from feller.text.verification import (
@@ -223,7 +224,8 @@ def test_the_reference_is_the_held_out_text(corpus, tmp_path):
     assert set(model.codec.decode(windows.points)) == {
         *("abcd dcb", "a abcd d", "cba abcd", " dcba ab", "cd dcba "),
     }
-    assert len(reference(model, VerifyFlags(data=data, split="train")).points) == 40
+    train = VerifyFlags(data=data, check=ModelFlags(split="train"))
+    assert len(reference(model, train).points) == 40
 
 
 def test_random_weights_fail(folder, flags):

@@ -6,14 +6,14 @@ contrast, roughness, and sines and hyperbolic tangents of its overlap with smoot
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import tyro
 from torch import Tensor
 
 from feller.core.registry import load
-from feller.core.verify import Plan, Reference, Statistics, verify
+from feller.core.verify import Reference, Statistics, verify
 from feller.core.verify.report import ModelFlags, report_model
 from feller.images.commands import usual_data
 from feller.images.data import ImageData
@@ -22,14 +22,16 @@ from feller.images.models import ImageModel
 __all__ = ["VerifyFlags", "reference", "statistics", "verify_model"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyFlags(ModelFlags):
+@dataclass(frozen=True)
+class VerifyFlags:
     """Compare d/dt E f with E L f, at states made from real images."""
 
     data: ImageData = field(default_factory=ImageData)
     """The images: those the model's card names, unless others are given."""
     labels: bool = False
     """Tell the model the label of each image."""
+    check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+    """What is compared, and what passes."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:
@@ -45,17 +47,11 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
         prog=f"feller verify {name}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-    model = load(name, device=flags.device)
+    model = load(name, device=flags.check.device)
     images = reference(model, flags)
-    plan = Plan(
-        times=flags.times,
-        functions=statistics(images.points),
-        samples=flags.n,
-        batch=128,
-        seed=flags.seed,
-    )
+    plan = replace(flags.check.plan(128), functions=statistics(images.points))
     found = verify(model, images, plan=plan)
-    return report_model(found, flags.threshold, flags.output)
+    return report_model(found, flags.check.threshold, flags.check.output)
 
 
 def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
@@ -66,8 +62,8 @@ def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
     """
     if flags.labels and not model.codec.classes:
         raise ValueError("--labels: the model takes none")
-    data = flags.data.build(flags.split)
-    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(flags.seed))
+    data = flags.data.build(flags.check.split)
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(flags.check.seed))
     device = next(model.parameters()).device
     images, labels = data[chosen[:10_000].tolist()]
     z, told = model.codec.encode((images, labels if flags.labels else None))

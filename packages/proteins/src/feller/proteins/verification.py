@@ -14,7 +14,7 @@ The path moves the same entries given the data: d/dt E f = E D f(x_t)[m(x_t | z)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,8 +54,8 @@ FUNCTIONS = (
 """The names of the test functions; the last three look at residues."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyFlags(ModelFlags):
+@dataclass(frozen=True)
+class VerifyFlags:
     """Compare d/dt E f with E L f, at states made from native chains.
 
     Residues stay masked for a model without them.
@@ -63,12 +63,12 @@ class VerifyFlags(ModelFlags):
 
     data: ProteinData = field(default_factory=ProteinData)
     """The chains: those of the model's run, or cut as its recipe cuts, with `--data.path`."""
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 256
-    """States at each time."""
     flow: float | None = None
     """The weight of the flow of rotations; the model's when absent."""
     jump: float | None = None
     """The weight of their jump; the rest when absent."""
+    check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(n=256))
+    """What is compared, and what passes."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:
@@ -84,13 +84,12 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
         prog=f"feller verify {name}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-    model = load(name, device=flags.device)
+    model = load(name, device=flags.check.device)
     if flags.flow is not None or flags.jump is not None:
         flow, jump = Sampling(flow=flags.flow, jump=flags.jump).weights
         model = model.weighted(flow=flow, jump=jump)
-    plan = Plan(flags.times, samples=flags.n, batch=32, seed=flags.seed)
-    found = verify_chains(model, flags.data.build(flags.split), plan)
-    return report_model(found, flags.threshold, flags.output)
+    found = verify_chains(model, flags.data.build(flags.check.split), flags.check.plan(32))
+    return report_model(found, flags.check.threshold, flags.check.output)
 
 
 def functions(x: State) -> Float[Tensor, "b f"]:

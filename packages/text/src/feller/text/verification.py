@@ -44,13 +44,15 @@ __all__ = [
 LOGITS = 2**25  # of a batch of states, which bounds memory
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyFlags(ModelFlags):
+@dataclass(frozen=True)
+class VerifyFlags:
     """Compare d/dt E f with E L f, at states made from held-out text."""
 
     data: TextData = field(default_factory=TextData)
     """The text: that of the model's run or recipe, unless another is given. The model's own
     tokenizer cuts it."""
+    check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+    """What is compared, and what passes."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,12 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
         prog=f"feller verify {name}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-    model = load_chain(name, flags.device)
+    model = load_chain(name, flags.check.device)
     windows = reference(model, flags)
     functions = statistics(model.codec, windows.points, has_mask=model.vocabulary.has_mask)
     batch = LOGITS // (model.codec.length * model.vocabulary.size)
-    plan = Plan(flags.times, samples=flags.n, batch=min(max(batch, 1), 64), seed=flags.seed)
-    found = verify_tokens(model, windows, functions, plan)
-    return report_model(found, flags.threshold, flags.output)
+    found = verify_tokens(model, windows, functions, flags.check.plan(min(max(batch, 1), 64)))
+    return report_model(found, flags.check.threshold, flags.check.output)
 
 
 def usual_data(name: str) -> TextData:
@@ -143,8 +144,8 @@ def reference(model: Any, flags: VerifyFlags) -> Reference:
     """
     codec, n = model.codec, model.codec.length
     data = replace(flags.data, tokenizer=codec.tokenizer, has_end=codec.has_end, length=n, stride=n)
-    windows = data.build(flags.split)
-    chosen = torch.randperm(len(windows), generator=torch.Generator().manual_seed(flags.seed))
+    windows = data.build(flags.check.split)
+    chosen = torch.randperm(len(windows), generator=torch.Generator().manual_seed(flags.check.seed))
     z, _ = codec.encode(windows[chosen[:10_000].tolist()])
     return Reference(z.to(next(model.parameters()).device))
 

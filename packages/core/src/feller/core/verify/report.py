@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from feller.core.verify.check import Residual, Verification
+from feller.core.verify.check import Plan, Residual, Verification
 
 __all__ = ["ModelFlags", "Output", "as_row", "draw", "report", "report_model", "table"]
 
@@ -25,7 +25,7 @@ class Output:
     """Draw both sides into this file; needs matplotlib."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ModelFlags:
     """What `feller verify` asks of a trained model, whatever its domain."""
 
@@ -43,6 +43,10 @@ class ModelFlags:
     """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
     """How both sides are shown."""
+
+    def plan(self, batch: int) -> Plan:
+        """Return what is looked at, so many states at once."""
+        return Plan(self.times, samples=self.n, batch=batch, seed=self.seed)
 
 
 def report(found: Sequence[Verification], output: Output) -> int:
