@@ -84,6 +84,7 @@ def test_a_wheel_carries_types_and_no_pickles(wheels):
         "proteins/short-codesign",
         "proteins/short-flow",
         "proteins/short-jump",
+        "text/books-mask",
         "text/shakespeare-mask",
         "text/stdlib-mask",
         "text/stdlib-uniform",
