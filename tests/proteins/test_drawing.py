@@ -61,7 +61,7 @@ def test_a_trajectory_ends_in_the_sample(model):
     (batch,) = plan(DesignFlags(length="5"), 2)
     ((_, drawing),) = drawn(model, [batch], DrawFlags(steps=3).sampling(keep=True))
     for chain, frames in zip(
-        chains_of(model, batch, drawing), frames_of(model, drawing), strict=True
+        chains_of(model, batch, drawing), frames_of(model, batch, drawing), strict=True
     ):
         assert len(frames) == 4
         assert np.array_equal(frames[-1], chain.atoms)

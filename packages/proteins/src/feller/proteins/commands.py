@@ -74,7 +74,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
             f"{name} was trained without residues: --inverse-fold needs a model of them"
         )
     for batch, drawing in drawn(model, batches, how):
-        folder.add(chains_of(model, batch, drawing), frames_of(model, drawing))
+        folder.add(chains_of(model, batch, drawing), frames_of(model, batch, drawing))
         nfe = drawing.nfe
     seconds = time.perf_counter() - start
     folder.finish(f"Samples of {name}")
@@ -102,7 +102,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
         ((_, drawing),) = drawn(model, [batch], Sampling(steps=DEMO_STEPS, keep=True))
         chains = chains_of(model, batch, drawing)
         write_chains(chains, out / stem)
-        frames = frames_of(model, drawing)
+        frames = frames_of(model, batch, drawing)
         shown = [Sample(c, frames=f[::2]) for c, f in zip(chains, frames, strict=True)]
         write_page(shown, out / f"{stem}.html", name)
         ramachandran(chains).savefig(out / f"{stem}-ramachandran.png")

@@ -68,10 +68,13 @@ def drawn(model: Any, batches: Sequence[Batch], how: Sampling) -> Iterator[tuple
 def chains_of(model: Any, batch: Batch, drawing: Drawing) -> list[Chain]:
     """Return the samples of a batch, by their names."""
     chains = zip(model.codec.decode(drawing.state), batch.names, strict=True)
-    return [replace(chain, name=name) for chain, name in chains]
+    return [replace(batch.given.restored(chain), name=name) for chain, name in chains]
 
 
-def frames_of(model: Any, drawing: Drawing) -> list[list[Float32[np.ndarray, "n 4 3"]]]:
+def frames_of(
+    model: Any, batch: Batch, drawing: Drawing
+) -> list[list[Float32[np.ndarray, "n 4 3"]]]:
     """Return the atoms of each sample, in Angstrom, at each step that was kept."""
     steps = [model.codec.decode(state) for state in drawing.steps]
-    return [[chain.atoms for chain in chains] for chains in zip(*steps, strict=True)]
+    restored = batch.given.restored
+    return [[restored(chain).atoms for chain in chains] for chains in zip(*steps, strict=True)]

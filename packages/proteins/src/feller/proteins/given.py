@@ -1,18 +1,20 @@
 """What is known of a design before it is drawn: the one way to fold, thread, scaffold and inpaint.
 
 An element that is given stands at t = 1 and stays: a sequence alone is folded, a backbone alone is
-given a sequence, a motif is built around. The rest begins at the source.
+given a sequence, a motif is built around. The rest begins at the source. Frames have the atoms of
+ideal residues; a sample has the given atoms in their place.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from feller.proteins.chains import UNKNOWN, Chain
 from feller.proteins.contigs import Contigs, Kept
-from feller.proteins.frames import frames_from_atoms
+from feller.proteins.frames import ANGSTROM, frames_from_atoms, with_oxygens
 
 __all__ = ["Given", "backbone_of", "motif_of", "nothing", "sequence_of"]
 
@@ -25,14 +27,24 @@ class Given:
         state: The factors `translation` `(n, 3)` in nanometres, `rotation` `(n, 3, 3)` and
             `residue` `(n,)`; what is not known holds anything.
         known: Which elements are, `(n,)` for each factor.
+        atoms: N, CA, C and O of known frames in Angstrom, about the middle of their frames; NaN
+            where there are none.
     """
 
     state: dict[str, Tensor]
     known: dict[str, Bool[Tensor, " n"]]
+    atoms: Float32[np.ndarray, "n 4 3"]
 
     def __len__(self) -> int:
         """Return the number of residues."""
         return len(self.state["residue"])
+
+    def restored(self, chain: Chain) -> Chain:
+        """Return a sample with the atoms that were given, in place of those of ideal residues."""
+        given, atoms = torch.from_numpy(self.atoms), torch.from_numpy(chain.atoms)
+        # First without oxygens: where one is that was not given depends on the atoms that were.
+        atoms = with_oxygens(torch.where(given.isnan(), atoms, given)[:, :3])
+        return replace(chain, atoms=torch.where(given.isnan(), atoms, given).numpy())
 
 
 def nothing(length: int) -> Given:
@@ -43,7 +55,7 @@ def nothing(length: int) -> Given:
     """
     if length < 1:
         raise ValueError(f"length is at least 1, not {length}")
-    return _given(torch.zeros(length, 3), torch.eye(3).repeat(length, 1, 1), None, frame=None)
+    return _given(_absent(length), torch.full((length,), UNKNOWN))
 
 
 def sequence_of(chain: Chain) -> Given:
@@ -51,8 +63,7 @@ def sequence_of(chain: Chain) -> Given:
 
     Unknown residues are drawn along.
     """
-    n = len(chain)
-    return _given(torch.zeros(n, 3), torch.eye(3).repeat(n, 1, 1), _residues(chain), frame=None)
+    return _given(_absent(len(chain)), _residues(chain))
 
 
 def backbone_of(chain: Chain) -> Given:
@@ -61,8 +72,11 @@ def backbone_of(chain: Chain) -> Given:
     Raises:
         ValueError: When an atom is missing.
     """
-    translation, rotation = _frames(chain)
-    return _given(translation, rotation, None, frame=torch.ones(len(chain), dtype=torch.bool))
+    lacking = np.isnan(chain.atoms[:, :3]).any((1, 2))
+    if lacking.any():
+        number = chain.index[np.flatnonzero(lacking)[0]]
+        raise ValueError(f"residue {number} of {chain.name} lacks one of N, CA and C")
+    return _given(chain.atoms, torch.full((len(chain),), UNKNOWN))
 
 
 def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:
@@ -76,49 +90,35 @@ def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:
     Raises:
         ValueError: When an atom is missing.
     """
-    atoms = [torch.from_numpy(part.atoms) for part in parts]
-    translation, rotation = (
-        _frames_of(torch.cat(atoms)) if atoms else (torch.zeros(0, 3), torch.zeros(0, 3, 3))
-    )
-    place, turn = torch.zeros(sum(lengths), 3), torch.eye(3).repeat(sum(lengths), 1, 1)
-    residue, kept = (
-        torch.full((sum(lengths),), UNKNOWN),
-        torch.zeros(sum(lengths), dtype=torch.bool),
-    )
-    start = taken = 0
+    atoms, residue = _absent(sum(lengths)), torch.full((sum(lengths),), UNKNOWN)
+    start, left = 0, iter(parts)
     for segment, length in zip(contigs.segments, lengths, strict=True):
         if isinstance(segment, Kept):
-            here, there = slice(start, start + length), slice(taken, taken + length)
-            place[here], turn[here], kept[here] = translation[there], rotation[there], True
-            taken += length
+            part, here = next(left), slice(start, start + length)
+            atoms[here], residue[here] = part.atoms, _residues(part)
+            # Where the last oxygen is depends on the next residue, which is another than it was.
+            atoms[here.stop - 1, 3] = np.nan
         start += length
-    residue[kept] = torch.cat([_residues(part) for part in parts]) if parts else residue[kept]
-    return _given(place, turn, residue, frame=kept)
+    return _given(atoms, residue)
 
 
-def _given(
-    translation: Tensor, rotation: Tensor, residue: Tensor | None, *, frame: Tensor | None
-) -> Given:
-    n = len(translation)
-    frame = torch.zeros(n, dtype=torch.bool) if frame is None else frame
-    residue = torch.full((n,), UNKNOWN) if residue is None else residue
-    state = {"translation": translation, "rotation": rotation, "residue": residue}
-    return Given(state, {"translation": frame, "rotation": frame, "residue": residue != UNKNOWN})
+def _given(atoms: Float32[np.ndarray, "n 4 3"], residue: Tensor) -> Given:
+    """Return residues, and the frames of atoms that are not NaN, about their middle."""
+    translation, rotation = frames_from_atoms(torch.from_numpy(atoms))
+    frame = ~translation.isnan().any(-1)
+    middle = translation[frame].mean(0) if frame.any() else torch.zeros(3)
+    state = {
+        "translation": torch.where(frame[:, None], translation - middle, 0.0),
+        "rotation": torch.where(frame[:, None, None], rotation, torch.eye(3)),
+        "residue": residue,
+    }
+    known = {"translation": frame, "rotation": frame, "residue": residue != UNKNOWN}
+    return Given(state, known, atoms - (middle / ANGSTROM).numpy())
+
+
+def _absent(n: int) -> Float32[np.ndarray, "n 4 3"]:
+    return np.full((n, 4, 3), np.nan, dtype=np.float32)
 
 
 def _residues(chain: Chain) -> Tensor:
     return torch.from_numpy(chain.residues.astype("int64"))
-
-
-def _frames(chain: Chain) -> tuple[Tensor, Tensor]:
-    atoms = torch.from_numpy(chain.atoms)
-    lacking = atoms[:, :3].isnan().any(-1).any(-1)
-    if lacking.any():
-        number = chain.index[int(lacking.nonzero()[0])]
-        raise ValueError(f"residue {number} of {chain.name} lacks one of N, CA and C")
-    return _frames_of(atoms)
-
-
-def _frames_of(atoms: Tensor) -> tuple[Tensor, Tensor]:
-    translation, rotation = frames_from_atoms(atoms)
-    return translation - translation.mean(0), rotation

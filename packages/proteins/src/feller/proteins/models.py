@@ -175,7 +175,8 @@ class ProteinModel(nn.Module):
         from feller.proteins.sampling import Sampling, draw
 
         given = nothing(length) if given is None else given
-        return self.codec.decode(draw(self, n, given, Sampling(**sampling), seed=seed).state)
+        drawing = draw(self, n, given, Sampling(**sampling), seed=seed)
+        return [given.restored(chain) for chain in self.codec.decode(drawing.state)]
 
     def preview(self, stem: Path) -> None:
         """Write four samples and how sound they are."""
