@@ -1,8 +1,8 @@
 """Which chains are fit to learn from, and why the others are not.
 
-The secondary structure is that of P-SEA (Labesse et al., CABIOS 1997), which calls more coil than
-DSSP does: 55% of native chains. The radius of gyration of the CA atoms of a native chain of L
-residues is 2.60 L^0.352 Angstrom, its logarithm spread by 0.098 (187 chains of 40 to 256 residues).
+The secondary structure is that of P-SEA, which calls more coil than DSSP does. The radius of
+gyration of the CA atoms of a native chain of L residues is 2.60 L^0.352 Angstrom, its logarithm
+spread by 0.098 (187 chains of 40 to 256 residues).
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 
 from feller.core.config import tagged
 from feller.proteins.chains import LONGEST_STEP, UNKNOWN, Chain
+from feller.proteins.psea import psea
 from feller.proteins.reading import Refusal
 
 __all__ = ["Filters", "coil_share", "compactness"]
@@ -122,15 +123,7 @@ def compactness(chain: Chain) -> float:
 
 def coil_share(chain: Chain) -> float:
     """Return the share of residues that are coil by P-SEA, of those that have a CA."""
-    from biotite.structure import AtomArray, annotate_sse
-
-    has = np.flatnonzero(~np.isnan(chain.atoms[:, 1]).any(axis=-1))
-    if not len(has):
-        return 1.0
-    # The names decide nothing, and numbers only where a piece ends.
-    array = AtomArray(len(has))
-    array.coord = chain.atoms[has, 1]
-    array.atom_name = np.full(len(has), "CA")
-    array.res_name = np.full(len(has), "GLY")
-    array.res_id = has + np.concatenate([[0], np.cumsum(chain.breaks)])[has]
-    return float((annotate_sse(array) == "c").mean())
+    n = len(chain)
+    letters = psea(chain.atoms[:, 1], np.arange(n) + np.append(0, np.cumsum(chain.breaks))[:n])
+    known = letters != "-"
+    return float((letters[known] == "C").mean()) if known.any() else 1.0

@@ -89,9 +89,11 @@ def _biotite(a: np.ndarray, b: np.ndarray) -> Score:
     fixed, mobile = _array(a), _array(b)
     try:
         with np.errstate(invalid="ignore", divide="ignore"):
-            moved, _, i, j = superimpose_structural_homologs(fixed, mobile, "pb", max_iterations=20)
+            found = superimpose_structural_homologs(fixed, mobile, "pb", max_iterations=20)
     except (ValueError, IndexError, np.linalg.LinAlgError):  # nothing aligns
         return Score(0.0, 0.0)
+    *_, motion, i, j = found  # before biotite 2 the moved chain comes first
+    moved = motion.apply(mobile)
     return _score(np.square(fixed.coord[i] - moved.coord[j]).sum(-1), len(a), len(b))
 
 
