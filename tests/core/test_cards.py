@@ -29,7 +29,7 @@ FULL = ModelCard(
 def test_a_card_is_read_as_it_was_written(card, tmp_path):
     card.write(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"card.json", "README.md"}
-    assert ModelCard.read(tmp_path) == card
+    assert ModelCard.read(tmp_path) == ModelCard.read(str(tmp_path)) == card
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == card.page()
 
 

@@ -72,18 +72,20 @@ class ModelCard:
     limitations: str = ""
     references: tuple[str, ...] = ()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | Path) -> None:
         """Write `card.json` and the page made from it."""
+        folder = Path(folder)
         (folder / "card.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
         (folder / "README.md").write_text(self.page(), encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: Path) -> "ModelCard":
+    def read(cls, folder: str | Path) -> "ModelCard":
         """Read the card of a model folder; one without a card gets a bare one.
 
         Raises:
             CardError: When the file is not a card.
         """
+        folder = Path(folder)
         file = folder / "card.json"
         if not file.is_file():
             return cls(name=folder.name)
