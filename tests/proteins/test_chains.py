@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from folds import regular
 from structures import chain
 
-from feller.proteins.chains import ATOMS, LETTERS, UNKNOWN, Chain, codes_of
+from feller.proteins.chains import ATOMS, LETTERS, UNKNOWN, Chain, bonded, codes_of
 
 
 def test_letters_are_the_canonical_ones_in_order():
@@ -36,3 +37,16 @@ def test_a_chain_is_broken_at_gaps_of_number_and_place():
     made.atoms[7] = np.nan
     assert made.breaks.tolist() == [False, False, True, True, False, True, False]
     assert len(made) == 8
+
+
+def test_a_bond_outweighs_numbers_that_leap():
+    atoms = regular(8).atoms
+    numbers = np.array([1, 2, 3, 4, 9, 10, 10, 9], dtype=np.int32)
+    assert bonded(atoms).all()
+    assert not Chain("x", atoms, codes_of("A" * 8), numbers).breaks.any()
+    apart = atoms.copy()
+    apart[4:] += 3
+    assert Chain("x", apart, codes_of("A" * 8), numbers).breaks.nonzero()[0][0] == 3
+    unseen = atoms.copy()
+    unseen[3, 2] = np.nan
+    assert Chain("x", unseen, codes_of("A" * 8), numbers).breaks.nonzero()[0].tolist() == [3]

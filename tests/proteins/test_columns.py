@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from biotite.structure import AtomArray
 from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, MaskValue, set_structure
+from folds import regular
 from structures import atom_array, chain, models, same
 
 from feller.proteins.chains import codes_of
-from feller.proteins.columns import CANONICAL, chains_of, columns_of_cif, columns_of_pdb
+from feller.proteins.columns import chains_of, columns_of_cif, columns_of_pdb
+from feller.proteins.residues import CANONICAL
 
 ALANINE = """\
 ATOM      1  N   ALA A   1      11.104   6.134  -6.504  1.00  0.00           N
@@ -232,3 +234,31 @@ def test_nucleotides_make_no_chain():
     array.atom_name[:], array.res_name[:], array.chain_id[:] = "C", "DA", "A"
     array.element[:] = "C"
     assert binary(array) == []
+
+
+def pdb_of(atoms, names, letters=None, ends=()):
+    lines = []
+    for i, (places, name) in enumerate(zip(atoms, names, strict=True)):
+        for atom, (x, y, z) in zip(("N", "CA", "C", "O"), places, strict=True):
+            letter = " " if letters is None else letters[i]
+            head = f"ATOM  {len(lines) + 1:5d}  {atom:<3} {name} {letter}{i + 1:4d}    "
+            lines.append(f"{head}{x:8.3f}{y:8.3f}{z:8.3f}")
+        lines += ["TER"] * (i in ends)
+    return "\n".join(lines)
+
+
+def test_blank_chains_are_told_apart_by_what_ends_them():
+    atoms = regular(9).atoms
+    text = pdb_of(atoms, ["ALA"] * 9, ends=(3, 8))
+    found = chains_of(columns_of_pdb(text.encode()), "x")
+    assert [(c.name, len(c), c.letter) for c in found] == [("x__", 4, ""), ("x_B", 5, "B")]
+    (lone,) = chains_of(columns_of_pdb(pdb_of(atoms, ["ALA"] * 9).encode()), "x")
+    assert (lone.name, len(lone), lone.letter) == ("x", 9, "")
+    (kept,) = chains_of(columns_of_pdb(pdb_of(atoms, ["ALA"] * 9, "C" * 9, (3,)).encode()), "x")
+    assert (kept.name, len(kept), kept.letter) == ("x", 9, "C")
+
+
+def test_frames_that_end_without_models_are_not_chained_together():
+    frame = pdb_of(regular(5).atoms, ["ALA"] * 5)
+    (found,) = chains_of(columns_of_pdb(f"{frame}\nEND\n{frame}\nEND\n".encode()), "x")
+    assert len(found) == 5

@@ -208,7 +208,7 @@ def spoilt(kind):
         ("residue", "5,A163-168", "residue 165 of motif is none of the canonical 20"),
         ("break", "5,A163-168", "motif is broken after residue 165"),
         ("", "5,A175-185", "motif has no residue 180"),
-        ("", "5,A163,B4", "motif.pdb has one chain, the contigs name A and B"),
+        ("", "5,A163,B4", "contig B4-4: there is no chain B; there are: A"),
         ("", "5,A168-163", "the contig A168-163 ends before it begins"),
     ],
 )

@@ -72,3 +72,9 @@ def test_lengths_are_in_their_ranges_and_sum_up():
     for total in (7, 21):
         with pytest.raises(ValueError, match=f"8 to 20 residues, not the {total} asked for"):
             contigs.lengths(seed=0, total=total)
+
+
+def test_a_break_of_the_chain_is_refused():
+    with pytest.raises(ValueError, match="a design is one unbroken chain"):
+        parse_contigs("A5-14/0 A30-40")
+    assert parse_contigs("0-5,A3").extent == (1, 6)

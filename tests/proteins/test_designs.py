@@ -81,7 +81,7 @@ def test_every_sequence_is_folded(tmp_path):
     (alone,) = plan(DesignFlags(fold="MKVA"), 1, seed=4)
     assert (alone.names, alone.seed, len(alone.given)) == (("sample_0",), 4, 4)
     file.write_text(">one\nMKV\n>one\nMKL\n")
-    assert "two chains have the same name" in refusal(fold=str(file))
+    assert "two chains are called one" in refusal(fold=str(file))
 
 
 def test_a_backbone_is_given_sequences(motif):
@@ -103,7 +103,15 @@ def test_what_excludes_what(motif):
 
 
 def test_contigs_that_cannot_be(motif):
-    assert "3 to 8 residues, not the 9" in refusal(contigs="0-5,A163-165", motif=motif, length="9")
+    reason = "3 to 8 residues, --length 9 asks for others"
+    assert reason in refusal(contigs="0-5,A163-165", motif=motif, length="9")
+    assert "keep no residue of --motif" in refusal(contigs="5,163-165,5", motif=motif)
     assert "may make no residue" in refusal(contigs="0-5")
     assert len(plan(DesignFlags(contigs="0-5", length="3"), 1)[0].given) == 3
     assert "motif has no residue 180" in refusal(contigs="A175-185", motif=motif)
+
+
+def test_a_range_of_lengths_is_cut_to_what_contigs_can_make(motif):
+    flags = DesignFlags(contigs="1-3,A163-165,1-3", motif=motif, length="7-40")
+    lengths = {len(batch.given) for seed in range(12) for batch in plan(flags, 2, seed=seed)}
+    assert lengths == {7, 8, 9}

@@ -74,6 +74,8 @@ def test_what_is_no_sequence(tmp_path):
     file = tmp_path / "a.fasta"
     assert refusal(read_sequences, "MKB").startswith("letter 3 of the sequence, 'B', is none of AC")
     assert "neither the letters of residues nor a FASTA file" in refusal(read_sequences, "MK-V")
+    assert refusal(read_sequences, 300 * "M" + "*").startswith("letter 301 of the sequence, '*'")
+    assert len(refusal(read_sequences, 5000 * "/")) < 200
     assert "nor a FASTA file" in refusal(read_sequences, "")
     assert "nor a FASTA file" in refusal(read_sequences, str(file))
     for content, reason in (
@@ -136,10 +138,13 @@ def test_backbones_are_whole(tmp_path, two):
 def test_a_motif_by_its_letters(tmp_path, two):
     assert sorted(read_motif(two, parse_contigs("A3-4,B101"))) == ["A", "B"]
     lone = one(tmp_path, structures.chain(9))
-    assert list(read_motif(lone, parse_contigs("4,C3-4"))) == ["C"]
+    assert list(read_motif(lone, parse_contigs("4,C3-4"))) == ["A"]  # which the contigs then miss
+    blank = tmp_path / "blank.pdb"
+    blank.write_text("\n".join(f"{x[:21]} {x[22:]}" for x in lone.read_text().splitlines()))
+    assert list(read_motif(blank, parse_contigs("4,C3-4"))) == ["C"]
     assert read_motif(None, parse_contigs("4-8")) == {}
     assert "has one chain, the contigs name A and B" in refusal(
-        read_motif, lone, parse_contigs("A3,B4")
+        read_motif, blank, parse_contigs("A3,B4")
     )
     assert refusal(read_motif, None, parse_contigs("5,A3-4")) == (
         "contig A3-4 is of a structure: give its file with --motif"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +101,20 @@ def test_what_is_known_gets_no_noise(model):
     drawing = draw(model, 2, given, Sampling(steps=5, noise=2.0))
     assert (drawing.state["translation"][:, 2] == 0.25).all()
     assert drawing.state["translation"].isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 4.0])
+def test_the_temperature_is_that_of_every_step(model, monkeypatch, temperature):
+    """A head that always names one law: what is drawn in 8 steps has its power 1 / T."""
+    law = torch.softmax(torch.randn(20, generator=torch.Generator().manual_seed(0)), 0)
+    heads = model.heads.forward
+
+    def fixed(*args):
+        found = heads(*args)
+        return replace(found, residue=law.log().expand_as(found.residue))
+
+    monkeypatch.setattr(model.heads, "forward", fixed)
+    drawn = draw(model, 32, nothing(40), Sampling(steps=8, temperature=temperature), seed=1)
+    shares = torch.bincount(drawn.state["residue"].flatten(), minlength=20) / (32 * 40)
+    cooled = law ** (1 / temperature) if temperature else (law == law.max()).float()
+    torch.testing.assert_close(shares, cooled / cooled.sum(), rtol=0, atol=0.04)

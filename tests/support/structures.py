@@ -8,7 +8,7 @@ from biotite.structure.io.pdb import PDBFile
 from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, set_structure
 
 from feller.proteins.chains import ATOMS, LETTERS, Chain
-from feller.proteins.columns import CANONICAL
+from feller.proteins.residues import CANONICAL
 
 
 def chain(n=60, *, name="x", seed=0, first=1):

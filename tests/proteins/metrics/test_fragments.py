@@ -9,6 +9,7 @@ from feller.proteins.metrics.fragments import fragment_rmsd, fragments
 
 def test_runs_are_whole():
     one = chain_of(regular(30).atoms, index=[*range(12), *range(13, 31)])
+    one.atoms[12:] += 20  # a bond would outweigh the numbers
     one.atoms[25, 1] = np.nan
     runs, number = fragments([regular(8), one, regular(9)], 100)
     starts = [0, 1, 2, 3, *range(12, 17)]

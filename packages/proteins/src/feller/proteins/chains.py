@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-__all__ = ["ATOMS", "LETTERS", "LONGEST_STEP", "UNKNOWN", "Chain", "codes_of"]
+__all__ = ["ATOMS", "LETTERS", "LONGEST_STEP", "UNKNOWN", "Chain", "bonded", "codes_of"]
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 """The letters of residues 0 to 19."""
@@ -35,6 +35,7 @@ class Chain:
         residues: 0 to 19 in the order of `LETTERS`, 20 for unknown.
         index: Residue numbers, those of the authors where a file has two kinds.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
+        letter: Of the chain in its file, where it has one.
 
     Example:
         >>> atoms = np.zeros((3, 4, 3), dtype=np.float32)
@@ -47,6 +48,7 @@ class Chain:
     residues: UInt8[np.ndarray, " n"]
     index: Int32[np.ndarray, " n"]
     resolution: float = math.nan
+    letter: str = ""
 
     def __len__(self) -> int:
         """Return the number of residues."""
@@ -66,11 +68,19 @@ class Chain:
     def breaks(self) -> Bool[np.ndarray, " m"]:
         """Whether the chain is broken between a residue and the next.
 
-        It is where a number is left out, or where the two are too far apart. Residues that share
-        a number (52 and 52A) are neighbours.
+        It is where a number is left out and no bond is seen, or where the two are too far apart.
+        Residues that share a number (52 and 52A) are neighbours; numbers that follow a relative's
+        leap within a chain that is whole.
         """
         gap = np.diff(self.index)
-        return (gap < 0) | (gap > 1) | (self.steps > LONGEST_STEP)
+        leaps = ((gap < 0) | (gap > 1)) & ~bonded(self.atoms)
+        return leaps | (self.steps > LONGEST_STEP)
+
+
+def bonded(atoms: Float[np.ndarray, "n 4 3"]) -> Bool[np.ndarray, " m"]:
+    """Return whether each C is bonded to the next N, by their distance: 1.33 Angstrom is usual."""
+    apart = np.linalg.norm(atoms[1:, 0] - atoms[:-1, 2], axis=-1)
+    return (apart > 0.5) & (apart < 2.0)
 
 
 def codes_of(letters: str) -> UInt8[np.ndarray, " n"]:

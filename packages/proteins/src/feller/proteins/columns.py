@@ -7,28 +7,21 @@ atoms, what is no part of a polymer.
 
 import io
 import math
+import string
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from feller.proteins.chains import ATOMS, LETTERS, UNKNOWN, Chain
+from feller.proteins.chains import ATOMS, Chain
+from feller.proteins.residues import CANONICAL, codes_of_names
 
-__all__ = ["CANONICAL", "Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
+__all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
 
-CANONICAL = (
-    *("ALA", "CYS", "ASP", "GLU", "PHE", "GLY", "HIS", "ILE", "LYS", "LEU"),
-    *("MET", "ASN", "PRO", "GLN", "ARG", "SER", "THR", "VAL", "TRP", "TYR"),
-)
-"""The names of residues 0 to 19."""
-
-_CODES: Mapping[str, int] = MappingProxyType(
-    {name: code for code, name in enumerate(CANONICAL)} | {"MSE": LETTERS.index("M")}
-)
 _SLOTS: Mapping[str, int] = MappingProxyType({name: slot for slot, name in enumerate(ATOMS)})
+_LETTERS = string.ascii_uppercase
 _NONE = (".", "?", "", " ")
 
 
@@ -127,11 +120,12 @@ def columns_of_pdb(data: bytes) -> Columns:
 
 def _records_of_pdb(text: str) -> tuple[list[str], float]:
     """Return complete records of backbone atoms, and the resolution."""
-    records, resolution = [], math.nan
+    records, resolution, pieces = [], math.nan, 0
     for line in text.splitlines():
         kind = line[:6]
-        if kind == "ENDMDL":
+        if kind == "ENDMDL" or (line.strip() == "END" and records):
             break
+        pieces += kind[:3] == "TER"
         if line.startswith("REMARK   2 RESOLUTION"):
             resolution = _number(line[23:30])
         if kind not in ("ATOM  ", "HETATM") or line[12:16].strip() not in _SLOTS:
@@ -139,7 +133,10 @@ def _records_of_pdb(text: str) -> tuple[list[str], float]:
         if kind == "ATOM  " or line[17:20] not in CANONICAL:
             # Occupancy, temperature and element are often left out, which the parser refuses.
             occupancy, element = line[54:60].strip() or "1.00", line[12:16].strip()[0]
-            records.append(f"{line[:54]:54}{occupancy:>6}  0.00{element:>12}  ")
+            # Where chains have no letters, the records that end them tell them apart.
+            letter = line[21] if line[21:22].strip() else _LETTERS[pieces % 26] if pieces else " "
+            head = f"{line[:21]}{letter}{line[22:54]}"
+            records.append(f"{head:54}{occupancy:>6}  0.00{element:>12}  ")
     return records, resolution
 
 
@@ -156,24 +153,20 @@ def chains_of(columns: Columns, name: str) -> list[Chain]:
     else:
         parts = {label: columns[labels == label] for label in dict.fromkeys(labels.tolist())}
     made = {label: _chain(part, name) for label, part in parts.items()}
-    made = {label: chain for label, chain in made.items() if chain is not None}
-    if len(made) < 2:
-        return list(made.values())
-    return [
-        Chain(f"{name}_{label.strip() or '_'}", c.atoms, c.residues, c.index, c.resolution)
-        for label, c in made.items()
-    ]
+    found = {label.strip(): chain for label, chain in made.items() if chain is not None}
+    names = {label: f"{name}_{label or '_'}" if len(found) > 1 else name for label in found}
+    return [replace(c, name=names[label], letter=label) for label, c in found.items()]
 
 
 def _chain(columns: Columns, name: str) -> Chain | None:
     """Make one chain; none of what holds no amino acid."""
     columns = _without_alternatives(columns)
     starts = _starts(columns)
-    codes = _codes(columns.residue[starts])
     row = np.cumsum(starts) - 1
-    atoms = np.full((len(codes), len(ATOMS), 3), np.nan, dtype=np.float32)
+    atoms = np.full((int(starts.sum()), len(ATOMS), 3), np.nan, dtype=np.float32)
     # Backwards, so that the first of two atoms of one name stays.
     atoms[row[::-1], columns.slot[::-1]] = columns.place[::-1]
+    codes = codes_of_names(columns.residue[starts], atoms)
     kept = codes >= 0
     if not kept.any():
         return None
@@ -206,22 +199,6 @@ def _without_alternatives(columns: Columns) -> Columns:
             best[place] = (share, label)
     labels = np.array([best.get(int(place), (0.0, ""))[1] for place in residue])
     return columns[~has | (columns.alternative == labels)]
-
-
-def _codes(names: np.ndarray) -> np.ndarray:
-    """Return the numbers of residues' names, -1 of what is no amino acid."""
-    codes = np.array([_CODES.get(name, -1) for name in names.tolist()], dtype=np.int8)
-    for place in np.flatnonzero(codes < 0):
-        if names[place] in _amino_acids():
-            codes[place] = UNKNOWN
-    return codes
-
-
-@cache
-def _amino_acids() -> frozenset[str]:
-    from biotite.structure.info import amino_acid_names
-
-    return frozenset(amino_acid_names())
 
 
 def _column(table: Any, *names: str) -> Any:

@@ -60,16 +60,19 @@ class Contigs:
         """
         return [_cut(s, chains) for s in self.segments if isinstance(s, Kept)]
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The fewest and the most residues they can make."""
+        low, high = self._ranges()
+        return sum(low), sum(high)
+
     def lengths(self, *, seed: int, total: int | None = None) -> list[int]:
         """Draw the lengths of the segments, all ranges alike; to sum to `total` where it is given.
 
         Raises:
             ValueError: When no choice of lengths sums to `total`.
         """
-        low = [s.low if isinstance(s, New) else s.last - s.first + 1 for s in self.segments]
-        high = [
-            s.high if isinstance(s, New) else a for s, a in zip(self.segments, low, strict=True)
-        ]
+        low, high = self._ranges()
         rng = np.random.default_rng(seed_of(seed, "contigs"))
         if total is None:
             return [int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True)]
@@ -78,6 +81,11 @@ class Contigs:
                 f"these contigs make {sum(low)} to {sum(high)} residues, not the {total} asked for"
             )
         return _share_out(low, high, total, rng)
+
+    def _ranges(self) -> tuple[list[int], list[int]]:
+        low = [s.low if isinstance(s, New) else s.last - s.first + 1 for s in self.segments]
+        pairs = zip(self.segments, low, strict=True)
+        return low, [s.high if isinstance(s, New) else least for s, least in pairs]
 
 
 def parse_contigs(text: str) -> Contigs:
@@ -104,6 +112,8 @@ def _segment(text: str) -> New | Kept:
         return Kept(chain, first, last)
     if found := _NEW.fullmatch(text):
         low, high = int(found[1]), int(found[2] or found[1])
+        if not found[2] and not low:
+            raise ValueError("the contig 0 would break the chain: a design is one unbroken chain")
         if high < low:
             raise ValueError(f"the contig {text} ends before it begins")
         return New(low, high)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from feller.core.random import seed_of
-from feller.proteins.contigs import New, parse_contigs
+from feller.proteins.chains import Chain
+from feller.proteins.contigs import Contigs, Kept, New, parse_contigs
 from feller.proteins.given import Given, backbone_of, motif_of, nothing, sequence_of
 from feller.proteins.inputs import length_range, read_backbones, read_motif, read_sequences
 from feller.proteins.writing import file_stem
@@ -127,10 +128,10 @@ def _tasks(flags: DesignFlags, seed: int) -> list[_Task]:
     _check(flags)
     if flags.fold is not None:
         chains = read_sequences(flags.fold)
-        return _fixed({chain.name: sequence_of(chain) for chain in chains}, len(chains), seed)
+        return _fixed(chains, sequence_of, seed)
     if flags.inverse_fold is not None:
         chains = read_backbones(flags.inverse_fold)
-        return _fixed({chain.name: backbone_of(chain) for chain in chains}, len(chains), seed)
+        return _fixed(chains, backbone_of, seed)
     return [_scaffold(flags, seed) if flags.contigs is not None else _free(flags, seed)]
 
 
@@ -150,20 +151,23 @@ def _check(flags: DesignFlags) -> None:
         raise ValueError("--motif needs --contigs: which residues to keep, and what to build")
 
 
-def _fixed(givens: dict[str, Given], count: int, seed: int) -> list[_Task]:
-    """Return tasks of which all is known; a single one is called as samples are."""
-    stems = {file_stem(name) for name in givens}
-    if len(stems) < count:
-        raise ValueError("two chains have the same name: each needs one of its own")
+def _fixed(chains: list[Chain], given: Callable[[Chain], Given], seed: int) -> list[_Task]:
+    """Return a task for each chain; a single one is called as samples are."""
+    count, seen = len(chains), set()
+    for chain in chains:
+        stem = file_stem(chain.name)
+        if stem in seen:
+            raise ValueError(f"two chains are called {chain.name}: each needs a name of its own")
+        seen.add(stem)
     return [
         _Task(
-            name="sample" if count == 1 else file_stem(name),
+            name="sample" if count == 1 else file_stem(chain.name),
             lengths=lambda i: (),
-            given=lambda lengths, given=given: given,
-            seed=seed if count == 1 else seed_of(seed, name),
+            given=lambda lengths, chain=chain: given(chain),
+            seed=seed if count == 1 else seed_of(seed, chain.name),
             alike=True,
         )
-        for name, given in givens.items()
+        for chain in chains
     ]
 
 
@@ -180,8 +184,13 @@ def _free(flags: DesignFlags, seed: int) -> _Task:
 
 def _scaffold(flags: DesignFlags, seed: int) -> _Task:
     contigs = parse_contigs(flags.contigs or "")
+    if flags.motif is not None and not any(isinstance(s, Kept) for s in contigs.segments):
+        raise ValueError(
+            f"contigs {flags.contigs} keep no residue of --motif {flags.motif}: those are named "
+            "with their chain, A163-181"
+        )
     parts = contigs.motif(read_motif(flags.motif, contigs))
-    total = None if flags.length is None else length_range(flags.length)
+    total = None if flags.length is None else _total(flags.length, contigs)
     if total is None and not any(s.low if isinstance(s, New) else 1 for s in contigs.segments):
         raise ValueError(f"contigs {flags.contigs} may make no residue: ask for at least one")
 
@@ -197,6 +206,16 @@ def _scaffold(flags: DesignFlags, seed: int) -> _Task:
         seed=seed,
         alike=not ranges,
     )
+
+
+def _total(text: str, contigs: Contigs) -> tuple[int, int]:
+    """Return the shortest and the longest of the lengths asked for that contigs can have."""
+    low, high = length_range(text)
+    least, most = contigs.extent
+    if most < low or high < least:
+        made = f"{least}" if least == most else f"{least} to {most}"
+        raise ValueError(f"these contigs make {made} residues, --length {text} asks for others")
+    return max(low, least), min(high, most)
 
 
 def _length(low: int, high: int, seed: int, i: int) -> int:

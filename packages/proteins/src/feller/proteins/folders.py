@@ -64,7 +64,8 @@ class SampleFolder:
         expected = set(self.files)
         for found in self.path.rglob("*"):
             inside = found.relative_to(self.path).as_posix()
-            if inside not in expected and inside != TRAJECTORIES:
+            hidden = found.name.startswith(".")  # what an interrupted writer or a desktop left
+            if not hidden and inside not in expected and inside != TRAJECTORIES:
                 raise ValueError(f"{self.path} holds {inside} already: choose another --out")
 
     def add(

@@ -24,6 +24,8 @@ __all__ = [
 TRAJECTORIES = "trajectories"
 """The folder beside samples that holds how they came."""
 
+SHOWN = 60  # characters of what is no sequence
+
 
 def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
     """Read the chains of a file, a folder or a `.zip`, and what there is none of.
@@ -34,13 +36,15 @@ def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
         ValueError: When there is no chain at all.
     """
     found = entries(path)
-    wanted = [e for e in found if path.is_file() or TRAJECTORIES not in Path(e.name).parts]
+    alone = len(found) == 1 and found[0].path == path and not found[0].member
+    wanted = [e for e in found if alone or TRAJECTORIES not in Path(e.name).parts]
     items = list(read_entries(wanted))
     chains = [item for item in items if isinstance(item, Chain)]
     refusals = [item for item in items if isinstance(item, Refusal)]
     if len(wanted) < len(found):
         count = len(found) - len(wanted)
-        refusals.append(Refusal(TRAJECTORIES, f"{count} trajectories: their ends are the samples"))
+        reason = f"{count} trajectories: their ends are the samples"
+        refusals.append(Refusal(TRAJECTORIES, reason, TRAJECTORIES))
     if not chains:
         more = f" ({len(refusals)} such files)" if len(refusals) > 1 else ""
         what = f"{refusals[0].name}: {refusals[0].reason}"
@@ -55,7 +59,7 @@ def read_backbones(path: Path) -> list[Chain]:
         ValueError: When a file cannot be read, or a chain lacks an atom or is broken.
     """
     chains, refusals = read_structures(path)
-    for refusal in refusals:
+    for refusal in (r for r in refusals if r.kind != TRAJECTORIES):
         raise ValueError(f"{path}: {refusal.name}: {refusal.reason}")
     for chain in chains:
         lacking = np.flatnonzero(np.isnan(chain.atoms[:, :3]).any((1, 2)))
@@ -71,7 +75,7 @@ def read_backbones(path: Path) -> list[Chain]:
 def read_motif(path: Path | None, contigs: Contigs) -> dict[str, Chain]:
     """Read the chains that contigs name, by their letters.
 
-    A file of one chain does not say its letter: it answers to whichever the contigs name.
+    A chain without a letter answers to whichever the contigs name, where it is the only one.
 
     Raises:
         ValueError: When there is no file, it cannot be read, or its chains cannot be told apart.
@@ -85,8 +89,8 @@ def read_motif(path: Path | None, contigs: Contigs) -> dict[str, Chain]:
     if path.is_dir() or path.suffix.lower() == ".zip":
         raise ValueError(f"--motif is one structure file, not {path}")
     chains, _ = read_structures(path)
-    if len(chains) > 1:
-        return {chain.name.rpartition("_")[2]: chain for chain in chains}
+    if len(chains) > 1 or chains[0].letter:
+        return {chain.letter or "_": chain for chain in chains}
     if len(letters) > 1:
         raise ValueError(f"{path} has one chain, the contigs name {' and '.join(letters)}")
     return dict.fromkeys(letters, chains[0])
@@ -105,13 +109,15 @@ def read_sequences(text: str) -> list[Chain]:
         >>> read_sequences("mkxl")[0].sequence
         'MKXL'
     """
-    if text.strip().isalpha():
-        return [_sequence("the sequence", text.strip())]
     file = Path(text)
-    if not text or not file.is_file():
-        raise ValueError(f"{text!r} is neither the letters of residues nor a FASTA file")
+    if not text or not _is_file(file):
+        letters = text.strip()
+        if not re.fullmatch(r"[A-Za-z*\s]+", letters):
+            shown = letters if len(letters) <= SHOWN else letters[:SHOWN] + "..."
+            raise ValueError(f"{shown!r} is neither the letters of residues nor a FASTA file")
+        return [_sequence("the sequence", "".join(letters.split()))]
     try:
-        content = file.read_text(encoding="utf-8")
+        content = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{file} is not a FASTA file: it is not text") from None
     before, *records = re.split(r"^>", content, flags=re.MULTILINE)
@@ -140,6 +146,13 @@ def length_range(text: str) -> tuple[int, int]:
     if high < low:
         raise ValueError(f"--length {text.strip()} ends before it begins")
     return low, high
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # letters that are too long for a name
+        return False
 
 
 def _record(record: str, file: Path) -> Chain:

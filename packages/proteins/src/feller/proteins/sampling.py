@@ -5,6 +5,7 @@ sample: the mean place, the predicted rotation, and the residues that are still 
 of their law. So `steps` is the number of network calls.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -69,11 +70,11 @@ class Sampling:
             raise ValueError(
                 f"steps and batch_size are at least 1, not {self.steps} and {self.batch_size}"
             )
-        if not self.power > 0:
-            raise ValueError(f"power is positive, not {self.power}")
+        if not 0 < self.power < math.inf:
+            raise ValueError(f"power is positive and finite, not {self.power}")
         for name in ("noise", "noise_scale", "temperature"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is at least 0 and finite, not {getattr(self, name)}")
         if self.flow is not None or self.jump is not None:
             check_weights("flow and jump", self.weights)
 
@@ -201,7 +202,7 @@ class _Looking:
         found = self._model(x, t, condition, previous=self._previous, predict=True)
         if self._shown:
             self._previous = found.translation
-        return found
+        return replace(found, residue=_cooled(found.residue, self._sampling.temperature))
 
     def _langevin(self, found: Prediction, x: Tensor, t: Any) -> Diffusion:
         """Return the Langevin diffusion of places; with less noise than its own where asked."""
@@ -217,10 +218,15 @@ def _reveal(logits: Tensor, x: Tensor, sampling: Sampling, rng: Any) -> Tensor:
     """Draw the residues that are still masked, unless they are to stay so."""
     if not sampling.sequence:
         return x
-    mask = logits.shape[-1]
-    if sampling.temperature == 0:
-        return torch.where(x == mask, logits.argmax(-1), x)
-    return torch.where(x == mask, Categorical(logits / sampling.temperature).sample(rng), x)
+    return torch.where(x == logits.shape[-1], Categorical(logits).sample(rng), x)
+
+
+def _cooled(logits: Tensor, temperature: float) -> Tensor:
+    """Return the logits at a temperature; at 0 all of the mass is on the mode."""
+    if temperature:
+        return logits / temperature
+    mode = logits.argmax(-1, keepdim=True)
+    return torch.full_like(logits, -torch.inf).scatter(-1, mode, 0.0)
 
 
 def _join(states: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from feller.proteins.chains import Chain
+from feller.proteins.chains import Chain, bonded
 from feller.proteins.metrics.estimates import Tally
 
 __all__ = ["Backbones", "angle", "backbones", "dihedral", "distance"]
@@ -119,6 +119,7 @@ def backbones(chains: Sequence[Chain]) -> Backbones:
     number = np.repeat(np.arange(len(chains)), lengths)
     steps = np.diff(np.concatenate([chain.index for chain in chains]).astype(np.int64))
     linked = np.zeros(len(atoms), dtype=bool)
-    linked[:-1] = (np.diff(number) == 0) & ((steps == 0) | (steps == 1))
+    near = (steps == 0) | (steps == 1) | bonded(atoms)
+    linked[:-1] = (np.diff(number) == 0) & near
     atoms[~np.isfinite(atoms).all(-1)] = np.nan
     return Backbones(atoms, number, linked, len(chains))
