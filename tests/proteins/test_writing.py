@@ -128,6 +128,7 @@ def test_many_chains_go_into_a_folder(tmp_path):
     assert sorted((tmp_path / "out").iterdir()) == files  # nothing is left over
     assert "data_1abc-A" in files[0].read_text()
     assert file_stem("..") == file_stem("") == "chain"
+    assert len(file_stem(400 * "a")) == 120
 
 
 @every_format

@@ -28,6 +28,7 @@ FORMATS = ("pdb", "cif", "bcif")
 """Formats of structures; also the suffixes of their files."""
 
 COLUMNS = 80
+LONGEST_STEM = 120
 
 
 def write_chains(
@@ -125,7 +126,8 @@ def file_stem(name: str) -> str:
         >>> file_stem("1abc A/2")
         '1abc-A-2'
     """
-    return re.sub(r"[^\w.-]+", "-", name).strip(".") or "chain"
+    # File systems hold 255 bytes of a name, some of which suffixes take.
+    return re.sub(r"[^\w.-]+", "-", name).strip(".")[:LONGEST_STEM] or "chain"
 
 
 def _targets(chains: Sequence[Chain], target: Path, format: str | None) -> list[Path]:
