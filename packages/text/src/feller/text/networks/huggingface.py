@@ -5,14 +5,18 @@ replaced by a head with one output for each id that can be predicted; kappa, whe
 told, is added to the embeddings. Nothing is fetched and no code from a folder is run.
 """
 
+import inspect
 import json
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Annotated, Any, ClassVar
 
 import torch
 import tyro
 from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from feller.core.config import tagged
@@ -20,6 +24,17 @@ from feller.core.nn.embeddings import TimeEmbedding
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["HuggingFaceConfig", "HuggingFaceNetwork"]
+
+# Fields of a configuration that decide nothing of a network: the vocabulary is ours.
+_NAMES = {"architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
+_LABELS = {"id2label", "label2id", "num_labels", "problem_type"}
+_IDLE = _NAMES | _LABELS | {"vocab_size", "initializer_range", "use_cache"}
+
+# What transformers raises when a configuration is senseless, or a model's forward needs more.
+_MISFITS = (ArithmeticError, AssertionError, AttributeError, LookupError)
+_MISFITS += (RuntimeError, TypeError, ValueError)
+# What it raises when a folder's files are missing, or are not what they should be.
+_CORRUPT = (*_MISFITS, OSError, EOFError, SafetensorError, UnpicklingError)
 
 
 @tagged("text/huggingface")
@@ -30,8 +45,9 @@ class HuggingFaceConfig:
     Attributes:
         definition: The configuration as JSON, with its `model_type`, or the path of such a file
             (`config.json`), which is then read.
-        pretrained: A folder with weights to start from; empty for fresh weights. It is read once:
-            a model that is saved has weights of its own.
+        pretrained: A folder with weights to start from; empty for fresh weights. Its own
+            `config.json` says the same as the definition. It is read once: a model that is saved
+            has weights of its own.
         mask: The id of the folder's own mask, whose embedding ours starts from.
         conditioned: Whether the network is told kappa; a network for a mask source is not.
 
@@ -64,8 +80,8 @@ class HuggingFaceConfig:
         """Make the network.
 
         Raises:
-            ValueError: When `transformers` knows no masked language model of this kind, or the
-                folder does not hold its weights.
+            ValueError: When `transformers` knows no masked language model of this kind, it does
+                not run without its last layer, or the folder does not hold its weights.
         """
         return HuggingFaceNetwork(self, vocabulary)
 
@@ -81,11 +97,32 @@ class HuggingFaceNetwork(nn.Module):
     def __init__(self, config: HuggingFaceConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.config = replace(config, pretrained="", mask=None)
-        model = _pretrained(config) if config.pretrained else _fresh(config, vocabulary)
-        self.head = _head(model, vocabulary, fresh=not config.pretrained)
+        if config.pretrained:
+            model, missing = _pretrained(config)
+            self.head = _head(model, vocabulary, missing)
+            _refuse_missing(model, missing, config.pretrained)
+        else:
+            model = _fresh(config, vocabulary)
+            self.head = _head(model, vocabulary, None)
         self.model = _grown(model, vocabulary, config.mask)
+        self._longest = _longest(model)
+        self._masks = "attention_mask" in inspect.signature(model.forward).parameters
         if config.conditioned:
-            self.embed_kappa = TimeEmbedding(256, model.config.hidden_size)
+            self.embed_kappa = TimeEmbedding(256, model.get_input_embeddings().embedding_dim)
+        self._try()
+
+    @torch.no_grad()
+    def _try(self) -> None:
+        """Refuse a model that does not run without its last layer."""
+        length = 8 if self._longest is None else min(8, self._longest)
+        self.eval()  # nothing is drawn
+        try:
+            self.head(self(torch.zeros(1, length, dtype=torch.long), torch.ones(1)))
+        except _MISFITS as error:
+            kind = self.model.config.model_type
+            reason = f"network.definition: a {kind} does not run without its last layer: "
+            raise ValueError(reason + _first_line(error)) from None
+        self.train()
 
     def forward(
         self,
@@ -95,55 +132,130 @@ class HuggingFaceNetwork(nn.Module):
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Return the hidden states before the head; arguments as those of `TextTransformer`."""
+        if self._longest is not None and x.shape[1] > self._longest:
+            reason = f"a context of {x.shape[1]} is too long: the network has {self._longest}"
+            raise ValueError(f"{reason} positions (max_position_embeddings)")
         embedded = self.model.get_input_embeddings()(x)
         if self.config.conditioned:
             told = self.embed_kappa(kappa)
             embedded = embedded + (told[:, None] if told.ndim == 2 else told)
+        if not self._masks:
+            if valid is not None and not valid.all():
+                kind = self.model.config.model_type
+                raise ValueError(f"a {kind} reads padding too: give it sequences of one length")
+            return self.model(inputs_embeds=embedded).logits
         seen = torch.ones_like(x) if valid is None else valid.long()
         return self.model(inputs_embeds=embedded, attention_mask=seen).logits
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _fresh(config: HuggingFaceConfig, vocabulary: Vocabulary) -> Any:
     from transformers import AutoConfig, AutoModelForMaskedLM
 
-    fields = json.loads(config.definition) | {"vocab_size": vocabulary.size}
-    special = {k: None for k in fields if k.endswith("_token_id")}  # they may be beyond the ids
+    fields = json.loads(config.definition)
+    # They may be beyond the ids; but where padding has its id, positions may begin after it.
+    special = {k: None for k in fields if k.endswith("_token_id") and k != "pad_token_id"}
     try:
-        made = AutoConfig.for_model(**(fields | special | {"pad_token_id": None}))
-        return AutoModelForMaskedLM.from_config(made, attn_implementation="sdpa")
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"transformers makes no masked language model of this: {error}") from None
+        made = AutoConfig.for_model(**(fields | special))
+        pad = getattr(made, "pad_token_id", None)
+        made.vocab_size = vocabulary.size if pad is None else max(vocabulary.size, pad + 1)
+        model = AutoModelForMaskedLM.from_config(made, dtype=torch.float32)
+    except _MISFITS as error:
+        reason = f"transformers makes no masked language model of this: {_first_line(error)}"
+        raise ValueError(reason) from None
+    words = model.get_input_embeddings()
+    if words.padding_idx is not None:  # theirs is zero; ours is an id like any other
+        with torch.no_grad():
+            words.weight[words.padding_idx].normal_(std=float(words.weight.std()))
+    return model
 
 
-def _pretrained(config: HuggingFaceConfig) -> Any:
-    from transformers import AutoModelForMaskedLM
+def _pretrained(config: HuggingFaceConfig) -> tuple[Any, Set[str]]:
+    """Return the model of a folder, and the names of the weights the folder lacks."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
 
     folder = Path(config.pretrained)
     if not folder.is_dir():
         raise ValueError(f"network.pretrained is a folder, {folder} is none")
     try:
-        return AutoModelForMaskedLM.from_pretrained(
-            folder, local_files_only=True, attn_implementation="sdpa"
+        theirs = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        made = AutoConfig.for_model(**theirs)
+        ours = AutoConfig.for_model(**json.loads(config.definition))
+        _refuse_difference(ours.to_dict(), made.to_dict())
+        model, found = AutoModelForMaskedLM.from_pretrained(
+            folder,
+            config=made,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{folder} holds no masked language model: {reason}") from None
+        for name, has, wants in found["mismatched_keys"]:
+            raise ValueError(f"{name} has shape {tuple(has)}, its config.json has {tuple(wants)}")
+    except _CORRUPT as error:
+        reason = f"{folder} holds no masked language model of this definition: "
+        raise ValueError(reason + _first_line(error)) from None
+    return model, found["missing_keys"]
 
 
-def _head(model: Any, vocabulary: Vocabulary, *, fresh: bool) -> nn.Linear:
-    """Take the model's last layer out of it, and return one for the sampleable ids."""
+def _refuse_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Refuse configurations of two networks; only the id of padding may move its positions."""
+    for key in ["model_type", *sorted((ours.keys() | theirs.keys()) - _IDLE)]:
+        if key.endswith("_token_id") and key != "pad_token_id":
+            continue
+        if (mine := ours.get(key)) != (other := theirs.get(key)):
+            raise ValueError(
+                f"{key} is {mine} in network.definition and {other} in the folder's config.json"
+            )
+
+
+def _refuse_missing(model: Any, missing: Set[str], folder: str) -> None:
+    """Refuse a folder that lacks weights of the model, whose last layer is out by now."""
+    if lacking := sorted(missing & model.state_dict().keys()):
+        raise ValueError(
+            f"{folder} lacks {len(lacking)} weights of its model, {lacking[0]} among them: "
+            "give a folder of the whole masked language model"
+        )
+
+
+def _head(model: Any, vocabulary: Vocabulary, missing: Set[str] | None) -> nn.Linear:
+    """Take the last layer out of the model, and return one for the sampleable ids.
+
+    It starts as theirs, or at zero where their weights are missing; None for all.
+    """
     last = model.get_output_embeddings()
+    if not isinstance(last, nn.Linear):
+        kind = model.config.model_type
+        raise ValueError(f"network.definition: a {kind} has no linear last layer: choose another")
+    name = next(name for name, module in model.named_modules() if module is last)
     head = nn.Linear(last.in_features, vocabulary.sampleable)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    if not fresh:
-        known = min(vocabulary.sampleable, last.out_features)
+    known = min(vocabulary.sampleable, last.out_features)
+    if missing is not None and f"{name}.weight" not in missing:
         with torch.no_grad():
             head.weight[:known] = last.weight[:known]
             if last.bias is not None:
                 head.bias[:known] = last.bias[:known]
     model.set_output_embeddings(_Through())
+    owner = model.get_submodule(name.rpartition(".")[0])
+    if isinstance(getattr(owner, "bias", None), nn.Parameter):
+        owner.bias = None  # the last layer's own bias once more, one for each id of theirs
     return head
+
+
+def _longest(model: Any) -> int | None:
+    """Return how many positions the model has embeddings for; None where it needs none."""
+    for name, table in model.named_modules():
+        learned = name.rpartition(".")[2] in ("position_embeddings", "embed_positions")
+        if learned and isinstance(table, nn.Embedding):
+            first = 0 if table.padding_idx is None else table.padding_idx + 1
+            rows = table.num_embeddings
+            return min(rows - first, getattr(model.config, "max_position_embeddings", rows))
+    return None
 
 
 class _Through(nn.Module):
@@ -160,6 +272,8 @@ def _grown(model: Any, vocabulary: Vocabulary, mask: int | None) -> Any:
     old = model.get_input_embeddings().weight.detach()
     table = nn.Embedding(vocabulary.size, old.shape[1])
     known = min(vocabulary.size, len(old))
+    if mask is not None and not 0 <= mask < len(old):
+        raise ValueError(f"network.mask is an id of the model, 0 to {len(old) - 1}, not {mask}")
     with torch.no_grad():
         table.weight[:] = old.mean(0)
         table.weight[:known] = old[:known]
