@@ -5,7 +5,7 @@ import torch
 
 from feller.core.codec import Codec
 from feller.core.config import decode, encode
-from feller.text.codec import HIDDEN, TextCodec
+from feller.text.codec import HIDDEN, TextCodec, cut_name
 from feller.text.tokenizers import Bytes, Characters, TokenizerError
 
 
@@ -52,3 +52,21 @@ def test_a_context_has_a_token():
 def test_codecs_survive_json():
     codec = TextCodec(tokenizer=Characters("\n ab"), length=7, has_end=True)
     assert decode(encode(codec)) == codec
+
+
+def test_ids_cut_with_or_without_ends_are_refused():
+    ids, codec = torch.zeros(1, 4, dtype=torch.int64), TextCodec(length=4)
+    ended = TextCodec(length=4, has_end=True)
+    names = [cut_name(Bytes(), has_end=has_end) for has_end in (False, True)]
+    assert ended.encode((ids, names[1]))[0].equal(ids)
+    with pytest.raises(TokenizerError, match=r"data\.has_end is True and model\.codec\.has_end Fa"):
+        codec.encode((ids, names[1]))
+    with pytest.raises(TokenizerError, match=r"data\.has_end is False and model\.codec\.has_end T"):
+        ended.encode((ids, names[0]))
+
+
+@pytest.mark.parametrize("length", [3, 5])
+def test_windows_of_another_length_are_refused(length):
+    ids = torch.zeros(1, length, dtype=torch.int64)
+    with pytest.raises(TokenizerError, match=f"data.length is {length} and model.codec.length 4"):
+        TextCodec(length=4).encode((ids, Bytes().fingerprint()))

@@ -78,6 +78,16 @@ def test_texts_are_there_as_soon_as_their_batch_is_done(chain, tmp_path, monkeyp
     assert len(left.removesuffix("\n").split(rule)) == 4
 
 
+def test_json_in_the_terminal_holds_the_texts(chain):
+    flags = ["-n", 3, "--steps", 4, "--batch-size", 2]
+    code, told, _ = feller("sample", chain, *flags, "--json")
+    assert code == 0
+    report = json.loads(told)
+    assert report["out"] is None
+    plain = feller("sample", chain, *flags).out.removesuffix("\n")
+    assert report["texts"] == plain.split(f"\n{'-' * 16}\n")
+
+
 def test_a_picture_shows_what_came_when(chain, tmp_path):
     out = tmp_path / "a.png"
     assert feller("sample", chain, "--suffix", "d", "--out", out).code == 0
@@ -99,6 +109,7 @@ def test_a_text_is_shown_as_it_comes(chain):
     [
         (["-n", "0"], "-n is at least 1, not 0"),
         (["--prompt", "abcdabcd"], "have 8 tokens, and the context 8: shorten them"),
+        (["--prompt", "b\udcff"], "character '\\udcff' (U+DCFF, at 1)"),
         (["--prompt", "b\xe9"], "character '\xe9' (U+00E9, at 1) is not one of the 5"),
         (["--out", "a.pdf"], "--out ends in one of .txt, .jsonl, .png"),
     ],
@@ -142,3 +153,29 @@ def test_the_demo_draws_and_infills(chain, tmp_path, monkeypatch):
     for _, file, caption in figures:
         assert (tmp_path / file).stat().st_size > 1000
         assert "network calls" in caption
+
+
+def test_a_text_of_one_window_has_a_likelihood(chain, corpus):
+    corpus.write_text("abcdabcd")
+    code, out, err = feller("evaluate", chain, "--data.path", corpus, "--draws", 1, "--json")
+    assert code == 0
+    assert [metric["name"] for metric in json.loads(out)] == ["bits per byte", "bits per token"]
+    assert err.count("\n") == 1
+    assert "no samples are measured: corpus.txt has 1 whole windows: two are needed" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["-n", 1], "-n is 0, for no samples, or at least 2, not 1"),
+        (["-n", -2], "-n is 0, for no samples, or at least 2, not -2"),
+        (["--solver", "eular"], "unknown solver 'eular'"),
+        (["--solver", "events"], "reveals masks, but the source is UniformTokens"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_the_long_work(
+    tmp_path, corpus, monkeypatch, flags, reason
+):
+    monkeypatch.setattr("feller.text.metrics.likelihood", None)
+    folder = save_model(texts.model("uniform"), tmp_path / "model", card=CARD)
+    assert reason in complaint("evaluate", folder, "--data.path", corpus, *flags)

@@ -75,11 +75,16 @@ def test_the_english_of_the_library(monkeypatch):
         ("folder", ".", "has no files"),
         ("file", "latin.txt", "latin.txt is not UTF-8: it holds a byte 0xe9"),
         ("file", "bad.gz", "bad.gz is not readable"),
+        ("file", "damaged.gz", "damaged.gz is not readable: Error -3 while decompressing"),
+        ("file", "short.gz", "short.gz is not readable"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, source, path, reason):
     (tmp_path / "latin.txt").write_bytes(b"na\xe9ve")
     (tmp_path / "bad.gz").write_bytes(b"no gzip")
+    whole = gzip.compress(b"text" * 100)
+    (tmp_path / "damaged.gz").write_bytes(whole[:10] + b"\xff" * 8 + whole[18:])
+    (tmp_path / "short.gz").write_bytes(whole[:-9])
     with pytest.raises(DataError, match=reason):
         read(source, tmp_path / path, pattern="*.py")
 
@@ -99,3 +104,17 @@ def test_a_data_set_is_read_by_its_column(monkeypatch):
     rows.append({"words": "three"})
     with pytest.raises(DataError, match="no column 'text'"):
         read("datasets", "mine")
+
+
+def test_what_is_hidden_is_not_read(tmp_path):
+    root = tmp_path / ".project"  # where a folder lies does not matter
+    for name in ("a.txt", ".git/b.txt", "deep/.cache/deeper/c.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("text")
+    assert [d.name for d in read("folder", root)] == ["a.txt"]
+
+
+@pytest.mark.parametrize("source", ["file", "folder", "datasets"])
+def test_a_missing_path_is_said(source):
+    with pytest.raises(DataError, match=r"--data\.path is missing: give"):
+        read(source)

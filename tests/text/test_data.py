@@ -1,5 +1,7 @@
 """Text data: windows of what was written, and nothing held out among them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -160,3 +162,17 @@ def test_the_library_is_always_there(tmp_path):
     size = sum(len(d.text.encode()) for d in held_out)
     assert 1e5 < size < 3e6
     assert len(data.build("test").ids) == size
+
+
+def test_a_file_moved_within_a_folder_is_cut_again(data, corpus):
+    before = data.build().ids.tobytes()
+    (corpus / "deep").mkdir()
+    (corpus / "0.txt").rename(corpus / "deep" / "0.txt")
+    names = {d.name for split in ("train", "test") for d in data.texts(split)}
+    assert "deep/0.txt" in names
+    assert data.build().ids.tobytes() != before
+
+
+def test_windows_say_whether_documents_end(data):
+    plain, ended = (replace(data, has_end=has_end).build() for has_end in (False, True))
+    assert plain.cut != ended.cut

@@ -1,5 +1,7 @@
 """Draws: the distribution function to float64, rare tokens included, whatever the batch."""
 
+import math
+
 import pytest
 import torch
 from scipy import stats
@@ -162,10 +164,26 @@ def test_certainty():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": -1.0}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}]
+    "wrong",
+    [
+        *({"temperature": value} for value in (-1.0, math.nan, math.inf, -math.inf)),
+        *({"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"top_p": math.nan}),
+    ],
 )
 def test_a_shaping_that_is_none_is_refused(wrong):
     with pytest.raises(
         ValueError, match=f"{next(iter(wrong))} is .*, not {next(iter(wrong.values()))}"
     ):
         Shaping(**wrong)
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-40, 5e-324])
+def test_the_coldest_take_the_likeliest(temperature):
+    logits = torch.tensor([[900.0, 1000.0, -torch.inf, 999.0]])
+    for shaping in (Shaping(temperature), Shaping(temperature, 3, 0.9)):
+        assert law_after(logits[0], shaping, 10).tolist() == [0, 1, 0, 0]
+
+
+def test_the_hottest_takes_any():
+    law = law_after(torch.tensor([0.0, -9.0, -torch.inf]), Shaping(1e30), 10)
+    assert law.tolist() == [0.5, 0.5, 0]

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 import texts
 import torch
+from tokenizers import Tokenizer as Library
+from tokenizers import models, pre_tokenizers
 
 from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.metrics import features, likelihood, variety, windows_of
 from feller.text.sampling import Sampling
-from feller.text.tokenizers import Characters, TokenizerError
+from feller.text.tokenizers import Characters, Pieces, TokenizerError
 
 
 @pytest.fixture
@@ -118,9 +120,34 @@ def test_features_are_means_of_hidden_states(rng):
 def test_what_cannot_be_measured_is_refused(data, tmp_path):
     with pytest.raises(DataError, match=r"test split of .*corpus\.txt is empty"):
         likelihood(texts.model(), data, "test")
+    with pytest.raises(ValueError, match="n is at least 2, not 1"):
+        variety(texts.model(), data, n=1)
     with pytest.raises(DataError, match="has 1 whole windows"):
         (tmp_path / "corpus.txt").write_text("abcdabcd")
         variety(texts.model(), data)
     (tmp_path / "corpus.txt").write_text("abc!")
     with pytest.raises(TokenizerError, match=r"corpus\.txt: character '!'"):
         likelihood(texts.model(), data)
+
+
+def test_what_a_tokenizer_loses_does_not_count(tmp_path):
+    text = "a b c ! " * 20
+    (tmp_path / "corpus.txt").write_text(text)
+    data = TextData(path=str(tmp_path / "corpus.txt"), share=0.0)
+    model = texts.model(codec=replace(texts.CODEC, tokenizer=words("a", "b", "c")))
+    windows = windows_of(model, data)
+    back = model.codec.tokenizer.decode(model.codec.tokenizer.encode(text))
+    kept = min(len(text), len(back))
+    assert sum(w.bytes for w in windows) == pytest.approx(kept)
+    assert not any(w.exact for w in windows)
+    assert "as a lossy tokenizer gives it back" in likelihood(model, data)[0].protocol
+    (tmp_path / "corpus.txt").write_text(" ".join("abcabc"))
+    assert all(w.exact for w in windows_of(model, data))
+
+
+def words(*known):
+    """A tokenizer of words, to which others are [UNK]."""
+    vocabulary = {"[UNK]": 0} | {word: i for i, word in enumerate(known, 1)}
+    made = Library(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return Pieces(made.to_str())

@@ -5,6 +5,7 @@ import texts
 import torch
 
 from feller.core.config import decode, encode
+from feller.text.codec import TextCodec
 from feller.text.sampling import (
     _SCHEMES,
     Context,
@@ -113,6 +114,13 @@ def test_a_context_has_room(prompt, options, reason):
 def test_what_is_given_is_known():
     with pytest.raises(TokenizerError, match="character 'é'"):
         context(texts.CODEC, "bé")
+
+
+@pytest.mark.parametrize("end", ["prompt", "suffix"])
+def test_what_is_given_comes_back_unchanged_or_is_refused(end):
+    with pytest.raises(TokenizerError, match=r"lossy on this text: '.udcff' \(at 1\) comes back"):
+        context(TextCodec(length=8), **{end: "a\udcff"})
+    assert not context(TextCodec(length=8), **{end: "é"}).free.all()
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_the_text_is_that_of_the_run_or_the_recipe(folder, tmp_path):
 def test_one_line_says_what_is_wrong(folder, flags, tmp_path):
     baseline = save_model(texts.causal(), tmp_path / "model", card=ModelCard(name="toys/ar"))
     assert "autoregressive baseline" in complaint("verify", baseline, *flags)
-    assert "is not a file: give --data.path" in complaint("verify", folder, *flags[2:])
+    assert "--data.path is missing: give a file" in complaint("verify", folder, *flags[2:])
     (tmp_path / "short.txt").write_text("abcd " * 10)
     assert "a window has 8" in complaint("verify", folder, "--data.path", tmp_path / "short.txt")
 

@@ -147,3 +147,18 @@ def test_fine_tuning_from_another_network_is_refused(tmp_path):
     (first / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="does not fit the network: size mismatch"):
         train(points.recipe(steps=2, start=str(first)), tmp_path / "b", cpu=True)
+
+
+def test_fine_tuning_warns_of_weights_of_another_model(tmp_path):
+    first = train(points.recipe(steps=0), tmp_path / "a", cpu=True)
+    config = json.loads((first / "config.json").read_text())
+    *_, key = config["model"]
+    config["model"] |= {key: "x" * 60, "one": 1, "two": 2, "three": 3}
+    (first / "config.json").write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match="the weights fit, but are of another model: ") as caught:
+        train(points.recipe(steps=0, start=str(first)), tmp_path / "b", cpu=True)
+    (said,) = [str(warning.message) for warning in caught]
+    assert f"and was '{'x' * 36}..." in said
+    assert "one is absent and was 1; " in said
+    assert said.endswith(" more")
+    assert "\n" not in said

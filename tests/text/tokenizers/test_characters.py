@@ -25,3 +25,9 @@ def test_an_unknown_character_is_named():
 def test_an_alphabet_is_one(alphabet):
     with pytest.raises(ValueError, match="none twice"):
         Characters(alphabet)
+
+
+def test_bytes_are_of_unicode_text():
+    assert Bytes().encode("a\udcff") == [97, 255]  # a byte that is not UTF-8
+    with pytest.raises(TokenizerError, match=r"give UTF-8: it holds '.ud800' at 1"):
+        Bytes().encode("a\ud800")

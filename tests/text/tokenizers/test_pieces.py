@@ -1,6 +1,8 @@
 """Pieces: merges that shorten text, from a file or a definition."""
 
 import pytest
+from tokenizers import Tokenizer as Library
+from tokenizers import models
 
 from feller.text.corpora import documents
 from feller.text.tokenizers import Pieces, TokenizerError, bundled_pieces
@@ -51,3 +53,32 @@ def test_the_bundled_tokenizer_knows_python():
     assert found.size == 1023
     text = CODE[-1]
     assert 2 < len(text.encode()) / len(found.encode(text)) < 4
+
+
+def test_a_file_that_asks_for_it_neither_cuts_nor_pads(pieces):
+    made = Library.from_str(pieces.definition)
+    made.enable_truncation(4)
+    made.enable_padding(length=64, pad_id=0, pad_token="!")
+    asking = Pieces(made.to_str())
+    for text in ("def", CODE[-1]):
+        assert asking.encode(text) == pieces.encode(text)
+        assert asking.encode_exactly(text) == asking.encode(text)
+
+
+def test_ids_with_holes_are_refused():
+    made = Library(models.WordLevel({"a": 0, "b": 1, "c": 7}, unk_token="a"))
+    with pytest.raises(TokenizerError, match=r"3 tokens have ids up to 7: ids are 0 \.\.\. 2"):
+        Pieces(made.to_str())
+
+
+def test_half_a_character_is_refused(pieces):
+    with pytest.raises(TokenizerError, match="not Unicode text, give UTF-8"):
+        pieces.encode("a\udcff")
+
+
+def test_text_that_is_lost_is_refused():
+    made = Library(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    words = Pieces(made.to_str())
+    assert words.encode_exactly("a") == [0]
+    with pytest.raises(TokenizerError, match=r"lossy on this text: 'b' \(at 0\) comes back as '.U"):
+        words.encode_exactly("b")

@@ -48,3 +48,15 @@ def test_what_is_wrong_is_one_line(corpus, tmp_path, capsys, size, name, reason)
     said = capsys.readouterr().err
     assert reason in said
     assert said.count("\n") == 1
+
+
+def test_a_text_is_needed(corpus, tmp_path, capsys):
+    corpus.write_text("")
+    assert main(flags(corpus, tmp_path / "new.json", 256)) == 2
+    said = capsys.readouterr().err
+    assert "corpus.txt is empty: give a file with text in it" in said
+    assert main(["--size", "256", "--out", str(tmp_path / "new.json")]) == 2
+    missing = capsys.readouterr().err
+    assert "--data.path is missing" in missing
+    assert said.count("\n") == missing.count("\n") == 1
+    assert not (tmp_path / "new.json").exists()

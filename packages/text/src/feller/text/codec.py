@@ -1,7 +1,7 @@
 """The codec of text: strings against sequences of ids.
 
-A raw batch is what `TextData` reads: ids `int64 (b, n)` and the fingerprint of the tokenizer that
-made them. States are the same ids; a mask, where the chain has one, is never in the data.
+A raw batch is what `TextData` reads: ids `int64 (b, n)` and how they were cut (`cut_name`). States
+are the same ids; a mask, where the chain has one, is never in the data.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from feller.core.typing import Rng
 from feller.text.tokenizers import Bytes, Tokenizer, TokenizerError
 from feller.text.vocabulary import Vocabulary
 
-__all__ = ["HIDDEN", "TextCodec"]
+__all__ = ["HIDDEN", "TextCodec", "cut_name"]
 
 HIDDEN = "\N{MEDIUM SHADE}"
 """How a masked token is shown."""
@@ -54,16 +54,28 @@ class TextCodec(Codec):
         return Vocabulary(tokens=self.tokenizer.size, has_end=self.has_end, has_mask=has_mask)
 
     def encode(self, raw: Sequence[Any], rng: Rng = None) -> tuple[Int[Tensor, "b n"], None]:
-        """Take ids as they are, once they are known to be this tokenizer's.
+        """Take ids as they are, once they are known to be cut as this codec cuts.
 
         Raises:
-            TokenizerError: When another tokenizer made them.
+            TokenizerError: When another tokenizer made them, with ends where the codec has none or
+                without where it has, or in windows of another length.
         """
-        ids, fingerprint = raw
-        if fingerprint != self.tokenizer.fingerprint():
+        ids, cut = raw
+        # Names are compared, not ids: to look at ids is to wait for an accelerator each step.
+        if cut != cut_name(self.tokenizer, has_end=self.has_end):
+            if cut == cut_name(self.tokenizer, has_end=not self.has_end):
+                raise TokenizerError(
+                    f"data.has_end is {not self.has_end} and model.codec.has_end {self.has_end}: "
+                    "give both the same value"
+                )
             raise TokenizerError(
                 "the data are cut by another tokenizer than the model's: give data.tokenizer and "
                 "model.codec.tokenizer the same value"
+            )
+        if ids.shape[1] != self.length:
+            raise TokenizerError(
+                f"data.length is {ids.shape[1]} and model.codec.length {self.length}: give both "
+                "the same value"
             )
         return ids, None
 
@@ -98,3 +110,8 @@ class TextCodec(Codec):
             parts.append("\f" if self.has_end and i == self.tokenizer.size else HIDDEN)
             run = []
         return "".join([*parts, self.tokenizer.decode(run)])
+
+
+def cut_name(tokenizer: Tokenizer, *, has_end: bool) -> str:
+    """Return a name that data and a codec share only when they cut text to the same ids."""
+    return tokenizer.fingerprint() + "+end" * has_end

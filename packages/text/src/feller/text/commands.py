@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ import tyro
 from feller.core import random
 from feller.core.registry import list_models, load
 from feller.text.causal import CausalModel
+from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.files import add_text, check_target
 from feller.text.plots import save_reveal
@@ -48,7 +49,7 @@ class SampleFlags:
     live: bool = False
     """Show the first text in the terminal as it is revealed."""
     json: bool = False
-    """Print what was done as JSON."""
+    """Print what was done as JSON, with the texts in it where there is no --out."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class EvaluateFlags:
     draws: int = 8
     """Noisy states of each window; more make the interval narrower."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
-    """Samples for the other figures; 0 for none."""
+    """Samples for the other figures, at least 2; 0 for none."""
     steps: int = 256
     """Steps of the solver."""
     solver: str = "leap"
@@ -91,17 +92,27 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if flags.live:
         _show(model, given, flags)
     start, drawn = time.perf_counter(), []
+    # A picture is drawn at the end, and JSON in the terminal is one object, texts and all.
+    at_once = not flags.json if flags.out is None else flags.out.suffix != ".png"
     for chains in draw_batches(model, given, flags.n, flags.sampling, seed=flags.seed):
-        if flags.out is None or flags.out.suffix != ".png":
+        if at_once:
             _add(model, chains, flags.out, first=not drawn)
         drawn.append(chains)
     seconds = time.perf_counter() - start
     if flags.out is not None and flags.out.suffix == ".png":
         _picture(model, given, drawn[0], flags.out, name)
     calls = torch.cat([chains.nfe for chains in drawn]).tolist()
-    report = {"n": flags.n, "nfe": max(calls), "seconds": round(seconds, 3), "seed": flags.seed}
+    report: dict[str, Any] = {
+        "n": flags.n,
+        "nfe": max(calls),
+        "seconds": round(seconds, 3),
+        "seed": flags.seed,
+    }
     if flags.json:
-        print(json.dumps(report | {"out": str(flags.out), "solver": flags.sampling.solver}))
+        report |= {"out": flags.out and str(flags.out), "solver": flags.sampling.solver}
+        if flags.out is None:
+            report["texts"] = [t for chains in drawn for t in model.codec.decode(chains.x)]
+        print(json.dumps(report))
     elif flags.out is not None:
         print(f"{flags.out}: {flags.n} texts, {max(calls)} network calls each, {seconds:.1f} s")
 
@@ -110,16 +121,25 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     """Print the figures of a model.
 
     Raises:
-        ValueError: When the data are missing or corrupt, or hold what the tokenizer does not know.
+        ValueError: On senseless flags; when the data are missing or corrupt, or hold what the
+            tokenizer does not know or does not give back.
     """
     from feller.text.metrics import likelihood, variety
 
     flags = tyro.cli(EvaluateFlags, args=list(argv), prog=f"feller evaluate {name}")
+    if flags.n < 0 or flags.n == 1:
+        raise ValueError(f"-n is 0, for no samples, or at least 2, not {flags.n}")
+    how = Sampling(steps=flags.steps, solver=flags.solver)
     model = load(name, device=flags.device)
+    samples = flags.n > 0 and not isinstance(model, CausalModel)
+    if samples:
+        _try(model, how)
     metrics = likelihood(model, flags.data, flags.split, draws=flags.draws, seed=flags.seed)
-    if flags.n and not isinstance(model, CausalModel):
-        how = Sampling(steps=flags.steps, solver=flags.solver)
-        metrics += variety(model, flags.data, flags.split, how, n=flags.n, seed=flags.seed)
+    try:
+        if samples:
+            metrics += variety(model, flags.data, flags.split, how, n=flags.n, seed=flags.seed)
+    except DataError as error:  # the likelihood stands all the same
+        print(f"feller evaluate: no samples are measured: {error}", file=sys.stderr)
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))
         return
@@ -163,6 +183,11 @@ def load_chain(name: str, device: str) -> Any:
     if isinstance(model, CausalModel):
         raise ValueError(f"{name} is an autoregressive baseline: only `feller evaluate` knows it")
     return model
+
+
+def _try(model: Any, how: Sampling) -> None:
+    """Refuse a solver that does not suit the model's source, before anything that takes long."""
+    model.draw(1, context(model.codec), replace(how, steps=1))
 
 
 def _ends(model: Any) -> tuple[str, str]:

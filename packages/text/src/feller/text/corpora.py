@@ -9,6 +9,7 @@ import gzip
 import inspect
 import lzma
 import sysconfig
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ __all__ = ["CorpusSource", "DataError", "Document", "documents"]
 CorpusSource = Literal["file", "folder", "stdlib", "stdlib-docs", "datasets"]
 
 _OPEN: Mapping[str, Callable[..., Any]] = MappingProxyType({".gz": gzip.open, ".xz": lzma.open})
+_PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        "file": "give a file of text, or another --data.source",
+        "folder": "give the folder of the text",
+        "datasets": "give the name of the data set",
+    }
+)
 # Other people's packages; tests; and what a program wrote: tables of encodings, topics of help.
 _NOT_LIBRARY = {
     *("site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"),
@@ -59,6 +67,8 @@ def documents(
         >>> any(d.name == "heapq.py" for d in documents("stdlib", ""))
         True
     """
+    if not path and not source.startswith("stdlib"):
+        raise DataError(f"--data.path is missing: {_PLACES[source]}")
     if source == "file":
         yield from _file(Path(path), separator)
     elif source == "folder":
@@ -82,7 +92,7 @@ def _open(file: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"{file} is not UTF-8: it holds a byte {byte:#x}") from None
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{file} is not readable: {error}") from None
 
 
@@ -109,11 +119,16 @@ def _split(stream: TextIO, separator: str) -> Iterator[str]:
 def _folder(root: Path, pattern: str, separator: str) -> Iterator[Document]:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder: give --data.path")
-    found = sorted(p for p in root.rglob(pattern) if p.is_file() and p.name[0] != ".")
+    found = sorted(p for p in root.rglob(pattern) if p.is_file() and not _hidden(p, root))
     if not found:
         raise DataError(f"{root} has no files {pattern}")
     for file in found:
         yield from _file(file, separator, file.relative_to(root).as_posix())
+
+
+def _hidden(file: Path, root: Path) -> bool:
+    """Say whether a file is hidden, or lies in a hidden folder such as `.git`."""
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _library() -> Iterator[Document]:

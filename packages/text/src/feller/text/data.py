@@ -25,6 +25,7 @@ from torch import Tensor
 
 from feller.core.config import encode, tagged
 from feller.core.training import DataConfig
+from feller.text.codec import cut_name
 from feller.text.corpora import CorpusSource, DataError, Document, documents
 from feller.text.tokenizers import Bytes, Tokenizer, TokenizerError
 
@@ -41,23 +42,23 @@ class Windows:
         ids: The whole sequence.
         length: Ids of a window.
         stride: Ids between the starts of windows.
-        fingerprint: Of the tokenizer.
+        cut: How text became ids (`feller.text.codec.cut_name`).
     """
 
     ids: np.ndarray
     length: int
     stride: int
-    fingerprint: str
+    cut: str
 
     def __len__(self) -> int:
         """Return the number of windows."""
         return (len(self.ids) - self.length) // self.stride + 1
 
     def __getitem__(self, indices: list[int]) -> tuple[Int[Tensor, "b n"], str]:
-        """Return a batch of windows and the name of the tokenizer that cut them."""
+        """Return a batch of windows and the name of how they were cut."""
         starts = (i * self.stride for i in indices)
         rows = np.stack([self.ids[start : start + self.length] for start in starts])
-        return torch.from_numpy(rows.astype(np.int64)), self.fingerprint
+        return torch.from_numpy(rows.astype(np.int64)), self.cut
 
 
 @tagged("text/data")
@@ -121,7 +122,7 @@ class TextData(DataConfig):
             )
         ids = np.memmap(file, dtype=kind, mode="r")
         stride = self.stride if split == "train" else self.length
-        return Windows(ids, self.length, stride, self.tokenizer.fingerprint())
+        return Windows(ids, self.length, stride, cut_name(self.tokenizer, has_end=self.has_end))
 
     def texts(self, split: Split = "train") -> Iterator[Document]:
         """Return the documents of a split, as text.
@@ -214,5 +215,7 @@ def _state(path: str) -> list[object]:
     """Return what changes when a file or folder does."""
     if not Path(path).exists():
         return [path]
-    files = [Path(path)] if Path(path).is_file() else sorted(Path(path).rglob("*"))
-    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.is_file()]
+    root = Path(path)
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    states = ((p.relative_to(root).as_posix(), p.stat()) for p in files)
+    return [[name, state.st_size, state.st_mtime_ns] for name, state in states]

@@ -10,6 +10,7 @@ multiples of 2^-24, so a token that is rarer than the noise can lift is never dr
 its rare words (Zheng et al., arXiv 2409.02908).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,9 @@ __all__ = ["Certainty", "Shaping", "certainty", "draw_tokens", "draw_weighted"]
 
 CHUNK = 2**20
 """Logits turned into weights at once, so that a draw needs 4 to 12 MiB however many its rows."""
+
+COLDEST = 1e-30
+"""A temperature at which logits that differ at all are infinitely far apart."""
 
 Certainty = Literal["confidence", "margin", "entropy"]
 
@@ -42,8 +46,8 @@ class Shaping:
 
     def __post_init__(self) -> None:
         """Refuse what is no shaping."""
-        if self.temperature < 0:
-            raise ValueError(f"temperature is at least 0, not {self.temperature}")
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature is at least 0 and finite, not {self.temperature}")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k is at least 1, not {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -144,7 +148,10 @@ def _shaped(law: Tensor, probabilities: Tensor, shaping: Shaping) -> Tensor:
     """Return the weights of a law after shaping."""
     weights = probabilities
     if shaping.temperature != 1:
-        weights = (law / shaping.temperature).softmax(-1)
+        # Below the largest, and by no number that is 0 in single precision: nothing overflows
+        # but to -inf, which is a weight of 0.
+        below = law - law.amax(-1, keepdim=True)
+        weights = (below / max(shaping.temperature, COLDEST)).softmax(-1)
     if shaping.top_k is None and (shaping.top_p is None or shaping.top_p == 1):
         return weights
     k = weights.shape[-1] if shaping.top_k is None else min(shaping.top_k, weights.shape[-1])

@@ -48,18 +48,21 @@ class Window:
         ids: Its tokens.
         bytes: Bytes of text it stands for; that of all windows of a document is its size.
         document: The number of its document.
+        exact: Whether its tokenizer gives the document back as it is.
     """
 
     ids: Int[Tensor, " n"]
     bytes: float
     document: int
+    exact: bool = True
 
 
 def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Window]:
     """Cut the documents of a split into windows; the last of a document may be short.
 
     An end of document, where the model has one, is a token of the last window: it has no bytes of
-    its own, and what it costs is counted.
+    its own, and what it costs is counted. Of a document that its ids do not give back, no more
+    bytes count than they do: bits per byte would be too few.
 
     Raises:
         DataError: When the split is empty.
@@ -68,10 +71,12 @@ def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Windo
     codec, windows = model.codec, []
     ours = replace(data, tokenizer=codec.tokenizer, has_end=codec.has_end)
     for number, document in enumerate(ours.texts(split)):
-        ids = torch.tensor(ours.encode(document), dtype=torch.int64)
-        share = len(document.text.encode()) / max(1, len(ids))
-        parts = ids.split(codec.length)
-        windows += [Window(part, share * len(part), number) for part in parts if len(part)]
+        ids = ours.encode(document)
+        back = codec.tokenizer.decode(ids[: len(ids) - ours.has_end])
+        exact = back == document.text
+        share = min(len(document.text.encode()), len(back.encode())) / max(1, len(ids))
+        parts = torch.tensor(ids, dtype=torch.int64).split(codec.length)
+        windows += [Window(part, share * len(part), number, exact) for part in parts if len(part)]
     if not windows:
         raise DataError(f"the {split} split of {data.path or data.source} is empty")
     return windows
@@ -105,6 +110,8 @@ def likelihood(
         f"{_name(data, split)}: {documents} documents, {len(windows)} windows of at most "
         f"{model.codec.length} tokens, {sum(tokens):.0f} tokens; interval over {over}"
     )
+    if not all(w.exact for w in windows):
+        how += "; of the text as a lossy tokenizer gives it back"
     if not isinstance(model, CausalModel):
         how += f"; upper bound, {draws} draws a window, seed {seed}"
     per_byte = bits_per_byte(nats, [w.bytes for w in windows], groups)
@@ -135,10 +142,13 @@ def variety(
 
     Raises:
         DataError: When the text has fewer than two whole windows.
+        ValueError: When `n` is below two.
     """
+    if n < 2:
+        raise ValueError(f"n is at least 2, not {n}: samples are compared with each other")
     how = sampling or Sampling()
     whole = [w.ids for w in windows_of(model, data, split) if len(w.ids) == model.codec.length]
-    if min(len(whole), n) < 2:
+    if len(whole) < 2:
         raise DataError(f"{_name(data, split)} has {len(whole)} whole windows: two are needed")
     places = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))[:n]
     real = torch.stack([whole[i] for i in places.tolist()])

@@ -113,7 +113,7 @@ def context(
         length: Tokens of the whole; those the model was trained on when absent.
 
     Raises:
-        TokenizerError: When something given is not known to the tokenizer.
+        TokenizerError: When the tokenizer does not know something given, or does not give it back.
         ValueError: When what is given leaves no token free, or `length` is below one.
 
     Example:
@@ -121,7 +121,10 @@ def context(
         tensor([False,  True,  True, False])
     """
     n = codec.length if length is None else length
-    first, last = codec.tokens(prompt), codec.tokens(suffix)
+    first, last = (
+        torch.tensor(codec.tokenizer.encode_exactly(text), dtype=torch.int64)
+        for text in (prompt, suffix)
+    )
     given = len(first) + len(last)
     if n < 1:
         raise ValueError(f"length is at least 1, not {n}")

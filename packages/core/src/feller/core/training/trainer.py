@@ -16,6 +16,7 @@ import json
 import math
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ from accelerate.utils import DistributedType, ProjectConfiguration, broadcast_ob
 from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
-from feller.core.checkpoint import load_weights, save_model
+from feller.core.checkpoint import load_weights, read_config, save_model
+from feller.core.config import encode, leaves
 from feller.core.registry import model_folder
 from feller.core.training.checkpointing import (
     latest_checkpoint,
@@ -107,6 +109,27 @@ def _start(run: Run) -> None:
         for model in (run.bare_model, run.ema.model):
             load_weights(model, folder)
         run.accelerator.print(f"starting from the weights of {start}")
+        if run.accelerator.is_main_process:
+            _warn_of_differences(folder, encode(run.recipe.model))
+
+
+def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
+    """Say in one line how the model of a folder is another than the one asked for, if it is."""
+    old, new = leaves(read_config(folder)["model"]), leaves(asked)
+    keys = [key for key in old | new if old.get(key, "absent") != new.get(key, "absent")]
+    if not keys:
+        return
+
+    def told(flat: dict[str, Any], key: str) -> str:
+        value = repr(flat[key]) if key in flat else "absent"
+        return value if len(value) <= 40 else f"{value[:37]}..."
+
+    named = [f"{key} is {told(new, key)} and was {told(old, key)}" for key in keys[:3]]
+    named += [f"and {len(keys) - 3} more"] * (len(keys) > 3)
+    warnings.warn(
+        f"training.start {folder}: the weights fit, but are of another model: {'; '.join(named)}",
+        stacklevel=2,
+    )
 
 
 @dataclass

@@ -30,7 +30,13 @@ class Bytes(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """Return the bytes; lone surrogates stand for bytes that are not UTF-8."""
-        return list(text.encode("utf-8", "surrogateescape"))
+        try:
+            return list(text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError as error:
+            found = text[error.start]
+            raise TokenizerError(
+                f"not Unicode text, give UTF-8: it holds {found!r} at {error.start}"
+            ) from None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of bytes."""

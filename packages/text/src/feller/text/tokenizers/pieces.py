@@ -46,7 +46,10 @@ class Pieces(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """Return the ids; nothing is added at the ends."""
-        ids = _pieces(self.definition).encode(text, add_special_tokens=False).ids
+        try:
+            ids = _pieces(self.definition).encode(text, add_special_tokens=False).ids
+        except TypeError:  # what the library says of a lone surrogate
+            raise TokenizerError(f"not Unicode text, give UTF-8: {text[:20]!r}") from None
         if text and not ids:
             raise TokenizerError(f"the tokenizer finds no token in {text[:20]!r}")
         return ids
@@ -98,9 +101,18 @@ def _pieces(definition: str) -> Any:
     from tokenizers import Tokenizer as Library
 
     try:
-        return Library.from_str(definition)
+        made = Library.from_str(definition)
     except Exception as error:  # the library raises bare exceptions
         raise TokenizerError(f"not the JSON of a tokenizer: {error}") from None
+    # A file may ask for either, made for another model's inputs: data are cut, not shortened.
+    made.no_truncation()
+    made.no_padding()
+    ids, size = set(made.get_vocab().values()), made.get_vocab_size()
+    if ids != set(range(size)):
+        raise TokenizerError(
+            f"the {size} tokens have ids up to {max(ids)}: ids are 0 ... {size - 1}, each once"
+        )
+    return made
 
 
 def _read(file: Path) -> str:

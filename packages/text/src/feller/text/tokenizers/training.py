@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if flags.out.exists():
             raise ValueError(f"{flags.out} exists already: choose another --out")
         texts = [document.text for document in flags.data.texts("train")]
+        if not any(texts):
+            name = flags.data.path or flags.data.source
+            raise ValueError(f"the training split of {name} is empty: give a file with text in it")
         pieces = Pieces.train(texts, flags.size)
         flags.out.write_text(pieces.definition, encoding="utf-8")
     except (ValueError, OSError) as error:
