@@ -31,8 +31,10 @@ _LABELS = {"id2label", "label2id", "num_labels", "problem_type"}
 _IDLE = _NAMES | _LABELS | {"vocab_size", "initializer_range", "use_cache"}
 
 # What transformers raises when a configuration is senseless, or a model's forward needs more.
-_MISFITS = (ArithmeticError, AssertionError, AttributeError, LookupError)
-_MISFITS += (RuntimeError, TypeError, ValueError)
+_MISFITS = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError),
+    *(RuntimeError, TypeError, ValueError),
+)
 # What it raises when a folder's files are missing, or are not what they should be.
 _CORRUPT = (*_MISFITS, OSError, EOFError, SafetensorError, UnpicklingError)
 
