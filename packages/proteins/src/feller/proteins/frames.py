@@ -77,16 +77,23 @@ def atoms_from_frames(
     three = (translation / ANGSTROM)[..., None, :] + torch.einsum(
         "...xy,ay->...ax", rotation, ideal
     )
-    return with_oxygens(three)
+    return with_oxygens(three, rotation)
 
 
-def with_oxygens(three: Float[Tensor, "*b n 3 3"]) -> Float[Tensor, "*b n 4 3"]:
-    """Return N, CA, C and O in Angstrom, of the N, CA and C of a chain's residues in order."""
+def with_oxygens(
+    three: Float[Tensor, "*b n 3 3"], rotation: Float[Tensor, "*b n 3 3"]
+) -> Float[Tensor, "*b n 4 3"]:
+    """Return N, CA, C and O in Angstrom.
+
+    Args:
+        three: N, CA and C of the residues of a chain in order.
+        rotation: Rotations of their frames, of which that of the last is asked.
+    """
     n, ca, c = three.unbind(-2)
     outward = _unit(_unit(c - ca)[..., :-1, :] + _unit(c[..., :-1, :] - n[..., 1:, :]))
-    _, rotation = frames_from_atoms(three[..., -1:, :, :])
-    oxygen = c + _CARBONYL * torch.cat([outward, rotation @ _last_direction(three)], dim=-2)
-    return torch.cat([three, oxygen[..., None, :]], dim=-2)
+    last = rotation[..., -1:, :, :] @ _last_direction(three)
+    oxygen = c + _CARBONYL * torch.cat([outward, last], dim=-2)
+    return torch.stack([n, ca, c, oxygen], dim=-2)
 
 
 def _last_direction(like: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class Given:
         """Return a sample with the atoms that were given, in place of those of ideal residues."""
         given, atoms = torch.from_numpy(self.atoms), torch.from_numpy(chain.atoms)
         # First without oxygens: where one is that was not given depends on the atoms that were.
-        atoms = with_oxygens(torch.where(given.isnan(), atoms, given)[:, :3])
+        three = torch.where(given.isnan(), atoms, given)[:, :3]
+        atoms = with_oxygens(three, frames_from_atoms(three)[1])
         return replace(chain, atoms=torch.where(given.isnan(), atoms, given).numpy())
 
 
