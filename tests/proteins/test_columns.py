@@ -258,6 +258,12 @@ def test_blank_chains_are_told_apart_by_what_ends_them():
     assert (kept.name, len(kept), kept.letter) == ("x", 9, "C")
 
 
+def test_a_chain_without_a_letter_is_not_added_to_one_that_has_it():
+    text = pdb_of(regular(9).atoms, ["ALA"] * 9, "BBBB     ", ends=(3, 8))
+    found = chains_of(columns_of_pdb(text.encode()), "x")
+    assert [(len(c), c.letter) for c in found] == [(4, "B"), (5, "C")]
+
+
 def test_frames_that_end_without_models_are_not_chained_together():
     frame = pdb_of(regular(5).atoms, ["ALA"] * 5)
     (found,) = chains_of(columns_of_pdb(f"{frame}\nEND\n{frame}\nEND\n".encode()), "x")

@@ -22,13 +22,13 @@ def test_what_is_named_for_its_protons_is_what_it_is():
 
 
 def test_what_is_bonded_is_a_residue_whatever_its_name():
-    assert codes("ALA", "XXX", "ALA") == [0, 20, 0]
+    assert codes("ALA", "QQZ", "ALA") == [0, 20, 0]
 
 
 def test_what_stands_alone_is_one_by_its_name_only():
     atoms = regular(3).atoms
     atoms[1] += 50
-    assert codes("ALA", "XXX", "ALA", atoms=atoms) == [0, -1, 0]
+    assert codes("ALA", "QQZ", "ALA", atoms=atoms) == [0, -1, 0]
     assert codes("ALA", "SEP", "ALA", atoms=atoms) == [0, 20, 0]
     atoms[1, 0] = np.nan
     assert codes("ALA", "HIE", "ALA", atoms=atoms) == [0, -1, 0]

@@ -21,7 +21,8 @@ from feller.proteins.residues import CANONICAL, codes_of_names
 __all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
 
 _SLOTS: Mapping[str, int] = MappingProxyType({name: slot for slot, name in enumerate(ATOMS)})
-_LETTERS = string.ascii_uppercase
+_RECORDS = ("ATOM  ", "HETATM")
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase
 _NONE = (".", "?", "", " ")
 
 
@@ -121,21 +122,24 @@ def columns_of_pdb(data: bytes) -> Columns:
 def _records_of_pdb(text: str) -> tuple[list[str], float]:
     """Return complete records of backbone atoms, and the resolution."""
     records, resolution, pieces = [], math.nan, 0
-    for line in text.splitlines():
+    lines = text.splitlines()
+    taken = {line[21:22] for line in lines if line[:6] in _RECORDS}
+    spare = [letter for letter in _LETTERS if letter not in taken]
+    for line in lines:
         kind = line[:6]
         if kind == "ENDMDL" or (line.strip() == "END" and records):
             break
         pieces += kind[:3] == "TER"
         if line.startswith("REMARK   2 RESOLUTION"):
             resolution = _number(line[23:30])
-        if kind not in ("ATOM  ", "HETATM") or line[12:16].strip() not in _SLOTS:
+        if kind not in _RECORDS or line[12:16].strip() not in _SLOTS:
             continue
         if kind == "ATOM  " or line[17:20] not in CANONICAL:
             # Occupancy, temperature and element are often left out, which the parser refuses.
             occupancy, element = line[54:60].strip() or "1.00", line[12:16].strip()[0]
             # Where chains have no letters, the records that end them tell them apart.
-            letter = line[21] if line[21:22].strip() else _LETTERS[pieces % 26] if pieces else " "
-            head = f"{line[:21]}{letter}{line[22:54]}"
+            letter = line[21:22].strip() or (spare[pieces % len(spare)] if pieces else " ")
+            head = f"{line[:21]:21}{letter}{line[22:54]}"
             records.append(f"{head:54}{occupancy:>6}  0.00{element:>12}  ")
     return records, resolution
 
