@@ -74,3 +74,9 @@ def test_facts_stand_beside_a_sample(tmp_path):
 
 def test_soundness_of_one_residue_is_none():
     assert soundness([structures.chain(1)]) == {"C-N bonds": None, "clashes": 0.0}
+
+
+def test_hidden_files_are_nobodys(tmp_path):
+    (tmp_path / ".DS_Store").write_text("")
+    (tmp_path / ".a_0.pdb.partial").write_text("")
+    SampleFolder(path=tmp_path, names=("a_0",)).check()

@@ -1,5 +1,8 @@
 """What a user names: read, or refused in one line."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import structures
@@ -150,3 +153,17 @@ def test_a_motif_by_its_letters(tmp_path, two):
         "contig A3-4 is of a structure: give its file with --motif"
     )
     assert "is one structure file" in refusal(read_motif, tmp_path, parse_contigs("A3"))
+
+
+def test_trajectories_beside_samples_are_no_samples(tmp_path):
+    folder = tmp_path / "samples"
+    for place in (folder, folder / "trajectories"):
+        place.mkdir()
+        one(place, structures.chain(9))
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", folder)
+    for path in (folder, Path(archive)):
+        chains, refusals = read_structures(path)
+        assert (len(chains), [r.kind for r in refusals]) == (1, ["trajectories"])
+        assert len(read_backbones(path)) == 1
+    (alone,) = (folder / "trajectories").iterdir()
+    assert len(read_structures(alone)[0]) == 1
