@@ -48,7 +48,7 @@ def test_structures_and_sequences(model, tmp_path):
     assert first.startswith(f"{out}: 3 chains, 3 network calls each, ")
     assert second.startswith("C-N bonds valid: ")
     assert sorted(file.name for file in out.iterdir()) == [
-        "sample_0.pdb", "sample_1.pdb", "sample_2.pdb", "samples.fasta",
+        "sample_0000.pdb", "sample_0001.pdb", "sample_0002.pdb", "samples.fasta",
     ]  # fmt: skip
     letters = (out / "samples.fasta").read_text().split("\n")[1::2]
     assert [chain.sequence for chain in read_chains(out)] == letters
@@ -59,7 +59,7 @@ def test_structures_and_sequences(model, tmp_path):
 def test_formats(format, model, tmp_path):
     found = sample(model, tmp_path / "a", "-n", 2, "--length", 5, "--format", format)
     assert [len(chain) for chain in found] == [5, 5]
-    assert (tmp_path / "a" / f"sample_1.{format}").exists()
+    assert (tmp_path / "a" / f"sample_0001.{format}").exists()
 
 
 @pytest.mark.parametrize("length", [1, 2])
@@ -131,7 +131,7 @@ def test_trajectories_and_a_page(model, tmp_path):
     code, said, _ = feller("sample", model, *flags, *FAST)
     assert code == 0
     assert said.endswith(f"open {out / 'samples.html'}\n")
-    for name in ("sample_0.pdb", "sample_1.pdb"):
+    for name in ("sample_0000.pdb", "sample_0001.pdb"):
         steps = PDBFile.read(str(out / "trajectories" / name)).get_structure()
         last = PDBFile.read(str(out / name)).get_structure(model=1)
         assert steps.stack_depth() == 4

@@ -29,7 +29,17 @@ def test_segments():
     )
 
 
-@pytest.mark.parametrize("text", ["A", "10-", "A163-", "x12y", "1.5", "A1:3"])
+def test_chains_of_any_name():
+    """mmCIF names the chains of large assemblies by several letters, or by digits."""
+    segments = parse_contigs("AA163-181,1:5-7,a2:-3--2,B:4").segments
+    assert segments == (Kept("AA", 163, 181), Kept("1", 5, 7), Kept("a2", -3, -2), Kept("B", 4, 4))
+    assert [str(s) for s in segments[:2]] == ["AA163-181", "1:5-7"]
+    (part,) = parse_contigs("3,1:163-165").motif({"1": chain()})
+    assert part.index.tolist() == [163, 164, 165]
+    assert "contig 1:5-7: there is no chain 1; there are: A" in refusal("1:5-7")
+
+
+@pytest.mark.parametrize("text", ["A", "10-", "A163-", "x12y", "1.5", "A1:3:5"])
 def test_what_is_no_contig_is_named(text):
     assert f"{text!r} is neither a length" in refusal(text)
 

@@ -32,7 +32,7 @@ def test_the_command_draws_what_the_model_samples(model):
     expected = model.sample(5, length=6, steps=4, seed=2, jump=0.25)
     assert list(found) == [c.name for c in expected]
     assert all(same(found[c.name], c) for c in expected)
-    assert not same(found["sample_0"], found["sample_1"])
+    assert not same(found["sample_0000"], found["sample_0001"])
 
 
 def test_a_range_gives_the_same_samples_however_many(model):
@@ -43,7 +43,9 @@ def test_a_range_gives_the_same_samples_however_many(model):
 
 
 def test_the_weights_are_those_asked_for(model):
-    one, other = (chains(model, {"length": "6"}, 1, flow=flow)["sample_0"] for flow in (1.0, 0.0))
+    one, other = (
+        chains(model, {"length": "6"}, 1, flow=flow)["sample_0000"] for flow in (1.0, 0.0)
+    )
     assert not np.allclose(one.atoms, other.atoms, atol=1e-2)
     assert model.config.flow == 1
 

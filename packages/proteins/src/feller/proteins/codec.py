@@ -43,7 +43,7 @@ class ProteinCodec(Codec):
         residues = z["residue"].cpu().numpy().astype(np.uint8)
         index = np.arange(1, atoms.shape[1] + 1, dtype=np.int32)
         return [
-            Chain(f"sample_{i}", a.astype(np.float32), r, index)
+            Chain(f"sample_{i:04}", a.astype(np.float32), r, index)
             for i, (a, r) in enumerate(zip(atoms, residues, strict=True))
         ]
 

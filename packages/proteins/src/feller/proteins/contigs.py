@@ -1,8 +1,9 @@
 """Contigs: which residues of a motif a design keeps, and how much is built around them.
 
 `10-40,A163-181,10-40` is 10 to 40 new residues, then residues 163 to 181 of chain A, then 10 to 40
-new ones; `12` is twelve new ones, `A7` one that is kept. Spaces and slashes may stand in the place
-of commas. Source of the notation: RFdiffusion (Watson et al., Nature 2023).
+new ones; `12` is twelve new ones, `A7` one that is kept. A chain whose name has digits is told from
+numbers by a colon: `1:163-181`. Spaces and slashes may stand in the place of commas. Source of the
+notation: RFdiffusion (Watson et al., Nature 2023).
 """
 
 import re
@@ -16,7 +17,7 @@ from feller.proteins.chains import ATOMS, UNKNOWN, Chain
 
 __all__ = ["Contigs", "Kept", "New", "parse_contigs"]
 
-_KEPT = re.compile(r"([A-Za-z])(-?\d+)(?:-(-?\d+))?")
+_KEPT = re.compile(r"(?:([A-Za-z]+)|(\w+):)(-?\d+)(?:-(-?\d+))?")
 _NEW = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -38,7 +39,8 @@ class Kept:
 
     def __str__(self) -> str:
         """Return the segment as it is written."""
-        return f"{self.chain}{self.first}-{self.last}"
+        colon = "" if self.chain.isalpha() else ":"
+        return f"{self.chain}{colon}{self.first}-{self.last}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def parse_contigs(text: str) -> Contigs:
 
 def _segment(text: str) -> New | Kept:
     if found := _KEPT.fullmatch(text):
-        chain, first, last = found[1], int(found[2]), int(found[3] or found[2])
+        chain, first, last = found[1] or found[2], int(found[3]), int(found[4] or found[3])
         if last < first:
             raise ValueError(f"the contig {text} ends before it begins")
         return Kept(chain, first, last)

@@ -39,7 +39,7 @@ class DesignFlags:
     """Draw sequences for the backbones of a structure file."""
     contigs: str | None = None
     """Build around a motif: 10-40,A163-181,10-40 are new residues, residues of --motif, and new
-    ones."""
+    ones; 1:163-181 are residues of a chain that is named by a digit."""
     motif: Path | None = None
     """The structure file that --contigs are of."""
 
@@ -113,9 +113,8 @@ def plan(
 
 def _batches(task: _Task, n: int, batch_size: int | None) -> Iterator[Batch]:
     groups: dict[Lengths, list[str]] = {}
-    digits = len(str(n - 1))
     for i in range(n):
-        groups.setdefault(task.lengths(i), []).append(f"{task.name}_{i:0{digits}}")
+        groups.setdefault(task.lengths(i), []).append(f"{task.name}_{i:04}")
     for lengths, names in groups.items():
         given = task.given(lengths)
         seed = task.seed if task.alike else seed_of(task.seed, "lengths", *lengths)
