@@ -24,6 +24,16 @@ def test_orthogonal_keeps_the_singular_vectors(shape):
     assert s.max() / s.min() > 2
 
 
+def test_orthogonal_holds_in_float32_where_directions_differ_much():
+    """Against five iterations on the matrix itself, in float64."""
+    m = torch.randn(40, 24, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, -5, 24)
+    x = m.double() / m.double().norm()
+    for _ in range(5):
+        x = 3.4445 * x - 4.7750 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
+    assert (orthogonal(m) - x).abs().max() < 1e-3
+    assert (orthogonal(m.T) - x.T).abs().max() < 1e-3
+
+
 def test_matrices_are_hidden_ones():
     chosen = matrices(net())
     assert [tuple(p.shape) for p in chosen] == [(32, 16)]  # no embedding, no head of 800, no bias

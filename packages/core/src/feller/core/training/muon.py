@@ -104,12 +104,22 @@ def orthogonal(matrix: Tensor, *, steps: int = 5) -> Tensor:
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / wide.norm().clamp_min(1e-7)
-    for _ in range(steps):
-        gram = x @ x.T
-        x = torch.addmm(
-            x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445
-        )
-    return x if wide is matrix else x.T
+    # Each iteration multiplies x by a polynomial of its Gram matrix: the product of these is made
+    # on the short side alone, which costs half of what iterating on x does.
+    gram = x @ x.T
+    factor = turn = _factor(gram)
+    for _ in range(steps - 1):
+        gram = factor @ gram @ factor
+        factor = _factor(gram)
+        turn = factor @ turn
+    return turn @ x if wide is matrix else (turn @ x).T
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """Return the polynomial of a Gram matrix by which an iteration multiplies."""
+    factor = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+    factor.diagonal().add_(3.4445)
+    return factor
 
 
 def _turn(p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
