@@ -60,7 +60,7 @@ def drawn(model: Any, batches: Sequence[Batch], how: Sampling) -> Iterator[tuple
     for batch in batches:
         with warnings.catch_warnings():
             # What torch itself calls at its first forward-mode derivative.
-            warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+            warnings.filterwarnings("ignore", "`torch.jit.script` is ", FutureWarning)
             drawing = draw_rows(model, batch.rows, batch.given, how, batch.seed)
         yield batch, drawing
 
