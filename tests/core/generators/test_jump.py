@@ -10,10 +10,12 @@ from scipy import stats
 from feller.core import random
 from feller.core.generators import Categorical, Jump, Point
 from feller.core.paths import GaussianPath, MixturePath
+from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, VariancePreserving
 from feller.core.solutions import solution
-from feller.core.sources import Masked, UniformTokens
-from feller.core.spaces import Euclidean, Sphere, Tokens
+from feller.core.solvers import Euler, grid_for, simulate
+from feller.core.sources import Masked, UniformBox, UniformTokens
+from feller.core.spaces import Euclidean, Interval, Sphere, Tokens
 
 
 def test_the_chance_of_an_event_is_exact_over_any_step(rng):
@@ -59,6 +61,29 @@ def test_survival_in_one_step_is_the_law_of_the_conditional_process(rng):
         assert stats.chisquare(counts, law * n).pvalue > 1e-3
         law[int(z[0, column])] += 0.05
         assert stats.chisquare(counts, law / law.sum() * n).pvalue < 1e-3
+
+
+def where_mean_jumps_end(path, points, weights, steps, rng):
+    model = FiniteData(path, Jump, points, weights)
+    x_0 = path.sample_source((20_000, 1), rng)
+    return simulate(model, x_0, grid_for(model, steps), Euler(), rng).state
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("source", [UniformTokens(3), Masked(3)], ids=str)
+def test_the_mean_jump_brings_one_token_to_the_law_of_the_data(source, steps, rng):
+    """However long the steps; in the last one, the clock of the hazard has no end."""
+    path, law = MixturePath(Tokens(4), source), torch.tensor([0.7, 0.1, 0.2])
+    x = where_mean_jumps_end(path, torch.arange(3)[:, None], law, steps, rng)
+    counts = x.flatten().bincount(minlength=3).numpy()
+    assert stats.chisquare(counts, 20_000 * np.array([0.7, 0.1, 0.2])).pvalue > 1e-3
+
+
+def test_the_mean_jump_brings_a_number_to_the_law_of_the_data(rng):
+    path, points = MixturePath(Interval(-1.0, 1.0), UniformBox()), torch.tensor([[-0.5], [0.5]])
+    x = where_mean_jumps_end(path, points, torch.tensor([0.8, 0.2]), 20, rng)
+    assert float((x == -0.5).double().mean()) == pytest.approx(0.8, abs=0.012)
+    assert set(x.flatten().tolist()) == {-0.5, 0.5}
 
 
 @pytest.mark.parametrize("rate", [torch.inf, torch.nan, 3.0])

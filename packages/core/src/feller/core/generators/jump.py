@@ -91,24 +91,29 @@ class Jump(Generator):
 
     def average(self, weights: Tensor) -> "Jump":
         """Return the jump of the mean measure: intensities average, destinations mix."""
-        joint = expand_time(weights, self.intensity) * self.intensity
+        weights = expand_time(weights, self.intensity)
+        joint = weights * self.intensity
         last = joint.ndim - 1
         laws = self.destination.expand(joint.shape).map(lambda tensor: tensor.movedim(1, last))
-        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), _mean(self.clock, joint))
+        clock = None if self.clock is None else _mean(self.clock, weights, self.intensity)
+        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), clock)
 
 
 Clock = Callable[[Tensor], Tensor]
 
 
-def _mean(clock: Clock | None, rates: Tensor) -> Clock | None:
-    """Return the clock by which the sum of rates over axis 1 lives, from that of each rate."""
-    if clock is None:
-        return None
-    total = rates.sum(1)
+def _mean(clock: Clock, weights: Tensor, rates: Tensor) -> Clock:
+    """Return the clock of an element that lives by one of the rates along axis 1.
+
+    Chances average, not what is lived through: an element that stays where it is for one of the
+    data points, and leaves for sure for the others, stays with the weight of that point.
+    """
+    total = (weights * rates).sum(1)
 
     def mean(h: Tensor) -> Tensor:
         each = clock(h[:, None] if h.ndim else h)
-        lived = torch.where(rates > 0, rates * each, 0.0).sum(1)
+        chances = -torch.expm1(-torch.where(rates > 0, rates * each, 0.0))
+        lived = -torch.log1p(-(weights * chances).sum(1).clamp_max(1))
         return torch.where(total > 0, lived / total, h)
 
     return mean
