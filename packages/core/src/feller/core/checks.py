@@ -6,12 +6,19 @@ training refuses.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
 
-__all__ = ["check_range", "check_times", "check_weights", "readable"]
+__all__ = [
+    "check_choice",
+    "check_choices",
+    "check_range",
+    "check_times",
+    "check_weights",
+    "readable",
+]
 
 _ROUNDING = 1e-6  # t + (s - t) may be a little more than s
 
@@ -75,3 +82,25 @@ def check_range(data: tuple[float, float]) -> None:
     low, high = data
     if not -float("inf") < low < high < float("inf"):
         raise ValueError(f"data lie between two rising numbers, not {data}")
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Refuse a value that is none of those of a `Literal`.
+
+    Raises:
+        ValueError: When it is not.
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise ValueError(f"{name} is {', '.join(known[:-1])} or {known[-1]}, not {value!r}")
+
+
+def check_choices(config: Any) -> None:
+    """Refuse a dataclass with a field that is none of the values of its `Literal`.
+
+    Raises:
+        ValueError: When there is one: a misspelt name would otherwise mean another choice.
+    """
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal:
+            check_choice(name, getattr(config, name), hint)

@@ -10,12 +10,12 @@ velocity says nothing of it where no data move yet, as at t = 0 where alpha = t^
 of the noise at sigma = 0.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from feller.core.checks import readable
+from feller.core.checks import check_choice, readable
 from feller.core.schedules import Schedule
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -78,8 +78,7 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: On an unknown name.
     """
-    if name not in get_args(Parametrization):
-        raise ValueError(f"unknown parametrization {name!r}: velocity, x_1, noise or score")
+    check_choice("a parametrization", name, Parametrization)
 
 
 def _split(

@@ -16,6 +16,7 @@ from feller.core.generators import Generator
 from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, Kinds
 from feller.core.models import GeneratorModel
+from feller.core.nn.modes import evaluating
 from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
 from feller.core.solvers import Solver, named_solver, simulate
@@ -178,17 +179,17 @@ class ImageModel(nn.Module):
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
         solver = named_solver(sampling.solver)
         model = Guided(self, sampling.guidance, sampling.interval)
-        images, nfe, training = [], 0, self.training
-        self.eval()
+        images, nfe = [], 0
         for start in range(0, n, sampling.batch_size):
             stop = min(start + sampling.batch_size, n)
             part = labels[start:stop] if labels is not None else None
-            z, calls = self._simulate(model, (start, stop), part, (solver, sampling.steps), seed)
+            with evaluating(self):
+                how = (solver, sampling.steps)
+                z, calls = self._simulate(model, (start, stop), part, how, seed)
             nfe = max(nfe, calls)
             if not z.isfinite().all():
                 raise ValueError("the model returns images that are not finite: train it again")
             images.append(self.codec.decode(z))
-        self.train(training)
         empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
         return torch.cat(images) if images else empty, nfe
 

@@ -22,6 +22,7 @@ from feller.core.generators import (
     Product,
     stationary,
 )
+from feller.core.nn.modes import evaluating
 from feller.core.parametrizations import convert
 from feller.core.solvers import Euler
 from feller.core.solvers.base import Evaluation, follow
@@ -111,14 +112,12 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
     if sampling.flow is not None or sampling.jump is not None:
         flow, jump = sampling.weights
         model = model.weighted(flow=flow, jump=jump)
-    training = model.training
-    model.eval()
     starts = range(0, n, sampling.batch_size)
-    parts = [
-        draw_rows(model, (s, min(s + sampling.batch_size, n)), given, sampling, seed)
-        for s in starts
-    ]
-    model.train(training)
+    with evaluating(model):
+        parts = [
+            draw_rows(model, (s, min(s + sampling.batch_size, n)), given, sampling, seed)
+            for s in starts
+        ]
     kept = zip(*(part.steps for part in parts), strict=True)
     return Drawing(
         _join([part.state for part in parts]), parts[0].nfe, tuple(_join(list(p)) for p in kept)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from feller.core import random
 from feller.core.config import tagged
 from feller.core.generators.destinations import draw_category
+from feller.core.nn.modes import evaluating
 from feller.core.paths import MixturePath
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
@@ -104,9 +105,10 @@ class CausalModel(nn.Module):
         """Draw tokens from left to right; row i depends on the seed and on i."""
         rng: Any = random.rows(seed, 0, n, stream="sample")
         x = torch.zeros((n, 0), dtype=torch.int64, device=self.network.head.weight.device)
-        for _ in range(length):
-            logits = self(torch.cat([x, x.new_zeros(n, 1)], 1))[:, -1]
-            x = torch.cat([x, draw_category(logits.softmax(-1), rng)[:, None]], 1)
+        with evaluating(self):
+            for _ in range(length):
+                logits = self(torch.cat([x, x.new_zeros(n, 1)], 1))[:, -1]
+                x = torch.cat([x, draw_category(logits.softmax(-1), rng)[:, None]], 1)
         return x
 
     def preview(self, stem: Path) -> None:

@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from feller.core.paths import MixturePath
-from feller.text.kernels import TokenModel
+from feller.core.times import expand_time
+from feller.text.kernels import TokenModel, network_calls
 
 __all__ = ["ClassifierFree", "PredictorGuided"]
 
@@ -66,8 +67,9 @@ class ClassifierFree:
 
     def network_calls(self, condition: Any) -> int:
         """Return the network calls of each answer."""
+        each = network_calls(self.model, condition)
         unguided = condition is None and self.hidden is None
-        return 1 if unguided or self.scale in (0, 1) else 2
+        return each if unguided or self.scale in (0, 1) else 2 * each
 
     def logits(
         self,
@@ -80,14 +82,20 @@ class ClassifierFree:
         """Return the guided log-probabilities; what the condition rules out stays ruled out."""
         if self.scale == 1 or (condition is None and self.hidden is None):
             return self.model.logits(x, kappa, condition, where=where)
-        blank = x if self.hidden is None else x.masked_fill(self.hidden, self.vocabulary.mask)
-        without = self.model.logits(blank, kappa, None, where=where).log_softmax(-1)
+        without = self._without(x, kappa, where).log_softmax(-1)
         if self.scale == 0:
             return without
         with_ = self.model.logits(x, kappa, condition, where=where).log_softmax(-1)
         floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
         guided = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
         return guided.masked_fill_(with_ == -torch.inf, -torch.inf)
+
+    def _without(self, x: Tensor, kappa: Tensor, where: Tensor | None) -> Tensor:
+        """Return the unconditional logits; of a hidden prompt nothing has arrived."""
+        if self.hidden is not None:
+            x = x.masked_fill(self.hidden, self.vocabulary.mask)
+            kappa = expand_time(kappa, x).expand(x.shape).masked_fill(self.hidden, 0.0)
+        return self.model.logits(x, kappa, None, where=where)
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,10 @@ class PredictorGuided:
         """What the model predicts."""
         return self.model.parametrization
 
+    def network_calls(self, condition: Any) -> int:
+        """Return the network calls of each answer; the predictor's are not counted."""
+        return network_calls(self.model, condition)
+
     def logits(
         self,
         x: Int[Tensor, "b n"],
@@ -131,9 +143,11 @@ class PredictorGuided:
         where: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "*elements v"]:
         """Return the model's logits with the predictor's first-order change for each id."""
-        with torch.enable_grad():
+        # What was made in inference mode has no gradients; what is made here of it does.
+        with torch.inference_mode(False), torch.enable_grad():
             embedded = self.embedding.detach()[x].requires_grad_()
-            (slope,) = torch.autograd.grad(self.predictor(embedded, kappa).sum(), embedded)
+            found = self.predictor(embedded, kappa.clone()).sum()
+            (slope,) = torch.autograd.grad(found, embedded)
         slope = slope if where is None else slope[where]
         logits = self.model.logits(x, kappa, condition, where=where)
         ids = self.embedding[: logits.shape[-1]].detach()

@@ -31,6 +31,7 @@ __all__ = [
     "jump_chance",
     "log_left",
     "log_source",
+    "network_calls",
     "reverse_rates",
 ]
 
@@ -67,6 +68,12 @@ class TokenModel(Protocol):
             `(b, n, sampleable)`, or the rows `(m, sampleable)` of the positions asked for.
         """
         ...
+
+
+def network_calls(model: TokenModel, condition: Any) -> int:
+    """Return how often an answer calls a network: more than once where a model is guided."""
+    calls = getattr(model, "network_calls", None)
+    return 1 if calls is None else calls(condition)
 
 
 def log_source(source: Source, size: int) -> Float[Tensor, " k"]:

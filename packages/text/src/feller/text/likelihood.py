@@ -34,6 +34,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from feller.core.checks import check_choice
 from feller.core.typing import Rng
 from feller.text.bounds import cross_entropy, reverse_bound
 from feller.text.draws import certainty
@@ -112,8 +113,10 @@ def chain_rule(
         condition: An entry for each text, or one for all.
 
     Raises:
-        ValueError: When the source is not all mask.
+        ValueError: When the source is not all mask, or the ranks are not 0 ... n - 1.
     """
+    if isinstance(order, str):
+        check_choice("order", order, Order)
     texts = _Texts(model, x, torch.ones_like(x, dtype=torch.bool), condition)
     if not texts.hides:
         raise ValueError("the chain rule reveals masks: it asks for a mask source")
@@ -239,8 +242,11 @@ def _parts(model: TokenModel, x: Tensor) -> Iterator[Tensor]:
 
 
 def _ranks(order: Order | Tensor, x: Tensor, rng: Rng) -> Tensor:
+    from_left = torch.arange(x.shape[1], device=x.device).expand(x.shape)
     if isinstance(order, Tensor):
+        if not torch.equal(order.sort(1).values, from_left):
+            raise ValueError("the ranks of a text are 0 ... n - 1, each once")
         return order
     if order == "random":
         return uniforms(x.shape, rng, x).argsort(1).argsort(1)
-    return torch.arange(x.shape[1], device=x.device).expand(x.shape)
+    return from_left

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.objective import Loss
 from feller.core.paths import ConditionalPath
@@ -40,6 +41,10 @@ class CrossEntropy(Loss):
     """
 
     mean: Literal["noise", "all"] = "noise"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown name."""
+        check_choices(self)
 
     def __call__(
         self,
@@ -68,6 +73,10 @@ class Bound(Loss):
     """
 
     chain: Literal["forward", "reverse"] = "reverse"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown name."""
+        check_choices(self)
 
     def __call__(
         self,
@@ -119,10 +128,12 @@ def _terms(
 ) -> tuple[Float[Tensor, " m"], Bool[Tensor, "b n"]]:
     """Return a term of each token that may be noise, and where these are."""
     z, t, x_t = sample
+    check_times(t)
     law = log_source(path.source, path.space.size).to(z.device)  # pyright: ignore
     where = law[x_t] > -torch.inf
     data, state = z[where], x_t[where]
-    kappa = path.schedule.alpha(expand_time(t, x_t).float()).expand(x_t.shape)[where]
+    # In float64: some schedules round 1 - kappa, of which a log is taken, to 0 in float32.
+    kappa = path.schedule.alpha(expand_time(t, x_t).double()).expand(x_t.shape)[where]
     known = getattr(model, "module", model).parametrization  # under the wrapper of its group
 
     def function(logits: Tensor, part: slice) -> Tensor:

@@ -13,9 +13,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.generators import Categorical, Generator, Jump
 from feller.core.heads import Kinds
+from feller.core.nn.modes import evaluating
 from feller.core.paths import MixturePath
 from feller.core.schedules import CondOT, Schedule
 from feller.core.solutions import event_rate, jump_clock
@@ -25,7 +28,7 @@ from feller.core.times import expand_time
 from feller.core.training import ModelConfig
 from feller.core.typing import Time
 from feller.text.codec import TextCodec
-from feller.text.networks import HuggingFaceConfig, TextTransformerConfig
+from feller.text.networks import TextNetworkConfig
 from feller.text.parametrizations import (
     TokenParametrization,
     convert_logits,
@@ -58,7 +61,7 @@ class TextModelConfig(ModelConfig):
         parametrization: What the network predicts.
     """
 
-    network: TextTransformerConfig | HuggingFaceConfig
+    network: TextNetworkConfig
     codec: TextCodec
     noise: Noise = "mask"
     frequencies: tuple[float, ...] = ()
@@ -67,7 +70,8 @@ class TextModelConfig(ModelConfig):
     parametrization: TokenParametrization = "posterior"
 
     def __post_init__(self) -> None:
-        """Refuse a network that suits another source."""
+        """Refuse unknown names, and a network that suits another source."""
+        check_choices(self)
         if self.noise == "unigram" and len(self.frequencies) != self.vocabulary.sampleable:
             raise ValueError(
                 f"unigram noise has a frequency for each of {self.vocabulary.sampleable} ids, "
@@ -132,6 +136,10 @@ class TextModel(nn.Module):
         """The space of token sequences."""
         return self.path.space  # pyright: ignore[reportReturnType]
 
+    def __rmul__(self, weight: Weight) -> SuperposedModel:
+        """Return the model with a weight: a part of a superposition, for `simulate`."""
+        return weigh(weight, self)
+
     def logits(
         self,
         x: Int[Tensor, "b n"],
@@ -183,6 +191,7 @@ class TextModel(nn.Module):
             reading: What a loss asks; it is returned instead of a generator. Losses pass through
                 `forward`, where data parallel training looks.
         """
+        check_times(t)
         clock = expand_time(t, x).to(x.device, torch.float32)
         kappa = self.path.schedule.alpha(clock)
         if reading is not None:
@@ -217,11 +226,8 @@ class TextModel(nn.Module):
         self, n: int, given: Context, sampling: Sampling, *, seed: int = 0, condition: Any = None
     ) -> Chains:
         """Draw `n` texts and return their chains: tokens, calls, and when each token came."""
-        training = self.training
-        self.eval()
-        chains = draw_chains(self, given, n, sampling, seed=seed, condition=condition)
-        self.train(training)
-        return chains
+        with evaluating(self):
+            return draw_chains(self, given, n, sampling, seed=seed, condition=condition)
 
     def preview(self, stem: Path) -> None:
         """Write a few samples as text."""

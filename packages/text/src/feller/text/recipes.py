@@ -199,7 +199,7 @@ def _autoregressive(recipe: Recipe) -> Recipe:
 def _uniform(recipe: Recipe) -> Recipe:
     """Start from uniform tokens instead of masks, and train on the tight bound."""
     model, _ = _parts(recipe)
-    network = replace(model.network, conditioned=True)
+    network = replace(cast(TextTransformerConfig, model.network), conditioned=True)
     model = replace(model, network=network, noise="uniform", parametrization="leave_one_out")
     return replace(recipe, model=model, objective=Bound("reverse"))
 

@@ -25,6 +25,7 @@ from feller.text.simulation import (
     begin,
     simulate_tokens,
 )
+from feller.text.simulation.chains import condition_of_rows
 
 __all__ = ["Context", "Sampling", "context", "draw_batches", "draw_chains"]
 
@@ -177,7 +178,7 @@ def draw_batches(
         rows = slice(start, min(start + sampling.batch_size, n))
         rng = random.rows(seed, rows.start, rows.stop, stream="sample")
         begun = begin(model, x[rows], rng, free=free[rows], block=sampling.block)
-        labels = condition[rows] if isinstance(condition, Tensor) else condition
+        labels = condition_of_rows(condition, torch.arange(n)[rows])
         yield simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=sampling.shaping)
 
 

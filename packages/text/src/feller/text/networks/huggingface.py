@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from feller.core.config import tagged
 from feller.core.nn.embeddings import TimeEmbedding
+from feller.text.networks.base import TextNetworkConfig
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["HuggingFaceConfig", "HuggingFaceNetwork"]
@@ -41,7 +42,7 @@ _CORRUPT = (*_MISFITS, OSError, EOFError, SafetensorError, UnpicklingError)
 
 @tagged("text/huggingface")
 @dataclass(frozen=True, kw_only=True)
-class HuggingFaceConfig:
+class HuggingFaceConfig(TextNetworkConfig):
     """What a `HuggingFaceNetwork` is made of.
 
     Attributes:

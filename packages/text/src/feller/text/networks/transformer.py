@@ -21,6 +21,7 @@ from feller.core.config import tagged
 from feller.core.nn.attention import SelfAttention
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, rotate
 from feller.core.nn.transformer import Transformer, TransformerConfig
+from feller.text.networks.base import TextNetworkConfig
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["TextTransformer", "TextTransformerConfig"]
@@ -28,7 +29,7 @@ __all__ = ["TextTransformer", "TextTransformerConfig"]
 
 @tagged("text/transformer")
 @dataclass(frozen=True, kw_only=True)
-class TextTransformerConfig:
+class TextTransformerConfig(TextNetworkConfig):
     """What a `TextTransformer` is made of.
 
     Attributes:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from feller.core.checks import check_choices
 from feller.core.typing import Rng
 from feller.text.draws import Certainty, certainty
 from feller.text.simulation.base import Oracle, Scheme
@@ -42,6 +43,7 @@ class Adaptive(Scheme):
 
     def __post_init__(self) -> None:
         """Refuse to reveal none, and a bound on what is not the entropy."""
+        check_choices(self)
         if self.per_call < 1:
             raise ValueError(f"a call reveals at least one token, not {self.per_call}")
         if self.bound is not None and (self.by != "entropy" or self.bound < 0):

@@ -18,7 +18,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.typing import Rng
 from feller.text.draws import Shaping, draw_tokens
-from feller.text.kernels import Kernel, TokenModel, log_source
+from feller.text.kernels import Kernel, TokenModel, log_source, network_calls
 from feller.text.parametrizations import TokenParametrization
 from feller.text.simulation.chains import Chains, begin, condition_of_rows, rng_of_rows
 
@@ -65,8 +65,7 @@ class Oracle:
             kappa = (x != self.model.vocabulary.mask).double().mean(1)
         condition = condition_of_rows(self.condition, asked)
         logits = self.model.logits(x, kappa, condition, where=where[asked])
-        calls = getattr(self.model, "network_calls", None)  # guidance calls more than once
-        cost = torch.full_like(asked, 1 if calls is None else calls(condition))
+        cost = torch.full_like(asked, network_calls(self.model, condition))
         return logits, replace(chains, nfe=chains.nfe.index_add(0, asked, cost))
 
     def draw(

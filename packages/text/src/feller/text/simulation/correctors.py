@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from feller.core.checks import check_choices
 from feller.core.schedules import Schedule
 from feller.core.typing import Rng
 from feller.text.simulation.base import Oracle, Scheme, uniforms
@@ -100,6 +101,7 @@ class Remasking(Scheme):
 
     def __post_init__(self) -> None:
         """Refuse a grid without steps, a strength that is no share, and half a loop."""
+        check_choices(self)
         if self.steps < 1:
             raise ValueError(f"a grid has at least one step, not {self.steps}")
         if not 0 <= self.eta <= 1:
@@ -138,7 +140,8 @@ class Remasking(Scheme):
 
     def _sigma(self, oracle: Oracle, chains: Chains, later: Tensor) -> Float[Tensor, "b n"]:
         """Return the chance of each element to be masked again; of a mask, what balances it."""
-        most = ((1 - later) / chains.clock).clamp_max(1)  # at kappa = 0 nothing is there to mask
+        # At kappa = 0 nothing is there to mask, whatever the quotient is: it may be 0 / 0.
+        most = ((1 - later) / chains.clock).nan_to_num(0.0).clamp_max(1)
         level = most.clamp_max(self.eta) if self.strength == "cap" else self.eta * most
         if self.pause is not None:
             level = torch.where(self._pauses(chains, oracle)[0], level, 0.0)
