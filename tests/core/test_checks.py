@@ -1,10 +1,13 @@
 """Looking at numbers: on the CPU and in eager mode, and nowhere else."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from feller.core.checks import check_range, check_times, check_weights, readable
+from feller.core.checks import check_choices, check_range, check_times, check_weights, readable
 
 
 def test_numbers_at_hand_are_readable():
@@ -54,3 +57,15 @@ def test_shares_and_ranges():
         check_weights("w", (0.5, 0.6))
     with pytest.raises(ValueError, match="data lie between two rising numbers"):
         check_range((0.0, float("inf")))
+
+
+@dataclass(frozen=True)
+class Choice:
+    kind: Literal["a", "b"] = "a"
+    other: str = "c"
+
+
+def test_a_name_that_is_no_choice():
+    check_choices(Choice(other="any"))
+    with pytest.raises(ValueError, match="kind is a or b, not 'aa'"):
+        check_choices(Choice("aa"))

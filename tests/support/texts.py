@@ -1,5 +1,7 @@
 """A tiny model of text, whose weights are random and yet do something."""
 
+import copy
+
 import torch
 
 from feller.core.nn.transformer import TransformerConfig
@@ -41,10 +43,18 @@ def causal():
     return shaken(causal_config().build())
 
 
-def shaken(made):
+def shaken(made, seed=3):
     """Give a fresh model, which returns zeros, weights that do something."""
-    rng = torch.Generator().manual_seed(3)
+    rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=rng))
     return made.eval()
+
+
+def misspelt(config, **names):
+    """Make a configuration with names that its types forbid, as where types are not checked."""
+    wrong = copy.copy(config)
+    for field, name in names.items():
+        object.__setattr__(wrong, field, name)
+    wrong.__post_init__()

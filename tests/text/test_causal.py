@@ -55,3 +55,12 @@ def test_a_network_that_looks_ahead_is_refused():
 def test_a_preview_is_text(tmp_path):
     texts.causal().preview(tmp_path / "step_1")
     assert len((tmp_path / "step_1.txt").read_text().split("\n----\n")) == 2
+
+
+def test_a_draw_knows_no_dropout():
+    blocks = replace(texts.BLOCKS, dropout=0.5)
+    config = texts.causal_config()
+    network = replace(config.network, transformer=blocks)
+    model = texts.shaken(replace(config, network=network).build()).train()
+    assert model.draw(3, 6, seed=1).equal(model.draw(3, 6, seed=1))
+    assert model.training

@@ -136,3 +136,45 @@ def test_a_predictor_bends_to_first_order():
     where = torch.tensor([[False, True]])
     assert_close(guided.logits(x, kappa, where=where), guided.logits(x, kappa)[where])
     assert posterior(model, x, 0.5).shape == (1, 2, 3)
+
+
+class Recording:
+    """A model that remembers what it was asked."""
+
+    def __init__(self, model):
+        self.model, self.asked = model, []
+        self.path, self.vocabulary = model.path, model.vocabulary
+        self.parametrization = model.parametrization
+
+    def logits(self, x, kappa, condition=None, *, where=None):
+        self.asked.append((x.clone(), torch.as_tensor(kappa).clone()))
+        return self.model.logits(x, kappa, condition, where=where)
+
+
+def test_of_a_hidden_prompt_nothing_has_arrived(rng):
+    """With tokens among the noise, a mask that has arrived is a state that cannot be."""
+    points, law = random_law(3, 2)
+    model = Recording(exact_model("mask+uniform", points, law))
+    hidden = torch.tensor([True, False])
+    x, free = torch.tensor([[1, 0]]).expand(4000, 2), (~hidden).expand(4000, 2)
+    guided = ClassifierFree(model, 2.0, hidden)
+    chains = simulate_tokens(guided, Leap(1), begin(guided, x, rng, free=free), rng)
+    x_asked, kappa = model.asked[0]
+    assert (x_asked[:, 0] == 3).all() and (kappa[:, 0] == 0).all()
+    joint = torch.zeros(3, 3).double().index_put(tuple(points.T), law.double(), accumulate=True)
+    bent = (joint[1] / joint[1].sum()) ** 2 / joint.sum(0)
+    assert likelihood(chains.x[:, 1:], bent / bent.sum(), 3) > 0.001
+
+
+def test_guides_of_guides_count_all_calls_and_know_inference_mode(rng):
+    inner = ClassifierFree(Conditional("mask"), 3.0)
+    embedding = torch.randn(4, 2, generator=rng)
+    outer = PredictorGuided(
+        inner, lambda e, kappa: (e * kappa[:, None, None]).sum((1, 2)), embedding
+    )
+    assert outer.network_calls(1) == 2 and ClassifierFree(inner, 2.0).network_calls(1) == 4
+    x, kappa = torch.full((5, 1), 3), torch.full((5,), 0.5).double()
+    expected = outer.logits(x, kappa, 1)
+    with torch.inference_mode():
+        x, kappa = torch.full((5, 1), 3), torch.full((5,), 0.5).double()
+        assert_close(outer.logits(x, kappa, 1), expected)

@@ -171,3 +171,9 @@ def test_what_has_no_answer_is_refused(rng):
     with pytest.raises(ValueError, match="at least one draw, not 0"):
         upper_bound(model, POINTS, rng, draws=0)
     assert upper_bound(model, POINTS[:0], rng).shape == (0,)
+
+
+def test_orders_that_are_none():
+    model = exact_model("mask", POINTS, WEIGHTS)
+    with pytest.raises(ValueError, match="ranks of a text are 0"):
+        chain_rule(model, POINTS, 1 + torch.arange(POINTS.shape[1]).expand(POINTS.shape))

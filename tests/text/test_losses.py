@@ -171,3 +171,26 @@ def test_the_next_token_is_that_of_the_model(rng):
 @pytest.mark.parametrize("loss", [CrossEntropy("all"), Bound("forward"), NextToken()])
 def test_losses_survive_json(loss):
     assert decode(encode(loss)) == loss
+
+
+@pytest.mark.parametrize("noise", ["uniform", "mask+uniform"])
+def test_losses_are_finite_to_the_last_time_that_is_drawn(noise):
+    """There the cosine rounds 1 - kappa to 0 in float32."""
+    model = texts.model(noise, parametrization="leave_one_out", schedule=Cosine())
+    z = torch.zeros(4, 8, dtype=torch.int64)
+    t = torch.tensor([0.9998, 0.9999, 0.99999, 1 - 1e-6])
+    for loss in (CrossEntropy(), Bound(), Bound("forward")):
+        found = loss(model, model.path, z, t, torch.randint(5, z.shape))
+        assert found.isfinite().all()
+        found.sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_names_and_times_that_are_none():
+    with pytest.raises(ValueError, match="chain is forward or reverse, not 'Forward'"):
+        texts.misspelt(Bound(), chain="Forward")
+    with pytest.raises(ValueError, match="mean is noise or all, not 'noisy'"):
+        texts.misspelt(CrossEntropy(), mean="noisy")
+    model, z = texts.model("mask"), torch.zeros(1, 8, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\]"):
+        CrossEntropy()(model, model.path, z, torch.tensor([1.5]), z)

@@ -186,3 +186,37 @@ def test_a_preview_is_text(noise, tmp_path):
     written = (tmp_path / "step_1.txt").read_text()
     assert len(written.split("\n----\n")) == 4
     assert set(written) <= set(texts.ALPHABET + "\n-")
+
+
+def test_models_add_up(rng):
+    one, other = texts.model("mask"), texts.shaken(texts.model("mask"), seed=4)
+    x, t = states(one, rng), torch.tensor([0.2, 0.5, 0.8])
+    mixed = (0.25 * one + 0.75 * other)(x, t)
+
+    def f(states):
+        return (states == 2).double().sum(1)
+
+    expected = 0.25 * one(x, t).apply(f, x) + 0.75 * other(x, t).apply(f, x)
+    assert_close(mixed.apply(f, x), expected)
+
+
+def test_a_refused_draw_leaves_the_model_in_training():
+    model = texts.model("uniform").train()
+    model.network.eval()
+    modes = [part.training for part in model.modules()]
+    with pytest.raises(ValueError, match="mask"):
+        model.sample(1, solver="events")
+    model.sample(1, steps=2)
+    assert [part.training for part in model.modules()] == modes
+
+
+@pytest.mark.parametrize("field", ["noise", "parametrization"])
+def test_a_misspelt_name_is_no_other_choice(field):
+    with pytest.raises(ValueError, match=f"{field} is .*, not 'masked'"):
+        texts.misspelt(texts.model("mask").config, **{field: "masked"})
+
+
+def test_a_time_that_is_none(rng):
+    model = texts.model("mask")
+    with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not 2"):
+        model(states(model, rng), 2.0)

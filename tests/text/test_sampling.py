@@ -149,3 +149,19 @@ def test_labels_go_to_their_rows():
     drawn = draw_chains(model, given, 3, how, condition=labels)
     alone = draw_chains(model, given, 1, how, condition=labels[:1])
     assert drawn.x[:1].equal(alone.x)
+
+
+def test_rows_have_their_conditions_whatever_the_batches():
+    model, seen = texts.model("mask"), []
+    logits = model.logits
+    model.logits = lambda x, kappa, condition=None, **rest: (
+        seen.append(condition), logits(x, kappa, None, **rest),
+    )[1]  # fmt: skip
+    how = Sampling(solver="leap", steps=1, batch_size=2)
+    for condition in (list("abcde"), torch.arange(5), torch.tensor(7), "all"):
+        seen.clear()
+        draw_chains(model, context(model.codec), 5, how, condition=condition)
+        if isinstance(condition, list) or getattr(condition, "ndim", 0):
+            assert [label for part in seen for label in part] == list(condition)
+        else:
+            assert seen == [condition] * 3

@@ -1,6 +1,7 @@
 """Surest first: any order is exact one at a time; the bound on the entropy decides how many."""
 
 import pytest
+import texts
 import torch
 from chains import exact_model, likelihood, random_law
 
@@ -65,3 +66,8 @@ def test_a_source_of_tokens_is_refused(rng):
     model = exact_model("uniform", POINTS, WEIGHTS, v=V)
     with pytest.raises(ValueError, match="Adaptive reveals masks, but the source is UniformTokens"):
         run(Adaptive(), rng, model)
+
+
+def test_a_name_that_is_none():
+    with pytest.raises(ValueError, match="by is confidence, margin or entropy, not 'conf'"):
+        texts.misspelt(Adaptive(), by="conf")

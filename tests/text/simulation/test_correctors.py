@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import texts
 import torch
 from chains import (
     SOURCES,
@@ -175,3 +176,17 @@ def test_remasking_a_source_of_tokens_is_refused(rng):
     model = exact_model("uniform", POINTS, WEIGHTS, v=V)
     with pytest.raises(ValueError, match="Remasking reveals masks, but the source is Uniform"):
         simulate_tokens(model, Remasking(2), torch.zeros(1, N, dtype=torch.int64), rng)
+
+
+@pytest.mark.parametrize("strength", ["cap", "rescale", "confidence"])
+def test_one_step_of_remasking_draws_all(strength, rng):
+    model = exact_model("mask", torch.arange(3)[:, None], torch.tensor([0.5, 0.3, 0.2]))
+    x = torch.zeros(6000, 1, dtype=torch.int64)
+    chains = simulate_tokens(model, Remasking(1, strength), x, rng)
+    assert (chains.nfe == 1).all()
+    assert likelihood(chains.x, torch.tensor([0.5, 0.3, 0.2]).double(), 3) > 0.001
+
+
+def test_a_strength_that_is_none():
+    with pytest.raises(ValueError, match="strength is cap, rescale or confidence, not 'capped'"):
+        texts.misspelt(Remasking(2), strength="capped")

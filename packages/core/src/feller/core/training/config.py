@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from feller.core.checks import check_choices
 from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.objective import Loss, Objective
@@ -71,6 +72,10 @@ class Optimizer:
     """Share of the peak rate at which the cosine ends."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 for no clipping."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names."""
+        check_choices(self)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Make the optimizer of a model's weights."""
