@@ -144,7 +144,7 @@ def test_a_function_may_weigh_each_coordinate():
     flow, jump = (FiniteData(path, kind, POINTS.expand(2, 2)) for kind in (Flow, Jump))
     share = torch.tensor([1.0, 0.0])
     model = (lambda t: share) * flow + (lambda t: 1 - share) * jump
-    assert model(torch.zeros(3, 2), 0.5).parts[0].weight.tolist() == [1.0, 0.0]
+    assert model(torch.zeros(3, 2), 0.5).parts[0].weight.tolist() == [[1.0, 0.0]]
 
 
 def test_a_reweighted_model_counts_what_its_model_costs():

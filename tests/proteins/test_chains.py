@@ -1,5 +1,7 @@
 """Chains: letters, steps and breaks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from folds import regular
@@ -50,3 +52,14 @@ def test_a_bond_outweighs_numbers_that_leap():
     unseen = atoms.copy()
     unseen[3, 2] = np.nan
     assert Chain("x", unseen, codes_of("A" * 8), numbers).breaks.nonzero()[0].tolist() == [3]
+
+
+def test_positions_go_up_along_the_chain_and_leap_over_breaks():
+    whole = regular(8)
+    fusion = replace(whole, index=np.array([5, 6, 6, 1001, 1002, 3, 4, 5], dtype=np.int32))
+    assert fusion.positions.tolist() == [5, 6, 7, 8, 9, 10, 11, 12]
+    torn = replace(whole, index=whole.index + 3 * (np.arange(8) > 3).astype(np.int32))
+    torn.atoms[4:] += 9.0
+    assert np.diff(torn.positions).tolist() == [1, 1, 1, 4, 1, 1, 1]
+    back = replace(torn, index=np.where(np.arange(8) > 3, 1, torn.index).astype(np.int32))
+    assert np.diff(back.positions)[3] == 2

@@ -78,7 +78,7 @@ def test_rates_are_scaled_and_averaged(rng):
     twice = one.scaled(2.0)
     assert_close(twice.drift, 2 * one.drift)
     assert_close(twice.variance, 2 * one.variance)
-    each = one.scaled(torch.tensor([[1.0, 2.0, 3.0]]).double())
+    each = one.scaled(torch.tensor([1.0, 2.0, 3.0]).double().view(1, 3, 1, 1))
     assert_close(each.variance, torch.tensor([[1.0, 2.0, 3.0]]).double().expand(2, 3))
     assert_close(each.drift[:, 2], 3 * one.drift[:, 2])
     pair = RotationDiffusion(
@@ -93,3 +93,13 @@ def test_it_moves_on_rotations_only(rng):
     x = rotations(1, 1, rng=rng)
     with pytest.raises(ValueError, match="moves on Rotations, not on Euclidean"):
         RotationDiffusion(x, torch.ones(1, 1)).step(Euclidean(3), x, 0.1, rng)
+
+
+@pytest.mark.parametrize("shape", [(), (1, 3, 1, 1), (2, 1, 1, 1), (2, 3, 1, 1)])
+def test_weights_do_not_enlarge_the_state(shape, rng):
+    x = rotations(2, 3, rng=rng)
+    half = RotationDiffusion(x @ hat(torch.ones(3).double()), torch.ones(2, 1).double()).scaled(
+        torch.full(shape, 0.5).double()
+    )
+    assert_close(half.variance, torch.full((2, 3), 0.5).double())
+    assert half.step(Rotations(), x, 0.1, rng).shape == x.shape

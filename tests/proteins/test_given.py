@@ -112,3 +112,10 @@ def test_the_network_is_told_what_is_known(model, monkeypatch):
     for clocks in seen:
         for name, known in given.known.items():
             assert (clocks[name][:, known] == 1).all() and (clocks[name][:, ~known] < 1).all()
+
+
+def test_a_motif_without_an_atom_is_refused():
+    contigs, part = parse_contigs("2,A1-10"), chain()
+    part.atoms[3, 2] = np.nan
+    with pytest.raises(ValueError, match="lacks one of N, CA and C"):
+        motif_of(contigs, [part], [2, 10])

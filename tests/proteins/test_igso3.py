@@ -69,3 +69,14 @@ def test_a_small_kernel_is_a_normal(rng):
     """Of three axes: the square of the angle over tau is chi-square of three degrees."""
     w = sample_angle(torch.full((5000,), 1e-4), rng).double()
     assert stats.kstest((w**2 / 1e-4).numpy(), stats.chi2(3).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("tau", [1e-4, 1e-8, 1e-12])
+def test_the_narrowest_kernels_are_normals(tau):
+    at = torch.tensor(tau, dtype=torch.float64)
+    top = 0.5 * math.log(math.pi) - 1.5 * math.log(tau / 2) + tau / 8
+    assert float(log_density(torch.zeros((), dtype=torch.float64), at)) == pytest.approx(
+        top, abs=1e-7
+    )
+    angles = IGSO3.quantile(torch.linspace(0, 1, 2001, dtype=torch.float64)[1:-1], at.expand(1999))
+    assert float((angles**2).mean()) == pytest.approx(3 * tau, rel=0.02)

@@ -99,3 +99,16 @@ def test_weights_multiply_and_posteriors_do_not_average(rng):
     assert_close(twice.given(x, rng).intensity, 2 * jump.given(x, rng).intensity)
     with pytest.raises(LookupError, match="mix their posteriors"):
         jump.average(torch.ones(3, 1))
+
+
+@pytest.mark.parametrize("b", [3, 4])
+def test_a_weight_for_each_residue_is_one_for_flow_and_jump(b, rng):
+    """Jumps have a rate where flows have a matrix: the axes of a weight are those of the states."""
+    z, x = (PATH.sample_source((count, 3, 3, 3), rng) for count in (2, b))
+    flow, jump = (FiniteData(PATH, kind, z) for kind in (Flow, Jump))
+    weight = torch.tensor([0.25, 0.0, 1.0]).view(3, 1, 1)
+    parts = (weight * flow + (1 - weight) * jump)(x, 0.5).parts
+    flows, jumps = (scaled(part.generator, part.weight) for part in parts)
+    assert torch.allclose(flows.velocity, weight * parts[0].generator.velocity)
+    rates = (1 - weight[:, 0, 0]) * parts[1].generator.intensity
+    assert torch.allclose(jumps.intensity, rates)

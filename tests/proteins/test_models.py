@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from feller.core import random
+from feller.core.generators.combine import factors_of, split
 from feller.core.registry import load
 from feller.core.solvers import Euler, simulate
 from feller.core.times import uniform_grid
@@ -102,3 +103,14 @@ def test_the_mask_is_never_drawn_and_only_masks_jump():
     jump = model(x, 0.5).factors["residue"]
     assert not jump.intensity[:, :4].any() and (jump.intensity[:, 4:] > 0).all()
     assert jump.destination.expand(torch.Size((2, 9))).sample(torch.Generator()).max() < MASK
+
+
+def test_models_add_up():
+    """One part of the rotations flows, the other jumps; both are sums themselves."""
+    one, other = (tiny().weighted(flow=flow, jump=1 - flow) for flow in (1.0, 0.25))
+    mixed, x_0 = 0.5 * one + 0.5 * other, source(one)
+    end = simulate(mixed, x_0, uniform_grid(4), Euler(), random.rows(0, 0, 2)).state
+    assert all(value.isfinite().all() for value in end.values())
+    first, second = (model(x_0, 0.5).factors["translation"].velocity for model in (one, other))
+    both = split(factors_of(mixed(x_0, 0.5))["translation"])
+    assert torch.allclose(both.drift, 0.5 * first + 0.5 * second)

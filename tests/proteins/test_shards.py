@@ -70,12 +70,12 @@ def test_long_chains_have_a_longer_step(tmp_path, monkeypatch):
 
 def test_missing_atoms_stay_missing(tmp_path):
     one = chain(30, name="a")
-    one.atoms[3, 2] = one.atoms[7, 1] = np.nan
+    one.atoms[3, 3] = one.atoms[7, 3] = np.nan  # oxygens: of the others see below
     some = entries(folder_of_chains(tmp_path / "all", [one]))
     built = build_shards(some, tmp_path / "cache", ALL)
     assert np.array_equal(np.isnan(built[0].atoms), np.isnan(one.atoms))
     atoms, _, _ = built.rows([0, 0], [2, 6], 3)
-    assert np.argwhere(np.isnan(atoms[..., 0])).tolist() == [[0, 1, 2], [1, 1, 1]]
+    assert np.argwhere(np.isnan(atoms[..., 0])).tolist() == [[0, 1, 3], [1, 1, 3]]
 
 
 def test_rows_are_parts(tmp_path, some):
@@ -214,3 +214,13 @@ def test_the_index_is_plain_json(tmp_path, some):
     build_shards(some, tmp_path / "cache", ALL)
     index = json.loads((tmp_path / "cache" / "index.json").read_text())
     assert index.keys() == {"counts", "shards", "names"}
+
+
+def test_a_residue_without_a_frame_is_a_gap(tmp_path):
+    one = chain(30)
+    one.atoms[4, 0] = np.nan
+    one.atoms[9, 3] = np.nan
+    shards = build_shards(entries(folder_of_chains(tmp_path / "one", [one])), tmp_path / "c", ALL)
+    assert shards[0].index.tolist() == [i for i in one.index if i != one.index[4]]
+    assert np.isnan(shards[0].atoms[8, 3]).all()
+    assert not np.isnan(shards[0].atoms[:, :3]).any()

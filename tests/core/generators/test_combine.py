@@ -15,7 +15,7 @@ from feller.core.generators import (
     stationary,
 )
 from feller.core.generators.combine import Part, Superposition, factors_of, scaled
-from feller.core.spaces import Euclidean
+from feller.core.spaces import Euclidean, ProductSpace
 
 X = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
 FLOW, BACK = Flow(-X), Flow(X)
@@ -156,3 +156,14 @@ def test_a_sum_of_products_is_a_product_of_sums():
     factors = factors_of(0.25 * one + 0.75 * two)
     assert {name: float(split(g).drift) for name, g in factors.items()} == {"a": 2.5, "b": -2.5}
     assert factors_of(Flow(x)).keys() == {""}
+
+
+def test_a_factor_of_a_product_in_a_sum_may_be_a_sum():
+    flow = Flow(torch.ones(1, 1))
+    product = Product({"a": 0.3 * flow + 0.7 * flow})
+    both, x = 0.25 * product + 0.75 * product, {"a": torch.zeros(1, 1)}
+    assert_close(both.apply(lambda x: x["a"].sum(-1), x), torch.ones(1))
+    moved = both.step(ProductSpace({"a": Euclidean()}), x, 0.5, None)
+    assert_close(moved["a"], torch.full((1, 1), 0.5))
+    with pytest.raises(ValueError, match="sum to 1, these to"):
+        (0.5 * product).apply(lambda x: x["a"].sum(-1), x)

@@ -186,3 +186,8 @@ def test_radii_and_structures_are_those_of_an_index(data_root, tmp_path):
     for name, column in (("helix", "helix_frac"), ("strand", "strand_frac")):
         dssp = np.array([float(rows[name][column]) for name in some])
         assert np.corrcoef(shares[name].hits / shares[name].trials, dssp)[0, 1] > 0.85
+
+
+def test_nothing_compares_with_no_reference():
+    with pytest.raises(ValueError, match="there is no chain to compare with"):
+        comparable([], NATIVE)

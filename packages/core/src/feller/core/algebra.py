@@ -18,7 +18,7 @@ from torch import Tensor
 from feller.core.generators import FromPosterior, Generator, Superposition
 from feller.core.generators.combine import Part, Role
 from feller.core.heads import Kinds
-from feller.core.spaces import StateSpace
+from feller.core.spaces import ProductSpace, StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -116,7 +116,7 @@ class SuperposedModel:
         )
 
     @property
-    def space(self) -> StateSpace:
+    def space(self) -> StateSpace | ProductSpace:
         """The space of the models."""
         return self.parts[0].model.space
 
@@ -136,7 +136,7 @@ class SuperposedModel:
         costs = (getattr(part.model, "network_calls", None) for part in self.parts)
         return sum(1 if cost is None else cost(t, condition) for cost in costs)
 
-    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Superposition:
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Superposition:
         """Return the superposition at (x, t)."""
         return Superposition(
             tuple(
@@ -161,7 +161,7 @@ class Reweighted:
     weights: tuple[Weight, ...]
 
     @property
-    def space(self) -> StateSpace:
+    def space(self) -> StateSpace | ProductSpace:
         """The space of the model."""
         return self.model.space
 
@@ -191,7 +191,7 @@ class Reweighted:
         """Return the model as a part of a superposition."""
         return weigh(weight, self)
 
-    def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Superposition:
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Superposition:
         """Return the superposition with the new weights; parts at weight 0 are left out.
 
         Raises:
@@ -217,14 +217,25 @@ def _is_zero(weight: Weight) -> bool:
 
 def _weight_at(weight: Weight, x: Any, t: Any) -> float | Tensor:
     """Return a weight at time `t`: of the shape of the time, expanded against the state."""
-    if isinstance(weight, Tensor) or not callable(weight):
+    if isinstance(weight, Tensor):
+        return _against(weight, x)
+    if not callable(weight):
         return weight
     if isinstance(t, float | int):
         value = weight(torch.tensor(float(t), device="cpu"))
-        return float(value) if not isinstance(value, Tensor) or value.numel() == 1 else value
+        if isinstance(value, Tensor) and value.numel() > 1:
+            return _against(value, x)
+        return float(value)
     if not isinstance(x, Tensor):
         raise ValueError("a weight that is a function of time takes one clock for all factors")
     return expand_time(weight(t), x)
+
+
+def _against(weight: Tensor, x: Any) -> Tensor:
+    """Return a weight with all axes of the state: some kinds have fewer, and cut the last ones."""
+    if not isinstance(x, Tensor) or not 0 < weight.ndim < x.ndim:
+        return weight
+    return weight.reshape((1,) * (x.ndim - weight.ndim) + weight.shape)
 
 
 def _product(a: Weight, b: Weight) -> Weight:

@@ -76,6 +76,12 @@ class Chain:
         leaps = ((gap < 0) | (gap > 1)) & ~bonded(self.atoms)
         return leaps | (self.steps > LONGEST_STEP)
 
+    @property
+    def positions(self) -> Int32[np.ndarray, " n"]:
+        """Numbers that say what networks see: up by one along the chain, by more over a break."""
+        ups = np.where(self.breaks, np.diff(self.index).clip(2), 1)
+        return np.concatenate([self.index[:1], self.index[:1] + ups.cumsum()]).astype(np.int32)
+
 
 def bonded(atoms: Float[np.ndarray, "n 4 3"]) -> Bool[np.ndarray, " m"]:
     """Return whether each C is bonded to the next N, by their distance: 1.33 Angstrom is usual."""

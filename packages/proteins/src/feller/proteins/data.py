@@ -24,6 +24,7 @@ from torch import Tensor
 from feller.core.config import tagged
 from feller.core.random import seed_of
 from feller.core.training import DataConfig
+from feller.proteins.chains import Chain
 from feller.proteins.filters import Filters
 from feller.proteins.reading import entries
 from feller.proteins.shards import DataError, Shards, build_shards, digest_of, open_shards
@@ -58,7 +59,7 @@ class Parts:
 
         Returns:
             `atoms`, float32 `(b, n, 4, 3)` in Angstrom, NaN where one is missing; `residues`, int64
-            `(b, n)`; `index`, int64 `(b, n)`, the residue numbers.
+            `(b, n)`; `index`, int64 `(b, n)`, the positions along the chain.
 
         Raises:
             ValueError: When the items differ in length.
@@ -71,10 +72,12 @@ class Parts:
         atoms, residues, index = self.shards.rows(
             self.chains[indices].tolist(), self.starts[indices].tolist(), lengths.pop()
         )
+        parts = zip(atoms, residues, index, strict=True)
+        positions = np.stack([Chain("", *part).positions for part in parts])
         return {
             "atoms": torch.from_numpy(atoms),
             "residues": torch.from_numpy(residues.astype(np.int64)),
-            "index": torch.from_numpy(index.astype(np.int64)),
+            "index": torch.from_numpy(positions.astype(np.int64)),
         }
 
     def name(self, i: int) -> str:

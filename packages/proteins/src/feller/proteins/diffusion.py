@@ -13,6 +13,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators import Generator
+from feller.core.generators.combine import fit_weight
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -67,9 +68,10 @@ class RotationDiffusion(Generator):
         return torch.where(h[..., None] == 0, x, x @ exp(turn))
 
     def scaled(self, weight: float | Tensor) -> "RotationDiffusion":
-        """Return the generator at a multiple of its rate, a number or one for each rotation."""
-        along = expand_time(weight, self.drift) if isinstance(weight, Tensor) else weight
-        return RotationDiffusion(along * self.drift, weight * self.variance)
+        """Return the generator at a multiple of its rate; a tensor broadcasts against states."""
+        variance = self.variance.expand(self.drift.shape[:-2])
+        drift = fit_weight(weight, self.drift) * self.drift
+        return RotationDiffusion(drift, fit_weight(weight, variance) * variance)
 
     def average(self, weights: Tensor) -> "RotationDiffusion":
         """Return the diffusion of the mean drift and the mean variance."""

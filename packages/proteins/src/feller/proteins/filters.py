@@ -28,7 +28,8 @@ class Filters:
     Attributes:
         min_length: Fewest residues.
         max_length: Most residues.
-        max_missing: Largest share of residues that lack one of N, CA, C and O.
+        max_missing: Largest share of residues that lack one of N, CA, C and O. Data leave out
+            those that lack more than O, as gaps.
         max_step: Longest step from CA to CA, in Angstrom.
         max_resolution: Worst resolution in Angstrom, of the structures that say theirs.
         min_known: Smallest share of canonical residues.

@@ -35,7 +35,7 @@ Angles = Float[Tensor, "*batch"]
 
 _SMALL = 1.44  # tau below which the normals are used: sigma = 1.2
 _TERMS = 10
-_NEAR = 1e-4  # an angle at which f is f(0), to the digits of float64
+_NEAR = 1e-4  # an angle, over min(1, sigma), at which f is f(0) to the digits of float64
 
 
 def log_density(w: Angles, tau: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def score(w: Angles, tau: Tensor) -> Tensor:
         return _sines(w, tau) / _cosines(w, tau, 0)
 
     # It falls to 0 at angle 0 in a straight line.
-    return _by_size(w, tau, near, far) * (w / w.clamp_min(_NEAR))
+    return _by_size(w, tau, near, far) * (w / w.clamp_min(_nearest(tau)))
 
 
 def rise(w: Angles, tau: Tensor) -> Tensor:
@@ -82,9 +82,13 @@ def sample_angle(tau: Tensor, rng: Rng) -> Tensor:
     return IGSO3.quantile(random.uniform(tau.shape, rng, like=tau), tau)
 
 
+def _nearest(tau: Tensor) -> Tensor:
+    return _NEAR * tau.sqrt().clamp_max(1)
+
+
 def _by_size(w: Tensor, tau: Tensor, near: Radial, far: Radial) -> Tensor:
     """Return one function where tau is small and another where it is not, both in float64."""
-    v, wide = w.double().clamp_min(_NEAR), tau.double()
+    v, wide = w.double().clamp_min(_nearest(tau.double())), tau.double()
     narrow = wide < _SMALL
     if bool(narrow.all()):
         value = near(v, wide)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from feller.core import algebra
 from feller.core.checks import check_weights
 from feller.core.config import tagged
 from feller.core.generators import Categorical, Flow, Generator, Jump, Product, Superposition
@@ -112,6 +113,10 @@ class ProteinModel(nn.Module):
     def space(self) -> ProductSpace:
         """The space of states."""
         return self.path.space
+
+    def __rmul__(self, weight: algebra.Weight) -> algebra.SuperposedModel:
+        """Return the model with a weight: a part of a superposition, for `simulate`."""
+        return algebra.weigh(weight, self)
 
     def weighted(self, *, flow: float, jump: float) -> "ProteinModel":
         """Return the model with other weights of rotations' flow and jump; weights are shared.

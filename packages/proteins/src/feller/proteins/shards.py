@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from feller.proteins.reading import Entry, Refusal, read_entries
 
 __all__ = ["DataError", "Shards", "build_shards", "digest_of", "open_shards"]
 
-FORMAT = 1
+FORMAT = 2
 PORTION = 1024
 """Structure files of a shard."""
 STEP = 0.01
@@ -194,7 +194,7 @@ def _build(stem: Path, portion: Sequence[Entry], filters: Filters) -> int:
         return len(portion)
     counts: Counter[str] = Counter()
     found = list(filters.sift(read_entries(portion), counts))
-    chains = [item for item in found if isinstance(item, Chain)]
+    chains = [_framed(item) for item in found if isinstance(item, Chain)]
     data = save(_packed(chains))
     _write(stem.with_suffix(".safetensors"), data)
     refusals = [[r.name, r.kind, r.reason] for r in found if isinstance(r, Refusal)]
@@ -206,6 +206,13 @@ def _build(stem: Path, portion: Sequence[Entry], filters: Filters) -> int:
     }
     _write(facts, json.dumps(body).encode())
     return len(portion)
+
+
+def _framed(chain: Chain) -> Chain:
+    """Return the residues that have a frame: one that lacks N, CA or C is a gap."""
+    has = ~np.isnan(chain.atoms[:, :3]).any((1, 2))
+    rows = chain.atoms[has], chain.residues[has], chain.index[has]
+    return replace(chain, atoms=rows[0], residues=rows[1], index=rows[2])
 
 
 def _packed(chains: list[Chain]) -> dict[str, np.ndarray]:

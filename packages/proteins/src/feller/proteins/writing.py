@@ -100,7 +100,7 @@ def write_trajectory(
         path: A `.pdb`, `.cif` or `.bcif`.
 
     Raises:
-        ValueError: When there are no frames, an atom comes or goes, or a frame does not fit.
+        ValueError: When there are no frames, an atom comes or goes, or a frame has other residues.
     """
     import biotite.structure as struc
 
@@ -108,6 +108,8 @@ def write_trajectory(
         raise ValueError(f"a trajectory is one .{', .'.join(FORMATS)} file, not {path.name}")
     if len(frames) == 0:
         raise ValueError(f"{path.name}: a trajectory has at least one frame")
+    if any(len(frame) != len(residues) for frame in frames):
+        raise ValueError(f"{path.name}: a frame has a place for each of {len(residues)} residues")
     places = np.stack([np.asarray(frame, dtype=np.float32) for frame in frames])
     known = _known(places)
     if (known != known[0]).any():

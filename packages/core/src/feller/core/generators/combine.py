@@ -23,10 +23,18 @@ from feller.core.generators.flow import Flow
 from feller.core.generators.jump import Jump
 from feller.core.generators.posterior import FromPosterior
 from feller.core.generators.product import Product
-from feller.core.spaces import StateSpace
-from feller.core.typing import Rng, Time
+from feller.core.typing import Rng
 
-__all__ = ["Part", "Split", "Superposition", "backward", "scaled", "split", "stationary"]
+__all__ = [
+    "Part",
+    "Split",
+    "Superposition",
+    "backward",
+    "fit_weight",
+    "scaled",
+    "split",
+    "stationary",
+]
 
 Role = Literal["forward", "stationary", "backward"]
 _SIGN: dict[str, float] = {"forward": 1.0, "stationary": 0.0, "backward": -1.0}
@@ -103,15 +111,19 @@ class Superposition(Generator):
                 f"forward weights less backward weights sum to 1, these to {total:.4g}"
             )
 
-    def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def apply(self, f: Callable[[Any], Tensor], x: Any) -> Tensor:
         """Return the weighted sum."""
-        self.check()
+        factors = factors_of(self)  # which checks the weights
+        if "" not in factors:
+            return Product(factors).apply(f, x)
         terms = [scaled(part.generator, part.weight).apply(f, x) for part in _leaves(self)]
         return torch.stack(terms).sum(0)
 
-    def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
+    def step(self, space: Any, x: Any, h: Any, rng: Rng) -> Any:
         """Step each part in turn, its weight on its rate."""
-        self.check()
+        factors = factors_of(self)
+        if "" not in factors:
+            return Product(factors).step(space, x, h, rng)
         for part in _leaves(self):
             x = scaled(part.generator, part.weight).step(space, x, h, rng)
         return x
@@ -132,12 +144,12 @@ def scaled(generator: Generator, weight: float | Tensor) -> Generator:
     if isinstance(generator, FromPosterior):
         generator = generator.generator
     if isinstance(generator, Flow):
-        return Flow(_fit(weight, generator.velocity) * generator.velocity)
+        return Flow(fit_weight(weight, generator.velocity) * generator.velocity)
     if isinstance(generator, Diffusion):
-        weight = _fit(weight, generator.drift)
+        weight = fit_weight(weight, generator.drift)
         return Diffusion(weight * generator.drift, weight * generator.covariance)
     if isinstance(generator, Jump):
-        weight = _fit(weight, generator.intensity)
+        weight = fit_weight(weight, generator.intensity)
         return replace(generator, intensity=weight * generator.intensity)
     if isinstance(generator, Product):
         return Product({name: scaled(g, weight) for name, g in generator.factors.items()})
@@ -239,7 +251,7 @@ def _least(weight: float | Tensor) -> float:
     return float(weight.min()) if readable(weight) else 0.0
 
 
-def _fit(weight: float | Tensor, rates: Tensor) -> float | Tensor:
+def fit_weight(weight: float | Tensor, rates: Tensor) -> float | Tensor:
     """Return a weight without the axes that elements have inside, one rate to an element."""
     if not isinstance(weight, Tensor):
         return weight

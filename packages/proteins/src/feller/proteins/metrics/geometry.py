@@ -87,7 +87,7 @@ def clashes(chains: Sequence[Chain], nearest: float = CLASH, apart: int = APART)
     Args:
         chains: The chains.
         nearest: Below it a pair clashes, in Angstrom.
-        apart: At least so many residues are between the positions of a pair.
+        apart: At least so far along the chain a pair is apart.
     """
     held = [chain.atoms[:, 1].astype(np.float64) for chain in chains]
     pairs = [_near_pairs(ca, nearest, apart) for ca in held]

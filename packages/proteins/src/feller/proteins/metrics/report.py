@@ -111,6 +111,8 @@ def comparable(
     Raises:
         ValueError: When there are no chains.
     """
+    if not chains:
+        raise ValueError("there is no chain to compare with")
     how = settings or Settings()
     sizes = [len(chain) for chain in chains]
     shortest, longest = min(sizes) * (1 - how.stretch), max(sizes) * (1 + how.stretch)

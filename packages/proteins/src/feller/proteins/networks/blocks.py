@@ -93,7 +93,7 @@ class EndEmbedding(nn.Module):
     def forward(self, index: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
         """Embed the numbers of residues."""
         before, after = index - index[:, :1], index[:, -1:] - index
-        return self.first(before.clamp_max(_END)) + self.last(after.clamp_max(_END))
+        return self.first(before.clamp(0, _END)) + self.last(after.clamp(0, _END))
 
 
 class ChainEmbedding(nn.Module):
