@@ -87,16 +87,16 @@ def f_tokens(x):
     return (x.float() ** 2 * 0.3).sum(-1).sin()
 
 
-def test_an_average_lives_by_the_mean_of_the_clocks(rng):
+def test_an_average_stays_with_the_mean_chance(rng):
     path, x = GaussianPath(), 3 * torch.randn(4, 2, generator=rng, dtype=D)
     posterior = posterior_of(rng)
     generic = average_over(solution(path, Jump), path, x, 0.4, posterior)
     h = torch.full((4, 1), 0.2, dtype=D)
-    lived = torch.zeros(4, 2, dtype=D)
+    stays = torch.zeros(4, 2, dtype=D)
     for k in range(3):
         jump = solution(path, Jump)(path, x, 0.4, VALUES[k].expand(4, 2))
-        lived += posterior.logits.softmax(-1)[..., k] * jump.intensity * jump.duration(h)
-    assert_close(generic.intensity * generic.duration(h), lived)
+        stays += posterior.logits.softmax(-1)[..., k] * (-jump.intensity * jump.duration(h)).exp()
+    assert_close((-generic.intensity * generic.duration(h)).exp(), stays)
 
 
 def test_vectors_are_refused():

@@ -82,19 +82,19 @@ def test_the_event_rate_is_the_unit_of_the_flux(schedule, rng):
         assert 0.05 < float(mean / event_rate(path, torch.tensor(t, dtype=D))) < 3
 
 
-def test_the_mean_of_jumps_has_the_mean_hazard():
-    """Of clocks that depend on the data, the rates weigh; with one data point it is its own."""
+def test_the_mean_of_jumps_stays_with_the_mean_chance():
+    """What stays makes the data points that would have moved it less likely, as time goes on."""
     path, x = GaussianPath(), torch.tensor([[2.0], [-3.0]], dtype=D)
     points = torch.tensor([[-1.0], [1.0]], dtype=D)
     t = torch.tensor([0.3, 0.4], dtype=D)
     h = torch.tensor([[0.2], [0.1]], dtype=D)
     mean = FiniteData(path, Jump, points)(x, t)
     posterior = FiniteData(path, Jump, points).posterior(x, t)
-    lived = torch.zeros(2, 1, dtype=D)
+    stays = torch.zeros(2, 1, dtype=D)
     for i, z in enumerate(points):
         jump = solution(path, Jump)(path, x, t, z.expand(2, 1))
-        lived += posterior[:, i : i + 1] * jump.intensity * jump.duration(h)
-    assert_close(mean.intensity * mean.duration(h), lived)
+        stays += posterior[:, i : i + 1] * (-jump.intensity * jump.duration(h)).exp()
+    assert_close((-mean.intensity * mean.duration(h)).exp(), stays)
 
 
 def test_a_clock_where_nothing_fires_is_the_time():
