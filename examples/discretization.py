@@ -1,8 +1,9 @@
 """Discretization: what a step costs the law, with every generator exact.
 
 Two points, 0.3 at -2 and 0.7 at +2, have exact flows and jumps, so what is left is the error of the
-step. Euler's is of first order and Heun's of second; a jump's Euler step, events by the chance to
-survive of what stays, is of first order and on the way to it better; mixed takes Heun's step for the flow and both ends' intensities for the jump.
+step. Euler's is of first order and Heun's of second; a jump's Euler step, whose events have the
+chance of what stays to survive, is of first order and on the way to it better; mixed takes Heun's
+step for the flow and both ends' intensities for the jump.
 """
 
 import matplotlib.pyplot as plt
