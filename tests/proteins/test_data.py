@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from folds import regular
 from structures import chain, folder_of_chains
 
 from feller.core.config import decode, encode
@@ -14,6 +15,7 @@ from feller.core.training import Dataset
 from feller.proteins.data import ProteinData
 from feller.proteins.filters import Filters
 from feller.proteins.shards import DataError
+from feller.proteins.writing import write_chains
 
 ALL = Filters(min_length=1, max_gyration=100.0, max_coil=1.0)
 LENGTHS = (20, 23, 31, 32, 47, 48, 60, 61)
@@ -234,3 +236,15 @@ def test_real_data(data_root, tmp_path):
     assert len(test) > 500
     step = np.concatenate([c.steps for c in shards])
     assert step.mean() == pytest.approx(3.80, abs=0.02)
+
+
+def test_numbers_that_leap_in_a_whole_chain_are_no_gaps(tmp_path):
+    """As of a fusion: what networks see goes up by one."""
+    whole = replace(regular(40), residues=np.zeros(40, dtype=np.uint8))
+    index = np.arange(1, 41) + np.where((np.arange(40) > 9) & (np.arange(40) < 20), 1000, 0)
+    write_chains([replace(whole, index=index.astype(np.int32))], tmp_path / "fused")
+    data = ProteinData(
+        path=str(tmp_path / "fused"), filters=ALL, share=0.0, cache=str(tmp_path), rounds=1
+    )
+    seen = data.build()[[0]]["index"]
+    assert seen.diff(dim=1).unique().tolist() == [1]

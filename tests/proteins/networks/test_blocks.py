@@ -116,3 +116,7 @@ def test_a_fresh_block_is_the_identity_and_each_residue_has_its_clock(rng):
     moved = block(x, embedding, bias, place, eye) - block(x, other, bias, place, eye)
     assert moved[0, 1].abs().max() > 1e-3
     assert moved[0, ::2].eq(0).all()
+
+
+def test_numbers_that_fall_have_an_end_too():
+    assert EndEmbedding(8)(torch.tensor([[5, 9, 1]])).shape == (1, 3, 8)

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
-__all__ = ["ATOMS", "LETTERS", "LONGEST_STEP", "UNKNOWN", "Chain", "bonded", "codes_of"]
+__all__ = [
+    "ATOMS",
+    "LETTERS",
+    "LONGEST_STEP",
+    "UNKNOWN",
+    "Chain",
+    "bonded",
+    "check_frames",
+    "codes_of",
+]
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 """The letters of residues 0 to 19."""
@@ -77,10 +86,26 @@ class Chain:
         return leaps | (self.steps > LONGEST_STEP)
 
     @property
+    def has_frame(self) -> Bool[np.ndarray, " n"]:
+        """Whether N, CA and C of a residue are there."""
+        return np.asarray(np.isfinite(self.atoms[:, :3]).all((1, 2)))
+
+    @property
     def positions(self) -> Int32[np.ndarray, " n"]:
         """Numbers that say what networks see: up by one along the chain, by more over a break."""
         ups = np.where(self.breaks, np.diff(self.index).clip(2), 1)
         return np.concatenate([self.index[:1], self.index[:1] + ups.cumsum()]).astype(np.int32)
+
+
+def check_frames(chain: Chain) -> None:
+    """Refuse a chain with a residue that lacks N, CA or C.
+
+    Raises:
+        ValueError: When there is one.
+    """
+    if not chain.has_frame.all():
+        number = chain.index[np.flatnonzero(~chain.has_frame)[0]]
+        raise ValueError(f"residue {number} of {chain.name} lacks one of N, CA and C")
 
 
 def bonded(atoms: Float[np.ndarray, "n 4 3"]) -> Bool[np.ndarray, " m"]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from feller.proteins.chains import UNKNOWN, Chain
+from feller.proteins.chains import UNKNOWN, Chain, check_frames
 from feller.proteins.contigs import Contigs, Kept
 from feller.proteins.frames import ANGSTROM, frames_from_atoms, with_oxygens
 
@@ -73,7 +73,7 @@ def backbone_of(chain: Chain) -> Given:
     Raises:
         ValueError: When an atom is missing.
     """
-    _check_atoms(chain)
+    check_frames(chain)
     return _given(chain.atoms, torch.full((len(chain),), UNKNOWN))
 
 
@@ -93,7 +93,7 @@ def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:
     for segment, length in zip(contigs.segments, lengths, strict=True):
         if isinstance(segment, Kept):
             part, here = next(left), slice(start, start + length)
-            _check_atoms(part)
+            check_frames(part)
             atoms[here], residue[here] = part.atoms, _residues(part)
             # Where the last oxygen is depends on the next residue, which is another than it was.
             atoms[here.stop - 1, 3] = np.nan
@@ -113,14 +113,6 @@ def _given(atoms: Float32[np.ndarray, "n 4 3"], residue: Tensor) -> Given:
     }
     known = {"translation": frame, "rotation": frame, "residue": residue != UNKNOWN}
     return Given(state, known, atoms - (middle / ANGSTROM).numpy())
-
-
-def _check_atoms(chain: Chain) -> None:
-    """Refuse a chain with a residue that has no frame."""
-    lacking = np.isnan(chain.atoms[:, :3]).any((1, 2))
-    if lacking.any():
-        number = chain.index[np.flatnonzero(lacking)[0]]
-        raise ValueError(f"residue {number} of {chain.name} lacks one of N, CA and C")
 
 
 def _absent(n: int) -> Float32[np.ndarray, "n 4 3"]:

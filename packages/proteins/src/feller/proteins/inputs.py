@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feller.proteins.chains import LETTERS, Chain, codes_of
+from feller.proteins.chains import LETTERS, Chain, check_frames, codes_of
 from feller.proteins.contigs import Contigs, Kept
 from feller.proteins.reading import Refusal, entries, read_entries
 
@@ -62,10 +62,7 @@ def read_backbones(path: Path) -> list[Chain]:
     for refusal in (r for r in refusals if r.kind != TRAJECTORIES):
         raise ValueError(f"{path}: {refusal.name}: {refusal.reason}")
     for chain in chains:
-        lacking = np.flatnonzero(np.isnan(chain.atoms[:, :3]).any((1, 2)))
-        if len(lacking):
-            number = chain.index[lacking[0]]
-            raise ValueError(f"residue {number} of {chain.name} lacks one of N, CA and C")
+        check_frames(chain)
         broken = np.flatnonzero(chain.breaks)
         if len(broken):
             raise ValueError(f"{chain.name} is broken after residue {chain.index[broken[0]]}")

@@ -210,7 +210,7 @@ def _build(stem: Path, portion: Sequence[Entry], filters: Filters) -> int:
 
 def _framed(chain: Chain) -> Chain:
     """Return the residues that have a frame: one that lacks N, CA or C is a gap."""
-    has = ~np.isnan(chain.atoms[:, :3]).any((1, 2))
+    has = chain.has_frame
     rows = chain.atoms[has], chain.residues[has], chain.index[has]
     return replace(chain, atoms=rows[0], residues=rows[1], index=rows[2])
 
