@@ -126,6 +126,17 @@ def test_at_no_angle_exp_leaves_along_each_axis():
     assert_close(slope.movedim(-1, 0), hat(torch.eye(3, dtype=torch.float64)))
 
 
+@pytest.mark.parametrize("w", [0.0, 1e-9, 5e-3, 9.9e-3, 1.1e-2, 2.0])
+def test_second_derivatives_are_those_of_the_matrix_exponential(w, rng):
+    v, weights = w * axes(1, rng)[0], torch.randn(3, 3, dtype=torch.float64, generator=rng)
+    ours = torch.autograd.functional.hessian(lambda v: (weights * exp(v)).sum(), v)
+
+    def series(v):
+        return (weights * torch.linalg.matrix_exp(hat(v))).sum()
+
+    assert_close(ours, torch.autograd.functional.hessian(series, v), rtol=0, atol=1e-8)
+
+
 def test_the_space_keeps_its_contract(rng):
     check_space(Rotations(), draws(20, rng).view(4, 5, 3, 3))
 

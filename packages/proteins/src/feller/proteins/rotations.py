@@ -59,10 +59,12 @@ def exp(v: Vector) -> Matrix:
         tensor([ 0., -1.,  0.])
     """
     square = (v * v).sum(-1, keepdim=True)
-    # Of a sinc both value and slope are right at 0; |v| itself has no slope there.
-    half = _root(square) / 2
-    sine = torch.sinc(half / torch.pi) / 2
-    return from_quaternion(torch.cat([half.cos(), sine * v], -1))
+    small = square < 1e-4
+    half = torch.where(small, 1.0, square).sqrt() / 2
+    # Near 0 the series in |v|^2: |v| itself has no slope at 0, and its square has every one.
+    cosine = torch.where(small, 1 - square / 8 * (1 - square / 48), half.cos())
+    sine = torch.where(small, (1 - square / 24 * (1 - square / 80)) / 2, half.sin() / half / 2)
+    return from_quaternion(torch.cat([cosine, sine * v], -1))
 
 
 def log(m: Matrix) -> Vector:
@@ -129,12 +131,6 @@ def to_quaternion(m: Matrix) -> Quaternion:
     row = rows.gather(-2, largest[..., None].expand(*largest.shape, 4)).squeeze(-2)
     q = row / row.norm(dim=-1, keepdim=True)
     return torch.where(q[..., :1] < 0, -q, q)
-
-
-def _root(square: Tensor) -> Tensor:
-    """Return the square root, with a slope that is finite at 0."""
-    positive = square > 0
-    return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 
 
 @tagged("rotations")
