@@ -46,6 +46,15 @@ def test_each_batch_is_there_before_the_next(tmp_path):
     assert [chain.sequence for chain in read_chains(tmp_path)] == [first.sequence, second.sequence]
 
 
+def test_a_folder_is_of_one_run(tmp_path):
+    SampleFolder(path=tmp_path, names=NAMES).add(chains())
+    folder = SampleFolder(path=tmp_path, names=NAMES)
+    folder.check()
+    assert len(files(tmp_path)) == 3  # nothing goes before something comes
+    folder.add(chains()[:1])
+    assert files(tmp_path) == ["a_0.pdb", "samples.fasta"]
+
+
 @pytest.mark.parametrize("file", ["notes.txt", "a_2.pdb", "a_0.cif", "trajectories/a_0.pdb"])
 def test_what_is_another_s_is_left_alone(file, tmp_path):
     (tmp_path / file).parent.mkdir(exist_ok=True)

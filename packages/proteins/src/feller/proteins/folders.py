@@ -1,7 +1,8 @@
 """A folder of samples: structures, their sequences, a page, and how each came.
 
 What a batch has finished is written before the next one begins, so that whoever stops early keeps
-it; `samples.fasta` always has all that is there, if there are residues.
+it; `samples.fasta` always has all that is there, if there are residues. A folder is of one run: with
+its first samples go those of an earlier one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,9 @@ class SampleFolder:
             chains: The samples.
             frames: The steps of each, where trajectories are written.
         """
+        if not self.done:
+            for file in self.files:
+                (self.path / file).unlink(missing_ok=True)
         each = frames if self.trajectories else [()] * len(chains)
         for chain, steps in zip(chains, each, strict=True):
             facts = {"residues": len(chain), **soundness([chain])}
