@@ -26,8 +26,25 @@ def test_what_changes_no_step_may_change(accelerator, tmp_path):
 
 def test_what_changes_steps_may_not(accelerator, tmp_path):
     claim_folder(tmp_path / "a", points.recipe(), accelerator)
+    (tmp_path / "a" / "log.jsonl").write_text('{"step": 1}\n')
     with pytest.raises(ValueError, match=r"begun with training\.batch_size = 24, not 48"):
         claim_folder(tmp_path / "a", points.recipe(batch_size=48), accelerator)
+
+
+@pytest.mark.parametrize("kept", ["checkpoints/step_00000002", "model"])
+def test_nor_where_a_checkpoint_or_a_model_is(kept, accelerator, tmp_path):
+    claim_folder(tmp_path / "a", points.recipe(), accelerator)
+    (tmp_path / "a" / kept).mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"begun with training\.batch_size = 24, not 48"):
+        claim_folder(tmp_path / "a", points.recipe(batch_size=48), accelerator)
+
+
+def test_a_run_without_a_step_may_begin_with_other_flags(accelerator, tmp_path):
+    claim_folder(tmp_path / "a", points.recipe(), accelerator)
+    (tmp_path / "a" / "log.jsonl").touch()
+    claim_folder(tmp_path / "a", points.recipe(batch_size=48), accelerator)
+    written = json.loads((tmp_path / "a" / "recipe.json").read_text())
+    assert written["training"]["batch_size"] == 48
 
 
 def test_a_foreign_folder_is_left_alone(accelerator, tmp_path):

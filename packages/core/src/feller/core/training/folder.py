@@ -32,12 +32,16 @@ _FREE = (
 def claim_folder(out: Path, recipe: Recipe, accelerator: Accelerator) -> None:
     """Write the recipe into a fresh folder, or check that the folder is a run of it.
 
+    A run that took no step it would keep, as one that stopped at an error of its first batch, may
+    begin again with other flags.
+
     Raises:
         ValueError: When the folder holds something else, or a run of another recipe.
     """
     file = out / "recipe.json"
     if file.exists():
-        _compare(encode(recipe), file)
+        if _has_steps(out):
+            _compare(encode(recipe), file)
     elif out.exists() and any(p.name != "tensorboard" for p in out.iterdir()):
         raise ValueError(f"{out} exists and is not a run: choose another --out")
     accelerator.wait_for_everyone()
@@ -48,6 +52,12 @@ def claim_folder(out: Path, recipe: Recipe, accelerator: Accelerator) -> None:
         partial.write_text(json.dumps(encode(recipe), indent=2) + "\n")
         os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
     accelerator.init_trackers("")
+
+
+def _has_steps(out: Path) -> bool:
+    log = out / "log.jsonl"
+    logged = log.exists() and log.stat().st_size > 0
+    return logged or latest_checkpoint(out / "checkpoints") is not None or (out / "model").exists()
 
 
 def _compare(asked: dict[str, Any], file: Path) -> None:
