@@ -1,8 +1,8 @@
 """A folder of samples: structures, their sequences, a page, and how each came.
 
 What a batch has finished is written before the next one begins, so that whoever stops early keeps
-it; `samples.fasta` always has all that is there, if there are residues. A folder is of one run: with
-its first samples go those of an earlier one.
+it; `samples.fasta` always has all that is there, if there are residues. A folder is of one run:
+with its first samples go those of an earlier one.
 """
 
 from collections.abc import Mapping, Sequence
