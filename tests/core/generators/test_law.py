@@ -218,13 +218,13 @@ def p_of_tokens(x, path, t):
 @pytest.mark.parametrize(("path", "name"), TOKENS)
 def test_of_tokens(path, name):
     path = TOKEN_PATHS[path]
-    x = run(token_models(path)[name], path, end=0.8, steps=100, d=2)
+    x = run(token_models(path)[name], path, end=0.8, steps=200, d=2)
     assert p_of_tokens(x, path, 0.8) > 1e-3
 
 
 def test_twice_as_fast_of_tokens_does_not():
     path = TOKEN_PATHS["uniform"]
-    x = run(Fast(token_models(path)["jump"]), path, end=0.8, steps=100, d=2)
+    x = run(Fast(token_models(path)["jump"]), path, end=0.8, steps=200, d=2)
     assert p_of_tokens(x, path, 0.8) < 1e-6
 
 

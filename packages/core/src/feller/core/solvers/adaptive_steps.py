@@ -52,7 +52,7 @@ class Adaptive(Solver):
 
     rtol: float = 2e-3
     atol: float = 2e-3
-    events: float = 0.02
+    events: float = 0.01
     longest: float = 0.1
     max_steps: int = 10_000
     takes: ClassVar[Kinds] = frozenset({Flow, Diffusion, Jump, Product})

@@ -41,7 +41,7 @@ def check_solver(
         model: The exact model of two single numbers of shares .3 and .7 on a path with a
             `log_density`, for a solver of another path.
         steps: Steps of the simulation, uniform in log(1 - t).
-        samples: How many; 40,000 tell jumps that are 5 percent too fast.
+        samples: How many; 40,000 tell jumps that are 10 percent too fast.
 
     Raises:
         AssertionError: When one of these does not hold.
