@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_every_command_says_how_it_is_called(name):
     assert code == 0
     assert err == ""
     assert out.startswith(f"usage: feller {name} ")
+
+
+def test_what_torch_calls_old_within_itself_is_not_told(monkeypatch):
+    def warn(_):
+        warnings.warn("`torch.jit.script` is deprecated. Please", FutureWarning, stacklevel=1)
+        warnings.warn("of the user's own", FutureWarning, stacklevel=1)
+
+    monkeypatch.setattr(show, "run", warn)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert main(["show"]) == 0
+    assert [str(one.message) for one in told] == ["of the user's own"]
 
 
 @pytest.mark.parametrize("argv", [["list"], ["list", "--json"], ["list", "images/*"]])

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -41,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     code = 0
     try:
-        code = importlib.import_module(f"feller.core.commands.{name}").run(rest) or 0
+        with warnings.catch_warnings():
+            # What torch itself calls at its first forward-mode derivative.
+            warnings.filterwarnings("ignore", "`torch.jit.script` is ", FutureWarning)
+            code = importlib.import_module(f"feller.core.commands.{name}").run(rest) or 0
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader left, as in `feller list | head -1`. What is still to be written goes nowhere.

@@ -1,6 +1,5 @@
 """How the commands draw: a batch at a time, as flags say."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -58,11 +57,7 @@ def drawn(model: Any, batches: Sequence[Batch], how: Sampling) -> Iterator[tuple
         flow, jump = how.weights
         model = model.weighted(flow=flow, jump=jump)
     for batch in batches:
-        with warnings.catch_warnings():
-            # What torch itself calls at its first forward-mode derivative.
-            warnings.filterwarnings("ignore", "`torch.jit.script` is ", FutureWarning)
-            drawing = draw_rows(model, batch.rows, batch.given, how, batch.seed)
-        yield batch, drawing
+        yield batch, draw_rows(model, batch.rows, batch.given, how, batch.seed)
 
 
 def chains_of(model: Any, batch: Batch, drawing: Drawing) -> list[Chain]:

@@ -5,7 +5,6 @@ flags are those of its domain: `feller verify MODEL --help` names them.
 """
 
 import argparse
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,12 +18,9 @@ __all__ = ["run"]
 
 def run(argv: Sequence[str]) -> int:
     """Verify, and return 0 when all pass, 1 when something does not."""
-    with warnings.catch_warnings():
-        # What torch itself calls at its first forward-mode derivative.
-        warnings.filterwarnings("ignore", "`torch.jit.script` is ", FutureWarning)
-        if argv and not argv[0].startswith("-"):
-            return domain_command("verify", argv) or 0
-        return _solutions(_parser().parse_args(argv))
+    if argv and not argv[0].startswith("-"):
+        return domain_command("verify", argv) or 0
+    return _solutions(_parser().parse_args(argv))
 
 
 def _parser() -> argparse.ArgumentParser:
