@@ -96,6 +96,12 @@ def test_a_model_without_a_card_gets_a_bare_one(tmp_path):
 
 def test_it_goes_to_the_asked_device(folder):
     assert next(load_model(folder, device="auto").parameters()).device.type in ("cpu", "cuda")
+
+
+def test_auto_is_no_device_without_double_precision(folder, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("mps"))
+    assert next(load_model(folder, device="auto").parameters()).device.type == "cpu"
     assert next(load_model(folder, device="cpu").parameters()).device.type == "cpu"
     with pytest.raises(ValueError, match="no device 'warp' here"):
         load_model(folder, device="warp")

@@ -36,6 +36,14 @@ def binary(array, *, change=lambda table: None):
     return chains_of(columns_of_cif(BinaryCIFFile.read(stream)), "x")
 
 
+def text_cif(array, *, change):
+    """The same by way of text, where what is not told is a `?` or a `.`."""
+    file = CIFFile()
+    set_structure(file, array, extra_fields=[])
+    change(file.block["atom_site"])
+    return chains_of(columns_of_cif(CIFFile.deserialize(file.serialize())), "x")
+
+
 def test_the_names_are_those_of_the_letters():
     from biotite.sequence import ProteinSequence
 
@@ -138,6 +146,51 @@ def test_the_likeliest_alternative_is_taken_whole(shares, sequence, x):
         assert found.sequence == sequence
         assert found.atoms[0, 1, 0] == pytest.approx(x)
         assert not np.isnan(found.atoms).any()
+
+
+def test_alternatives_may_stand_in_blocks():
+    lines = ALANINE.splitlines()
+    second = [line[:22] + "   2" + line[26:30] + "  25.000" + line[38:] for line in lines]
+    blocks = [line[:16] + label + line[17:] for label in "AB" for line in lines + second]
+    (found,) = pdb("\n".join(blocks))
+    assert found.index.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("value", ["?", "."])
+def test_a_place_that_is_not_told_is_none(value):
+    def change(table):
+        told = table["Cartn_x"].as_array(str)
+        told[5] = value
+        table["Cartn_x"] = told
+
+    (found,) = text_cif(atom_array({"A": chain(3)}), change=change)
+    assert np.isnan(found.atoms[1, 1]).tolist() == [True, False, False]
+    assert found.has_frame.tolist() == [True, False, True]
+
+
+def test_labels_stand_in_for_what_authors_do_not_tell():
+    def change(table):
+        for name in ("auth_seq_id", "auth_comp_id"):
+            table[name] = np.repeat("?", 12)
+        table["label_seq_id"] = np.repeat(["4", "5", "6"], 4)
+
+    one = chain(3)
+    (found,) = text_cif(atom_array({"A": one}), change=change)
+    assert found.index.tolist() == [4, 5, 6]
+    assert found.sequence == one.sequence
+
+
+def test_a_residue_without_a_number_is_refused():
+    def change(table):
+        table["auth_seq_id"] = np.array(["1"] * 4 + ["?"] * 4 + ["3"] * 4)
+
+    with pytest.raises(ValueError, match="has no number of its residue"):
+        text_cif(atom_array({"A": chain(3)}), change=change)
+
+
+def test_a_mark_of_byte_order_hides_no_atom():
+    (found,) = chains_of(columns_of_pdb(b"\xef\xbb\xbf" + ALANINE.encode()), "x")
+    assert not np.isnan(found.atoms).any()
 
 
 def test_alternatives_of_a_table():

@@ -65,6 +65,30 @@ def test_a_motif_that_is_not_whole():
     assert len(parse_contigs("A160-164,3,A165-170").motif({"A": torn})) == 2
 
 
+def test_kept_segments_that_meet_are_neighbours():
+    apart = "contigs A163-164 and A170-171 are no neighbours in motif"
+    assert apart in refusal("A163-164,A170-171")
+    assert apart in refusal("A163-164,0-3,A170-171")
+    assert "are no neighbours" in refusal("A165-166,0-0,A163-164")
+    assert len(parse_contigs("A163-164,1,A170-171").motif({"A": chain()})) == 2
+    assert len(parse_contigs("A163-164,0-0,A165-171").motif({"A": chain()})) == 2
+    assert "A160-170 and A168-180 keep a residue twice" in refusal("A160-170,5,A168-180")
+
+
+def test_numbers_that_several_residues_share_cannot_be_kept():
+    several = chain(n=6)
+    several.index[:] = [160, 161, 161, 162, 163, 164]
+    assert "motif has several residues 161" in refusal("A160-162", {"A": several})
+    assert "motif has several residues 161" in refusal("A161", {"A": several})
+    (part,) = parse_contigs("A162-164").motif({"A": several})
+    assert part.atoms[0, 0, 0] == pytest.approx(3.8 * 3)
+
+
+@pytest.mark.parametrize("text", ["99999999999999999999", "A1-99999999999", "6000,A1-3,6000"])
+def test_no_chain_is_so_long(text):
+    assert "at most 10,000 residues, not " in refusal(text)
+
+
 def test_a_motif_is_cut_out():
     (part,) = parse_contigs("5,A163-165").motif({"A": chain()})
     assert part.index.tolist() == [163, 164, 165]

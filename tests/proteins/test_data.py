@@ -197,6 +197,9 @@ def test_errors_say_what_is_wrong(data, tmp_path):
     (tmp_path / "a.csv").write_text("id,group\nc0,1\n")
     with pytest.raises(DataError, match="no column 'homology_group'"):
         replace(data, clusters=str(tmp_path / "a.csv")).build()
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(DataError, match=r"a\.csv names no chain"):
+        replace(data, clusters=str(tmp_path / "a.csv")).build()
     with pytest.raises(DataError, match="no chain of all is in the test split"):
         data.build("test")
     with pytest.raises(ValueError, match=r"of one group; these items have \[20, 28\]"):

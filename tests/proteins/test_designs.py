@@ -4,7 +4,7 @@ import pytest
 import structures
 
 from feller.proteins.designs import DesignFlags, plan
-from feller.proteins.writing import write_chains
+from feller.proteins.writing import file_stem, write_chains
 
 
 def rows(batches):
@@ -77,7 +77,17 @@ def test_every_sequence_is_folded(tmp_path):
     (alone,) = plan(DesignFlags(fold="MKVA"), 1, seed=4)
     assert (alone.names, alone.seed, len(alone.given)) == (("sample_0000",), 4, 4)
     file.write_text(">one\nMKV\n>one\nMKL\n")
-    assert "two chains are called one" in refusal(fold=str(file))
+    assert "2 chains are called one" in refusal(fold=str(file))
+
+
+def test_samples_of_long_names_keep_their_numbers(tmp_path):
+    file = tmp_path / "a.fasta"
+    file.write_text(f">{'a' * 130}\nMKV\n>b\nMKV\n")
+    names = [name for batch in plan(DesignFlags(fold=str(file)), 2) for name in batch.names]
+    assert [file_stem(name) for name in names] == names
+    assert [name[-5:] for name in names] == ["_0000", "_0001"] * 2
+    file.write_text(f">{'a' * 130}\nMKV\n>{'a' * 131}\nMKV\n")
+    assert "2 chains are called aaa" in refusal(fold=str(file))
 
 
 def test_a_backbone_is_given_sequences(motif):

@@ -53,6 +53,7 @@ def test_lengths(text, found):
         ("8.5", "not '8.5'"),
         ("0", "at least 1, not 0"),
         ("9-3", "9-3 ends before it begins"),
+        ("60-99999999999999999999", "at most 10,000, not 99,999,"),
     ],
 )
 def test_what_is_no_length(text, reason):
@@ -80,6 +81,7 @@ def test_what_is_no_sequence(tmp_path):
     assert refusal(read_sequences, 300 * "M" + "*").startswith("letter 301 of the sequence, '*'")
     assert len(refusal(read_sequences, 5000 * "/")) < 200
     assert "nor a FASTA file" in refusal(read_sequences, "")
+    assert "is a folder: --fold takes letters" in refusal(read_sequences, str(tmp_path))
     assert "nor a FASTA file" in refusal(read_sequences, str(file))
     for content, reason in (
         (b"", "does not begin with >"),

@@ -10,6 +10,7 @@ import tiny_proteins
 from PIL import Image
 from terminal import complaint, feller
 
+from feller.proteins import measuring
 from feller.proteins.metrics import report as reports
 from feller.proteins.writing import write_chains
 
@@ -137,4 +138,14 @@ def test_what_cannot_be_measured(model, helices, tmp_path):
     assert "has no chain of 5-6 residues" in reason(helices, "--length", "5-6")
     assert "--max-reference is at least 2, not 1" in reason(helices, "--max-reference", 1)
     assert "-n is at least 1, not 0" in reason(model, "-n", 0)
+    assert "--seed is at least 0, not -3" in reason(helices, "--seed=-3")
+
+
+def test_a_wrong_folder_for_pictures_is_told_before_anything_is_drawn(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "drawn", None)
+    (tmp_path / "plots").write_text("")
+    assert "File exists" in complaint("evaluate", model, "--plots", tmp_path / "plots")
+
+
+def test_a_file_of_structures_has_flags_of_its_own(helices):
     assert "unrecognized" in feller("evaluate", helices, "--steps", 3).err.lower()

@@ -51,6 +51,14 @@ def test_no_temperature_is_the_mode(model):
     assert one["residue"].equal(other["residue"])
 
 
+def test_hardly_a_temperature_is_the_mode(model):
+    mode, cold = (
+        draw(model, 1, nothing(6), Sampling(steps=3, temperature=T)).state["residue"]
+        for T in (0.0, 1e-39)
+    )
+    assert cold.equal(mode)
+
+
 def test_the_model_is_left_in_its_mode(model):
     model.train()
     model.sample(1, length=2, steps=2)

@@ -176,9 +176,10 @@ def _swap(fresh: Path, folder: Path) -> None:
 
 def _pick(device: str) -> torch.device:
     if device == "auto":
-        # A build for CUDA names an accelerator even where there is none.
+        # A build for CUDA names an accelerator even where there is none. One without double
+        # precision, which draws and paths need, is for those who ask for it.
         found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
-        return found or torch.device("cpu")
+        return found if found and found.type != "mps" else torch.device("cpu")
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:

@@ -14,6 +14,7 @@ __all__ = [
     "ATOMS",
     "LETTERS",
     "LONGEST_STEP",
+    "MOST_RESIDUES",
     "UNKNOWN",
     "Chain",
     "bonded",
@@ -29,6 +30,9 @@ UNKNOWN = len(LETTERS)
 
 ATOMS = ("N", "CA", "C", "O")
 """The backbone atoms of a residue, in the order of a chain's second axis."""
+
+MOST_RESIDUES = 10_000
+"""Of a chain that is asked for; no network here holds more."""
 
 LONGEST_STEP = 4.2
 """Angstrom from CA to CA beyond which a chain is broken; 3.8 is usual."""

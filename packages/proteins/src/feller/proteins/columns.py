@@ -8,6 +8,7 @@ atoms, what is no part of a polymer.
 import io
 import math
 import string
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
@@ -80,15 +81,18 @@ def columns_of_cif(file: Any) -> Columns:
         polymer = _is_given(table["label_seq_id"])
         keep &= polymer | ~polymer.any()
     alternative = _strings(table, "label_alt_id")[keep]
+    number = _column(table, "auth_seq_id", "label_seq_id", rows=keep)
+    if _missing(number, keep).any():
+        raise ValueError("an atom of a backbone has no number of its residue (auth_seq_id)")
     return Columns(
         slot[keep],
-        _strings(table, "auth_comp_id", "label_comp_id")[keep],
-        _strings(table, "auth_asym_id", "label_asym_id")[keep],
-        _column(table, "auth_seq_id", "label_seq_id").as_array(np.int32)[keep],
+        _strings(table, "auth_comp_id", "label_comp_id", rows=keep)[keep],
+        _strings(table, "auth_asym_id", "label_asym_id", rows=keep)[keep],
+        number.as_array(np.int32)[keep],
         _strings(table, "pdbx_PDB_ins_code")[keep],
         alternative,
         _occupancy(table, alternative, keep),
-        np.stack([table[f"Cartn_{axis}"].as_array(np.float32)[keep] for axis in "xyz"], axis=-1),
+        np.stack([_coordinate(table[f"Cartn_{axis}"], keep) for axis in "xyz"], axis=-1),
         _resolution(block),
     )
 
@@ -101,7 +105,7 @@ def columns_of_pdb(data: bytes) -> Columns:
     """
     from biotite.structure.io.pdb import PDBFile
 
-    records, resolution = _records_of_pdb(data.decode("latin-1"))
+    records, resolution = _records_of_pdb(data.removeprefix(BOM_UTF8).decode("latin-1"))
     if not records:
         raise ValueError("it has no ATOM records of a backbone")
     file = PDBFile.read(io.StringIO("\n".join(records)))
@@ -191,7 +195,10 @@ def _without_alternatives(columns: Columns) -> Columns:
     has = ~np.isin(columns.alternative, _NONE)
     if not has.any():
         return columns
-    residue = np.cumsum(_starts(columns)) - 1
+    # By name, as some files tell all of one alternative before the next.
+    _, insertion = np.unique(columns.insertion, return_inverse=True)
+    names = columns.number.astype(np.int64) * (insertion.max() + 1) + insertion
+    _, residue = np.unique(names, return_inverse=True)
     shares: dict[tuple[int, str], list[float]] = {}
     rows = zip(residue[has], columns.alternative[has], columns.occupancy[has], strict=True)
     for place, label, share in rows:
@@ -205,23 +212,37 @@ def _without_alternatives(columns: Columns) -> Columns:
     return columns[~has | (columns.alternative == labels)]
 
 
-def _column(table: Any, *names: str) -> Any:
-    """Return the first column there is.
+def _column(table: Any, *names: str, rows: np.ndarray | None = None) -> Any:
+    """Return the first column there is that has a value in some of the rows, else the last.
 
     Raises:
         ValueError: When there is none.
     """
-    for name in names:
-        if name in table:
-            return table[name]
+    there = [name for name in names if name in table]
+    # One after the other, as each is decoded when it is asked for.
+    for name in there:
+        column = table[name]
+        if rows is None or name == there[-1] or not _missing(column, rows).all():
+            return column
     raise ValueError(f"its table of atoms has no column {' or '.join(names)}")
 
 
-def _strings(table: Any, *names: str) -> np.ndarray:
+def _strings(table: Any, *names: str, rows: np.ndarray | None = None) -> np.ndarray:
     """Return a column as strings; that of insertions or alternatives may be absent."""
     if names[0] in ("label_alt_id", "pdbx_PDB_ins_code") and names[0] not in table:
         return np.zeros(table.row_count, dtype="U1")
-    return _column(table, *names).as_array(str)
+    return _column(table, *names, rows=rows).as_array(str)
+
+
+def _missing(column: Any, rows: np.ndarray) -> np.ndarray:
+    """Say which of the rows of a column have no value; a single False where there is no mask."""
+    return np.array([False]) if column.mask is None else column.mask.array[rows] != 0
+
+
+def _coordinate(column: Any, rows: np.ndarray) -> np.ndarray:
+    """Return places along an axis, NaN where they are not told."""
+    places = column.as_array(np.float32)[rows]
+    return places if column.mask is None else np.where(_missing(column, rows), np.nan, places)
 
 
 def _is_given(column: Any) -> np.ndarray:

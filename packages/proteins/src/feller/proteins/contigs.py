@@ -9,11 +9,12 @@ notation: RFdiffusion (Watson et al., Nature 2023).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from feller.core.random import seed_of
-from feller.proteins.chains import ATOMS, UNKNOWN, Chain
+from feller.proteins.chains import ATOMS, MOST_RESIDUES, UNKNOWN, Chain
 
 __all__ = ["Contigs", "Kept", "New", "parse_contigs"]
 
@@ -58,9 +59,12 @@ class Contigs:
 
         Raises:
             ValueError: When one is not whole: a chain, residues or atoms are missing, a residue has
-                no canonical name, or the chain is broken within it.
+                no canonical name, or the chain is broken within it; or when two of them that may
+                have nothing built between them are not neighbours.
         """
-        return [_cut(s, chains) for s in self.segments if isinstance(s, Kept)]
+        parts = [_cut(s, chains) for s in self.segments if isinstance(s, Kept)]
+        _check_seams(self.segments, parts)
+        return parts
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -94,7 +98,8 @@ def parse_contigs(text: str) -> Contigs:
     """Read contigs.
 
     Raises:
-        ValueError: When a segment is neither a range of lengths nor residues of a chain.
+        ValueError: When a segment is neither a range of lengths nor residues of a chain, a residue
+            is kept twice, or there are more residues than a chain has.
 
     Example:
         >>> parse_contigs("5-10,A3-4").segments
@@ -103,7 +108,16 @@ def parse_contigs(text: str) -> Contigs:
     segments = tuple(_segment(part) for part in re.split(r"[,/\s]+", text.strip()) if part)
     if not segments:
         raise ValueError("contigs are segments such as 10-40,A163-181,10-40; there is none")
-    return Contigs(segments)
+    kept = [s for s in segments if isinstance(s, Kept)]
+    for one, other in combinations(kept, 2):
+        if one.chain == other.chain and one.first <= other.last and other.first <= one.last:
+            raise ValueError(f"contigs {one} and {other} keep a residue twice, in one place")
+    contigs = Contigs(segments)
+    if contigs.extent[1] > MOST_RESIDUES:
+        raise ValueError(
+            f"contigs make at most {MOST_RESIDUES:,} residues, not {contigs.extent[1]:,}"
+        )
+    return contigs
 
 
 def _segment(text: str) -> New | Kept:
@@ -131,8 +145,14 @@ def _cut(segment: Kept, chains: Mapping[str, Chain]) -> Chain:
     missing = np.setdiff1d(wanted, chain.index)
     if len(missing):
         raise ValueError(f"contig {segment}: {chain.name} has no residue {missing[0]}")
-    at = [int(np.flatnonzero(chain.index == number)[0]) for number in wanted]
+    at = np.flatnonzero(np.isin(chain.index, wanted))
     part = Chain(chain.name, chain.atoms[at], chain.residues[at], chain.index[at])
+    numbers, counts = np.unique(part.index, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"contig {segment}: {chain.name} has several residues {numbers[counts > 1][0]}, as 52 "
+            "and 52A: number them one after the other"
+        )
     for number, residue, atoms in zip(part.index, part.residues, part.atoms, strict=True):
         lacking = [
             name for name, place in zip(ATOMS[:3], atoms, strict=False) if np.isnan(place).any()
@@ -149,6 +169,31 @@ def _cut(segment: Kept, chains: Mapping[str, Chain]) -> Chain:
         at_break = part.index[np.flatnonzero(part.breaks)[0]]
         raise ValueError(f"contig {segment}: {chain.name} is broken after residue {at_break}")
     return part
+
+
+def _check_seams(segments: Sequence[New | Kept], parts: Sequence[Chain]) -> None:
+    """Refuse kept segments that may meet and are not neighbours in their structure."""
+    cut, before = iter(parts), None
+    for segment in segments:
+        if isinstance(segment, New):
+            before = before if segment.low == 0 else None
+            continue
+        part = next(cut)
+        if before is not None and _torn(before[1], part):
+            raise ValueError(
+                f"contigs {before[0]} and {segment} are no neighbours in {part.name}: let at least "
+                "one residue be built between them"
+            )
+        before = segment, part
+
+
+def _torn(one: Chain, other: Chain) -> bool:
+    """Say whether a chain is broken where another follows it."""
+    atoms, residues, index = (
+        np.concatenate([getattr(one, name)[-1:], getattr(other, name)[:1]])
+        for name in ("atoms", "residues", "index")
+    )
+    return bool(Chain("", atoms, residues, index).breaks[0])
 
 
 def _share_out(

@@ -228,11 +228,14 @@ def _clusters(file: str) -> dict[str, str]:
         return {}
     try:
         with Path(file).open(encoding="utf-8", newline="") as stream:
-            return {row["id"]: row["homology_group"] for row in csv.DictReader(stream)}
+            found = {row["id"]: row["homology_group"] for row in csv.DictReader(stream)}
     except (OSError, UnicodeDecodeError, csv.Error):
         raise DataError(f"{file} is not a readable .csv file") from None
     except KeyError as error:
         raise DataError(f"{file} has no column {error}; it has id and homology_group") from None
+    if not found:
+        raise DataError(f"{file} names no chain")
+    return found
 
 
 def _place(name: str) -> float:

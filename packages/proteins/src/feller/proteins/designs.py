@@ -6,6 +6,7 @@ of them is row j of what their common seed draws. So a sample depends on the see
 on how many there are nor on how they are batched.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from feller.proteins.chains import Chain
 from feller.proteins.contigs import Contigs, Kept, New, parse_contigs
 from feller.proteins.given import Given, backbone_of, motif_of, nothing, sequence_of
 from feller.proteins.inputs import length_range, read_backbones, read_motif, read_sequences
-from feller.proteins.writing import file_stem
+from feller.proteins.writing import LONGEST_STEM, file_stem
 
 __all__ = ["Batch", "DesignFlags", "plan"]
 
 LENGTH = "80"
+NUMBER = 10  # characters that _0000 may take
 MOST, PAIRS = 32, 32 * 128**2  # of a batch: rows, and pairs of residues, which bound memory
 
 Lengths = tuple[int, ...]
@@ -152,21 +154,21 @@ def _check(flags: DesignFlags) -> None:
 
 def _fixed(chains: list[Chain], given: Callable[[Chain], Given], seed: int) -> list[_Task]:
     """Return a task for each chain; a single one is called as samples are."""
-    count, seen = len(chains), set()
-    for chain in chains:
-        stem = file_stem(chain.name)
-        if stem in seen:
-            raise ValueError(f"two chains are called {chain.name}: each needs a name of its own")
-        seen.add(stem)
+    count = len(chains)
+    # The number of a sample follows, and must not be what is cut off.
+    stems = [file_stem(chain.name)[: LONGEST_STEM - NUMBER] for chain in chains]
+    for stem, times in Counter(stems).items():
+        if times > 1:
+            raise ValueError(f"{times} chains are called {stem}: each needs a name of its own")
     return [
         _Task(
-            name="sample" if count == 1 else file_stem(chain.name),
+            name="sample" if count == 1 else stem,
             lengths=lambda i: (),
             given=lambda lengths, chain=chain: given(chain),
             seed=seed if count == 1 else seed_of(seed, chain.name),
             alike=True,
         )
-        for chain in chains
+        for chain, stem in zip(chains, stems, strict=True)
     ]
 
 

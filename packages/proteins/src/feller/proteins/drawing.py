@@ -37,7 +37,7 @@ class DrawFlags:
     batch_size: int | None = None
     """Samples at once; 32 of up to 128 residues, fewer of longer ones, when absent."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
 
     def sampling(self, *, keep: bool = False) -> Sampling:
         """Return how to draw; `keep` keeps every step."""

@@ -4,11 +4,12 @@ An error is one line that says which file, residue or letter it is about.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from feller.proteins.chains import LETTERS, Chain, check_frames, codes_of
+from feller.proteins.chains import LETTERS, MOST_RESIDUES, Chain, check_frames, codes_of
 from feller.proteins.contigs import Contigs, Kept
 from feller.proteins.reading import Refusal, entries, read_entries
 
@@ -107,7 +108,9 @@ def read_sequences(text: str) -> list[Chain]:
         'MKXL'
     """
     file = Path(text)
-    if not text or not _is_file(file):
+    if text and _is(Path.is_dir, file):
+        raise ValueError(f"{file} is a folder: --fold takes letters or a FASTA file")
+    if not text or not _is(Path.is_file, file):
         letters = text.strip()
         if not re.fullmatch(r"[A-Za-z*\s]+", letters):
             shown = letters if len(letters) <= SHOWN else letters[:SHOWN] + "..."
@@ -142,12 +145,14 @@ def length_range(text: str) -> tuple[int, int]:
         raise ValueError(f"--length is at least 1, not {low}")
     if high < low:
         raise ValueError(f"--length {text.strip()} ends before it begins")
+    if high > MOST_RESIDUES:
+        raise ValueError(f"--length is at most {MOST_RESIDUES:,}, not {high:,}")
     return low, high
 
 
-def _is_file(path: Path) -> bool:
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
     try:
-        return path.is_file()
+        return kind(path)
     except OSError:  # letters that are too long for a name
         return False
 

@@ -54,6 +54,10 @@ class MeasureFlags:
         """What the report measures."""
         if self.max_reference < 2:
             raise ValueError(f"--max-reference is at least 2, not {self.max_reference}")
+        if self.seed < 0:
+            raise ValueError(f"--seed is at least 0, not {self.seed}")
+        if self.plots is not None:
+            self.plots.mkdir(parents=True, exist_ok=True)
         return Settings(
             seed=self.seed,
             reference=self.max_reference,

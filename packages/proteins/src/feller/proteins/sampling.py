@@ -32,6 +32,8 @@ from feller.proteins.predictions import Prediction
 
 __all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
 
+COLDEST = 1e-6  # below which logits would overflow; it is the mode by then
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -222,7 +224,7 @@ def _reveal(logits: Tensor, x: Tensor, sampling: Sampling, rng: Any) -> Tensor:
 
 def _cooled(logits: Tensor, temperature: float) -> Tensor:
     """Return the logits at a temperature; at 0 all of the mass is on the mode."""
-    if temperature:
+    if temperature > COLDEST:
         return logits / temperature
     mode = logits.argmax(-1, keepdim=True)
     return torch.full_like(logits, -torch.inf).scatter(-1, mode, 0.0)
