@@ -10,6 +10,7 @@ from terminal import complaint, feller
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import save_model
 from feller.text import commands
+from feller.text.data import TextData
 
 CARD = ModelCard(name="toys/text")
 
@@ -134,6 +135,25 @@ def test_figures_are_printed(model, corpus, request):
     code, table, _ = feller("evaluate", folder, *flags)
     assert code == 0
     assert table.count("\n") == len(found)
+
+
+def test_a_model_is_measured_on_what_its_run_held_out(chain, corpus, monkeypatch):
+    own = TextData(path=str(corpus), share=0.2)
+    monkeypatch.setattr("feller.text.verification.usual_data", lambda name: own)
+
+    def protocol(*flags):
+        out = feller("evaluate", chain, "-n", 0, "--draws", 1, "--json", *flags).out
+        return json.loads(out)[0]["protocol"]
+
+    assert protocol().startswith("corpus.txt (test): 1 documents, 5 windows")
+    assert protocol("--split", "train").startswith("corpus.txt (train): 1 documents, 20 windows")
+    assert protocol("--data.path", corpus).startswith("corpus.txt: 1 documents, 25 windows")
+
+
+def test_a_picture_is_of_the_first(chain, tmp_path):
+    out = tmp_path / "a.png"
+    told = feller("sample", chain, "-n", 3, "--steps", 1, "--out", out).out
+    assert told.startswith(f"{out}: the first of 3 texts, 1 network calls each")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,30 @@ def test_a_file_larger_than_a_piece(tmp_path):
     assert [d.text for d in read("file", file, separator="<sep>")] == texts
 
 
+@pytest.mark.parametrize("separator", ["\f", "aba"])
+def test_separators_are_found_over_pieces(separator):
+    """Any text split in pieces of any size, as if it were read whole."""
+    for text in ("", "a", "ab\faba\f\fabababa\fb" * 3):
+        for size in (1, 2, 3, 5, 100):
+            pieces = [text[i : i + size] for i in range(0, len(text), size)]
+            assert list(corpora._split(pieces, separator)) == text.split(separator)
+
+
+def test_text_without_its_separator_is_joined_once():
+    class Joined(str):
+        """A piece that tells how long what it is added to was."""
+
+        __slots__ = ()
+
+        def __radd__(self, other):
+            lengths.append(len(other))
+            return other + str(self)
+
+    lengths = []
+    assert list(corpora._split([Joined("a" * 10)] * 50, "<sep>")) == ["a" * 500]
+    assert max(lengths) <= 4
+
+
 def test_a_folder(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "b.py").write_text("b")
@@ -70,8 +94,8 @@ def test_the_english_of_the_library(monkeypatch):
 @pytest.mark.parametrize(
     ("source", "path", "reason"),
     [
-        ("file", "none.txt", "none.txt is not a file: give --data.path"),
-        ("folder", "none", "none is not a folder: give --data.path"),
+        ("file", "none.txt", "none.txt is not a file"),
+        ("folder", "none", "none is not a folder"),
         ("folder", ".", "has no files"),
         ("file", "latin.txt", "latin.txt is not UTF-8: it holds a byte 0xe9"),
         ("file", "bad.gz", "bad.gz is not readable"),
@@ -87,6 +111,13 @@ def test_what_is_wrong_is_said(tmp_path, source, path, reason):
     (tmp_path / "short.gz").write_bytes(whole[:-9])
     with pytest.raises(DataError, match=reason):
         read(source, tmp_path / path, pattern="*.py")
+
+
+@pytest.mark.parametrize("pattern", ["/tmp/*.txt", "", "a**b"])
+def test_what_is_no_pattern_is_said(tmp_path, pattern):
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(DataError, match=r"is no pattern of files|has no files"):
+        read("folder", tmp_path, pattern=pattern)
 
 
 def test_data_sets_need_their_library(monkeypatch):

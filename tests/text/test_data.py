@@ -164,6 +164,15 @@ def test_the_library_is_always_there(tmp_path):
     assert len(data.build("test").ids) == size
 
 
+@pytest.mark.parametrize("source", ["stdlib", "stdlib-docs"])
+@pytest.mark.parametrize("options", [{"path": "mine.py"}, {"test_path": "mine.py"}])
+def test_the_library_is_no_file_of_ones_own(tmp_path, source, options):
+    data = TextData(source=source, cache=str(tmp_path), **options)
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=r"the library of this Python, not mine\.py: give --da"):
+            data.build(split)
+
+
 def test_a_file_moved_within_a_folder_is_cut_again(data, corpus):
     before = data.build().ids.tobytes()
     (corpus / "deep").mkdir()

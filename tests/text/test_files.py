@@ -33,6 +33,15 @@ def test_the_terminal_does_not_wait(tmp_path):
         assert (tmp_path / "a.txt").read_text() == "To be\n"
 
 
+def test_what_the_terminal_lacks_is_a_question_mark(tmp_path):
+    with (
+        (tmp_path / "a.txt").open("w", encoding="cp1252") as stream,
+        contextlib.redirect_stdout(stream),
+    ):
+        add_text("naïve 日本", None, {}, first=True)
+    assert (tmp_path / "a.txt").read_text(encoding="cp1252") == "naïve ??\n"
+
+
 def test_an_object_a_line(tmp_path):
     out = tmp_path / "a.jsonl"
     add_all(out)

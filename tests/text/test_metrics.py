@@ -79,6 +79,25 @@ def test_intervals_are_over_documents_where_there_are_enough(data):
     assert "interval over documents" in many.protocol
 
 
+def test_empty_documents_are_none(data, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(20):
+        (folder / f"{i}.txt").write_text("")
+    (folder / "text.txt").write_text("abcd dcba " * 20)
+    data = replace(data, source="folder", path=str(folder), held_out="documents")
+    found = likelihood(texts.causal(), data)[0]
+    assert "1 documents" in found.protocol and "interval over windows" in found.protocol
+    assert found.low < found.value < found.high
+    codec = replace(texts.CODEC, has_end=True)
+    assert {w.document for w in windows_of(texts.model(codec=codec), data)} == {0}
+
+
+@pytest.mark.parametrize("seed", [2**64, -1])
+def test_any_number_is_a_seed(data, seed):
+    assert figures(variety(texts.model(), data, sampling=Sampling(steps=2), n=2, seed=seed))
+
+
 def test_the_order_of_work_changes_nothing(data, monkeypatch):
     model = texts.model()
     before = likelihood(model, data, draws=2)[0].value
@@ -97,13 +116,16 @@ def test_samples_beside_the_text(data):
     assert "8 samples" in found["entropy of tokens"].protocol
 
 
-def test_code_is_compiled(tmp_path):
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_code_is_compiled(tmp_path, kind):
     codec = replace(texts.CODEC, tokenizer=Characters("abc =1\n"), length=64)
     model = texts.model(codec=codec)
     folder = tmp_path / "code"
     folder.mkdir()
     (folder / "one.py").write_text("a = 1\nb = 1\nc = 1\n" * 20)
     data = TextData(source="folder", path=str(folder), pattern="*.py", share=0.0)
+    if kind == "file":
+        data = TextData(path=str(folder / "one.py"), share=0.0)
     found = figures(variety(model, data, sampling=Sampling(steps=8), n=12))
     assert "where it is 1" in found["compiles, 2 lines"].protocol
 

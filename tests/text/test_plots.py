@@ -35,3 +35,8 @@ def test_a_picture_is_written(tmp_path):
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.shape[0] > 50
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+
+
+def test_what_the_font_lacks_is_no_warning(tmp_path):
+    codec = TextCodec(tokenizer=Characters("日本"))
+    save_reveal(codec, torch.tensor([0, 1]), torch.zeros(2), tmp_path / "a.png", title="語")

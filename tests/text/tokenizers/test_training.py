@@ -20,7 +20,7 @@ def flags(corpus, out, size):
 
 
 def test_a_tokenizer_is_written(corpus, tmp_path, capsys):
-    out = tmp_path / "tokenizer.json"
+    out = tmp_path / "new" / "tokenizer.json"
     assert main(flags(corpus, out, 270)) == 0
     pieces = Pieces(str(out))
     assert pieces.size == 270

@@ -40,7 +40,7 @@ class SampleFlags:
     seed: int = 0
     """Image i depends on the seed and on i alone (with dopri5, to within its tolerance)."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
     json: bool = False
     """Print what was done as JSON."""
 
@@ -62,7 +62,7 @@ class EvaluateFlags:
     seed: int = 0
     """Chooses the samples."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
     json: bool = False
     """Print JSON."""
 

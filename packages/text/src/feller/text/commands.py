@@ -45,7 +45,7 @@ class SampleFlags:
     seed: int = 0
     """Text i depends on the seed and on i alone."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
     live: bool = False
     """Show the first text in the terminal as it is revealed."""
     json: bool = False
@@ -57,9 +57,10 @@ class EvaluateFlags:
     """Measure a model: its likelihood of a text, and what its samples are like."""
 
     data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=lambda: TextData(share=0.0))
-    """The text; it is cut by the model's own tokenizer."""
-    split: Literal["train", "test"] = "train"
-    """Which part of it: with --data.share 0, which is usual here, `train` is the whole."""
+    """The text, cut by the model's own tokenizer; that of the run or recipe when none is named."""
+    split: Literal["train", "test"] | None = None
+    """Which part of it; when absent `test` of the run's own, `train` of another, which is the whole
+    of it while --data.share is 0."""
     draws: int = 8
     """Noisy states of each window; more make the interval narrower."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
@@ -71,7 +72,7 @@ class EvaluateFlags:
     seed: int = 0
     """Chooses the noise and the samples."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
     json: bool = False
     """Print JSON."""
 
@@ -80,7 +81,8 @@ def sample(name: str, argv: Sequence[str]) -> None:
     """Draw texts from a model, into a file or the terminal, each as soon as its batch is done.
 
     Raises:
-        ValueError: On senseless flags, a prompt that fills the context, or a target that exists.
+        ValueError: On senseless flags, a prompt that fills the context, or a target that is a
+            folder.
     """
     flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
     if flags.n < 1:
@@ -114,7 +116,8 @@ def sample(name: str, argv: Sequence[str]) -> None:
             report["texts"] = [t for chains in drawn for t in model.codec.decode(chains.x)]
         print(json.dumps(report))
     elif flags.out is not None:
-        print(f"{flags.out}: {flags.n} texts, {max(calls)} network calls each, {seconds:.1f} s")
+        shown = f"the first of {flags.n}" if flags.out.suffix == ".png" else f"{flags.n}"
+        print(f"{flags.out}: {shown} texts, {max(calls)} network calls each, {seconds:.1f} s")
 
 
 def evaluate(name: str, argv: Sequence[str]) -> None:
@@ -134,10 +137,11 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     samples = flags.n > 0 and not isinstance(model, CausalModel)
     if samples:
         _try(model, how)
-    metrics = likelihood(model, flags.data, flags.split, draws=flags.draws, seed=flags.seed)
+    data, split = _text(name, flags)
+    metrics = likelihood(model, data, split, draws=flags.draws, seed=flags.seed)
     try:
         if samples:
-            metrics += variety(model, flags.data, flags.split, how, n=flags.n, seed=flags.seed)
+            metrics += variety(model, data, split, how, n=flags.n, seed=flags.seed)
     except DataError as error:  # the likelihood stands all the same
         print(f"feller evaluate: no samples are measured: {error}", file=sys.stderr)
     if flags.json:
@@ -183,6 +187,15 @@ def load_chain(name: str, device: str) -> Any:
     if isinstance(model, CausalModel):
         raise ValueError(f"{name} is an autoregressive baseline: only `feller evaluate` knows it")
     return model
+
+
+def _text(name: str, flags: EvaluateFlags) -> tuple[TextData, Literal["train", "test"]]:
+    """Return what to measure on: the text that is named, or what the model's run held out."""
+    if flags.data != EvaluateFlags().data:
+        return flags.data, flags.split or "train"
+    from feller.text.verification import usual_data
+
+    return usual_data(name), flags.split or "test"
 
 
 def _try(model: Any, how: Sampling) -> None:

@@ -85,7 +85,7 @@ def documents(
 def _open(file: Path) -> Iterator[TextIO]:
     """Open a file as text, unpacked, and say in one line what is wrong with it."""
     if not file.is_file():
-        raise DataError(f"{file} is not a file: give --data.path")
+        raise DataError(f"{file} is not a file")
     try:
         with _OPEN.get(file.suffix, open)(file, "rt", encoding="utf-8", newline="") as stream:
             yield stream
@@ -102,24 +102,32 @@ def _file(file: Path, separator: str, name: str = "") -> Iterator[Document]:
         if not separator:
             yield Document(name, stream.read())
             return
-        for i, part in enumerate(_split(stream, separator)):
+        for i, part in enumerate(_split(iter(lambda: stream.read(2**20), ""), separator)):
             if part.strip():
                 yield Document(f"{name}#{i}", part)
 
 
-def _split(stream: TextIO, separator: str) -> Iterator[str]:
-    """Split what may be larger than memory."""
-    rest = ""
-    while piece := stream.read(2**20):
-        *parts, rest = (rest + piece).split(separator)
-        yield from parts
-    yield rest
+def _split(pieces: Iterable[str], separator: str) -> Iterator[str]:
+    """Split a text that comes in pieces, as it may be larger than memory."""
+    held, end = [], ""  # what no separator has ended, and where one may have begun
+    for piece in pieces:
+        held.append(piece)
+        recent = end + piece
+        if separator in recent:
+            *parts, rest = "".join(held).split(separator)
+            held = [rest]
+            yield from parts
+        end = recent[len(recent) - len(separator) + 1 :]
+    yield "".join(held)
 
 
 def _folder(root: Path, pattern: str, separator: str) -> Iterator[Document]:
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder: give --data.path")
-    found = sorted(p for p in root.rglob(pattern) if p.is_file() and not _hidden(p, root))
+        raise DataError(f"{root} is not a folder")
+    try:
+        found = sorted(p for p in root.rglob(pattern) if p.is_file() and not _hidden(p, root))
+    except (ValueError, NotImplementedError) as error:
+        raise DataError(f"{pattern!r} is no pattern of files such as *.txt: {error}") from None
     if not found:
         raise DataError(f"{root} has no files {pattern}")
     for file in found:

@@ -130,6 +130,11 @@ class TextData(DataConfig):
         Raises:
             DataError: When the corpus is missing or empty.
         """
+        if self.source.startswith("stdlib") and (self.path or self.test_path):
+            raise DataError(
+                f"the source {self.source} is the library of this Python, not "
+                f"{self.path or self.test_path}: give --data.source file, or folder, too"
+            )
         if self.test_path:
             path = self.path if split == "train" else self.test_path
             yield from documents(self.source, path, pattern=self.pattern, separator=self.separator)

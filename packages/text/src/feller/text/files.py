@@ -1,10 +1,11 @@
 """Texts into files: plain text, a JSON object a line, or a picture, by the suffix."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["add_text", "check_target"]
+__all__ = ["add_text", "check_target", "printable"]
 
 SUFFIXES = (".txt", ".jsonl", ".png")
 RULE = "-" * 16
@@ -21,6 +22,12 @@ def check_target(out: Path) -> None:
         raise ValueError(f"--out ends in one of {known} (a picture of the first), not {out.name}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: choose another --out")
+
+
+def printable(text: str) -> str:
+    """Return a text as the terminal can show it, with `?` for what its encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def add_text(text: str, out: Path | None, facts: Mapping[str, object], *, first: bool) -> None:
@@ -45,7 +52,7 @@ def add_text(text: str, out: Path | None, facts: Mapping[str, object], *, first:
     else:
         piece = text if first else f"{RULE}\n{text}"
     if out is None:
-        print(piece, flush=True)
+        print(printable(piece), flush=True)
         return
     check_target(out)
     out.parent.mkdir(parents=True, exist_ok=True)

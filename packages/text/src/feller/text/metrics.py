@@ -70,7 +70,8 @@ def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Windo
     """
     codec, windows = model.codec, []
     ours = replace(data, tokenizer=codec.tokenizer, has_end=codec.has_end)
-    for number, document in enumerate(ours.texts(split)):
+    texts = (document for document in ours.texts(split) if document.text)
+    for number, document in enumerate(texts):
         ids = ours.encode(document)
         back = codec.tokenizer.decode(ids[: len(ids) - ours.has_end])
         exact = back == document.text
@@ -150,7 +151,7 @@ def variety(
     whole = [w.ids for w in windows_of(model, data, split) if len(w.ids) == model.codec.length]
     if len(whole) < 2:
         raise DataError(f"{_name(data, split)} has {len(whole)} whole windows: two are needed")
-    places = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))[:n]
+    places = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed % 2**63))[:n]
     real = torch.stack([whole[i] for i in places.tolist()])
     chains = model.draw(n, context(model.codec), how, seed=seed)
     ours = chains.x.cpu()
@@ -196,7 +197,9 @@ def _codes(model: Any, ours: Tensor, real: Tensor, data: TextData, beside: str) 
     texts, theirs = (model.codec.decode(ids) for ids in (ours, real))
     a, b = compression_ratio(texts), compression_ratio(theirs)
     ratio = _metric("compression ratio", Estimate(a, a, a), f"{beside}, where it is {b:.4g}")
-    if data.source != "stdlib" and not data.pattern.endswith(".py"):
+    if data.source != "stdlib" and not any(
+        name.endswith(".py") for name in (data.pattern, data.path)
+    ):
         return [ratio]
     shares = []
     for lines in LINES:

@@ -1,6 +1,7 @@
 """Pictures of text: which tokens came when."""
 
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def save_reveal(
         _write(axes, i, row)
     axes.set_axis_off()
     axes.set_title("\n".join(textwrap.wrap(title, 80)), fontsize=9, loc="left")
-    figure.savefig(file, bbox_inches="tight")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph ")  # a box stands for what the font lacks
+        figure.savefig(file, bbox_inches="tight")
 
 
 def _write(axes: object, i: int, row: Sequence[tuple[str, float]]) -> None:

@@ -1,8 +1,8 @@
 """Recipes for text. A function is the truth; flags change its leaves.
 
 The tiny ones train on two CPU cores in a few hours, each with an autoregressive baseline of the
-same blocks, data and steps; the others have published sizes, for GPUs, and need their corpus as a
-file: `--data.path`.
+same blocks, data and steps; the others have published sizes, for GPUs. `--data.path` gives their
+corpus; `owt` takes it from the `datasets` library unless `--data.source file` says otherwise.
 """
 
 from dataclasses import replace

@@ -145,7 +145,8 @@ def reference(model: Any, flags: VerifyFlags) -> Reference:
     codec, n = model.codec, model.codec.length
     data = replace(flags.data, tokenizer=codec.tokenizer, has_end=codec.has_end, length=n, stride=n)
     windows = data.build(flags.check.split)
-    chosen = torch.randperm(len(windows), generator=torch.Generator().manual_seed(flags.check.seed))
+    rng = torch.Generator().manual_seed(flags.check.seed % 2**63)
+    chosen = torch.randperm(len(windows), generator=rng)
     z, _ = codec.encode(windows[chosen[:10_000].tolist()])
     return Reference(z.to(next(model.parameters()).device))
 

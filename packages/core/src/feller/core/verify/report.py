@@ -40,7 +40,7 @@ class ModelFlags:
     seed: int = 0
     """Chooses data and noise."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
     """How both sides are shown."""
 

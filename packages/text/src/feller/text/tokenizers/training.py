@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if flags.out.exists():
             raise ValueError(f"{flags.out} exists already: choose another --out")
+        flags.out.parent.mkdir(parents=True, exist_ok=True)
         texts = [document.text for document in flags.data.texts("train")]
         if not any(texts):
             name = flags.data.path or flags.data.source
