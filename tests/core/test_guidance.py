@@ -191,3 +191,13 @@ def test_products_are_guided_factor_by_factor():
 def test_a_guided_model_is_part_of_a_superposition():
     both = 0.5 * Guided(MODEL, 2.0) + 0.5 * Guided(MODEL, 2.0)
     assert simulate(both, X, [0.0, 0.5], Euler(), condition=CONDITION).nfe == 4
+
+
+def test_states_in_double_precision_may_have_clocks():
+    x, t = torch.randn(4, 2, dtype=torch.float64), torch.full((4,), 0.5)
+    path = GaussianPath()
+    model = GeneratorModel(lambda x, t, condition: x, path)
+    condition = torch.zeros(4, dtype=torch.int64)
+    found = Guided(model, 2.0)(x, t, condition).velocity
+    assert found.dtype == torch.float64
+    assert found.equal(Guided(model, 2.0)(x, 0.5, condition).velocity)

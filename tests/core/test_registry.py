@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import hub
 import pictures
+import points
 import pytest
 
 from feller.core import registry
@@ -15,6 +16,7 @@ from feller.core.checkpoint import save_model
 from feller.core.registry import (
     Domain,
     RegistryError,
+    data_of,
     domain_command,
     domain_of,
     list_models,
@@ -245,3 +247,11 @@ def test_a_model_comes_from_the_hub(tmp_path):
     assert offline[0] == found[0]
     assert offline[1].startswith("hf-hub:org/none cannot be had: ")
     assert len(offline) == 2
+
+
+@pytest.mark.parametrize("text", ['{"name": "soup"}', "[]"])
+def test_a_recipe_of_something_else_is_none(tmp_path, text):
+    card = ModelCard(name="toys/none")
+    folder = save_model(points.recipe().model.build(), tmp_path / "model", card=card)
+    (tmp_path / "recipe.json").write_text(text)
+    assert data_of(str(folder)) is None

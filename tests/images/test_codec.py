@@ -98,3 +98,21 @@ def test_a_label_without_a_class_is_refused():
     codec.encode((images, torch.tensor([0, 3])))
     with pytest.raises(ValueError, match="label 4 has no class: the codec names 4"):
         codec.encode((images, torch.tensor([0, 4])))
+
+
+def test_labels_of_other_names_are_numbered_as_the_classes_are():
+    codec, images = (
+        ImageCodec((1, 1, 1), ("dog", "Cat")),
+        torch.zeros(3, 1, 1, 1, dtype=torch.uint8),
+    )
+    labels = torch.tensor([0, 1, 0])
+    assert codec.encode((images, labels, "cat\ndog"))[1].tolist() == [1, 0, 1]
+    assert codec.encode((images, labels, "cat\nDOG"))[1].tolist() == [1, 0, 1]
+    assert codec.encode((images, labels, ""))[1].tolist() == [0, 1, 0]
+    assert ImageCodec((1, 1, 1)).encode((images, labels, "cat\nrat"))[1] is None
+    with pytest.raises(ValueError) as caught:
+        codec.encode((images, labels, "cat\nrat"))
+    assert str(caught.value) == (
+        "folders are named rat, the classes of the model dog, Cat: "
+        "give --model.codec.classes cat rat"
+    )

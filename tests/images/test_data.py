@@ -202,7 +202,8 @@ def test_a_folder_of_classes(root):
     assert [(file.name, label) for file, label in found.files] == [
         ("c.bmp", 0), ("a.PNG", 1), ("b.png", 1),
     ]  # fmt: skip
-    images, labels = found[[2, 0]]
+    images, labels, names = found[[2, 0]]
+    assert names == "cat\ndog"
     assert images.dtype == torch.uint8
     assert np.array_equal(images.numpy(), np.stack([noise(8, 8, 3), noise(8, 8, 3, seed=2)]))
     assert labels.tolist() == [1, 0]
@@ -213,7 +214,8 @@ def test_a_folder_without_classes(tmp_path):
     found = folder(tmp_path, gray=True)
     assert found.classes == ()
     assert len(found) == 1
-    images, labels = found[[0]]
+    images, labels, names = found[[0]]
+    assert names == ""
     assert np.array_equal(images[..., 0].numpy(), noise(1, 8, 8))
     assert labels.tolist() == [0]
 
@@ -222,7 +224,7 @@ def test_images_are_cut_to_squares_and_scaled(tmp_path):
     wide = np.zeros((10, 30), np.uint8)
     wide[:, 10:20] = 200
     write(tmp_path / "a.png", wide)
-    images, _ = folder(tmp_path, size=5, gray=True)[[0]]
+    images, *_ = folder(tmp_path, size=5, gray=True)[[0]]
     assert images.shape == (1, 5, 5, 1)
     assert (images > 180).all()  # the black sides are cut off
 
@@ -231,9 +233,28 @@ def test_images_are_cut_to_squares_and_scaled(tmp_path):
 def test_colours_are_those_asked_for(gray, channels, tmp_path):
     write(tmp_path / "a.png", np.full((8, 8, 4), 128, np.uint8))
     write(tmp_path / "b.png", np.full((8, 8), 128, np.uint8))
-    images, _ = folder(tmp_path, gray=gray)[[0, 1]]
+    images, *_ = folder(tmp_path, gray=gray)[[0, 1]]
     assert images.shape == (2, 8, 8, channels)
     assert (images == 128).all()
+
+
+def test_images_beside_folders_of_classes_are_not_passed_over(root):
+    write(root / "e.png", noise(8, 8))
+    assert "has images, e.png, beside the folders of classes, cat" in refusal(folder, root)
+
+
+def test_hidden_files_are_no_images(root):
+    (root / "cat" / "._c.png").write_text("what a Mac writes beside a file")
+    assert [file.name for file, _ in folder(root).files] == ["c.bmp", "a.PNG", "b.png"]
+
+
+def test_photographs_stand_upright(tmp_path):
+    left, exif = np.zeros((8, 8), np.uint8), Image.Exif()
+    left[:, :4] = 255
+    exif[0x0112] = 6  # turn clockwise
+    write(tmp_path / "a.png", left, exif=exif)
+    images, *_ = folder(tmp_path, gray=True)[[0]]
+    assert images[0, :4].eq(255).all() and images[0, 4:].eq(0).all()
 
 
 def test_splits_are_folders(tmp_path):

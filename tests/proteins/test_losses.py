@@ -151,3 +151,16 @@ def test_a_motif_does_not_say_who_looks_twice():
     first, second = seen
     assert first is None
     assert not second[0].isnan().any() and second[1].isnan().all()
+
+
+def test_rotations_keep_their_precision_under_mixed_precision(monkeypatch):
+    m = model()
+    s = sample(m, torch.tensor([0.3, 0.6, 0.9, 0.97]))
+    found = m(s[2], s[1], predict=True)
+    monkeypatch.setattr(m, "forward", lambda *given, **options: found)
+    plain = FrameLoss()(m, m.path, s[0], s[1], s[2])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert FrameLoss()(m, m.path, s[0], s[1], s[2]).equal(plain)
+    half = found.to(torch.bfloat16)
+    monkeypatch.setattr(m, "forward", lambda *given, **options: half)
+    assert FrameLoss()(m, m.path, s[0], s[1], s[2]).dtype == torch.float32

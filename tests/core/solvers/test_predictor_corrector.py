@@ -10,9 +10,13 @@ from torch.testing import assert_close
 
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Categorical, Diffusion, Flow, Jump
-from feller.core.paths import GaussianPath
+from feller.core.heads import PosteriorHead
+from feller.core.models import GeneratorModel
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Dopri5, Euler, PredictorCorrector, simulate
+from feller.core.sources import UniformTokens
+from feller.core.spaces import Tokens
 from feller.core.times import expand_time, logarithmic_grid, uniform_grid
 
 N = 20_000
@@ -160,3 +164,28 @@ def test_what_is_refused(rng):
     uneven = PredictorCorrector(Euler(), 0.6 * FLOW + 0.5 * backward(Reversed()))
     with pytest.raises(ValueError, match=r"forward weights of a corrector equal .* less 0.1"):
         simulate(FLOW, torch.zeros(1, 1), [0.0, 0.5], uneven, rng)
+
+
+@pytest.mark.parametrize("how", ["whole", "half", "stationary"])
+def test_a_corrector_of_a_posterior_is_that_of_its_jumps(how, rng):
+    """A head that names the posterior says what the oracle's jumps do, at any weight."""
+    path = MixturePath(Tokens(3), UniformTokens(3))
+    data, shares = torch.tensor([[0], [1]]), torch.tensor([0.7, 0.3])
+    jump = FiniteData(path, Jump, data, shares)
+    back = backward(FiniteData(path, Jump, data, shares, backward=True))
+
+    def network(x, t, condition):
+        known = jump.posterior(x, t).log()
+        return torch.cat([known, torch.full((len(x), 1), -40.0)], 1)[:, None]
+
+    named = GeneratorModel(network, path, PosteriorHead(3))
+    z = data[torch.multinomial(shares, N, replacement=True, generator=rng)]
+    x = path.sample(z, 0.98, rng)
+
+    def counts(one, weight):
+        pair = weight * one + weight * back if how != "stationary" else stationary(1.0 * one + back)
+        solver = PredictorCorrector(Euler(), pair, time=0.05 / weight)
+        return simulate(jump, x, [0.98, 0.981], solver, rng).state.flatten().bincount(minlength=3)
+
+    table = torch.stack([counts(named, 0.5 if how == "half" else 1.0), counts(jump, 1.0)])
+    assert stats.chi2_contingency(table.numpy()).pvalue > 1e-4

@@ -75,3 +75,15 @@ def test_another_model_does_not_fit(accelerator, tmp_path):
     other = points.Recipe(model=points.PointModelConfig(width=8), data=points.CornerData())
     with pytest.raises(ValueError, match="does not fit the recipe's model"):
         load_checkpoint(build_run(other, accelerator), latest_checkpoint(tmp_path))
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_named(file, accelerator, tmp_path):
+    run = build_run(points.recipe(steps=1), accelerator)
+    list(training_steps(run))
+    save_checkpoint(run, tmp_path)
+    checkpoint = latest_checkpoint(tmp_path)
+    (checkpoint / file).write_bytes((checkpoint / file).read_bytes()[:5])
+    with pytest.raises(ValueError, match="step_00000001 is damaged") as caught:
+        load_checkpoint(run, checkpoint)
+    assert "\n" not in str(caught.value)

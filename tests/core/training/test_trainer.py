@@ -11,9 +11,12 @@ from pathlib import Path
 import points
 import pytest
 import torch
+from accelerate import Accelerator
 from launching import ENVIRONMENT, launched
 from safetensors.torch import load_file, save_file
 
+from feller.core.training.checkpointing import load_checkpoint
+from feller.core.training.loop import build_run
 from feller.core.training.trainer import train
 
 SCRIPT = Path(points.__file__)
@@ -83,7 +86,30 @@ def test_a_lost_step_is_logged_once(tmp_path):
     with (out / "log.jsonl").open("a") as file:  # as a crash after the last checkpoint leaves it
         file.write('{"step": 5, "loss": 1.0}\n')
     train(points.recipe(steps=6), out, cpu=True)
-    assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6]
+    with (out / "log.jsonl").open("a") as file:  # as a full disk leaves it
+        file.write('{"step": 7, "lo')
+    train(points.recipe(steps=8), out, cpu=True)
+    assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
+    recipe = points.recipe(steps=9, log_every=9, checkpoint_every=1, keep=1)
+    wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
+    with pytest.raises(ValueError, match=r"the loss is .* at step .*: lower optimizer\.lr"):
+        train(wild, tmp_path / "a", cpu=True)
+    (kept,) = (tmp_path / "a" / "checkpoints").iterdir()
+    run = build_run(wild, Accelerator(cpu=True))
+    load_checkpoint(run, kept)
+    assert run.step < 9
+    assert all(p.isfinite().all() for p in run.bare_model.parameters())
+
+
+def test_an_error_is_told_below_the_bar(tmp_path, capsys):
+    recipe = points.recipe(steps=4)
+    wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
+    with pytest.raises(ValueError):
+        train(wild, tmp_path / "a", cpu=True)
+    assert capsys.readouterr().err.endswith("\n")
 
 
 def test_a_loss_that_is_no_number_is_an_error_before_it_is_saved(tmp_path):

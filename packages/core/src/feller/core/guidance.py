@@ -99,7 +99,8 @@ class Guided:
             return 1.0 if self._is_outside(t) else self.scale
         low, high = self.interval
         acts = (t >= low) & (t <= high)
-        return expand_time(torch.where(acts, self.scale, 1.0), x)
+        scale = expand_time(torch.where(acts, self.scale, 1.0), x)
+        return scale.to(x.dtype) if x.is_floating_point() else scale
 
     def _is_outside(self, t: Any) -> bool:
         low, high = self.interval

@@ -195,7 +195,9 @@ def data_of(name: str) -> Any | None:
     if file.is_file():
         from feller.core.config import decode
 
-        return decode(json.loads(file.read_text())["data"], where=str(file))
+        found = json.loads(file.read_text())
+        if isinstance(found, dict) and "data" in found:
+            return decode(found["data"], where=str(file))
     try:
         return recipe(read_card(name).name).data
     except RegistryError:
@@ -252,7 +254,7 @@ def _holds(path: Path, endings: tuple[str, ...]) -> bool:
 
 def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     wanted = ["config.json", "model.safetensors", "card.json", "README.md"]
     try:
@@ -261,8 +263,8 @@ def _download(repository: str) -> Path:
         raise RegistryError(
             f"hf-hub:{repository} does not exist, or is private and needs `hf auth login`"
         ) from None
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # the hub, what carries it and the disk have errors of many kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RegistryError(f"hf-hub:{repository} cannot be had: {reason}") from None
 
 

@@ -48,19 +48,22 @@ class ImageCodec(Codec):
         """Map bytes to [-1, 1]; flip at random where asked and an rng is given.
 
         Args:
-            raw: The images uint8 `(b, h, w, c)` and their labels `(b,)` or None; a tuple, or the
-                list that torch's `DataLoader` makes of it.
+            raw: The images uint8 `(b, h, w, c)` and their labels `(b,)` or None, and the names that
+                these number, a line each, where they are not the codec's own; a tuple, or the list
+                that torch's `DataLoader` makes of it.
             rng: Chooses what is flipped.
 
         Raises:
             ValueError: When the images are not of the codec's size, or a label has no class.
         """
-        images, labels = raw
+        images, labels, *names = raw
         x = self._scale(images)
         if self.flip and rng is not None:
             mirrored = random.uniform((len(x),), rng, like=x) < 0.5
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-        return x, self.checked(labels) if self.classes and labels is not None else None
+        if not self.classes or labels is None:
+            return x, None
+        return x, self.checked(self.numbered(labels, names[0]) if names else labels)
 
     def decode(self, z: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
         """Return round(127.5 x + 127.5), clipped to bytes."""
@@ -84,6 +87,29 @@ class ImageCodec(Codec):
             return int(name)
         known = ", ".join(f"{i} {c}" for i, c in enumerate(self.classes)) or "none"
         raise ValueError(f"unknown label {name!r}; there are {known}")
+
+    def numbered(self, labels: Int[Tensor, " b"], names: str) -> Int[Tensor, " b"]:
+        """Return the codec's numbers of labels that number other names, as those of folders do.
+
+        Args:
+            labels: Numbers of names.
+            names: All of them, a line each; nothing where there are none.
+
+        Raises:
+            ValueError: When a name is none of the codec's classes.
+        """
+        if not names:
+            return labels
+        known, given = [c.lower() for c in self.classes], names.split("\n")
+        strange = [name for name in given if name.lower() not in known]
+        if strange:
+            raise ValueError(
+                f"folders are named {', '.join(strange[:5])}, the classes of the model "
+                f"{', '.join(self.classes)}: give --model.codec.classes {' '.join(given[:5])}"
+                f"{' ...' if len(given) > 5 else ''}"
+            )
+        numbers = torch.tensor([known.index(name.lower()) for name in given])
+        return numbers.to(labels.device)[labels]
 
     def _scale(self, images: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
         x = rearrange(images, "b h w c -> b c h w").float() / 127.5 - 1

@@ -13,7 +13,7 @@ import tyro
 from jaxtyping import Int
 from torch import Tensor
 
-from feller.core.registry import list_models, load, read_card
+from feller.core.registry import data_of, list_models, load, read_card
 from feller.images.data import ImageData, Source
 from feller.images.files import check_target, write_images
 from feller.images.models import ImageModel, Sampling
@@ -139,7 +139,10 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
 
 
 def usual_data(name: str, argv: Sequence[str]) -> ImageData:
-    """Return the data that a model's card names."""
+    """Return the data of a model's run, or else those that its card names."""
+    own = data_of(name)
+    if isinstance(own, ImageData):
+        return own
     source = read_card(name).dataset
     if source in get_args(Source):
         return ImageData(source=cast(Source, source))

@@ -73,15 +73,15 @@ class FolderImages:
         """Return the number of images."""
         return len(self.files)
 
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Read a batch.
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor, str]:
+        """Read a batch: images, labels, and the names of the classes, a line each.
 
         Raises:
             DataError: When a file is not an image.
         """
         images = np.stack([self._read(self.files[i][0]) for i in indices])
         labels = torch.tensor([self.files[i][1] for i in indices])
-        return torch.from_numpy(images), labels
+        return torch.from_numpy(images), labels, "\n".join(self.classes)
 
     def _read(self, file: Path) -> np.ndarray:
         from PIL import Image, ImageOps
@@ -91,7 +91,8 @@ class FolderImages:
                 # Pillow would cut off what a byte does not hold.
                 if image.mode[0] in "IF":
                     raise DataError(f"{file} has more than 8 bits a channel: convert it first")
-                square = ImageOps.fit(image.convert(self.mode), (self.size, self.size))
+                upright = ImageOps.exif_transpose(image)
+                square = ImageOps.fit(upright.convert(self.mode), (self.size, self.size))
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"{file} is not a readable image: {error}") from None
         pixels = np.asarray(square)
@@ -149,19 +150,19 @@ def npz_arrays(file: Path, split: Split) -> ArrayImages:
         raise DataError(f"{file}: {error}") from None
     except Exception as error:  # numpy, zipfile, zlib, lzma and Pillow have errors of their own
         raise DataError(f"{file} is not a readable .npz file of images: {error}") from None
-    fits = images.dtype == np.uint8 and images.ndim in (3, 4)
+    return _in_memory(images, labels, str(file))
+
+
+def _in_memory(images: np.ndarray, labels: np.ndarray, where: str) -> ArrayImages:
+    fits = images.dtype == np.uint8 and images.ndim in (3, 4) and len(images) > 0
     if not fits or labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         raise DataError(
-            f"{file}: expected uint8 images (n, h, w) or (n, h, w, c) and n whole labels, "
+            f"{where}: expected uint8 images (n, h, w) or (n, h, w, c) and n whole labels, "
             f"found {images.dtype} {images.shape} and {labels.dtype} {labels.shape}"
         )
-    return _in_memory(images, labels)
-
-
-def _in_memory(images: Any, labels: Any) -> ArrayImages:
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-    return ArrayImages(pixels, torch.from_numpy(np.asarray(labels).astype(np.int64)))
+    return ArrayImages(pixels, torch.from_numpy(labels.astype(np.int64)))
 
 
 def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.ndarray:
@@ -203,7 +204,7 @@ def _named(stem: str, dataset: str) -> Callable[[ImageData, Split], ArrayImages]
                 f"{config.root} holds neither {stem}.npz nor torchvision's {dataset} "
                 f"({reason}): give --data.root, or --data.download to fetch it"
             ) from None
-        return _in_memory(np.asarray(opened.data), opened.targets)
+        return _in_memory(np.asarray(opened.data), np.asarray(opened.targets), config.root)
 
     return build
 
@@ -225,8 +226,14 @@ def _folder(config: ImageData, split: Split) -> FolderImages:
         (file, label)
         for home, label in homes
         for file in sorted(home.iterdir())
-        if file.suffix.lower() in endings
+        if file.suffix.lower() in endings and file.name[0] != "."
     ]
+    beside = [p.name for p in root.iterdir() if p.suffix.lower() in endings and p.is_file()]
+    if classes and beside:
+        raise DataError(
+            f"{root} has images, {min(beside)}, beside the folders of classes, {classes[0]}: "
+            "give each a folder"
+        )
     if not files:
         raise DataError(f"{root} has no images ({', '.join(sorted(endings))})")
     return FolderImages(tuple(files), classes, config.size, "L" if config.gray else "RGB")
@@ -234,7 +241,7 @@ def _folder(config: ImageData, split: Split) -> FolderImages:
 
 def _drawn(config: ImageData, split: Split) -> ArrayImages:
     count, seed = (20_000, 0) if split == "train" else (2_000, 1)
-    return _in_memory(*draw_shapes(count, config.size, seed))
+    return _in_memory(*draw_shapes(count, config.size, seed), "drawn shapes")
 
 
 _SOURCES: Mapping[str, Callable[[ImageData, Split], ArrayImages | FolderImages]] = MappingProxyType(

@@ -1,5 +1,6 @@
 """Images into files: a grid, an array, or a folder of images, by the suffix."""
 
+import os
 import re
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def check_target(out: Path) -> None:
     """Refuse a target that cannot be written, before anything is computed.
 
     Raises:
-        ValueError: When the suffix is unknown, a folder has files in it, or a file is a folder.
+        ValueError: When the suffix is unknown, a folder has files in it, a file is a folder, or
+            its place cannot be written to.
     """
     if out.suffix not in (".png", ".npz", ""):
         raise ValueError(
@@ -26,6 +28,9 @@ def check_target(out: Path) -> None:
         raise ValueError(f"{out} is a folder: choose another --out")
     if not out.suffix and out.exists() and (out.is_file() or any(out.iterdir())):
         raise ValueError(f"{out} exists already: choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"{out.parent} cannot be written to: choose another --out")
 
 
 def write_images(
@@ -44,7 +49,6 @@ def write_images(
         classes: The names of the labels.
     """
     check_target(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".png":
         save_grid(images, out)
     elif not out.suffix:

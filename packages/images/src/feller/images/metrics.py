@@ -148,8 +148,13 @@ def evaluate(
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
     sampling = sampling or Sampling(guidance=2.0)
-    (train, _), (test, test_labels) = _read(data, "train"), _read(data, "test")
+    (train, _), (test, test_labels) = (_read(model, data, split) for split in ("train", "test"))
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source
+    if train.equal(test):
+        half = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+        known, held_out = half.tensor_split(2)
+        train, test, test_labels = train[known], test[held_out], test_labels[held_out]
+        name = f"{name}, which has no test split: a random half stands for it"
     drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
     near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")
     try:
@@ -216,6 +221,12 @@ def _draw(
     )
 
 
-def _read(data: ImageData, split: Literal["train", "test"]) -> tuple[Images, Int[Tensor, " n"]]:
+def _read(
+    model: ImageModel, data: ImageData, split: Literal["train", "test"]
+) -> tuple[Images, Int[Tensor, " n"]]:
+    """Return all images, which must be such as the model draws, and their labels by its classes."""
     dataset = data.build(split)
-    return dataset[list(range(len(dataset)))]
+    images, labels, *names = dataset[list(range(len(dataset)))]
+    model.codec.encode((images[:1], None))
+    known = names and model.codec.classes
+    return images, model.codec.numbered(labels, names[0]) if known else labels

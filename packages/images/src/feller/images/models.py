@@ -1,5 +1,6 @@
 """Image models: a generator model with a codec, that one can sample."""
 
+import math
 import operator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,13 @@ class Sampling:
     guidance: float = 1.0
     interval: tuple[float, float] = (0.0, 1.0)
     batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse what draws nothing, or no images."""
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
+        if not math.isfinite(self.guidance):
+            raise ValueError(f"guidance is a finite number, not {self.guidance}")
 
 
 @tagged("images/model")

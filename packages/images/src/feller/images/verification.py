@@ -65,8 +65,8 @@ def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
     data = flags.data.build(flags.check.split)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(flags.check.seed))
     device = next(model.parameters()).device
-    images, labels = data[chosen[:10_000].tolist()]
-    z, told = model.codec.encode((images, labels if flags.labels else None))
+    images, labels, *names = data[chosen[:10_000].tolist()]
+    z, told = model.codec.encode((images, labels if flags.labels else None, *names))
     return Reference(z.to(device), conditions=None if told is None else told.to(device))
 
 

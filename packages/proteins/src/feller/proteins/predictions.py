@@ -9,7 +9,7 @@ r"""What a protein network says of each residue, and the generator it stands for
 - The **logits of residues**.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -47,6 +47,10 @@ class Prediction:
     centres: Float[Tensor, "b n m 3 3"]
     concentrations: Float[Tensor, "b n m"]
     residue: Float[Tensor, "b n 20"]
+
+    def to(self, dtype: torch.dtype) -> "Prediction":
+        """Return it in another precision."""
+        return replace(self, **{name: value.to(dtype) for name, value in vars(self).items()})
 
     @property
     def law(self) -> Mixture:

@@ -1,6 +1,7 @@
 """Texts into files: plain text, a JSON object a line, or a picture, by the suffix."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +16,16 @@ def check_target(out: Path) -> None:
     """Refuse a target that cannot be written, before anything is computed.
 
     Raises:
-        ValueError: When the suffix is unknown, or a folder is there.
+        ValueError: When the suffix is unknown, a folder is there, or its place cannot be written.
     """
     if out.suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ValueError(f"--out ends in one of {known} (a picture of the first), not {out.name}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"{out.parent} cannot be written to: choose another --out")
 
 
 def printable(text: str) -> str:
@@ -55,7 +59,6 @@ def add_text(text: str, out: Path | None, facts: Mapping[str, object], *, first:
         print(printable(piece), flush=True)
         return
     check_target(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     # Unbuffered, so that a line is one write and never half there.
     with out.open("wb" if first else "ab", buffering=0) as stream:
         stream.write(f"{piece}\n".encode())

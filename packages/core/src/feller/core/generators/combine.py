@@ -116,7 +116,7 @@ class Superposition(Generator):
         factors = factors_of(self)  # which checks the weights
         if "" not in factors:
             return Product(factors).apply(f, x)
-        terms = [scaled(part.generator, part.weight).apply(f, x) for part in _leaves(self)]
+        terms = [scaled(part.generator, part.weight).apply(f, x) for part in flattened(self)]
         return torch.stack(terms).sum(0)
 
     def step(self, space: Any, x: Any, h: Any, rng: Rng) -> Any:
@@ -124,7 +124,7 @@ class Superposition(Generator):
         factors = factors_of(self)
         if "" not in factors:
             return Product(factors).step(space, x, h, rng)
-        for part in _leaves(self):
+        for part in flattened(self):
             x = scaled(part.generator, part.weight).step(space, x, h, rng)
         return x
 
@@ -199,7 +199,7 @@ def split(generator: Generator) -> Split:
     if not isinstance(generator, Superposition):
         raise LookupError(f"a {type(generator).__name__} does not split into drift and jumps")
     generator.check()
-    parts = [split(scaled(part.generator, part.weight)) for part in _leaves(generator)]
+    parts = [split(scaled(part.generator, part.weight)) for part in flattened(generator)]
     return Split(
         _sum([p.drift for p in parts]),
         _sum([p.covariance for p in parts]),
@@ -217,7 +217,7 @@ def factors_of(generator: Generator) -> Mapping[str, Generator]:
     if not isinstance(generator, Superposition):
         return {"": generator}
     generator.check()
-    leaves = [(part, part.generator) for part in _leaves(generator)]
+    leaves = [(part, part.generator) for part in flattened(generator)]
     products = [(part, inner) for part, inner in leaves if isinstance(inner, Product)]
     if not products or len(products) < len(leaves):
         return {"": generator}
@@ -229,7 +229,7 @@ def factors_of(generator: Generator) -> Mapping[str, Generator]:
     }
 
 
-def _leaves(superposition: Superposition) -> list[Part]:
+def flattened(superposition: Superposition) -> list[Part]:
     """Return the parts of a superposition, those of its parts that are sums multiplied out."""
     leaves: list[Part] = []
     for part in superposition.parts:
@@ -239,7 +239,7 @@ def _leaves(superposition: Superposition) -> list[Part]:
             # Of what leaves the law alone, so does any sum, and forth as much as back.
             if part.role != "stationary":
                 inner.check()
-            leaves += [replace(p, weight=part.weight * p.weight) for p in _leaves(inner)]
+            leaves += [replace(p, weight=part.weight * p.weight) for p in flattened(inner)]
         else:
             leaves.append(replace(part, generator=inner))
     return leaves

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Flow, Generator, Jump, Product, Superposition
-from feller.core.generators.combine import scaled
+from feller.core.generators import Flow, FromPosterior, Generator, Jump, Product, Superposition
+from feller.core.generators.combine import flattened, scaled
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
@@ -120,6 +120,8 @@ def _where_moving(time: float, t: Time, s: Time) -> Time:
 
 def _balanced(generator: Generator) -> list[Generator]:
     """Return the parts of a corrector, which together leave the law alone."""
+    if isinstance(generator, FromPosterior):
+        generator = generator.generator
     if not isinstance(generator, Superposition):
         return [_timeless(scaled(generator, 1.0))]
     total = torch.as_tensor(sum(_DIRECTION[p.role] * p.weight for p in generator.parts))
@@ -128,7 +130,7 @@ def _balanced(generator: Generator) -> list[Generator]:
         raise ValueError(
             f"forward weights of a corrector equal backward ones, these less {mean:.4g}"
         )
-    return [_timeless(scaled(part.generator, part.weight)) for part in generator.parts]
+    return [_timeless(scaled(part.generator, part.weight)) for part in flattened(generator)]
 
 
 def _timeless(generator: Generator) -> Generator:

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
@@ -63,10 +64,15 @@ def load_checkpoint(run: Run, checkpoint: Path) -> None:
     """Put a run where a checkpoint left it, on any number of processes.
 
     Raises:
-        ValueError: When the checkpoint does not fit the model.
+        ValueError: When the checkpoint is damaged, or does not fit the model.
     """
-    tensors = load_file(checkpoint / "state.safetensors")
-    state = json.loads((checkpoint / "state.json").read_text())
+    try:
+        tensors = load_file(checkpoint / "state.safetensors")
+        state = json.loads((checkpoint / "state.json").read_text())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{checkpoint} is damaged ({error}): remove it, and the run goes on from the one before"
+        ) from None
     try:
         run.bare_model.load_state_dict(_under("model.", tensors))
     except RuntimeError as error:

@@ -1,6 +1,7 @@
 """The folder of a run: whose it is, and what may change between its sessions."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -79,5 +80,13 @@ def _forget_lost_steps(out: Path) -> None:
         return
     found = latest_checkpoint(out / "checkpoints")
     last = int(found.name.removeprefix("step_")) if found else 0
-    lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= last]
+    lines = [line for line in log.read_text().splitlines() if _step(line) <= last]
     log.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _step(line: str) -> float:
+    """Return the step of a line of the log; infinity of half a line, where a run was cut off."""
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return math.inf

@@ -140,27 +140,28 @@ class _Stop:
 def _follow(run: Run, out: Path, stop: _Stop) -> None:
     """Take the steps; log, picture and checkpoint on the way."""
     training, accelerator = run.recipe.training, run.accelerator
-    bar = tqdm(
+    log = _Log(run, out)
+    # Closed on an error too, which is told on a line of its own.
+    with tqdm(
         total=training.steps,
         initial=run.step,
         disable=not accelerator.is_main_process,
         dynamic_ncols=True,
         mininterval=1.0,
-    )
-    log = _Log(run, out)
-    for record in training_steps(run):
-        bar.update()
-        log.take(record)
-        if record.step % training.log_every == 0 or record.step == training.steps:
-            bar.set_postfix(log.write())
-        if training.sample_every and record.step % training.sample_every == 0:
-            _preview(run, out)
-        if record.step % training.checkpoint_every == 0:
-            save_checkpoint(run, out / "checkpoints")
-        if _stops(run, stop):
-            accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
-            break
-    bar.close()
+    ) as bar:
+        for record in training_steps(run):
+            bar.update()
+            log.take(record)
+            if record.step % training.log_every == 0 or record.step == training.steps:
+                bar.set_postfix(log.write())
+            if training.sample_every and record.step % training.sample_every == 0:
+                _preview(run, out)
+            if record.step % training.checkpoint_every == 0:
+                log.mean()  # weights of a run that fails replace no good ones
+                save_checkpoint(run, out / "checkpoints")
+            if _stops(run, stop):
+                accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
+                break
 
 
 def _stops(run: Run, stop: _Stop) -> bool:
@@ -188,19 +189,26 @@ class _Log:
         self.losses.append(record.loss)
         self.last = record
 
+    def mean(self) -> float:
+        """Return the mean loss over all processes since the last line; refuse what is no number."""
+        if not self.losses:
+            return 0.0
+        assert self.last is not None
+        loss = float(self.run.accelerator.reduce(torch.stack(self.losses).mean(), "mean"))  # pyright: ignore[reportArgumentType]
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss is {loss} at step {self.last.step}: lower optimizer.lr")
+        return loss
+
     def write(self) -> dict[str, str]:
-        run, record = self.run, self.last
+        run, record, loss = self.run, self.last, self.mean()
         assert record is not None
-        loss = run.accelerator.reduce(torch.stack(self.losses).mean(), "mean")
-        if not math.isfinite(float(loss)):  # pyright: ignore[reportArgumentType]
-            raise ValueError(f"the loss is {float(loss)} at step {record.step}: lower optimizer.lr")  # pyright: ignore[reportArgumentType]
         now = time.perf_counter()
         run.seconds += now - self.since
         speed = len(self.losses) * run.recipe.training.batch_size / (now - self.since)
         self.since, self.losses = now, []
         line: dict[str, Any] = {
             "step": record.step,
-            "loss": float(loss),  # pyright: ignore[reportArgumentType]
+            "loss": loss,
             "rate": record.rate,
             "samples_per_second": round(speed, 2),
             "seconds": round(run.seconds, 1),
