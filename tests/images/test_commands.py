@@ -10,6 +10,7 @@ from PIL import Image
 from terminal import complaint, feller
 
 from feller.core.cards import Metric
+from feller.core.config import encode
 from feller.images import commands, metrics
 from feller.images.data import ImageData
 from feller.images.models import Sampling
@@ -216,6 +217,15 @@ def test_the_data_are_those_of_the_card(measured, tmp_path):
         ImageData(source="fashion-mnist", root="here"), ImageData(source="mnist"),
     ]  # fmt: skip
     assert "(default: fashion-mnist)" in feller("evaluate", folder, "--help").out
+
+
+def test_the_data_of_a_run_are_its_own(measured, tmp_path):
+    own = ImageData(source="folder", root="mine", size=8, gray=True)
+    folder = pictures.save(tmp_path / "run" / "model")
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps({"data": encode(own)}))
+    assert feller("evaluate", folder).code == 0
+    assert feller("evaluate", folder, "--data.root", "other").code == 0
+    assert [data for data, *_ in measured] == [own, replace(own, root="other")]
 
 
 @pytest.mark.parametrize("dataset", ["", "imagenet"])

@@ -169,6 +169,22 @@ def test_without_a_classifier_only_neighbours_are_measured(data, classes):
     assert len(calls) == 1
 
 
+def test_without_a_test_split_a_random_half_stands_for_it(tmp_path):
+    images, labels = shapes(400)
+    np.savez(tmp_path / "one.npz", images=images, labels=labels)
+    model, _ = artist(lambda n, labels: shapes(n, seed=9)[0], ("a", "b"))
+    (ratio,) = evaluate(model, ImageData(source="npz", root=str(tmp_path / "one.npz")), n=40)
+    assert ratio.low < 1 < ratio.high
+    assert "which has no test split: a random half stands for it" in ratio.protocol
+    assert "200 training images over that of 40 test images" in ratio.protocol
+
+
+def test_images_that_the_model_does_not_draw_are_refused(data, tmp_path):
+    np.savez(tmp_path / "wide.npz", images=np.zeros((9, 28, 32), np.uint8))
+    with pytest.raises(ValueError, match=r"images are \(c, h, w\) = \(1, 28, 28\), these"):
+        evaluate(artist(truthful)[0], ImageData(source="npz", root=str(tmp_path / "wide.npz")))
+
+
 def test_too_few_images_are_refused(data):
     with pytest.raises(ValueError, match="n is at least 4"):
         evaluate(artist(truthful)[0], data, n=3)
