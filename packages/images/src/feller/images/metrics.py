@@ -148,13 +148,7 @@ def evaluate(
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
     sampling = sampling or Sampling(guidance=2.0)
-    (train, _), (test, test_labels) = (_read(model, data, split) for split in ("train", "test"))
-    name = Path(data.root).name if data.source in ("npz", "folder") else data.source
-    if train.equal(test):
-        half = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-        known, held_out = half.tensor_split(2)
-        train, test, test_labels = train[known], test[held_out], test_labels[held_out]
-        name = f"{name}, which has no test split: a random half stands for it"
+    train, test, test_labels, name = _splits(model, data)
     drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
     near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")
     try:
@@ -219,6 +213,18 @@ def _draw(
         f"{n} samples, {condition}, seed {seed}, {sampling.solver}, {sampling.steps} steps, "
         f"NFE {nfe}, guidance {sampling.guidance:g}"
     )
+
+
+def _splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor, str]:
+    """Return training images, test images with their labels, and what the data are called."""
+    (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
+    name = Path(data.root).name if data.source in ("npz", "folder") else data.source
+    if not train.equal(test):
+        return train, test, labels, name
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    known, held_out = order.tensor_split(2)
+    name = f"{name}, which has no test split: a random half stands for it"
+    return train[known], test[held_out], labels[held_out], name
 
 
 def _read(

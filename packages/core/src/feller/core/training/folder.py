@@ -87,6 +87,6 @@ def _forget_lost_steps(out: Path) -> None:
 def _step(line: str) -> float:
     """Return the step of a line of the log; infinity of half a line, where a run was cut off."""
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except ValueError:
         return math.inf
