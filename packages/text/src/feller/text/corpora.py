@@ -124,9 +124,11 @@ def _split(pieces: Iterable[str], separator: str) -> Iterator[str]:
 def _folder(root: Path, pattern: str, separator: str) -> Iterator[Document]:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
+    if Path(pattern).anchor:
+        raise DataError(f"{pattern!r} is no pattern of files, *.txt, but a path from the root")
     try:
         found = sorted(p for p in root.rglob(pattern) if p.is_file() and not _hidden(p, root))
-    except (ValueError, NotImplementedError) as error:
+    except ValueError as error:
         raise DataError(f"{pattern!r} is no pattern of files such as *.txt: {error}") from None
     if not found:
         raise DataError(f"{root} has no files {pattern}")
