@@ -92,7 +92,10 @@ def test_a_figure_without_an_interval_stands_alone():
         ("{}", "'name'"),
         ('{"name": "a", "licens": "MIT"}', "'licens'"),
         ('{"name": "a", "metrics": [{"name": "b", "value": 1, "unit": "m"}]}', "'unit'"),
-        ('{"name": "a", "metrics": ["b"]}', "mapping"),
+        ('{"name": "a", "metrics": [3]}', "'3', not a mapping"),
+        ('{"name": 3}', "name is '3', not <class 'str'>"),
+        ('{"name": "a", "training": []}', "training is '[]', not dict"),
+        ('{"name": "a", "metrics": [{"name": "b", "value": "low"}]}', "value is 'low'"),
     ],
 )
 def test_what_is_not_a_card_is_named(data, reason, tmp_path):

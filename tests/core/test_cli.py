@@ -10,8 +10,10 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 from terminal import complaint, feller
 
+from feller.core.cards import CardError
 from feller.core.cli import COMMANDS, main
 from feller.core.commands import show
 
@@ -111,6 +113,24 @@ def test_an_error_is_one_line(error, line, monkeypatch):
     monkeypatch.setenv("FELLER_TRACEBACK", "1")
     with pytest.raises(type(error)):
         main(["show", "x"])
+
+
+class _Unreadable(torch.utils.data.Dataset):
+    def __init__(self, error):
+        self.error = error
+
+    def __getitem__(self, i):
+        raise self.error
+
+    def __len__(self):
+        return 1
+
+
+@pytest.mark.parametrize("error", [CardError("3.png: no image"), ValueError("3.png: no image")])
+def test_of_an_error_in_a_worker_of_a_loader_only_its_message_is_told(error, monkeypatch):
+    loader = torch.utils.data.DataLoader(_Unreadable(error), num_workers=1)
+    monkeypatch.setattr(show, "run", lambda argv: list(loader))
+    assert complaint("show", "x") == "feller show: 3.png: no image"
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), IndexError("x"), RuntimeError("x")])

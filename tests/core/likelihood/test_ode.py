@@ -20,7 +20,7 @@ from feller.core.schedules import CondOT, Cosine, VariancePreserving
 from feller.core.solvers import Dopri5, named_solver
 from feller.core.sources import UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, Sphere, Tokens
-from feller.core.times import uniform_grid
+from feller.core.times import expand_time, uniform_grid
 
 FINE = Dopri5(1e-7, 1e-7)
 NEAR = (0.0, 1 - 1e-7)
@@ -44,6 +44,20 @@ def test_the_density_of_a_mixture_of_normals(d):
     found = log_likelihood(model, x, times=NEAR, solver=FINE)
     assert found.error is None
     assert_close(found.nats, exact, rtol=0, atol=1e-4)
+
+
+def test_a_model_that_divides_by_t_wants_times_that_start_later():
+    exact_model, x, exact = mixture(1)
+
+    def through_noise(x, t, condition):
+        velocity = exact_model(x, t, condition).velocity
+        t = expand_time(t, x)
+        noise = x - t * velocity
+        return torch.where(torch.as_tensor(t) < 1e-3, torch.nan, (x - noise) / t)
+
+    model = GeneratorModel(through_noise, exact_model.path)
+    found = log_likelihood(model, x, times=(1e-3, 1 - 1e-7), solver=FINE)
+    assert_close(found.nats, exact, rtol=0, atol=0.01)  # the source is that of t = 1e-3
 
 
 def test_another_schedule_and_the_source_it_ends_in():

@@ -118,6 +118,20 @@ def test_a_constant_velocity(value):
     assert simulation.nfe < 70
 
 
+@pytest.mark.parametrize("end", [0.9, 0.95])
+def test_the_model_is_not_asked_after_the_end(end):
+    asked = []
+
+    def velocity(x, t, condition):
+        asked.extend(torch.as_tensor(t).flatten().tolist())
+        return -x
+
+    model = GeneratorModel(velocity, GaussianPath())
+    state = simulate(model, torch.ones(2, 1), [0.0, 0.9], Dopri5(end=end)).state
+    assert_close(state, torch.full((2, 1), math.exp(-0.9)), rtol=0, atol=1e-4)
+    assert 0.899 < max(asked) <= end + 1e-6
+
+
 def test_it_gives_up_aloud():
     with pytest.raises(ValueError, match="no end after 3 steps"):
         simulate(NORMAL, X_0, [0.0, 0.9], Dopri5(rtol=1e-9, atol=1e-9, max_steps=3))

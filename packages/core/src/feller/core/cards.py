@@ -7,9 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
+
+from feller.core.config import fits
 
 __all__ = ["CardError", "Metric", "ModelCard"]
+
+
+T = TypeVar("T")
 
 
 class CardError(ValueError):
@@ -91,9 +96,9 @@ class ModelCard:
             return cls(name=folder.name)
         try:
             data = json.loads(file.read_text())
-            metrics = tuple(Metric(**metric) for metric in data.get("metrics", ()))
+            metrics = tuple(_made(Metric, metric) for metric in data.get("metrics", ()))
             references = tuple(data.get("references", ()))
-            return cls(**{**data, "metrics": metrics, "references": references})
+            return _made(cls, {**data, "metrics": metrics, "references": references})
         except (AttributeError, TypeError, ValueError) as error:
             raise CardError(f"{file} is not a card: {error}") from None
 
@@ -125,6 +130,17 @@ class ModelCard:
             ("licence", self.licence),
         ]
         return [(name, value) for name, value in facts if value]
+
+
+def _made(cls: type[T], data: Any) -> T:
+    """Build a card, or a figure of one, whose fields are of their types."""
+    if not isinstance(data, dict):
+        raise TypeError(f"{str(data)[:40]!r}, not a mapping")
+    hints = get_type_hints(cls)
+    for name, value in data.items():
+        if name in hints and not fits(value, hints[name]):
+            raise TypeError(f"{name} is {str(value)[:40]!r}, not {hints[name]}")
+    return cls(**data)
 
 
 def _section(title: str, text: str) -> str:

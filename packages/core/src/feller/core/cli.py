@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -55,10 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, RegistryError, OSError) as error:
         if os.environ.get("FELLER_TRACEBACK"):
             raise
-        message = " ".join(line.strip() for line in str(error).splitlines())
-        print(f"feller {name}: {message}", file=sys.stderr)
+        print(f"feller {name}: {_line(error)}", file=sys.stderr)
         return 2
     return code
+
+
+def _line(error: Exception) -> str:
+    """Return the message of an error in one line."""
+    text = str(error)
+    if text.startswith("Caught "):  # in a worker of a DataLoader: its traceback comes first
+        text = re.split(rf"\n(?:[\w.]+\.)?{type(error).__name__}: ", text)[-1]
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 def _usage() -> str:

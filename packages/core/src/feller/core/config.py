@@ -91,7 +91,7 @@ def decode(data: Any, *, where: str = "config") -> Any:
     body = {k: decode(v, where=f"{where}.{k}") for k, v in data.items() if k != "type"}
     hints = typing.get_type_hints(cls)
     for key, item in body.items():
-        if not _fits(item, hints[key]):
+        if not fits(item, hints[key]):
             raise ConfigError(f"{where}.{key}: {item!r} is not {_name(hints[key])}")
         body[key] = float(item) if hints[key] is float else item
     try:
@@ -119,10 +119,10 @@ def _lookup(tag: str, where: str) -> type:
     raise ConfigError(f"{where}: unknown type {tag!r}{hint}")
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
     """Say whether a decoded value fits a field's annotation, as far as plain types go."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(_fits(value, option) for option in typing.get_args(hint))
+        return any(fits(value, option) for option in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     if hint is float:

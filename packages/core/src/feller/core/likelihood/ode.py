@@ -14,7 +14,7 @@ is exact; of a trained model this is the likelihood of its flow.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -182,8 +182,11 @@ def _back(
     model: _Reversed, start: Tensor, times: Sequence[float] | Tensor, solver: Solver, condition: Any
 ) -> Simulation:
     """Simulate from the data to the source; errors of a time say that it runs back."""
+    clocks = _turned(times)
+    if isinstance(solver, Dopri5):  # or its steps would pass the first of the times
+        solver = replace(solver, end=clocks[-1])
     try:
-        return simulate(model, start, _turned(times), solver, condition=condition)
+        return simulate(model, start, clocks, solver, condition=condition)
     except ValueError as error:
         if isinstance(error, _AtDataError) or "at t = " not in str(error):
             raise

@@ -78,11 +78,13 @@ class Dopri5(Solver):
         rtol: Relative tolerance.
         atol: Absolute tolerance.
         max_steps: Most steps, accepted or not, between two times of the grid.
+        end: The model is not asked after this time, wherever the grid ends.
     """
 
     rtol: float = 1e-5
     atol: float = 1e-5
     max_steps: int = 10_000
+    end: float = 1.0
     takes: ClassVar[Kinds] = frozenset({Flow})
     spaces: ClassVar[tuple[type, ...]] = (Euclidean,)
     shares_clock: ClassVar[bool] = True
@@ -112,9 +114,9 @@ class Dopri5(Solver):
     def _attempt(self, model: Evaluation, last: _Step) -> _Step:
         """Return the next accepted step, or the last one after making the step size smaller."""
         x, t = last.x_s, last.s
-        s = min(t + self._h, t + 0.8 * (self._wall - t), 1.0)
-        # A sliver before t = 1 would round to nothing: swallow it.
-        s = 1.0 if 1.0 - s < 1e-7 else s
+        s = min(t + self._h, t + 0.8 * (self._wall - t), self.end)
+        # A sliver before the end would round to nothing: swallow it.
+        s = self.end if self.end - s < 1e-7 else s
         h, stages = s - t, [last.stages[-1]]
         for node, row in zip(_NODES, _MATRIX, strict=True):
             stage = move(x, stages, row, h)
@@ -136,8 +138,8 @@ class Dopri5(Solver):
         """Choose a step over which the velocity changes little (Hairer et al., II.4)."""
         size, speed = self._norm(x, x, x), self._norm(velocity, x, x)
         guess = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
-        guess = min(guess, 1.0 - t)
+        guess = min(guess, self.end - t)
         ahead = velocity_of(model(move(x, [velocity], (1.0,), guess), t + guess))
         bend = max(speed, self._norm(ahead - velocity, x, x) / guess)
         fine = (0.01 / bend) ** 0.2 if bend > 1e-15 else max(1e-6, guess * 1e-3)
-        return min(100 * guess, fine, 1.0 - t)
+        return min(100 * guess, fine, self.end - t)

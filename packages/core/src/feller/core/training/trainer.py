@@ -160,6 +160,7 @@ def _follow(run: Run, out: Path, stop: _Stop) -> None:
                 log.mean()  # weights of a run that fails replace no good ones
                 save_checkpoint(run, out / "checkpoints")
             if _stops(run, stop):
+                log.mean()  # nor do those of one that was stopped
                 accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
                 break
 
