@@ -41,6 +41,8 @@ def codes_of_names(
         atoms: N, CA, C and O of each, NaN where one is missing.
     """
     codes = np.array([_CODES.get(name, -1) for name in names.tolist()], dtype=np.int8)
+    if (codes >= 0).all():
+        return codes
     linked = bonded(atoms)
     within = np.append(linked, False) | np.append(False, linked)
     for place in np.flatnonzero(codes < 0):
