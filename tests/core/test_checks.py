@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from feller.core.checks import check_choices, check_range, check_times, check_weights, readable
+from feller.core.checks import (
+    check_choices,
+    check_range,
+    check_sizes,
+    check_times,
+    check_weights,
+    readable,
+)
 
 
 def test_numbers_at_hand_are_readable():
@@ -63,6 +70,23 @@ def test_shares_and_ranges():
 class Choice:
     kind: Literal["a", "b"] = "a"
     other: str = "c"
+
+
+def test_sizes_are_at_least_one():
+    @dataclass
+    class Config:
+        side: int = 1
+        widths: tuple[int, ...] = (2, 1)
+
+    check_sizes(Config(), "side", "widths")
+    check_sizes(Config(side=0), "widths")
+    for config, message in (
+        (Config(side=0), "side is at least 1, not 0"),
+        (Config(widths=(2, -1)), r"widths is at least 1, not \(2, -1\)"),
+        (Config(widths=()), r"widths is at least 1, not \(\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_sizes(config, "side", "widths")
 
 
 def test_a_name_that_is_no_choice():

@@ -87,5 +87,10 @@ def test_dropout_acts_in_training_only(rng):
     assert torch.equal(network(x, embedding), network(x, embedding))
 
 
+def test_there_is_a_head():
+    with pytest.raises(ValueError, match="num_heads is at least 1, not 0"):
+        TransformerConfig(dim=8, depth=1, num_heads=0)
+
+
 def test_the_config_is_data():
     assert decode(encode(FULL)) == FULL

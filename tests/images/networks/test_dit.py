@@ -86,6 +86,11 @@ def test_positions_tell_patches_apart(rng):
     assert not torch.allclose(out[..., :4, :4], out[..., :4, 4:8])
 
 
+def test_a_patch_has_a_pixel():
+    with pytest.raises(ValueError, match="patch_size is at least 1, not 0"):
+        DiTConfig(patch_size=0)
+
+
 def test_sides_that_are_no_multiples_are_an_error():
     with pytest.raises(ValueError, match="multiples of 4: pad 10x12 to 12x12"):
         TINY.build()(torch.zeros(1, 1, 10, 12), torch.zeros(1))

@@ -126,6 +126,11 @@ def test_no_norm_has_groups_of_less_than_four_channels():
     assert (first.num_groups, first.num_channels) == (32, 128)
 
 
+def test_a_level_has_channels():
+    with pytest.raises(ValueError, match=r"channels is at least 1, not \(8, 0\)"):
+        UNetConfig(channels=(8, 0))
+
+
 def test_sides_that_cannot_be_halved_are_an_error():
     with pytest.raises(ValueError, match="multiples of 4: pad 14x12 to 16x12"):
         TINY.build()(torch.zeros(1, 1, 14, 12), torch.zeros(1))

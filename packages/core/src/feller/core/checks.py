@@ -15,6 +15,7 @@ __all__ = [
     "check_choice",
     "check_choices",
     "check_range",
+    "check_sizes",
     "check_times",
     "check_weights",
     "readable",
@@ -82,6 +83,18 @@ def check_range(data: tuple[float, float]) -> None:
     low, high = data
     if not -float("inf") < low < high < float("inf"):
         raise ValueError(f"data lie between two rising numbers, not {data}")
+
+
+def check_sizes(config: Any, *names: str) -> None:
+    """Refuse a dataclass with a field, or an item of one, below 1.
+
+    Raises:
+        ValueError: When there is one.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if min(value if isinstance(value, tuple) else (value,), default=0) < 1:
+            raise ValueError(f"{name} is at least 1, not {value}")
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:

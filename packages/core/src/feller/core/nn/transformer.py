@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.core.nn.attention import SelfAttention
 
@@ -43,6 +44,9 @@ class TransformerConfig:
     dropout: float = 0.0
     qk_norm: bool = False
     rotary: bool = False
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "dim", "num_heads")
 
 
 class Transformer(nn.Module):

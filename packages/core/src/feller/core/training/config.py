@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from feller.core.checks import check_choices
+from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.objective import Loss, Objective
@@ -136,9 +136,7 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not, or do not divide."""
-        for name in ("batch_size", "accumulate", "log_every", "checkpoint_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        check_sizes(self, "batch_size", "accumulate", "log_every", "checkpoint_every", "keep")
         for name in ("steps", "sample_every", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")

@@ -6,6 +6,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, grid_positions
 from feller.core.nn.transformer import Transformer, TransformerConfig
@@ -46,6 +47,9 @@ class DiTConfig:
     transformer: TransformerConfig = DIT_SIZES["S"]
     num_classes: int = 0
     time_scale: float = 1000.0
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "in_channels", "out_channels", "patch_size")
 
     def build(self) -> "DiT":
         """Make a network with fresh weights."""

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.core.nn.attention import SelfAttention
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding
@@ -49,7 +50,7 @@ class UNetConfig:
         frequency_shift: 1 for DDPM's frequencies.
 
     Raises:
-        ValueError: When an attention level does not exist, or heads do not divide its width.
+        ValueError: When a size is below 1, or attention levels or heads do not fit the channels.
 
     Example:
         >>> network = UNetConfig(channels=(8, 16), blocks_per_level=1, num_classes=10).build()
@@ -77,6 +78,7 @@ class UNetConfig:
     frequency_shift: float = 0.0
 
     def __post_init__(self) -> None:
+        check_sizes(self, "in_channels", "out_channels", "channels", "patch_size", "norm_groups")
         check_attention(self.channels, self.attention_levels, self.head_channels)
 
     @property
