@@ -85,10 +85,8 @@ def main() -> None:
         show(f"{name}, ms", 1e-3, compare(calls, rounds=options.rounds), 1.0)
     print("\nerror of log(exp(v)), of the angle near pi, slope of the angle there")
     for who, (exp, log, angle) in those.items():
-        error, (wrong, slope) = (
-            float((log(exp(v)) - v).norm(dim=-1).max()),
-            angle_error(angle, near),
-        )
+        error = float((log(exp(v)) - v).norm(dim=-1).max())
+        wrong, slope = angle_error(angle, near)
         print(f"  {who:28} {error:10.1e}  {wrong:10.1e}  {slope:10.1e}")
 
 

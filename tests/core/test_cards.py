@@ -93,7 +93,7 @@ def test_a_figure_without_an_interval_stands_alone():
         ('{"name": "a", "licens": "MIT"}', "'licens'"),
         ('{"name": "a", "metrics": [{"name": "b", "value": 1, "unit": "m"}]}', "'unit'"),
         ('{"name": "a", "metrics": [3]}', "'3', not a mapping"),
-        ('{"name": 3}', "name is '3', not <class 'str'>"),
+        ('{"name": 3}', "name is '3', not str"),
         ('{"name": "a", "training": []}', "training is '[]', not dict"),
         ('{"name": "a", "metrics": [{"name": "b", "value": "low"}]}', "value is 'low'"),
     ],

@@ -66,12 +66,6 @@ def test_shares_and_ranges():
         check_range((0.0, float("inf")))
 
 
-@dataclass(frozen=True)
-class Choice:
-    kind: Literal["a", "b"] = "a"
-    other: str = "c"
-
-
 def test_sizes_are_at_least_one():
     @dataclass
     class Config:
@@ -87,6 +81,12 @@ def test_sizes_are_at_least_one():
     ):
         with pytest.raises(ValueError, match=message):
             check_sizes(config, "side", "widths")
+
+
+@dataclass(frozen=True)
+class Choice:
+    kind: Literal["a", "b"] = "a"
+    other: str = "c"
 
 
 def test_a_name_that_is_no_choice():

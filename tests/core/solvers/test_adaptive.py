@@ -132,6 +132,11 @@ def test_the_model_is_not_asked_after_the_end(end):
     assert 0.899 < max(asked) <= end + 1e-6
 
 
+def test_a_grid_that_passes_the_end_is_refused():
+    with pytest.raises(ValueError, match=r"goes on to 0.9, after the end of Dopri5, 0.5"):
+        simulate(NORMAL, X_0, [0.0, 0.9], Dopri5(end=0.5))
+
+
 def test_it_gives_up_aloud():
     with pytest.raises(ValueError, match="no end after 3 steps"):
         simulate(NORMAL, X_0, [0.0, 0.9], Dopri5(rtol=1e-9, atol=1e-9, max_steps=3))

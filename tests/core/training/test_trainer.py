@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from launching import ENVIRONMENT, launched
 from safetensors.torch import load_file, save_file
 
+from feller.core.training import trainer
 from feller.core.training.checkpointing import load_checkpoint
 from feller.core.training.loop import build_run
 from feller.core.training.trainer import train
@@ -102,6 +103,15 @@ def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
     load_checkpoint(run, kept)
     assert run.step < 9
     assert all(p.isfinite().all() for p in run.bare_model.parameters())
+
+
+def test_nor_do_those_of_a_run_that_is_stopped(tmp_path, monkeypatch):
+    recipe = points.recipe(steps=9, log_every=9, checkpoint_every=9)
+    wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
+    monkeypatch.setattr(trainer, "_stops", lambda run, stop: run.step == 5)
+    with pytest.raises(ValueError, match=r"lower optimizer\.lr"):
+        train(wild, tmp_path / "a", cpu=True)
+    assert not list((tmp_path / "a").glob("checkpoints/step_*"))
 
 
 def test_an_error_is_told_below_the_bar(tmp_path, capsys):

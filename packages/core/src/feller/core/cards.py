@@ -139,7 +139,8 @@ def _made(cls: type[T], data: Any) -> T:
     hints = get_type_hints(cls)
     for name, value in data.items():
         if name in hints and not fits(value, hints[name]):
-            raise TypeError(f"{name} is {str(value)[:40]!r}, not {hints[name]}")
+            kind = getattr(hints[name], "__name__", hints[name])
+            raise TypeError(f"{name} is {str(value)[:40]!r}, not {kind}")
     return cls(**data)
 
 

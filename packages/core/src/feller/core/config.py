@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
-__all__ = ["ConfigError", "decode", "encode", "leaves", "tag_of", "tagged"]
+__all__ = ["ConfigError", "decode", "encode", "fits", "leaves", "tag_of", "tagged"]
 
 T = TypeVar("T")
 _TYPES: dict[str, type] = {}

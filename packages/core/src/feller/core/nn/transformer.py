@@ -35,6 +35,9 @@ class TransformerConfig:
         dropout: Probability of dropping a value at the end of a branch, in training.
         qk_norm: See `SelfAttention`.
         rotary: See `SelfAttention`.
+
+    Raises:
+        ValueError: When `dim` or `num_heads` is below 1.
     """
 
     dim: int

@@ -78,7 +78,7 @@ class Dopri5(Solver):
         rtol: Relative tolerance.
         atol: Absolute tolerance.
         max_steps: Most steps, accepted or not, between two times of the grid.
-        end: The model is not asked after this time, wherever the grid ends.
+        end: The model is not asked after this time; the grid ends there or before.
     """
 
     rtol: float = 1e-5
@@ -95,6 +95,8 @@ class Dopri5(Solver):
 
     def step(self, model: Evaluation, x: Tensor, t: float, s: float, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
+        if s > self.end:
+            raise ValueError(f"the grid goes on to {s:g}, after the end of Dopri5, {self.end:g}")
         last = self._last
         if last is None or x is not self._given:  # the start, or a state changed from outside
             velocity = velocity_of(model(x, t))

@@ -36,6 +36,9 @@ class DiTConfig:
         num_classes: Classes of the labels; 0 for an unconditional network.
         time_scale: See `TimeEmbedding`.
 
+    Raises:
+        ValueError: When the channels or the side of a patch are below 1.
+
     Example:
         >>> DiTConfig(transformer=DIT_SIZES["XL"], num_classes=1000).transformer.depth
         28
