@@ -18,10 +18,10 @@ from feller.core.divergences import (
     Logistic,
     SquaredNorm,
 )
-from feller.core.generators import Flow, split
+from feller.core.generators import Flow
 from feller.core.heads import PosteriorHead
+from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import HEUN, Evaluation, RungeKutta, follow
@@ -88,7 +88,7 @@ for panel, loss in zip(axes.flat, losses, strict=False):
     trajectory = [x_0, *follow(Evaluation(model), x_0, times, RungeKutta(HEUN))]
     off[name] = float((shares(trajectory) - exact).abs().sum() / 2)
     with torch.no_grad():
-        gaps = [(1 - t) * (split(model(x, t)).drift - oracle(x, t).velocity) for t, x in seen]
+        gaps = [(1 - t) * (model(x, t).split().drift - oracle(x, t).velocity) for t, x in seen]
     error = torch.stack(gaps).square().mean((1, 2)).sqrt()
     print(f"{name:14} posterior mean off by {error.mean():.3f}, law by {off[name]:.4f}")
     panel.plot(*torch.stack(trajectory)[:, :150].movedim(2, 0), color="C0", lw=0.5, alpha=0.5)

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from feller.core.heads import FlowHead
+from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.noise import Noised
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath
 from feller.core.schedules import VariancePreserving
 from feller.core.solvers import HEUN, Euler, Evaluation, RungeKutta, follow

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from feller.core.heads import FlowHead, JointHead, JumpHead
+from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath
 from feller.core.solvers import Mixed, simulate
 from feller.core.times import logarithmic_grid

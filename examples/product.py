@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from feller.core.heads import FlowHead, PosteriorHead, ProductHead
+from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solvers import Euler, Mixed, simulate
 from feller.core.sources import Masked

@@ -11,8 +11,8 @@ from torch import nn
 
 from feller.core.algebra import Reweighted
 from feller.core.heads import FlowHead, JointHead, JumpHead
+from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath
 from feller.core.solvers import Euler, Mixed, simulate
 from feller.core.times import logarithmic_grid

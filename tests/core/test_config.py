@@ -14,8 +14,8 @@ from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagg
 from feller.core.couplings import MinibatchOT
 from feller.core.divergences import SquaredNorm
 from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead, ProductHead
+from feller.core.losses import Objective
 from feller.core.nn.transformer import TransformerConfig
-from feller.core.objective import Objective
 from feller.core.paths import (
     GaussianPath,
     GeodesicPath,

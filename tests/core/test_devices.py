@@ -9,8 +9,8 @@ import torch
 
 from feller.core.generators import Atoms, Diffusion, Flow, Jump
 from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
+from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, VariancePreserving

@@ -10,7 +10,6 @@ from torch import nn
 from torch.testing import assert_close
 
 from feller.core.config import decode, encode
-from feller.core.coordinates import masses, rates
 from feller.core.generators import (
     Binned,
     Diffusion,
@@ -20,9 +19,11 @@ from feller.core.generators import (
     Product,
     Superposition,
 )
+from feller.core.generators.base import check_parts
 from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead, ProductHead
+from feller.core.losses import Objective
+from feller.core.losses.terms import rates
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial
@@ -71,8 +72,10 @@ def test_a_flow_head_takes_the_tangent_part(rng):
 def test_a_jump_head_reads_the_exact_jump(path, rng):
     head, oracle, x = JumpHead(40), FiniteData(path, Jump, POINTS, WEIGHTS), states(path, rng)
     exact = oracle(x, T)
-    cells = head(path, torch.zeros(4, 2, head.channels, dtype=torch.float64), x, T).destination
-    mass = masses(exact.destination, cells)
+    cells = head(
+        path, torch.zeros(4, 2, head.channels, dtype=torch.float64), x, T
+    ).destination.cells
+    mass = exact.destination.masses(cells)
     scaled = exact.intensity / event_rate(path, expand_time(T, x))
     mass = mass.clamp_min(1e-300)  # where nothing leaves, no bin is a destination
     output = torch.cat([mass.log(), torch.special.expm1(scaled).log()[..., None]], -1)
@@ -91,11 +94,11 @@ def test_bins_hold_all_the_mass_of_jumps(path, rng):
     x = torch.zeros(301, 4, dtype=torch.float64)
     law = solution(path, Jump)(path, x, t, z).destination
     output = torch.zeros(301, 4, head.channels, dtype=torch.float64)
-    ours = masses(law, head(path, output, x, t).destination).sum(-1)
+    ours = law.masses(head(path, output, x, t).destination.cells).sum(-1)
     # Roots more than 5 deviations out, which CondOT has none of, leave exp(-12.5) beyond.
     assert (1 - ours).max() < (1e-6 if path == GaussianPath() else 3.8e-6)
     narrow = Binned(output, torch.linspace(-1, 1, 34, dtype=torch.float64))
-    assert (1 - masses(law, narrow).sum(-1)).max() > 0.1
+    assert (1 - law.masses(narrow.cells).sum(-1)).max() > 0.1
 
 
 @every_path
@@ -117,7 +120,7 @@ def test_one_posterior_gives_every_exact_generator(path, kind, rng):
         assert_close(generator.drift, exact.drift)
         assert_close(generator.covariance.expand_as(x), exact.covariance.expand_as(x))
     else:
-        cells = Binned(torch.zeros(1, 50).double(), torch.linspace(-4, 4, 51).double())
+        cells = Binned(torch.zeros(1, 50).double(), torch.linspace(-4, 4, 51).double()).cells
         assert_close(generator.intensity, exact.intensity)
         assert_close(rates(generator, cells, path, x, T), rates(exact, cells, path, x, T))
 
@@ -132,7 +135,7 @@ def test_one_posterior_gives_the_exact_chain(source):
     x = x[possible]
     logits = logits_of(oracle, x, 0.4, torch.arange(path.space.size))
     found = PosteriorHead(path.space.size)(path, logits, x, 0.4).generator.parts[0].generator
-    cells = found.destination
+    cells = found.destination.cells
     exact = rates(oracle(x, 0.4), cells, path, x, 0.4)
     assert_close(rates(found, cells, path, x, 0.4).float(), exact.float())
 
@@ -144,7 +147,7 @@ def test_a_posterior_head_is_any_superposition_of_kinds(rng):
     assert isinstance(generator, FromPosterior)
     assert head.kinds == {Flow, Diffusion, Jump}
     assert [part.weight for part in generator.generator.parts] == [0.5, 0.2, 0.3]
-    generator.generator.check()
+    check_parts(generator.leaves())
 
 
 def test_a_joint_head_shares_the_output_out(rng):

@@ -16,6 +16,7 @@ from feller.core.times import (
     UShaped,
     expand_time,
     logarithmic_grid,
+    moving_time,
     power_grid,
     shifted_grid,
     stratify,
@@ -167,3 +168,11 @@ def test_a_power_grid_shrinks_what_is_left_by_a_power():
     assert power_grid(7, 1.0).equal(uniform_grid(7))
     with pytest.raises(ValueError, match="power is positive, not 0"):
         power_grid(3, 0.0)
+
+
+def test_known_elements_get_a_time_at_which_they_move():
+    assert moving_time(1.0) == 1.0
+    rows = torch.tensor([0.5, 1.0])
+    assert moving_time(rows) is rows
+    elements = torch.tensor([[0.25, 1.0]])
+    assert moving_time(elements).tolist() == [[0.25, 0.5]]

@@ -8,7 +8,6 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Jump, Mixture, Point
-from feller.core.generators.combine import scaled
 from feller.core.posteriors import FiniteData
 from feller.core.times import uniform_grid
 from feller.proteins.destinations import Isotropic
@@ -75,7 +74,7 @@ def test_it_leads_back_to_the_data_alone_and_with_half_a_flow(part, rng):
     flow = FiniteData(PATH, Flow, points, SHARES)
 
     def step(x, t, h, posterior):
-        x = scaled(flow(x, t), 1 - part).step(PATH.space, x, h, rng)
+        x = flow(x, t).scaled(1 - part).step(PATH.space, x, h, rng)
         return PosteriorJump(PATH, t, posterior).scaled(part).step(PATH.space, x, h, rng)
 
     found = walk(step, points, 1000, rng)
@@ -108,7 +107,7 @@ def test_a_weight_for_each_residue_is_one_for_flow_and_jump(b, rng):
     flow, jump = (FiniteData(PATH, kind, z) for kind in (Flow, Jump))
     weight = torch.tensor([0.25, 0.0, 1.0]).view(3, 1, 1)
     parts = (weight * flow + (1 - weight) * jump)(x, 0.5).parts
-    flows, jumps = (scaled(part.generator, part.weight) for part in parts)
+    flows, jumps = (part.generator.scaled(part.weight) for part in parts)
     assert torch.allclose(flows.velocity, weight * parts[0].generator.velocity)
     rates = (1 - weight[:, 0, 0]) * parts[1].generator.intensity
     assert torch.allclose(jumps.intensity, rates)

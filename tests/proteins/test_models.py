@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from feller.core import random
-from feller.core.generators.combine import factors_of, split
 from feller.core.registry import load
 from feller.core.solvers import Euler, simulate
 from feller.core.times import uniform_grid
@@ -112,5 +111,5 @@ def test_models_add_up():
     end = simulate(mixed, x_0, uniform_grid(4), Euler(), random.rows(0, 0, 2)).state
     assert all(value.isfinite().all() for value in end.values())
     first, second = (model(x_0, 0.5).factors["translation"].velocity for model in (one, other))
-    both = split(factors_of(mixed(x_0, 0.5))["translation"])
+    both = mixed(x_0, 0.5).by_factor()["translation"].split()
     assert torch.allclose(both.drift, 0.5 * first + 0.5 * second)

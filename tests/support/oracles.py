@@ -8,7 +8,6 @@ import torch
 from scipy import stats
 
 from feller.core.generators import Diffusion, Flow, Jump, Superposition
-from feller.core.generators.combine import scaled
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData, FiniteProductData
 from feller.core.sources import Masked, UniformTokens
@@ -71,8 +70,8 @@ class Scaled:
     def __call__(self, x, t, condition=None):
         generator = self.model(x, t, condition)
         if not isinstance(generator, Superposition):
-            return scaled(generator, self.factor)
-        slow = (replace(p, generator=scaled(p.generator, self.factor)) for p in generator.parts)
+            return generator.scaled(self.factor)
+        slow = (replace(p, generator=p.generator.scaled(self.factor)) for p in generator.parts)
         return Superposition(tuple(slow))
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core import random
 from feller.core.generators import (
     Atoms,
     Binned,
@@ -16,12 +15,12 @@ from feller.core.generators import (
     Either,
     FromSource,
     Jump,
+    Listed,
     Mixture,
     NormalTails,
     Point,
     RatioOfNormals,
 )
-from feller.core.generators.destinations import draw_category
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 
 D = torch.float64
@@ -50,7 +49,8 @@ every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
 
 
 def test_every_law_is_tested():
-    ours = {c for c in Destination.__subclasses__() if c.__module__.startswith("feller.core.")}
+    every = {*Destination.__subclasses__(), *Listed.__subclasses__()} - {Listed}
+    ours = {c for c in every if c.__module__.startswith("feller.core.")}
     assert ours == {type(law) for law in LAWS.values()}
 
 
@@ -161,26 +161,3 @@ def test_a_jump_of_matrices_lands_on_the_points_of_a_mixture():
     means = (weights[..., None, None] * y).sum(2) / 4
     expected = (jump.intensity * (tilt * (means - x)).sum((-2, -1))).sum(1)
     assert_close(linear, expected)
-
-
-def test_rare_categories_are_drawn_at_their_share():
-    """A float32 running sum over 50,000 categories would lose the last ones."""
-    probabilities = torch.ones(50_000)
-    probabilities[-1] = 5.0
-    rng = torch.Generator().manual_seed(0)
-    rows = probabilities.expand(100, -1)
-    drawn = torch.cat([draw_category(rows, rng) for _ in range(20)])
-    assert drawn.max() < 50_000
-    assert abs(float(drawn.double().mean()) - 25_000) < 4 * 14_434 / 2000**0.5
-
-
-def test_zero_weight_is_never_drawn(rng):
-    probabilities = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.0]).expand(10_000, 5)
-    drawn = draw_category(probabilities, rng)
-    assert set(drawn.tolist()) == {1, 3}
-    assert abs(float((drawn == 3).double().mean()) - 2 / 3) < 4 * 0.0047
-
-
-def test_a_uniform_of_exactly_zero_skips_zero_weights(monkeypatch):
-    monkeypatch.setattr(random, "uniform", lambda shape, rng, *, like: like.new_zeros(shape))
-    assert draw_category(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), None).tolist() == [2]

@@ -7,6 +7,7 @@ import torch
 from scipy import integrate, stats
 
 from feller.core.generators import NormalTails, RatioOfNormals
+from feller.core.generators.cells import Bins
 from feller.core.generators.gaussian_destinations import roots
 
 D = torch.float64
@@ -44,7 +45,7 @@ def test_bin_masses_are_the_integrals_of_the_density(kind, c):
     edges = torch.tensor([-torch.inf, *torch.linspace(-2, 3, 11).tolist(), torch.inf], dtype=D)
     edges = edges.clamp(-1e3, 1e3)
     total = mass_between(kind, c, -math.inf, math.inf)
-    mass = law_of(kind, c).mass(edges)[0]
+    mass = law_of(kind, c).masses(Bins(edges))[0]
     standard = ((edges - MEAN) / SCALE).tolist()
     for i, value in enumerate(mass):
         truth = mass_between(kind, c, standard[i], standard[i + 1]) / total
@@ -56,8 +57,8 @@ def test_bin_masses_are_the_integrals_of_the_density(kind, c):
 @every_c
 def test_masses_in_single_precision(kind, c):
     edges = torch.linspace(-2, 3, 65)
-    single = law_of(kind, c, torch.float32).mass(edges)
-    assert float((single - law_of(kind, c).mass(edges.double())).abs().max()) < 1e-6
+    single = law_of(kind, c, torch.float32).masses(Bins(edges))
+    assert float((single - law_of(kind, c).masses(Bins(edges.double()))).abs().max()) < 1e-6
 
 
 @both
@@ -68,7 +69,7 @@ def test_draws_follow_the_masses(kind, c, dtype, rng):
     draws = law.expand(torch.Size([20_000])).sample(rng)
     assert draws.isfinite().all()
     edges = torch.linspace(-2.5, 3.0, 23, dtype=D)
-    mass = law_of(kind, c).mass(edges)[0]
+    mass = law_of(kind, c).masses(Bins(edges))[0]
     counts = torch.histogram(draws.double(), edges).hist
     kept = mass * 20_000 > 5
     rest = 1 - float(mass[kept].sum())

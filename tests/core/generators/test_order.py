@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from feller.core.algebra import backward
-from feller.core.generators import Jump
-from feller.core.generators.combine import Superposition, scaled
+from feller.core.generators import Jump, Superposition
 from feller.core.paths import GeometricPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine
@@ -38,7 +37,7 @@ def transitions(generator: Superposition, h: float, speed: float) -> Tensor:
     """Return the chances of a step from each pair to each: parts in turn, tokens apart."""
     chances = torch.nn.functional.one_hot(PAIRS, 4).double()
     for part in generator.parts:
-        jump = scaled(part.generator, speed * part.weight)
+        jump = part.generator.scaled(speed * part.weight)
         fires = -torch.expm1(-jump.intensity * jump.duration(h)).double()[..., None]
         points, weights = jump.destination.expand(jump.intensity.shape).quadrature()
         weights = weights.double().reshape(points.shape)

@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from feller.core.generators import Atoms, Flow, FromPosterior, split
+from feller.core.generators import Atoms, Flow, FromPosterior
 from feller.core.spaces import Euclidean
 
 X = torch.zeros(2, 1)
@@ -22,7 +22,7 @@ def test_it_is_built_at_the_first_use_and_once():
     assert not calls
     assert_close(generator.step(Euclidean(1), X, 0.5, None), torch.ones(2, 1))
     assert_close(generator.apply(lambda x: x.sum(-1), X), torch.full((2,), 2.0))
-    assert_close(split(generator).drift, torch.full((2, 1), 2.0))
+    assert_close(generator.split().drift, torch.full((2, 1), 2.0))
     assert calls == [LAW]
 
 

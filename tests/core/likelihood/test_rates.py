@@ -14,8 +14,9 @@ from feller.core.generators import (
     Flow,
     Jump,
     Point,
+    backward,
+    stationary,
 )
-from feller.core.generators.combine import backward, stationary
 from feller.core.heads import JumpHead, PosteriorHead
 from feller.core.likelihood import path_divergence
 from feller.core.likelihood.rates import log_mass, only_part

@@ -96,3 +96,9 @@ def test_cells_of_tokens_are_the_tokens_and_of_vectors_the_points(rng):
     assert mass.shape == (2, 2)
     assert (mass[0] >= 0.4).all()
     assert (mass[1] < 1e-6).all()
+
+
+def test_what_is_not_the_mask_has_arrived():
+    x = torch.tensor([[0, 4, 2]])
+    assert TOKEN_PATHS[0].arrived(x).tolist() == [[True, False, True]]
+    assert TOKEN_PATHS[1].arrived(x) is None

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Atoms, Categorical, Jump, stationary
-from feller.core.generators.combine import scaled
+from feller.core.generators.base import check_parts
 from feller.core.paths import MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial
@@ -38,7 +38,7 @@ def test_it_leaves_the_conditional_law_of_tokens(path, z, t):
     assert abs(float((weights * change).sum())) < 1e-7
     assert float((weights * change).abs().sum()) > 1e-3
     half = mixture_corrector(path, x, t, z)
-    forth = scaled(half, (x != z).to(D))
+    forth = half.scaled((x != z).to(D))
     assert abs(float((weights * forth.apply(f, x)).sum())) > 1e-4  # one way alone is not
 
 
@@ -78,7 +78,7 @@ def test_from_a_posterior_it_is_the_mean_of_the_conditional_ones(path, rng):
             one[:, e] = z
             only = torch.zeros(1, 2, dtype=D)
             only[:, e] = 1
-            corrector = scaled(mixture_corrector(path, x, 0.4, one), only)
+            corrector = mixture_corrector(path, x, 0.4, one).scaled(only)
             mean += weights[:, e, z] * corrector.apply(f, x)
     assert_close(ours.apply(f, x), mean, atol=1e-6, rtol=1e-6)
 
@@ -100,7 +100,7 @@ def test_a_simulation_with_it_stays_on_the_path(path, rng):
         space, kinds = path.space, frozenset({Jump})
 
         def __call__(self, x, time, condition=None):
-            return scaled(mixture_corrector(path, x, t, z), 6.0)
+            return mixture_corrector(path, x, t, z).scaled(6.0)
 
     x_0 = path.sample(z, 0.1, rng)
     x = simulate(Corrected(), x_0, torch.linspace(0, 1, 200), Euler(), rng).state
@@ -115,7 +115,7 @@ def test_it_joins_a_superposition(rng):
     z = data.repeat(5, 1)
     x = path.sample(z, 0.5, rng)
     jump = FiniteData(path, Jump, data)(x, 0.5)
-    (1.0 * jump + 0.5 * stationary(mixture_corrector(path, x, 0.5, z))).check()
+    check_parts((1.0 * jump + 0.5 * stationary(mixture_corrector(path, x, 0.5, z))).parts)
 
 
 def test_a_posterior_may_leave_out_the_mask():

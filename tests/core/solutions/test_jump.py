@@ -7,6 +7,7 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.generators import Jump
+from feller.core.generators.cells import Bins
 from feller.core.paths import GaussianPath, GeometricPath, MixturePath
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solutions import solution
@@ -123,7 +124,7 @@ def test_everything_is_finite_in_float32(schedule, backward, t, rng):
     for value in (jump.intensity, lived, law.sample(rng), points, weights):
         assert value.isfinite().all()
     assert (lived >= 0).all()
-    mass = law.mass(EDGES)
+    mass = law.masses(Bins(EDGES))
     assert mass.isfinite().all()
     assert (mass >= -1e-6).all()
     if isinstance(schedule, CondOT) and not backward:

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from feller.core.generators import Diffusion, Flow, Jump
-from feller.core.generators.combine import scaled
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solutions import solution, solved, solves, table
@@ -91,7 +90,7 @@ def residual(entry, path, z, f, t, bend=0.0):
     change = change_of_cells if isinstance(path, MixturePath) else change
     change = change_of_tokens if path.space.is_discrete else change
     rise, x, weights = change(path, z, f, t)
-    generator = scaled(solution(path, kind, backward=backward)(path, x, t, z), 1 + bend)
+    generator = solution(path, kind, backward=backward)(path, x, t, z).scaled(1 + bend)
     sign = -1 if backward else 1
     return (sign * rise - (weights * generator.apply(f, x)).sum()).abs().item()
 

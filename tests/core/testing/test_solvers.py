@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from feller.core.generators import Flow, Jump
-from feller.core.generators.combine import scaled
 from feller.core.solvers import (
     HEUN,
     SOLVERS,
@@ -110,7 +109,7 @@ def test_jumps_that_are_too_fast_are_told():
         takes = frozenset({Jump})
 
         def step(self, model, x, t, s, rng):
-            return scaled(model(x, t), 1.1).step(model.space, x, s - t, rng)
+            return model(x, t).scaled(1.1).step(model.space, x, s - t, rng)
 
     with pytest.raises(AssertionError, match=r"Quick does not return the law .* at t = 0.5"):
         check_solver(Quick())

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from feller.core.generators import Flow, Product
-from feller.core.generators.combine import backward, stationary
+from feller.core.generators import Flow, Product, backward, stationary
 from feller.core.verify.weights import weight_fault
 
 FLOW = Flow(torch.ones(1, 1))

@@ -1,6 +1,6 @@
 """The algebra of models: `0.5 * flow_model + 0.5 * jump_model` is a model.
 
-What holds of generators (`feller.core.generators.combine`) holds of the models that return them, if
+What holds of generators (`feller.core.generators.base`) holds of the models that return them, if
 they follow one marginal path: weights of forward parts sum to one, at every time; a stationary part
 adds at any weight; a backward part takes its weight back from the forward ones. A weight is a
 number, a tensor that broadcasts against the state (a weight per coordinate) or a function of time.
@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feller.core.generators import FromPosterior, Generator, Superposition
-from feller.core.generators.combine import Part, Role
+from feller.core.generators import FromPosterior, Generator, Part, Role, Superposition
 from feller.core.heads import Kinds
 from feller.core.spaces import ProductSpace, StateSpace
 from feller.core.times import expand_time

@@ -9,6 +9,7 @@ posterior (Schiff et al., arXiv 2412.10193). On an interval of time: Kynkäänni
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from typing import Any
 
 import torch
@@ -16,9 +17,6 @@ from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.generators import (
-    Atoms,
-    Binned,
-    Categorical,
     Diffusion,
     Flow,
     FromPosterior,
@@ -124,39 +122,37 @@ def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
         >>> guide(Flow(torch.zeros(1, 1)), Flow(torch.ones(1, 1)), 2.0).velocity
         tensor([[2.]])
     """
-    kinds = type(unconditional), type(conditional)
-    if kinds == (Flow, Flow):
-        return Flow(torch.lerp(unconditional.velocity, conditional.velocity, scale))
-    if kinds == (Diffusion, Diffusion):
-        drift = torch.lerp(unconditional.drift, conditional.drift, scale)
-        return Diffusion(drift, conditional.covariance)
-    if kinds == (Jump, Jump):
-        return _guide_jump(unconditional, conditional, scale)
-    if kinds == (FromPosterior, FromPosterior):
-        start, end = (_normalised(g.posterior) for g in (unconditional, conditional))
-        logits = _further(start, end, scale)
-        return replace(conditional, posterior=replace(conditional.posterior, logits=logits))
-    if kinds == (Product, Product):
-        scales = factor_times(scale, conditional.factors)
-        return Product(
-            {
-                n: guide(unconditional.factors[n], g, scales[n])
-                for n, g in conditional.factors.items()
-            }
-        )
-    if kinds == (Superposition, Superposition):
-        pairs = zip(unconditional.parts, conditional.parts, strict=True)
-        return Superposition(
-            tuple(replace(c, generator=guide(u.generator, c.generator, scale)) for u, c in pairs)
-        )
-    names = " and ".join(kind.__name__ for kind in kinds)
-    raise ValueError(f"guidance between {names} is not known")
+    if type(unconditional) is not type(conditional):
+        raise ValueError(_unknown(unconditional, conditional))
+    return _guide(conditional, unconditional, scale)
 
 
-def _guide_jump(unconditional: Jump, conditional: Jump, scale: Scale) -> Jump:
+def _unknown(unconditional: Generator, conditional: Generator) -> str:
+    names = " and ".join(type(g).__name__ for g in (unconditional, conditional))
+    return f"guidance between {names} is not known"
+
+
+@singledispatch
+def _guide(conditional: Any, unconditional: Any, scale: Any) -> Any:
+    raise ValueError(_unknown(unconditional, conditional))
+
+
+@_guide.register
+def _guide_flow(conditional: Flow, unconditional: Flow, scale: Scale) -> Flow:
+    return Flow(torch.lerp(unconditional.velocity, conditional.velocity, scale))
+
+
+@_guide.register
+def _guide_diffusion(conditional: Diffusion, unconditional: Diffusion, scale: Scale) -> Diffusion:
+    drift = torch.lerp(unconditional.drift, conditional.drift, scale)
+    return Diffusion(drift, conditional.covariance)
+
+
+@_guide.register
+def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
     """Return the jump whose rate into each cell is R_c^scale R_0^(1 - scale)."""
     start, end = (
-        jump.intensity.log()[..., None] + _normalised(jump.destination)
+        jump.intensity.log()[..., None] + _log_masses(jump.destination)
         for jump in (unconditional, conditional)
     )
     log_rates = _further(start, end, scale)
@@ -166,10 +162,36 @@ def _guide_jump(unconditional: Jump, conditional: Jump, scale: Scale) -> Jump:
     )
 
 
-def _normalised(law: Any) -> Tensor:
-    if not isinstance(law, Atoms | Binned | Categorical):
+@_guide.register
+def _guide_posterior(
+    conditional: FromPosterior, unconditional: FromPosterior, scale: Scale
+) -> FromPosterior:
+    start, end = (_log_masses(g.posterior) for g in (unconditional, conditional))
+    posterior: Any = conditional.posterior
+    logits = _further(start, end, scale)
+    return replace(conditional, posterior=replace(posterior, logits=logits))
+
+
+@_guide.register
+def _guide_product(conditional: Product, unconditional: Product, scale: Any) -> Product:
+    scales = factor_times(scale, conditional.factors)
+    pairs = ((name, unconditional.factors[name], g) for name, g in conditional.factors.items())
+    return Product({name: guide(u, c, scales[name]) for name, u, c in pairs})
+
+
+@_guide.register
+def _guide_sum(
+    conditional: Superposition, unconditional: Superposition, scale: Scale
+) -> Superposition:
+    pairs = zip(unconditional.parts, conditional.parts, strict=True)
+    parts = (replace(c, generator=guide(u.generator, c.generator, scale)) for u, c in pairs)
+    return Superposition(tuple(parts))
+
+
+def _log_masses(law: Any) -> Tensor:
+    if law.cells is None:
         raise ValueError(f"guidance of a jump to a {type(law).__name__} is not known")
-    return law.logits.log_softmax(-1)
+    return law.log_masses()
 
 
 def _further(start: Tensor, end: Tensor, scale: Scale) -> Tensor:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from feller.core.checks import check_range, check_weights
 from feller.core.config import tagged
-from feller.core.coordinates import moving_time
 from feller.core.generators import (
     Atoms,
     Binned,
@@ -36,7 +35,7 @@ from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_s
 from feller.core.solutions.averages import refuse_vectors
 from feller.core.solutions.rates import check_values
 from feller.core.spaces import Manifold
-from feller.core.times import expand_time, factor_times
+from feller.core.times import expand_time, factor_times, moving_time
 from feller.core.typing import Time
 
 __all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead", "ProductHead"]

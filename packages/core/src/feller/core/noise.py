@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
-from feller.core.generators import Diffusion, Generator, split
+from feller.core.generators import Diffusion, Generator
 from feller.core.heads import Kinds
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath
@@ -101,7 +101,7 @@ class Langevin:
         return langevin(score, *variance)
 
     def _velocity(self, x: Tensor, t: Time, condition: Any) -> Tensor:
-        parts = split(self.model(x, t, condition))
+        parts = self.model(x, t, condition).split()
         if parts.drift is None or parts.covariance is not None or parts.jumps:
             raise ValueError("noise is added to a flow; this model returns more than a velocity")
         return parts.drift

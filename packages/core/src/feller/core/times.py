@@ -29,6 +29,7 @@ __all__ = [
     "expand_time",
     "factor_times",
     "logarithmic_grid",
+    "moving_time",
     "power_grid",
     "shifted_grid",
     "stratify",
@@ -72,6 +73,17 @@ def factor_times(t: Any, names: Iterable[str]) -> dict[str, Any]:
         {'place': 0.5, 'token': 0.5}
     """
     return dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
+
+
+def moving_time(t: Any) -> Any:
+    """Return the time of elements that move; known ones, at t = 1, are put in the middle.
+
+    Where elements have their own clocks, known ones stay where they are and cost nothing; but their
+    rates at t = 1 are infinite, and an infinity that is not asked for still has a gradient of NaN.
+    """
+    if isinstance(t, Tensor) and t.ndim > 1:
+        return torch.where(t < 1, t, 0.5)
+    return t
 
 
 def stratify(offset: Float[Tensor, ""], rows: Uniforms, total: int) -> Uniforms:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators import Generator
-from feller.core.generators.combine import fit_weight
+from feller.core.generators.weights import fit_weight
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time

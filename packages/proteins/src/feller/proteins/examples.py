@@ -25,7 +25,7 @@ from feller.core.generators import (
     Point,
     Superposition,
 )
-from feller.core.generators.destinations import gauss_points
+from feller.core.generators.rows import gauss_points
 from feller.core.paths import GeodesicPath, MixturePath
 from feller.core.schedules import Cosine
 from feller.core.verify import Example, Examples, Statistics, Sums

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Destination, Generator, Jump
-from feller.core.generators.combine import scaled
 from feller.core.solutions import solution
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
@@ -66,7 +65,7 @@ class PosteriorJump(Generator):
         """Return the conditional jump at `x` given a draw of the data."""
         elements = x.shape[: x.ndim - self.path.space.element_dim]
         z = self.posterior.expand(elements).sample(rng)
-        jump: Any = scaled(solution(self.path, Jump)(self.path, x, self.t, z), self.weight)
+        jump: Any = solution(self.path, Jump)(self.path, x, self.t, z).scaled(self.weight)
         return jump
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.config import tagged
-from feller.core.objective import Loss
+from feller.core.losses import Loss
 from feller.core.times import factor_times
 from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import consecutive

@@ -18,7 +18,7 @@ from feller.core import algebra
 from feller.core.checks import check_weights
 from feller.core.config import tagged
 from feller.core.generators import Categorical, Flow, Generator, Jump, Product, Superposition
-from feller.core.generators.combine import weigh
+from feller.core.generators.base import weigh
 from feller.core.heads import Kinds
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath

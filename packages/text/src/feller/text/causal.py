@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from feller.core import random
 from feller.core.config import tagged
-from feller.core.generators.destinations import draw_category
+from feller.core.generators.rows import draw_category
 from feller.core.nn.modes import evaluating
 from feller.core.paths import MixturePath
 from feller.core.sources import Masked

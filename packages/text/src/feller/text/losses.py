@@ -19,7 +19,7 @@ from torch import Tensor
 
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
-from feller.core.objective import Loss
+from feller.core.losses import Loss
 from feller.core.paths import ConditionalPath
 from feller.core.times import expand_time
 from feller.core.typing import Time

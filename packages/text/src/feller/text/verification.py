@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Generator, Jump, split
+from feller.core.generators import Generator, Jump
 from feller.core.registry import data_of
 from feller.core.verify import Plan, Reference, Residual, Verification
 from feller.core.verify.report import ModelFlags, report_model
@@ -249,7 +249,7 @@ def _path_change(path: Any, t: float, tables: Tensor, ends: tuple[Tensor, Tensor
 
 def _change(generator: Generator, x: Tensor, tables: Tensor) -> Tensor:
     """Return how the numbers of each element change under the chain, `(b, n, k)`."""
-    return torch.stack([_jump(jump, x, tables) for jump in split(generator).jumps]).sum(0)
+    return torch.stack([_jump(jump, x, tables) for jump in generator.split().jumps]).sum(0)
 
 
 def _jump(jump: Jump, x: Tensor, tables: Tensor) -> Tensor:

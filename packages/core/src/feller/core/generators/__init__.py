@@ -1,11 +1,16 @@
 """Generators: the ways a Markov process can move."""
 
-from feller.core.generators.base import Generator
-from feller.core.generators.combine import Split, Superposition, backward, split, stationary
+from feller.core.generators.base import (
+    Generator,
+    Part,
+    Role,
+    Split,
+    Superposition,
+    backward,
+    stationary,
+)
+from feller.core.generators.cells import Cells
 from feller.core.generators.destinations import (
-    Atoms,
-    Binned,
-    Categorical,
     Deferred,
     Destination,
     Either,
@@ -17,6 +22,8 @@ from feller.core.generators.diffusion import Diffusion
 from feller.core.generators.flow import Flow
 from feller.core.generators.gaussian_destinations import NormalTails, RatioOfNormals
 from feller.core.generators.jump import Jump
+from feller.core.generators.linear import LinearGenerator
+from feller.core.generators.listed import Atoms, Binned, Categorical, Listed
 from feller.core.generators.posterior import FromPosterior
 from feller.core.generators.product import Product
 
@@ -24,6 +31,7 @@ __all__ = [
     "Atoms",
     "Binned",
     "Categorical",
+    "Cells",
     "Deferred",
     "Destination",
     "Diffusion",
@@ -33,14 +41,17 @@ __all__ = [
     "FromSource",
     "Generator",
     "Jump",
+    "LinearGenerator",
+    "Listed",
     "Mixture",
     "NormalTails",
+    "Part",
     "Point",
     "Product",
     "RatioOfNormals",
+    "Role",
     "Split",
     "Superposition",
     "backward",
-    "split",
     "stationary",
 ]

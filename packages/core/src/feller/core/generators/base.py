@@ -1,26 +1,61 @@
-r"""Generators: how a Markov process moves, at one time and at given states.
+r"""Generators: how a Markov process moves, at one time and at given states, and their sums.
 
 The generator of :math:`X_t` is :math:`\mathcal{L}_t f(x) = \lim_{h \to 0} (E[f(X_{t+h}) | X_t = x]
-- f(x)) / h`. On R^d it is a drift, a diffusion and a jump; on a finite set, a rate matrix. A
-`Generator` here is a value: what a model returns at (x, t).
+- f(x)) / h`. On R^d it is a drift, a diffusion and a jump (theorem 1); on a finite set, a rate
+matrix. A `Generator` here is a value: what a model returns at (x, t). It answers for itself: how it
+acts and steps, what a multiple of it is, what it is made of, and how it is learnt.
 
-Source: Generator Matching, arXiv 2410.20587, theorem 1.
+Generators that follow one marginal path add up (proposition 3). `0.5 * flow + 0.5 * jump` is a
+**superposition**: weights of forward parts sum to one. A **stationary** part, which leaves the
+marginal distribution alone, adds at any weight; a **backward** part, which solves the KFE of
+reversed time, takes its weight back from the forward ones: a L + b Lbar with a - b = 1.
+
+Caution: a flow and a jump both at weight one are not a superposition: probability would move twice
+as fast.
+
+Source: Generator Matching, arXiv 2410.20587, theorem 1 and proposition 3.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
+from feller.core.generators.factors import apply_factors, step_factors
+from feller.core.generators.weights import check_sum, least
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 
-__all__ = ["Generator"]
+__all__ = [
+    "SIGN",
+    "Generator",
+    "Part",
+    "Role",
+    "Split",
+    "Superposition",
+    "backward",
+    "check_parts",
+    "is_sum",
+    "stationary",
+    "weigh",
+]
+
+Role = Literal["forward", "stationary", "backward"]
+SIGN: Mapping[Role, float] = MappingProxyType({"forward": 1.0, "stationary": 0.0, "backward": -1.0})
+"""What E L f is in each role, in units of d/dt E f."""
 
 
 class Generator(ABC):
-    """A generator at a batch of states and one time."""
+    """A generator at a batch of states and one time.
+
+    A kind of one's own has the three abstract methods. `scaled` lets it enter sums, `compare`
+    lets it be trained, `split` lets solvers of R^d take it. One that is linear in a single tensor
+    is a `feller.core.generators.LinearGenerator`, which has `average`, `scaled` and `compare`.
+    """
 
     @abstractmethod
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -40,13 +75,220 @@ class Generator(ABC):
     def average(self, weights: Tensor) -> "Generator":
         """Return the generator of the mean of axis 1 under `weights`.
 
-        They have the shape `(b, k)`, or `(b, k, *event)` where each element has a law of its own.
-        The marginal generator is this mean of conditional ones under the posterior (proposition 1).
+        They have the shape `(b, k)`, or `(b, k, *event)` where each element has its own
+        distribution. The marginal generator is this mean of conditional ones under the posterior
+        (proposition 1).
         """
 
-    def __rmul__(self, weight: float | Tensor) -> Any:  # a Superposition
-        """Return the generator with a weight: a part of a superposition."""
-        # The algebra is built of generators, so it cannot be imported before them.
-        from feller.core.generators.combine import weigh
+    def scaled(self, weight: float | Tensor) -> "Generator":
+        """Return the generator at a multiple of its rate.
 
+        Raises:
+            LookupError: For a kind that does not say what its multiples are.
+            ValueError: When the weight does not broadcast against the state.
+        """
+        raise LookupError(f"no multiple of a {type(self).__name__} is known: give it a `scaled`")
+
+    def leaves(self) -> tuple["Part", ...]:
+        """Return the parts of a sum, multiplied out; of any other generator, itself at weight 1."""
+        return (Part(1.0, self),)
+
+    def by_factor(self) -> Mapping[str, "Generator"]:
+        """Return the generator of each factor of a product; any other has the empty name."""
+        return {"": self}
+
+    def split(self) -> "Split":
+        """Return drift, covariance and jumps: what theorem 1 makes of a generator on R^d.
+
+        Raises:
+            LookupError: For a kind that has none.
+            ValueError: When the weights of a superposition do not sum to one.
+
+        Example:
+            >>> from feller.core.generators import Flow
+            >>> flow = Flow(torch.ones(1, 1))
+            >>> (0.25 * flow + 0.75 * flow).split().drift
+            tensor([[1.]])
+        """
+        raise LookupError(f"a {type(self).__name__} does not split into drift and jumps")
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the loss of each sample, `(b,)`: the divergence from the conditional generator.
+
+        Args:
+            task: What it is compared with: a `feller.core.losses.Comparison`.
+
+        Raises:
+            LookupError: For a kind that does not say how it is compared.
+        """
+        raise LookupError(f"no loss of a {type(self).__name__} is known: give it a `compare`")
+
+    def __rmul__(self, weight: float | Tensor) -> "Superposition":
+        """Return the generator with a weight: a part of a superposition."""
         return weigh(weight, self)
+
+
+@dataclass(frozen=True)
+class Split:
+    """A generator on R^d taken apart: theorem 1's drift, diffusion and jumps, weights applied.
+
+    Attributes:
+        drift: The velocities of flows and the drifts of diffusions, added; None without either.
+        covariance: The covariances of diffusions, added; None without any.
+        jumps: The jumps, each a `Jump`.
+    """
+
+    drift: Tensor | None = None
+    covariance: Tensor | None = None
+    jumps: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A weighted generator in a sum.
+
+    Attributes:
+        weight: A number, or a tensor that broadcasts against the state (a weight per coordinate).
+        generator: The generator.
+        role: Whether it moves along the path, leaves it alone, or moves back along it.
+    """
+
+    weight: float | Tensor
+    generator: Generator
+    role: Role = "forward"
+
+    def scaled(self) -> Generator:
+        """Return the generator at its weight."""
+        plain = type(self.weight) in (int, float) and self.weight == 1
+        return self.generator if plain else self.generator.scaled(self.weight)
+
+
+def weigh(weight: float | Tensor, generator: Generator) -> "Superposition":
+    """Return a generator as a forward part of a superposition."""
+    return Superposition((Part(weight, generator),))
+
+
+def stationary(generator: Generator) -> "Superposition":
+    """Mark a generator that leaves the marginal distribution alone: it adds at any weight."""
+    return Superposition((Part(1.0, generator, "stationary"),))
+
+
+def backward(generator: Generator) -> "Superposition":
+    """Mark a generator that solves the KFE backward in time."""
+    return Superposition((Part(1.0, generator, "backward"),))
+
+
+@dataclass(frozen=True)
+class Superposition(Generator):
+    """A weighted sum of generators.
+
+    Example:
+        >>> from feller.core.generators import Flow
+        >>> flow = Flow(torch.ones(1, 1))
+        >>> (0.25 * flow + 0.75 * flow).apply(lambda x: x.sum(-1), torch.zeros(1, 1))
+        tensor([1.])
+    """
+
+    parts: tuple[Part, ...]
+
+    def __add__(self, other: "Superposition") -> "Superposition":
+        """Join two sums."""
+        if not isinstance(other, Superposition):
+            raise TypeError(f"weigh each part, as in 0.5 * flow; a {type(other).__name__} is not")
+        return Superposition(self.parts + other.parts)
+
+    def __radd__(self, other: Any) -> "Superposition":
+        """Let `sum` begin at 0."""
+        return self if type(other) is int and other == 0 else NotImplemented
+
+    def __rmul__(self, weight: float | Tensor) -> "Superposition":
+        """Weigh every part."""
+        return Superposition(tuple(replace(p, weight=weight * p.weight) for p in self.parts))
+
+    def apply(self, f: Callable[[Any], Tensor], x: Any) -> Tensor:
+        """Return the weighted sum."""
+        check_parts(self.leaves())
+        factors = self.by_factor()
+        if "" not in factors:
+            return apply_factors(factors, f, x)
+        return torch.stack([part.scaled().apply(f, x) for part in self.leaves()]).sum(0)
+
+    def step(self, space: Any, x: Any, h: Any, rng: Rng) -> Any:
+        """Step each part in turn, its weight on its rate."""
+        check_parts(self.leaves())
+        factors = self.by_factor()
+        if "" not in factors:
+            return step_factors(factors, space, x, h, rng)
+        for part in self.leaves():
+            x = part.scaled().step(space, x, h, rng)
+        return x
+
+    def average(self, weights: Tensor) -> "Superposition":
+        """Average each part."""
+        means = (replace(part, generator=part.generator.average(weights)) for part in self.parts)
+        return Superposition(tuple(means))
+
+    def scaled(self, weight: float | Tensor) -> "Superposition":
+        """Weigh every part."""
+        return weight * self
+
+    def leaves(self) -> tuple[Part, ...]:
+        """Return the parts, those that are sums themselves multiplied out."""
+        found: list[Part] = []
+        for part in self.parts:
+            inner = part.generator.leaves()
+            found += [replace(p, weight=part.weight * p.weight, role=_both(part, p)) for p in inner]
+        return tuple(found)
+
+    def by_factor(self) -> Mapping[str, Generator]:
+        """Return the sum for each factor, where the parts are products."""
+        leaves = [(part, part.generator.by_factor()) for part in self.leaves()]
+        if not leaves or any("" in factors for _, factors in leaves):
+            return {"": self}
+        names = leaves[0][1]
+        sums = {n: tuple(replace(p, generator=of[n]) for p, of in leaves) for n in names}
+        return {name: Superposition(parts) for name, parts in sums.items()}
+
+    def split(self) -> Split:
+        """Return the sums of drifts and covariances, and the jumps of all parts."""
+        leaves = self.leaves()
+        check_parts(leaves)
+        parts = [part.scaled().split() for part in leaves]
+        return Split(
+            _sum([p.drift for p in parts]),
+            _sum([p.covariance for p in parts]),
+            tuple(jump for p in parts for jump in p.jumps),
+        )
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the sum of the losses of the parts: each is trained for itself."""
+        return torch.stack([task.of_part(part) for part in self.parts]).sum(0)
+
+
+def check_parts(parts: tuple[Part, ...], due: float = 1.0) -> None:
+    """Refuse weights that make no superposition: forward less backward ones sum to `due`.
+
+    Raises:
+        ValueError: When they do not, or one is negative.
+    """
+    if any(least(part.weight) < 0 for part in parts):
+        raise ValueError("the weight of a part of a superposition is at least 0")
+    check_sum(sum(SIGN[part.role] * part.weight for part in parts), due)
+
+
+def is_sum(generator: Generator) -> bool:
+    """Say whether a generator is a superposition, or stands for one."""
+    leaves = generator.leaves()
+    return len(leaves) != 1 or leaves[0].generator is not generator
+
+
+def _both(outer: Part, inner: Part) -> Role:
+    """Return the role of a part of a part."""
+    if "stationary" in (outer.role, inner.role):
+        return "stationary"
+    return "forward" if outer.role == inner.role else "backward"
+
+
+def _sum(terms: list[Tensor | None]) -> Tensor | None:
+    there = [term for term in terms if term is not None]
+    return sum(there[1:], start=there[0]) if there else None

@@ -1,8 +1,9 @@
-"""Destinations: where a jump goes, as laws that are sampled only where an event fired.
+"""Destinations: where a jump goes, as distributions that are sampled only where an event fired.
 
-A destination has batch axes, one law for each element of each state. It can be indexed along them,
-drawn from, and turned into weighted points that give expectations: their axis is the last, after
-those inside an element, along which weights are alike.
+A destination has batch axes, one distribution for each element of each state. It can be indexed
+along them, drawn from, and turned into weighted points that give expectations: their axis is the
+last, after those inside an element, along which weights are alike. Those that know say how probable
+a point or a cell is.
 """
 
 from abc import ABC, abstractmethod
@@ -10,20 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.generators.cells import Cells
+from feller.core.generators.rows import draw_category
 from feller.core.sources import Source, source_points
 from feller.core.times import expand_time
 from feller.core.typing import Rng
 
 __all__ = [
-    "Atoms",
-    "Binned",
-    "Categorical",
     "Deferred",
     "Destination",
     "Either",
@@ -36,7 +35,17 @@ Index = Any
 
 
 class Destination(ABC):
-    """A law for each element."""
+    """A distribution for each element.
+
+    Attributes:
+        cells: The cells that it is a list of probabilities of; None for any other.
+        is_density: Whether `log_prob` is that of a density: no point has a probability.
+        is_bounded: Whether it lands between two numbers, which bins can hold.
+    """
+
+    cells: Cells | None = None
+    is_density: bool = False
+    is_bounded: bool = False
 
     @abstractmethod
     def map(self, change: Callable[[Tensor], Tensor]) -> "Destination":
@@ -49,6 +58,23 @@ class Destination(ABC):
     @abstractmethod
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return points and weights in a last axis: E f(y) is the sum of weight times f(point)."""
+
+    def masses(self, cells: Cells) -> Tensor:
+        """Return the probability of each cell, in a last axis.
+
+        Raises:
+            LookupError: When it knows nothing of such cells.
+        """
+        kind = type(cells).__name__.lower()
+        raise LookupError(f"a {type(self).__name__} has no masses on cells that are {kind}")
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Return the log of the probability, or of the density, of each point.
+
+        Raises:
+            LookupError: When it does not know.
+        """
+        raise LookupError(f"a {type(self).__name__} gives no mass to a point and has no density")
 
     def at(self, index: Index) -> "Destination":
         """Return the laws at an index into the batch axes."""
@@ -79,101 +105,37 @@ class Point(Destination):
         weight = torch.ones(self.y.shape, device=self.y.device)
         return self.y[..., None], weight[..., None]
 
+    def masses(self, cells: Cells) -> Tensor:
+        """Return 1 for the cell that the point is in; NaN where it is in none."""
+        index, valid = cells.index_of(self.y)
+        dtype = torch.get_default_dtype() if cells.edges is None else cells.edges.dtype
+        inside = torch.nn.functional.one_hot(index, cells.count).to(dtype)
+        return torch.where(valid[..., None], inside, torch.nan)
 
-@dataclass(frozen=True)
-class Categorical(Destination):
-    """Tokens 0 ... k - 1.
-
-    Attributes:
-        logits: Their log-probabilities, up to a constant of each row. A network's output is taken
-            as it is: probabilities are made only of the rows where an event fired.
-    """
-
-    logits: Float[Tensor, "*batch k"]
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Categorical":
-        """Change the logits."""
-        return Categorical(change(self.logits))
-
-    def sample(self, rng: Rng) -> Tensor:
-        """Draw a token from each row."""
-        return draw_category(self.logits.softmax(-1), rng)
-
-    def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Return every token with its probability."""
-        tokens = torch.arange(self.logits.shape[-1], device=self.logits.device)
-        return tokens.expand(self.logits.shape), self.logits.softmax(-1)
-
-
-@dataclass(frozen=True)
-class Atoms(Destination):
-    """Numbers out of a short list: pixel levels, the values of a finite posterior.
-
-    Attributes:
-        logits: Their log-probabilities, up to a constant of each row.
-        values: The numbers.
-    """
-
-    logits: Float[Tensor, "*batch k"]
-    values: Float[Tensor, " k"]
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Atoms":
-        """Change the logits."""
-        return Atoms(change(self.logits), self.values)
-
-    def sample(self, rng: Rng) -> Tensor:
-        """Draw a number from each row."""
-        return self.values[draw_category(self.logits.softmax(-1), rng)]
-
-    def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Return every number with its probability."""
-        return self.values.expand(self.logits.shape), self.logits.softmax(-1)
-
-
-@dataclass(frozen=True)
-class Binned(Destination):
-    """Numbers with a density that is constant within each bin.
-
-    Attributes:
-        logits: The log of each bin's mass, up to a constant of each row.
-        edges: Where bins begin and end, rising.
-    """
-
-    logits: Float[Tensor, "*batch k"]
-    edges: Float[Tensor, " k+1"]
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Binned":
-        """Change the logits."""
-        return Binned(change(self.logits), self.edges)
-
-    def sample(self, rng: Rng) -> Tensor:
-        """Draw a bin, then a place in it."""
-        bin_ = draw_category(self.logits.softmax(-1), rng)
-        place = random.uniform(bin_.shape, rng, like=self.edges)
-        return torch.lerp(self.edges[bin_], self.edges[bin_ + 1], place)
-
-    def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Return three Gauss points a bin."""
-        nodes, weights = gauss_points(3, self.edges)
-        points = self.edges[:-1, None] + self.edges.diff()[:, None] * nodes
-        mass = (self.logits.softmax(-1)[..., None] * weights).flatten(-2)
-        return points.flatten().expand(mass.shape), mass
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Return 0 at the point, minus infinity elsewhere."""
+        return torch.where(self.y == y, 0.0, -torch.inf)
 
 
 @dataclass(frozen=True)
 class Mixture(Destination):
-    """One of k laws, chosen at random.
+    """One of k distributions, chosen at random.
 
     Attributes:
-        weights: Of each law, in the last axis; they need not sum to one.
-        laws: The laws; the last of their batch axes is that of the weights.
+        weights: Of each, in the last axis; they need not sum to one.
+        laws: The distributions; the last of their batch axes is that of the weights.
     """
 
     weights: Float[Tensor, "*batch k"]
     laws: Destination
 
+    @property
+    def is_density(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether those mixed are densities."""
+        return self.laws.is_density
+
     def map(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
-        """Change the weights and the laws."""
+        """Change the weights and the distributions."""
         return Mixture(change(self.weights), self.laws.map(change))
 
     def sample(self, rng: Rng) -> Tensor:
@@ -185,10 +147,22 @@ class Mixture(Destination):
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return the points of every law."""
         points, inner = self.laws.quadrature()
-        total = self.weights.sum(-1, keepdim=True)
-        outer = self.weights / torch.where(total > 0, total, 1.0)
-        mass, laws = _beside(outer, inner) * inner, self.weights.ndim - 1
+        mass, laws = _beside(self._fractions(), inner) * inner, self.weights.ndim - 1
         return points.movedim(laws, -2).flatten(-2), mass.movedim(laws, -2).flatten(-2)
+
+    def masses(self, cells: Cells) -> Tensor:
+        """Return the mean of the masses under the weights."""
+        return (self._fractions()[..., None] * self.laws.masses(cells)).sum(-2)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Return the log of the mean probability under the weights."""
+        total = self.weights.sum(-1, keepdim=True)
+        log_weights = self.weights.log() - torch.where(total > 0, total, 1.0).log()
+        return (log_weights + self.laws.log_prob(y[..., None])).logsumexp(-1)
+
+    def _fractions(self) -> Tensor:
+        total = self.weights.sum(-1, keepdim=True)
+        return self.weights / torch.where(total > 0, total, 1.0)
 
 
 @dataclass(frozen=True)
@@ -236,6 +210,15 @@ class Deferred(Destination):
     numbers: tuple[Tensor, ...]
     build: Callable[..., Destination]
 
+    @property
+    def is_density(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the distribution that is made is a density."""
+        return self.made().is_density
+
+    def made(self) -> Destination:
+        """Return the distribution."""
+        return self.build(self.law, *self.numbers)
+
     def map(self, change: Callable[[Tensor], Tensor]) -> "Deferred":
         """Change the law and the numbers, broadcast first."""
         numbers = tuple(map(change, torch.broadcast_tensors(*self.numbers)))
@@ -243,11 +226,19 @@ class Deferred(Destination):
 
     def sample(self, rng: Rng) -> Tensor:
         """Make the law, then draw."""
-        return self.build(self.law, *self.numbers).sample(rng)
+        return self.made().sample(rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Make the law, then its points."""
-        return self.build(self.law, *self.numbers).quadrature()
+        return self.made().quadrature()
+
+    def masses(self, cells: Cells) -> Tensor:
+        """Make the law, then its masses."""
+        return self.made().masses(cells)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Make the law, then ask it."""
+        return self.made().log_prob(y)
 
 
 @dataclass(frozen=True)
@@ -276,24 +267,14 @@ class FromSource(Destination):
         shape = (*self.like.shape, len(points))
         return points.expand(shape), weights.expand(shape)
 
+    def masses(self, cells: Cells) -> Tensor:
+        """Return the probability of each token in the source."""
+        if not cells.are_tokens:
+            return Destination.masses(self, cells)
+        mass = self.source.log_density(torch.arange(cells.count, device=self.like.device)).exp()
+        return mass.expand(*self.like.shape, -1)
+
 
 def _beside(chance: Tensor, points: Tensor) -> Tensor:
     """Give chances of elements the axes that elements have inside, and that of their points."""
     return chance.reshape(chance.shape + (1,) * (points.ndim - chance.ndim))
-
-
-def draw_category(probabilities: Float[Tensor, "*batch k"], rng: Rng) -> Tensor:
-    """Draw an index from each row of unnormalised probabilities, by inverting the running sum.
-
-    The sum runs in float64: in float32 it would lose rare categories.
-    """
-    running = probabilities.double().cumsum(-1)
-    u = random.uniform(running.shape[:-1], rng, like=running)[..., None]
-    found = torch.searchsorted(running, u * running[..., -1:], right=True)
-    return found.squeeze(-1).clamp_max(probabilities.shape[-1] - 1)
-
-
-def gauss_points(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Gauss-Legendre nodes and weights on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(n)
-    return (like.new_tensor((nodes + 1) / 2), like.new_tensor(weights / 2))

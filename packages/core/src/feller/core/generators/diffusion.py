@@ -7,12 +7,14 @@ at the ends.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.base import Generator
+from feller.core.generators.base import Generator, Split
+from feller.core.generators.weights import fit_weight
 from feller.core.spaces import Euclidean, Interval, StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -66,6 +68,23 @@ class Diffusion(Generator):
         covariance = self.covariance.expand_as(self.drift)
         weights = expand_time(weights, self.drift)
         return Diffusion((weights * self.drift).sum(1), (weights * covariance).sum(1))
+
+    def scaled(self, weight: float | Tensor) -> "Diffusion":
+        """Return the diffusion of a multiple of the drift and the covariance."""
+        weight = fit_weight(weight, self.drift)
+        return Diffusion(weight * self.drift, weight * self.covariance)
+
+    def split(self) -> Split:
+        """Return the drift and the covariance."""
+        return Split(self.drift, self.covariance)
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the divergence of drifts and covariances, side by side in a last axis."""
+        return task.vectors(task.target(Diffusion).coordinates(), self.coordinates())
+
+    def coordinates(self) -> Tensor:
+        """Return drift and covariance in a last axis, `(b, *event, 2)`."""
+        return torch.stack([self.drift, self.covariance.expand_as(self.drift)], -1)
 
 
 def _second_derivative(f: Callable[[Tensor], Tensor], x: Tensor, i: int) -> Tensor:

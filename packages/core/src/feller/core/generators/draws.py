@@ -14,7 +14,7 @@ from feller.core import random
 from feller.core.generators.destinations import Destination
 from feller.core.typing import Ragged, Rng
 
-__all__ = ["MOST", "Index", "draw_where"]
+__all__ = ["MOST", "Index", "draw_where", "land_where"]
 
 MOST = 2**20
 
@@ -42,6 +42,14 @@ def draw_where(
         landed.append(laws.at(part).sample(share))
         start += count
     return index, torch.cat(landed)
+
+
+def land_where(
+    destination: Destination, x: Tensor, fired: Bool[Tensor, "*elements"], rng: Rng
+) -> Tensor:
+    """Return the states with the elements where an event fired moved to draws."""
+    index, landed = draw_where(destination, fired, rng)
+    return x.index_put(index, landed.to(x.dtype))
 
 
 def _most(laws: Destination, index: Index) -> int:

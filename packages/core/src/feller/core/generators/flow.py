@@ -2,11 +2,13 @@ r"""Flow: the deterministic part, :math:`\mathcal{L} f = \nabla f \cdot u`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from feller.core.generators.base import Generator
+from feller.core.generators.base import Generator, Split
+from feller.core.generators.weights import fit_weight
 from feller.core.spaces import Euclidean, Manifold, StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -46,3 +48,16 @@ class Flow(Generator):
     def average(self, weights: Tensor) -> "Flow":
         """Return the flow of the mean velocity."""
         return Flow((expand_time(weights, self.velocity) * self.velocity).sum(1))
+
+    def scaled(self, weight: float | Tensor) -> "Flow":
+        """Return the flow of a multiple of the velocity."""
+        return Flow(fit_weight(weight, self.velocity) * self.velocity)
+
+    def split(self) -> Split:
+        """Return the velocity as the drift."""
+        return Split(drift=self.velocity)
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the divergence of the velocities, or of what they convert to on the path."""
+        target = task.target(Flow)
+        return task.vectors(task.converted(target.velocity), task.converted(self.velocity))

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.destinations import Destination, gauss_points
+from feller.core.generators.cells import Cells
+from feller.core.generators.destinations import Destination
+from feller.core.generators.rows import gauss_points
 from feller.core.typing import Rng
 
 __all__ = ["NormalTails", "RatioOfNormals"]
@@ -36,6 +38,8 @@ class RatioOfNormals(Destination):
     mean: Tensor
     scale: Tensor
     c: Tensor
+    is_density = True
+    is_bounded = True
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "RatioOfNormals":
         """Change the parameters, broadcast first."""
@@ -49,16 +53,23 @@ class RatioOfNormals(Destination):
         u = _bisect(lambda u: _growth(u, self.c), target, low, high)
         return self.mean + self.scale * u
 
-    def mass(self, edges: Tensor) -> Tensor:
-        """Return the probability of each bin between `edges`, in a last axis."""
+    def masses(self, cells: Cells) -> Tensor:
+        """Return the probability of each bin, in a last axis; it is exact."""
         low, high = (root[..., None] for root in roots(self.c))
-        u = _standard(edges, self.mean, self.scale).clamp(low, high)
+        u = _standard(_edges(self, cells), self.mean, self.scale).clamp(low, high)
         return _growth(u, self.c[..., None]).diff(dim=-1) / self.flux()[..., None]
 
     def flux(self) -> Tensor:
         """Return Z: intensity on average is a Z."""
         low, high = roots(self.c)
         return _growth(high, self.c) - _growth(low, self.c)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Return the log-density of each number."""
+        u = (y - self.mean) / self.scale
+        log_slope = (1 + self.c * u - u**2).clamp_min(0).log()
+        level = 0.5 * math.log(2 * math.pi) + self.flux().log() + self.scale.log()
+        return log_slope - 0.5 * u**2 - level
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return 40 Gauss points between the roots, as far out as phi counts."""
@@ -81,6 +92,7 @@ class NormalTails(Destination):
     mean: Tensor
     scale: Tensor
     c: Tensor
+    is_density = True
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "NormalTails":
         """Change the parameters, broadcast first."""
@@ -98,10 +110,10 @@ class NormalTails(Destination):
         u = _bisect(lambda u: -_growth(u, self.c), target, start, stop)
         return self.mean + self.scale * u
 
-    def mass(self, edges: Tensor) -> Tensor:
-        """Return the probability of each bin between `edges`, in a last axis."""
+    def masses(self, cells: Cells) -> Tensor:
+        """Return the probability of each bin, in a last axis; it is exact."""
         low, high = (root[..., None] for root in roots(self.c))
-        u, c = _standard(edges, self.mean, self.scale), self.c[..., None]
+        u, c = _standard(_edges(self, cells), self.mean, self.scale), self.c[..., None]
         # Beyond 40 deviations the product of a large number and no density is none.
         far = torch.tensor(40.0).to(u)
         below = -_growth(u.minimum(low).maximum(low - far), c)
@@ -143,6 +155,12 @@ def _growth(u: Tensor, c: Tensor) -> Tensor:
 
 def _phi(u: Tensor) -> Tensor:
     return torch.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
+
+
+def _edges(law: Destination, cells: Cells) -> Tensor:
+    if cells.edges is None:
+        raise LookupError(f"a {type(law).__name__} has masses on bins, not on {cells}")
+    return cells.edges
 
 
 def _standard(edges: Tensor, mean: Tensor, scale: Tensor) -> Tensor:

@@ -5,15 +5,17 @@ to a draw of its destination. A continuous-time Markov chain is a jump on tokens
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.base import Generator
+from feller.core.generators.base import Generator, Split
 from feller.core.generators.destinations import Destination, Mixture
-from feller.core.generators.draws import draw_where
+from feller.core.generators.draws import land_where
+from feller.core.generators.weights import fit_weight
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -77,12 +79,8 @@ class Jump(Generator):
             rng: Where randomness comes from.
         """
         chance = -torch.expm1(-lived)
-        return self.land(x, random.uniform(chance.shape, rng, like=chance) < chance, rng)
-
-    def land(self, x: Tensor, fired: Tensor, rng: Rng) -> Tensor:
-        """Move the elements where an event fired to draws of their destinations."""
-        index, landed = draw_where(self.destination, fired, rng)
-        return x.index_put(index, landed.to(x.dtype))
+        fired = random.uniform(chance.shape, rng, like=chance) < chance
+        return land_where(self.destination, x, fired, rng)
 
     def duration(self, h: Time) -> Tensor:
         """Return the time `h` by the clock."""
@@ -97,6 +95,18 @@ class Jump(Generator):
         laws = self.destination.expand(joint.shape).map(lambda tensor: tensor.movedim(1, last))
         clock = None if self.clock is None else _mean(self.clock, weights, self.intensity)
         return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), clock)
+
+    def scaled(self, weight: float | Tensor) -> "Jump":
+        """Return the jump at a multiple of its intensity."""
+        return replace(self, intensity=fit_weight(weight, self.intensity) * self.intensity)
+
+    def split(self) -> Split:
+        """Return the jump as the only one."""
+        return Split(jumps=(self,))
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the divergence of the rates into each cell, without the path's event rate."""
+        return task.jumps(task.target(Jump), self)
 
 
 Clock = Callable[[Tensor], Tensor]

@@ -7,10 +7,11 @@ compares posteriors, so the generators behind them are built when a solver asks,
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
-from feller.core.generators.base import Generator
+from feller.core.generators.base import Generator, Part, Split
 from feller.core.generators.destinations import Destination
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
@@ -50,3 +51,19 @@ class FromPosterior(Generator):
     def average(self, weights: Tensor) -> Generator:
         """Average the generator."""
         return self.generator.average(weights)
+
+    def scaled(self, weight: float | Tensor) -> Generator:
+        """Return a multiple of the generator."""
+        return self.generator.scaled(weight)
+
+    def leaves(self) -> tuple[Part, ...]:
+        """Return the parts of the generator."""
+        return self.generator.leaves()
+
+    def split(self) -> Split:
+        """Return drift, covariance and jumps of the generator."""
+        return self.generator.split()
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the divergence of the posteriors; the generator is not built."""
+        return task.posterior(self.posterior)

@@ -1,8 +1,7 @@
 r"""Product: each factor of a state moves by a generator of its own, :math:`L = \sum_i L^i`.
 
 The conditional path factorises, so the KFE is solved factor by factor; each factor's marginal
-generator sees all factors, and the factors of a small step are independent (Generator Matching,
-arXiv 2410.20587, proposition 4).
+generator sees all factors (Generator Matching, arXiv 2410.20587, proposition 4).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators.base import Generator
-from feller.core.spaces import ProductSpace
-from feller.core.times import factor_times
+from feller.core.generators.factors import apply_factors, step_factors
 from feller.core.typing import Rng
 
 __all__ = ["Product"]
@@ -36,11 +34,7 @@ class Product(Generator):
 
     def apply(self, f: Callable[[Any], Tensor], x: Any) -> Tensor:
         """Return the sum over the factors of L^i f, the other factors held where they are."""
-        terms = [
-            generator.apply(lambda x_i, name=name: f({**x, name: x_i}), x[name])
-            for name, generator in self.factors.items()
-        ]
-        return torch.stack(terms).sum(0)
+        return apply_factors(self.factors, f, x)
 
     def step(self, space: Any, x: Any, h: Any, rng: Rng) -> Any:
         """Step each factor; `h` is one time for all, or a time for each by name.
@@ -48,14 +42,21 @@ class Product(Generator):
         Raises:
             ValueError: When the space or the state has other factors.
         """
-        if not isinstance(space, ProductSpace) or not x.keys() == self.factors.keys():
-            raise ValueError(f"a product of {sorted(self.factors)} moves on those factors only")
-        h_of = factor_times(h, self.factors)
-        return {
-            name: generator.step(space.factors[name], x[name], h_of[name], rng)
-            for name, generator in self.factors.items()
-        }
+        return step_factors(self.factors, space, x, h, rng)
 
     def average(self, weights: Tensor) -> "Product":
         """Average each factor."""
         return Product({name: g.average(weights) for name, g in self.factors.items()})
+
+    def scaled(self, weight: float | Tensor) -> "Product":
+        """Return the product at a multiple of every factor's rate."""
+        return Product({name: g.scaled(weight) for name, g in self.factors.items()})
+
+    def by_factor(self) -> Mapping[str, Generator]:
+        """Return the factors."""
+        return self.factors
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the sum of the losses of the factors."""
+        losses = [g.compare(task.of_factor(name)) for name, g in self.factors.items()]
+        return torch.stack(losses).sum(0)

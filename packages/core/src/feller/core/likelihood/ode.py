@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from feller.core.generators import Flow, FromPosterior, Generator, Superposition
+from feller.core.generators import Flow, Generator
+from feller.core.generators.base import check_parts
 from feller.core.heads import Kinds
 from feller.core.likelihood.trace import Estimator, ExactTrace, Trace
 from feller.core.models import Model
@@ -114,7 +115,11 @@ def probability_flow(generator: Generator) -> Tensor:
         >>> probability_flow(0.25 * flow + 0.25 * flow)
         tensor([[1.]])
     """
-    flows = _flows(generator, 1.0)
+    flows = [
+        (part.weight, part.generator.velocity)
+        for part in generator.leaves()
+        if part.role == "forward" and isinstance(part.generator, Flow)
+    ]
     if not flows:
         raise ValueError(f"a {type(generator).__name__} without a flow has no probability flow")
     if len(flows) == 1:
@@ -123,17 +128,6 @@ def probability_flow(generator: Generator) -> Tensor:
     if not bool((torch.as_tensor(total) > 0).all()):
         raise ValueError("the flows of a superposition have no weight together: none is its law")
     return sum((w * v for w, v in flows[1:]), start=flows[0][0] * flows[0][1]) / total
-
-
-def _flows(generator: Generator, weight: float | Tensor) -> list[tuple[float | Tensor, Tensor]]:
-    if isinstance(generator, FromPosterior):
-        return _flows(generator.generator, weight)
-    if isinstance(generator, Flow):
-        return [(weight, generator.velocity)]
-    if not isinstance(generator, Superposition):
-        return []
-    forward = (part for part in generator.parts if part.role == "forward")
-    return [flow for part in forward for flow in _flows(part.generator, weight * part.weight)]
 
 
 class _AtDataError(ValueError):
@@ -160,8 +154,7 @@ class _Reversed:
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
         def velocity(x: Tensor) -> Tensor:
             generator = self.model(x, 1 - t, condition)
-            if isinstance(generator, Superposition):
-                generator.check()
+            check_parts(generator.leaves())
             return probability_flow(generator)
 
         value, growth = self.estimate(velocity, self.unpack(x)[0])

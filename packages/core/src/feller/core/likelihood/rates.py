@@ -19,7 +19,6 @@ diffusion models (Kingma et al., arXiv 2107.00630, equation 17), written for vel
 Generator Matching, arXiv 2410.20587, appendix D.2.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,22 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from feller.core.generators import (
-    Atoms,
-    Binned,
-    Categorical,
-    Destination,
-    Diffusion,
-    Flow,
-    FromPosterior,
-    Generator,
-    Jump,
-    Mixture,
-    Point,
-    Superposition,
-)
-from feller.core.generators.destinations import Deferred
-from feller.core.generators.gaussian_destinations import RatioOfNormals
+from feller.core.generators import Destination, Diffusion, Flow, Generator, Jump
 from feller.core.paths import ConditionalPath, GaussianPath, MixturePath
 from feller.core.solutions import solution
 from feller.core.times import expand_time
@@ -87,16 +71,12 @@ def only_part(generator: Generator) -> Generator:
     Raises:
         ValueError: When there are more parts, or the part does not move along the path.
     """
-    if isinstance(generator, FromPosterior):
-        return only_part(generator.generator)
-    if not isinstance(generator, Superposition):
-        return generator
-    (part, *others) = generator.parts
+    (part, *others) = generator.leaves()
     if others or isinstance(part.weight, Tensor) or part.weight != 1:
         raise ValueError("a bound is of one generator at weight 1, not of a superposition")
     if part.role != "forward":
         raise ValueError(f"a bound is of a generator along the path, not of a {part.role} one")
-    return only_part(part.generator)
+    return part.generator
 
 
 def _mixture_jump(jump: Jump, path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Tensor:
@@ -116,10 +96,10 @@ def _gaussian_jump(jump: Jump, path: GaussianPath, x: Tensor, t: Time, z: Tensor
     law, intensity = target.destination, target.intensity
     points, weights = law.quadrature()
     entropy = _expect(weights, _log_density(_apart(law, x), points))
-    if isinstance(jump.destination, Binned):
-        cross = _binned_cross(law, jump.destination)
-    else:
+    if jump.destination.cells is None:
         cross = _expect(weights, _log_density(_apart(jump.destination, x), points))
+    else:
+        cross = _binned_cross(law, jump.destination)
     excess = intensity * (intensity.log() - jump.intensity.log() + entropy - cross - 1)
     return jump.intensity + torch.where(intensity > 0, excess, 0.0)
 
@@ -153,59 +133,33 @@ _RATES: tuple[tuple[type, type, Callable[..., Tensor]], ...] = (
 
 
 def log_mass(law: Destination, y: Tensor) -> Tensor:
-    """Return the log-probability that a law gives to the very point `y`.
+    """Return the log-probability that a distribution gives to the very point `y`.
 
     Raises:
-        LookupError: For a law with a density, which gives none.
+        LookupError: For one with a density, which gives none.
 
     Example:
+        >>> from feller.core.generators import Categorical
         >>> log_mass(Categorical(torch.zeros(1, 4)), torch.tensor([2])).exp()
         tensor([0.2500])
     """
-    if isinstance(law, Mixture):
-        return (_log_weights(law) + log_mass(law.laws, y[..., None])).logsumexp(-1)
-    if isinstance(law, Deferred):
-        return log_mass(law.build(law.law, *law.numbers), y)
-    if isinstance(law, Point):
-        return torch.where(law.y == y, 0.0, -torch.inf)
-    if isinstance(law, Categorical):
-        return _pick(law.logits.log_softmax(-1), y, y < law.logits.shape[-1])
-    if isinstance(law, Atoms):
-        middles, spacing = (law.values[1:] + law.values[:-1]) / 2, law.values.diff().min()
-        index = torch.bucketize(y.contiguous(), middles)
-        is_value = (law.values[index] - y).abs() < 1e-3 * spacing
-        return _pick(law.logits.log_softmax(-1), index, is_value)
-    raise LookupError(f"a {type(law).__name__} gives no mass to a point")
+    if law.is_density:
+        raise LookupError(f"a {type(law).__name__} gives no mass to a point")
+    return law.log_prob(y)
 
 
 def _log_density(law: Destination, y: Tensor) -> Tensor:
-    if isinstance(law, Mixture):
-        return (_log_weights(law) + _log_density(law.laws, y[..., None])).logsumexp(-1)
-    if isinstance(law, Deferred):
-        return _log_density(law.build(law.law, *law.numbers), y)
-    if isinstance(law, Binned):
-        index = torch.bucketize(y.contiguous(), law.edges, right=True) - 1
-        log_densities = law.logits.log_softmax(-1) - law.edges.diff().log()
-        bins = law.logits.shape[-1]
-        return _pick(log_densities, index, (index >= 0) & (index < bins))
-    if isinstance(law, RatioOfNormals):
-        u = (y - law.mean) / law.scale
-        log_slope = (1 + law.c * u - u**2).clamp_min(0).log()
-        level = 0.5 * math.log(2 * math.pi) + law.flux().log() + law.scale.log()
-        return log_slope - 0.5 * u**2 - level
-    raise LookupError(f"a {type(law).__name__} has no density")
+    if not law.is_density:
+        raise LookupError(f"a {type(law).__name__} has no density")
+    return law.log_prob(y)
 
 
-def _log_weights(mixture: Mixture) -> Tensor:
-    total = mixture.weights.sum(-1, keepdim=True)
-    return mixture.weights.log() - torch.where(total > 0, total, 1.0).log()
-
-
-def _binned_cross(law: RatioOfNormals, bins: Binned) -> Tensor:
+def _binned_cross(law: Destination, bins: Any) -> Tensor:
     """Return E log J(y) of a density that is constant in each bin; -inf where it misses some."""
-    mass = law.mass(bins.edges)
-    log_densities = bins.logits.log_softmax(-1) - bins.edges.diff().log()
-    cross = torch.where(mass > 0, mass * log_densities, 0.0).sum(-1)
+    if not bins.is_density:
+        raise LookupError(f"a {type(bins).__name__} has no density")
+    mass = law.masses(bins.cells)
+    cross = torch.where(mass > 0, mass * bins.log_densities(), 0.0).sum(-1)
     return torch.where(mass.sum(-1) > 1 - 1e-4, cross, -torch.inf)
 
 
@@ -216,11 +170,3 @@ def _apart(law: Destination, x: Tensor) -> Destination:
 
 def _expect(weights: Tensor, log_density: Tensor) -> Tensor:
     return torch.where(weights > 0, weights * log_density, 0.0).sum(-1)
-
-
-def _pick(rows: Tensor, index: Tensor, exists: Tensor) -> Tensor:
-    """Return each row's entry at an index, minus infinity where there is none."""
-    safe = torch.where(exists, index, 0)[..., None]
-    batch = torch.broadcast_shapes(rows.shape[:-1], index.shape)
-    rows, safe = rows.expand(*batch, rows.shape[-1]), safe.expand(*batch, 1)
-    return rows.gather(-1, safe).squeeze(-1).masked_fill(~exists, -torch.inf)

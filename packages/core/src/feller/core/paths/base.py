@@ -55,6 +55,10 @@ class ConditionalPath(ABC):
             x_0: The source samples to use, from a coupling; drawn when absent.
         """
 
+    def arrived(self, x: Tensor) -> Tensor | None:
+        """Return which elements are certainly at their data value; None if no state tells."""
+        return None
+
 
 def check_source(space: StateSpace, source: Source) -> None:
     """Refuse a source that draws what is not in the space; of types not known here, none.

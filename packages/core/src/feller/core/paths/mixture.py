@@ -16,7 +16,7 @@ from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
-from feller.core.sources import Source
+from feller.core.sources import Masked, Source
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -54,6 +54,10 @@ class MixturePath(ConditionalPath):
         u = random.uniform(elements, rng, like=torch.empty(0, device=z.device))
         arrived = u < self.schedule.alpha(expand_time(t, u))
         return torch.where(expand_time(arrived, z), z, x_0)
+
+    def arrived(self, x: Tensor) -> Tensor | None:
+        """Return which tokens are not the mask, where the source is the mask."""
+        return x != self.source.mask if isinstance(self.source, Masked) else None
 
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Return log p_t(x | z) of each element in nats; `x` and `z` broadcast.

@@ -19,7 +19,6 @@ from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.jump import gaussian_fall, gaussian_shape
 from feller.core.solutions.rates import jump_clock, mixing_rate
 from feller.core.solutions.table import solves_from_posterior
-from feller.core.sources import Masked
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -88,8 +87,9 @@ def mixture_jump_from_posterior(
     refuse_vectors(path)
     time = expand_time(t, torch.empty(x.shape, device=x.device))
     rate = mixing_rate(path, time).expand(x.shape)
-    if isinstance(path.source, Masked):
-        rate = torch.where(x == path.source.mask, rate, 0.0)
+    arrived = path.arrived(x)
+    if arrived is not None:
+        rate = torch.where(arrived, 0.0, rate)
     return Jump(rate, posterior, jump_clock(path, time))
 
 

@@ -20,8 +20,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from feller.core.generators import Diffusion, Flow, Jump, Product
-from feller.core.generators.combine import Split
+from feller.core.generators import Diffusion, Flow, Jump, Product, Split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.mixed import Factors, Parts, by_name, first_half, like, parts, second_half

@@ -21,7 +21,6 @@ from feller.core.heads import Kinds
 from feller.core.paths import MixturePath
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.thinning import Candidates, Step, follow_candidates, step_of
-from feller.core.sources import Masked
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -50,7 +49,7 @@ class EventDriven(Solver):
         """Follow the events from `t` to `s`."""
         path, step = model.path, step_of(model, x, t, s)
         end = path.schedule.alpha(step.t + step.h)
-        if not isinstance(path.source, Masked) and bool(((end >= 1) & (step.h > 0)).any()):
+        if path.arrived(x) is None and bool(((end >= 1) & (step.h > 0)).any()):
             raise ValueError(f"{path.source} has no last event: end the grid before t = 1")
 
         def propose(x: Tensor, share: Tensor, changed: Tensor) -> Candidates:
@@ -73,8 +72,8 @@ class _Hazard(Candidates):
         kappa_s = schedule.alpha(step.t + step.h)
         target = 1 - (1 - kappa) * (1 - u)
         alive = (step.h > 0) & (u < 1) & (target < kappa_s)
-        if isinstance(self.path.source, Masked):
-            alive = alive & (self.x == self.path.source.mask)
+        arrived = self.path.arrived(self.x)
+        alive = alive if arrived is None else alive & ~arrived
         return torch.where(alive, self._share(target), torch.inf)
 
     def rate(self, clock: Tensor) -> Tensor:

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Diffusion, Flow, Generator, Jump, Product, Split, split
-from feller.core.generators.combine import factors_of
+from feller.core.generators import Diffusion, Flow, Generator, Jump, Product, Split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean, Tokens
@@ -55,8 +54,7 @@ class Mixed(Solver):
 
 def parts(generator: Generator) -> Parts:
     """Take a generator apart, factor by factor; outside products there is one without a name."""
-    factors = factors_of(generator)
-    return {name: split(factor) for name, factor in factors.items()}
+    return {name: factor.split() for name, factor in generator.by_factor().items()}
 
 
 def by_name(value: Any, names: Any) -> Factors:

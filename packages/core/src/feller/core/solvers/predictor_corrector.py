@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Flow, FromPosterior, Generator, Jump, Product, Superposition
-from feller.core.generators.combine import flattened, scaled
+from feller.core.generators import Flow, Generator, Jump, Product
+from feller.core.generators.base import check_parts, is_sum
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
@@ -29,8 +29,6 @@ from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
 __all__ = ["PredictorCorrector"]
-
-_DIRECTION = {"forward": 1.0, "stationary": 0.0, "backward": -1.0}
 
 
 @dataclass
@@ -120,21 +118,15 @@ def _where_moving(time: float, t: Time, s: Time) -> Time:
 
 def _balanced(generator: Generator) -> list[Generator]:
     """Return the parts of a corrector, which together leave the law alone."""
-    if isinstance(generator, FromPosterior):
-        generator = generator.generator
-    if not isinstance(generator, Superposition):
-        return [_timeless(scaled(generator, 1.0))]
-    total = torch.as_tensor(sum(_DIRECTION[p.role] * p.weight for p in generator.parts))
-    if not float(total.abs().max()) < 1e-5:
-        mean = float(total.double().mean())
-        raise ValueError(
-            f"forward weights of a corrector equal backward ones, these less {mean:.4g}"
-        )
-    return [_timeless(scaled(part.generator, part.weight)) for part in flattened(generator)]
+    leaves = generator.leaves()
+    if is_sum(generator):
+        check_parts(leaves, due=0.0)
+    return [_timeless(part.scaled()) for part in leaves]
 
 
 def _timeless(generator: Generator) -> Generator:
     """Return the generator with its rates held: a corrector stays at one time."""
-    if isinstance(generator, Product):
-        return Product({name: _timeless(factor) for name, factor in generator.factors.items()})
+    factors = generator.by_factor()
+    if "" not in factors:
+        return Product({name: _timeless(factor) for name, factor in factors.items()})
     return replace(generator, clock=None) if isinstance(generator, Jump) else generator

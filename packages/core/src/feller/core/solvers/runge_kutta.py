@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from feller.core.generators import Flow, Generator, split
+from feller.core.generators import Flow, Generator
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean
@@ -71,7 +71,7 @@ class RungeKutta(Solver):
 
 def velocity_of(generator: Generator) -> Tensor:
     """Return the velocity of a flow, or of a superposition of flows."""
-    velocity = generator.velocity if isinstance(generator, Flow) else split(generator).drift
+    velocity = generator.split().drift
     assert velocity is not None
     return velocity
 

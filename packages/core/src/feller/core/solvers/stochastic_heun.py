@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Diffusion, Flow, split
-from feller.core.generators.combine import Split
+from feller.core.generators import Diffusion, Flow, Split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean
@@ -51,19 +50,19 @@ class StochasticHeun(Solver):
         h = expand_time(s - t, x)
         root = h.sqrt()
         wiener = root * random.normal(x.shape, rng, like=x)
-        first = split(model(x, t))
+        first = model(x, t).split()
         start = h * _drift(first)
         euler = _where_moving(h, x, x + start + _noise(first.covariance, wiener))
         if not isinstance(s, Tensor) and s >= 1:
             return euler
         if self.additive:
-            second = split(model(euler, s))
+            second = model(euler, s).split()
             covariance = _mean(first.covariance, second.covariance)
             moved = x + (start + h * _drift(second)) / 2 + _noise(covariance, wiener)
         else:
             sign = root * (2 * random.integers(2, x.shape, rng, like=x) - 1)
             start = start + _noise(first.covariance, wiener - sign)
-            second = split(model(_where_moving(h, x, x + start), s))
+            second = model(_where_moving(h, x, x + start), s).split()
             end = h * _drift(second) + _noise(second.covariance, wiener + sign)
             moved = x + (start + end) / 2
         if not isinstance(s, Tensor):

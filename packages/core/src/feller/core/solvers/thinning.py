@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Jump, split
+from feller.core.generators import Jump
+from feller.core.generators.draws import land_where
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.times import expand_time
@@ -105,7 +106,7 @@ def follow_candidates(
         if not active.any():
             return x
         clock = step.clock(share.clamp_max(1))
-        jumps = split(model(x, clock)).jumps
+        jumps = model(x, clock).split().jumps
         chance = _chances(jumps, candidates.rate(clock), active, element)
         happens = _uniforms(active.shape, active, rng) < chance.sum(1)
         x = _land(jumps, x, (chance, happens, element), rng)
@@ -161,7 +162,7 @@ def _land(
         chosen = torch.zeros(jump.intensity.shape, dtype=torch.bool, device=x.device)
         here = (happens & (which == i))[:, None]
         chosen.view(len(x), -1).scatter_(1, element[:, None], here)
-        x = jump.land(x, chosen, rng)
+        x = land_where(jump.destination, x, chosen, rng)
     return x
 
 
@@ -226,7 +227,7 @@ class Thinning(Solver):
         now, then = step.clock(share.clamp_max(1)), step.end()
         if self.bound is not None:
             return self.bound(x, now, then)
-        both = (split(model(x, t)).jumps for t in (now, then))
+        both = (model(x, t).split().jumps for t in (now, then))
         ends = [torch.stack([jump.intensity for jump in jumps]).sum(0) for jumps in both]
         return self.margin * torch.maximum(*ends)
 

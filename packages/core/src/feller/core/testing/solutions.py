@@ -4,8 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from feller.core.generators import Generator
-from feller.core.generators.combine import Role
+from feller.core.generators import Generator, Role
 from feller.core.solutions import Solution, solution
 from feller.core.testing.demands import demand
 from feller.core.verify import Entry, Plan, Reference, verify

@@ -15,7 +15,7 @@ from torch import nn
 from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
-from feller.core.objective import Loss, Objective
+from feller.core.losses import Loss, Objective
 from feller.core.times import TimeLaw, Uniform
 from feller.core.training.muon import Muon
 

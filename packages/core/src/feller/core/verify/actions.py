@@ -10,22 +10,14 @@ Test functions come together, as one function from states `(b, *event)` to numbe
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import (
-    Diffusion,
-    Flow,
-    FromPosterior,
-    Generator,
-    Jump,
-    Product,
-    Superposition,
-)
-from feller.core.generators.combine import scaled
+from feller.core.generators import Diffusion, Flow, Generator, Jump, Part
 
 __all__ = ["EXACT", "Choice", "Functions", "act", "choose", "moved"]
 
@@ -67,37 +59,35 @@ def act(generator: Generator, f: Functions, x: Any, rng: torch.Generator) -> Ten
         x: The states; of a product, a dict of them.
         rng: Where the estimate's randomness comes from.
     """
-    if isinstance(generator, FromPosterior):
-        return act(generator.generator, f, x, rng)
-    if isinstance(generator, Superposition):
-        parts = (_weighted(part.generator, part.weight) for part in generator.parts)
-        terms = [act(part, f, x, rng) for part in parts]
-    elif isinstance(generator, Product):
-        terms = [
-            act(factor, lambda x_i, name=name: f({**x, name: x_i}), x[name], rng)
-            for name, factor in generator.factors.items()
-        ]
-    else:
-        terms = [_act_alone(generator, f, x, rng)]
+    terms = [_act_part(part, f, x, rng) for part in generator.leaves()]
     return torch.stack(terms).sum(0)
 
 
-def _act_alone(generator: Generator, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
-    if isinstance(generator, Jump):
-        return _jump(generator, f, x, rng)
-    if isinstance(generator, Diffusion):
-        return _diffusion(generator, f, x, rng)
-    if isinstance(generator, Flow):
-        return torch.func.jvp(f, (x,), (generator.velocity,))[1]
+def _act_part(part: Part, f: Functions, x: Any, rng: torch.Generator) -> Tensor:
+    """Return what a part adds; of a product, factor by factor, the others held."""
+    generator = part.scaled()
+    factors = generator.by_factor()
+    if "" in factors:
+        return _act_alone(generator, f, x, rng)
+    terms = [
+        act(factor, lambda x_i, name=name: f({**x, name: x_i}), x[name], rng)
+        for name, factor in factors.items()
+    ]
+    return torch.stack(terms).sum(0)
+
+
+@singledispatch
+def _act_alone(generator: Any, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
     count = f(x).shape[1]
     return torch.stack([generator.apply(lambda x, i=i: f(x)[:, i], x) for i in range(count)], 1)
 
 
-def _weighted(generator: Generator, weight: float | Tensor) -> Generator:
-    plain = not isinstance(weight, Tensor) and weight == 1
-    return generator if plain else scaled(generator, weight)
+@_act_alone.register
+def _flow(flow: Flow, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.func.jvp(f, (x,), (flow.velocity,))[1]
 
 
+@_act_alone.register
 def _diffusion(diffusion: Diffusion, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
     scale = diffusion.covariance.expand_as(x).sqrt()
     n = x[0].numel()
@@ -117,6 +107,7 @@ def _second_derivative(f: Functions, x: Tensor, direction: Tensor) -> Tensor:
     return torch.func.jvp(slope, (x,), (direction,))[1]
 
 
+@_act_alone.register
 def _jump(jump: Jump, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
     chosen = choose(len(x), jump.intensity[0].numel(), rng, x.device)
     intensity = jump.intensity.reshape(len(x), -1).gather(1, chosen.index)

@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.combine import Role
+from feller.core.generators import Role
+from feller.core.generators.base import SIGN
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.laws import Law, Method, Sums, drawn, exact
 from feller.core.verify.reference import Reference
-from feller.core.verify.weights import DUE, weight_fault
+from feller.core.verify.weights import weight_fault
 
 __all__ = ["Plan", "Residual", "Verification", "verify"]
 
@@ -188,8 +189,8 @@ def verify(
         >>> verify(FiniteData(GaussianPath(), Flow, points), Reference(points)).passed
         True
     """
-    if role not in DUE:
-        raise ValueError(f"unknown role {role!r}; there are {', '.join(DUE)}")
+    if role not in SIGN:
+        raise ValueError(f"unknown role {role!r}; there are {', '.join(SIGN)}")
     plan = Plan() if plan is None else plan
     path = getattr(model, "path", None)
     if path is None:
@@ -209,7 +210,7 @@ def verify(
             sides.append(_sides(law, generator, functions.values, seed))
         both = torch.cat(sides, 1).unbind(-1)
         residuals += [
-            _residual((t, name), rows, weights, plan, DUE[role])
+            _residual((t, name), rows, weights, plan, SIGN[role])
             for name, rows in zip(functions.names, both, strict=True)
         ]
     return Verification(tuple(residuals), method, role, note=note)

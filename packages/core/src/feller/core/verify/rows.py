@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from feller.core.algebra import backward, stationary
-from feller.core.generators.combine import Role
+from feller.core.generators import Role
 from feller.core.solutions import Solution, solution, solved
 from feller.core.verify.check import Plan, Verification, verify
 from feller.core.verify.entry import Entry

@@ -1,22 +1,15 @@
 """What is wrong with a generator before it is looked at: weights that make no superposition."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from feller.core.generators import FromPosterior, Product, Superposition
-from feller.core.generators.combine import Role
+from feller.core.generators import Generator, Part, Role
+from feller.core.generators.base import SIGN, is_sum
 
-__all__ = ["DUE", "weight_fault"]
-
-DUE: Mapping[Role, float] = MappingProxyType({"forward": 1.0, "backward": -1.0, "stationary": 0.0})
-"""What E L f should be in each role, in units of d/dt E f."""
+__all__ = ["weight_fault"]
 
 
-def weight_fault(generator: Any, role: Role) -> str:
+def weight_fault(generator: Generator, role: Role) -> str:
     """Return what is wrong with the weights of a generator, or of a factor of it; else nothing.
 
     Example:
@@ -27,20 +20,19 @@ def weight_fault(generator: Any, role: Role) -> str:
         >>> weight_fault(0.5 * flow + 0.5 * flow, "forward")
         ''
     """
-    if isinstance(generator, FromPosterior):
-        return weight_fault(generator.generator, role)
-    if isinstance(generator, Product):
-        faults = {name: weight_fault(g, role) for name, g in generator.factors.items()}
-        return "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)
-    return _fault(generator, DUE[role]) if isinstance(generator, Superposition) else ""
+    if is_sum(generator):
+        return _fault(generator.leaves(), SIGN[role])
+    factors = {n: g for n, g in generator.by_factor().items() if g is not generator}
+    faults = {name: weight_fault(g, role) for name, g in factors.items()}
+    return "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)
 
 
-def _fault(superposition: Superposition, due: float) -> str:
-    weights = [_number(part.weight) for part in superposition.parts]
+def _fault(parts: tuple[Part, ...], due: float) -> str:
+    weights = [_number(part.weight) for part in parts]
     if any(bool((weight < 0).any()) for weight in weights):
         return "the weight of a part of a superposition is at least 0"
-    pairs = zip(superposition.parts, weights, strict=True)
-    total = sum((DUE[part.role] * weight for part, weight in pairs), start=torch.zeros(()).double())
+    pairs = zip(parts, weights, strict=True)
+    total = sum((SIGN[p.role] * weight for p, weight in pairs), start=torch.zeros(()).double())
     if bool(((total - due).abs() < 1e-5).all()):
         return ""
     mean = float(total.mean())

@@ -1,4 +1,4 @@
-"""Comparisons: proposition 2, by enumeration, for every kind of generator and every divergence."""
+"""Terms: proposition 2, by enumeration, for every kind of generator and every divergence."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,6 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from feller.core.comparisons import compare_jumps, compare_posteriors, compare_vectors
-from feller.core.coordinates import rates, vectors
 from feller.core.divergences import (
     BregmanDivergence,
     Cosh,
@@ -31,14 +29,16 @@ from feller.core.generators import (
     Point,
 )
 from feller.core.heads import FlowHead, JumpHead, PosteriorHead
+from feller.core.losses import Objective
+from feller.core.losses.terms import compare_jumps, compare_posteriors, rates
 from feller.core.models import GeneratorModel
-from feller.core.objective import Objective
-from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
+from feller.core.parametrizations import convert
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine
 from feller.core.solutions import event_rate, solution
-from feller.core.sources import Gaussian, Masked, UniformTokens
-from feller.core.spaces import Euclidean, Tokens
+from feller.core.sources import Masked, UniformTokens
+from feller.core.spaces import Tokens
 from feller.core.times import expand_time
 
 GAUSSIAN = GaussianPath(schedule=Cosine())
@@ -158,14 +158,21 @@ def marginal_gradient(model, objective, path, points, weight=None):
         conditional = solution(path, type(predicted))(path, x[:, None], T, z)
         exact = conditional.average(posterior)
         if isinstance(predicted, Jump):
-            cells = predicted.destination
+            cells = predicted.destination.cells
             pair = (rates(jump, cells, path, x, T) for jump in (exact, predicted))
             each = objective.jump_divergence(*pair).sum(-1)
         else:
-            pair = (vectors(g, objective.loss_space, path, x, T) for g in (exact, predicted))
+            pair = (vectors(g, objective.loss_space, path, x) for g in (exact, predicted))
             each = objective.divergence(*pair)
     loss = each.flatten(1).mean(1) * total * volume
     return gradient(model, (loss if weight is None else weight(x, points)[:, 0] * loss).sum())
+
+
+def vectors(generator, space, path, x):
+    """The coordinates of a flow or a diffusion."""
+    if isinstance(generator, Diffusion):
+        return generator.coordinates()
+    return convert(generator.velocity, ("velocity", space), path.schedule, x, T)
 
 
 def gradient(model, loss):
@@ -302,16 +309,16 @@ def jumps_of_tokens(rng, k, source_size):
 @pytest.mark.parametrize("beyond", [0, 2], ids=["all tokens", "some are beyond the model"])
 def test_picked_logits_say_what_all_rates_say(beyond, rng):
     pair, path, at = jumps_of_tokens(rng, 4, 4 + beyond)
-    theirs, ours = (rates(jump, pair[1].destination, path, *at) for jump in pair)
+    theirs, ours = (rates(jump, pair[1].destination.cells, path, *at) for jump in pair)
     expected = GeneralizedKL()(theirs, ours).sum(-1)
-    assert_close(compare_jumps(GeneralizedKL(), pair, path, at), expected)
+    assert_close(compare_jumps(GeneralizedKL(), *pair, path, at), expected)
 
 
 def test_a_network_knows_the_jump_of_an_oracle(rng):
     """The exact jump, a mixture of points, is compared on the tokens of the path."""
     oracle, x = FiniteData(UNIFORM, Jump, SEQUENCES, WEIGHTS.float()), states(UNIFORM)[0]
     exact = oracle(x, 0.6)
-    each = compare_jumps(GeneralizedKL(), (exact, exact), UNIFORM, (x, 0.6))
+    each = compare_jumps(GeneralizedKL(), exact, exact, UNIFORM, (x, 0.6))
     assert_close(each, torch.zeros_like(each), atol=1e-6, rtol=0)
 
 
@@ -338,7 +345,7 @@ def test_a_large_vocabulary_is_seen_once(rng):
     target = solution(path, Jump)(path, x, t, z)
     predicted = Jump(torch.ones(2, 3), Categorical(logits))
     with Sizes(logits.numel()) as sizes:
-        compare_jumps(GeneralizedKL(), (target, predicted), path, (x, t))
+        compare_jumps(GeneralizedKL(), target, predicted, path, (x, t))
         compare_posteriors(GeneralizedKL(), z, Categorical(logits))
     assert sizes.made == ["aten._log_softmax.default"] * 2
 
@@ -370,7 +377,7 @@ def test_jumps_that_do_not_happen_have_a_gradient(rng):
         pair, path, at = jumps_of_tokens(rng, 4, 4)
         raw = torch.full((6, 5), -800.0, dtype=torch.float64, requires_grad=True)
         predicted = Jump(nn.functional.softplus(raw), pair[1].destination)
-        loss = compare_jumps(divergence, (pair[0], predicted), path, at).sum()
+        loss = compare_jumps(divergence, pair[0], predicted, path, at).sum()
         assert loss.isfinite()
         assert torch.autograd.grad(loss, raw)[0].isfinite().all()
 
@@ -385,19 +392,13 @@ def test_data_that_no_cell_holds_are_named():
 def test_other_comparisons_are_refused(rng):
     pair, path, at = jumps_of_tokens(rng, 4, 4)
     with pytest.raises(ValueError, match=r"Logistic compares numbers in \[0, 1\], rates are in"):
-        compare_jumps(Logistic(), pair, path, at)
+        compare_jumps(Logistic(), *pair, path, at)
     mixture = Mixture(torch.ones(1, 1, 1), Point(torch.zeros(1, 1, 1)))
     with pytest.raises(LookupError, match="on tokens, atoms or bins, not a Mixture"):
         compare_posteriors(GeneralizedKL(), torch.zeros(1, 1), mixture)
     jump = Jump(torch.ones(1, 1), mixture)
     with pytest.raises(LookupError, match="a Mixture has no bins to be compared on"):
-        compare_jumps(GeneralizedKL(), (jump, jump), GAUSSIAN, (torch.zeros(1, 1), 0.5))
-    flows = Flow(torch.zeros(2, 3)), Flow(torch.zeros(2, 2))
-    with pytest.raises(ValueError, match=r"the model returns \(2, 2\), the target is \(2, 3\)"):
-        compare_vectors(SquaredNorm(), flows, "velocity", GAUSSIAN, (torch.zeros(2, 3), 0.5))
-    geodesic = GeodesicPath(Euclidean(), Gaussian())
-    with pytest.raises(ValueError, match="velocities of a GeodesicPath have no score"):
-        compare_vectors(SquaredNorm(), flows, "score", geodesic, (torch.zeros(2, 3), 0.5))
+        compare_jumps(GeneralizedKL(), jump, jump, GAUSSIAN, (torch.zeros(1, 1), 0.5))
 
 
 @pytest.mark.parametrize(

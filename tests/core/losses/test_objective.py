@@ -21,8 +21,8 @@ from feller.core.generators import (
     stationary,
 )
 from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead
+from feller.core.losses import DIVERGENCES, Objective
 from feller.core.models import GeneratorModel
-from feller.core.objective import DIVERGENCES, Objective
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
@@ -415,7 +415,7 @@ def test_what_cannot_be_trained_is_named(rng):
     class Odd(Generator):
         apply = step = average = None
 
-    with pytest.raises(LookupError, match="no solution of GaussianPath x Odd"):
+    with pytest.raises(LookupError, match="no loss of a Odd is known: give it a `compare`"):
         Objective()(Returns(Odd()), PATH, x, 0.5, x)
 
 

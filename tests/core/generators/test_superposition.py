@@ -11,10 +11,9 @@ from feller.core.generators import (
     Point,
     Product,
     backward,
-    split,
     stationary,
 )
-from feller.core.generators.combine import Part, Superposition, factors_of, scaled
+from feller.core.generators.base import Part, Superposition
 from feller.core.spaces import Euclidean, ProductSpace
 
 X = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
@@ -73,9 +72,9 @@ def test_what_is_no_superposition_is_refused(make, message):
 @pytest.mark.parametrize("generator", [FLOW, LANGEVIN, JUMP, 0.5 * FLOW + 0.5 * JUMP])
 def test_a_multiple_has_a_multiple_of_the_rate(generator):
     if hasattr(generator, "parts"):  # twice a superposition is none, so look at its parts
-        assert [p.weight for p in scaled(generator, 2.0).parts] == [1.0, 1.0]
+        assert [p.weight for p in generator.scaled(2.0).parts] == [1.0, 1.0]
         return
-    assert_close(scaled(generator, 3.0).apply(square, X), 3 * generator.apply(square, X))
+    assert_close(generator.scaled(3.0).apply(square, X), 3 * generator.apply(square, X))
 
 
 def test_a_superposition_splits_into_its_parts():
@@ -83,21 +82,21 @@ def test_a_superposition_splits_into_its_parts():
     law = Point(torch.ones(1, 2))
     inner = 0.25 * Flow(x + 4) + 0.75 * Diffusion(x + 8, x + 2)
     whole = 0.5 * inner + 0.5 * Jump(x + 6, law) + 3.0 * stationary(Diffusion(x + 1, x + 1))
-    parts = split(whole)
+    parts = whole.split()
     assert_close(parts.drift, x + 0.5 * (0.25 * 4 + 0.75 * 8) + 3)
     assert_close(parts.covariance, x + 0.5 * 0.75 * 2 + 3)
     (jump,) = parts.jumps
     assert_close(jump.intensity, x + 3)
     assert jump.destination is law
-    assert split(Flow(x)).covariance is None
+    assert Flow(x).split().covariance is None
 
 
 def test_weights_are_checked_inside_sums():
     flow = Flow(torch.zeros(1, 1))
     with pytest.raises(ValueError, match="sum to 1, these to 2"):
-        split(Superposition((Part(1.0, 1.0 * flow + 1.0 * flow),)))
+        Superposition((Part(1.0, 1.0 * flow + 1.0 * flow),)).split()
     with pytest.raises(LookupError, match="a Product does not split"):
-        split(Product({"a": flow}))
+        Product({"a": flow}).split()
 
 
 def test_a_superposition_is_a_part_of_another():
@@ -133,7 +132,7 @@ def test_a_weight_per_sample_of_elements_that_are_vectors():
     here = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     jump = Jump(torch.ones(2), Point(-here))
     half = torch.full((2, 1), 0.5)
-    parts = split(half * jump + half * jump).jumps
+    parts = (half * jump + half * jump).split().jumps
     assert [part.intensity.tolist() for part in parts] == [[0.5, 0.5], [0.5, 0.5]]
 
 
@@ -153,9 +152,9 @@ def test_forth_and_back_alike_leaves_the_law_alone():
 def test_a_sum_of_products_is_a_product_of_sums():
     x = torch.zeros(1, 1)
     one, two = (Product({"a": Flow(x + n), "b": Flow(x - n)}) for n in (1, 3))
-    factors = factors_of(0.25 * one + 0.75 * two)
-    assert {name: float(split(g).drift) for name, g in factors.items()} == {"a": 2.5, "b": -2.5}
-    assert factors_of(Flow(x)).keys() == {""}
+    factors = (0.25 * one + 0.75 * two).by_factor()
+    assert {name: float(g.split().drift) for name, g in factors.items()} == {"a": 2.5, "b": -2.5}
+    assert Flow(x).by_factor().keys() == {""}
 
 
 def test_a_factor_of_a_product_in_a_sum_may_be_a_sum():

@@ -14,31 +14,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.checks import check_times
-from feller.core.comparisons import compare_jumps, compare_posteriors, compare_vectors
 from feller.core.config import tagged
-from feller.core.coordinates import moving_time
 from feller.core.divergences import BregmanDivergence, GeneralizedKL, SquaredNorm
-from feller.core.generators import (
-    Diffusion,
-    Flow,
-    FromPosterior,
-    Generator,
-    Jump,
-    Product,
-    Superposition,
-)
-from feller.core.generators.combine import Part
+from feller.core.generators import Diffusion, Flow, FromPosterior, Generator, Jump
+from feller.core.losses.comparison import Comparison, Measures
 from feller.core.models import Model
 from feller.core.parametrizations import Parametrization
-from feller.core.paths import MixturePath
-from feller.core.solutions import solution
-from feller.core.sources import Masked
-from feller.core.times import expand_time, factor_times
 
 __all__ = ["DIVERGENCES", "Loss", "Objective"]
 
@@ -96,6 +81,7 @@ class Objective(Loss):
         ValueError: When a divergence does not take the numbers it would be given.
 
     Example:
+        >>> import torch
         >>> from feller.core.posteriors import FiniteData
         >>> from feller.core.paths import GaussianPath
         >>> path, z = GaussianPath(), torch.ones(4, 2)
@@ -136,55 +122,5 @@ class Objective(Loss):
             ValueError: When the shapes do not match, or `z` is not among the model's values.
         """
         check_times(t)
-        return self._loss(model(x_t, t, condition), path, z, t, x_t)
-
-    def _loss(self, predicted: Generator, path: Any, z: Any, t: Any, x: Any) -> Tensor:
-        if isinstance(predicted, Superposition):
-            losses = [self._part(part, path, z, t, x) for part in predicted.parts]
-            return torch.stack(losses).sum(0)
-        if isinstance(predicted, Product):
-            clocks = factor_times(t, predicted.factors)
-            losses = [
-                self._loss(g, path.factors[name], z[name], clocks[name], x[name])
-                for name, g in predicted.factors.items()
-            ]
-            return torch.stack(losses).sum(0)
-        if z.shape != x.shape:
-            raise ValueError(f"z has the shape of x_t, {tuple(x.shape)}, not {tuple(z.shape)}")
-        if isinstance(predicted, FromPosterior):
-            each = compare_posteriors(self.jump_divergence, z, predicted.posterior)
-            return _mean(_unknown(each, path, x), t)
-        return _mean(self._each(predicted, path, z, moving_time(t), x), t)
-
-    def _part(self, part: Part, path: Any, z: Any, t: Any, x: Any) -> Tensor:
-        """Return the loss of a part, whose target solves the KFE in its direction of time."""
-        if part.role == "stationary":
-            raise ValueError("a stationary part has no target: train it on its own")
-        if part.role == "forward" or isinstance(part.generator, FromPosterior):
-            return self._loss(part.generator, path, z, t, x)
-        each = self._each(part.generator, path, z, moving_time(t), x, backward=True)
-        return _mean(each, t)
-
-    def _each(
-        self, predicted: Any, path: Any, z: Any, t: Any, x: Any, *, backward: bool = False
-    ) -> Tensor:
-        """Return the divergence at each element."""
-        target: Any = solution(path, type(predicted), backward=backward)(path, x, t, z)
-        if isinstance(predicted, Jump):
-            return compare_jumps(self.jump_divergence, (target, predicted), path, (x, t))
-        pair = (target, predicted)
-        return compare_vectors(self.divergence, pair, self.loss_space, path, (x, t))
-
-
-def _unknown(each: Tensor, path: Any, x: Any) -> Tensor:
-    """Return the loss of elements that may not be data yet: from a mask, those that are masked."""
-    if isinstance(path, MixturePath) and isinstance(path.source, Masked):
-        return torch.where(x == path.source.mask, each, 0)
-    return each
-
-
-def _mean(each: Tensor, t: Any) -> Tensor:
-    """Return the mean over the elements of each sample, known ones at nothing."""
-    if isinstance(t, Tensor) and t.ndim > 1:
-        each = torch.where(expand_time(t < 1, each), each, 0)
-    return each[:, None].flatten(1).mean(1)
+        measures = Measures(self.divergence, self.jump_divergence, self.loss_space)
+        return model(x_t, t, condition).compare(Comparison(measures, path, z, t, x_t))
