@@ -285,14 +285,15 @@ class ProductHead:
 
 
 def _check_channels(output: Tensor, x: Tensor, channels: int) -> None:
-    if output.shape != (*x.shape, channels):
-        raise ValueError(
-            f"the head reads an output {(*x.shape, channels)}, the network gave "
-            f"{tuple(output.shape)}"
-        )
+    expected, found = (*x.shape, channels), tuple(output.shape)
+    if found != expected:
+        raise ValueError(f"the head reads an output {expected}, the network gave {found}")
 
 
-@torch.compiler.assume_constant_result
 def _support(path: ConditionalPath, data: tuple[float, float]) -> tuple[float, float]:
     """Return where jumps land: numbers that a graph holds, not computes."""
     return jump_support(path, data)
+
+
+# What torch.compiler.assume_constant_result sets, without its import of the whole compiler.
+_support._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
