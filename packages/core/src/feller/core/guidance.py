@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.couplings import Coupling, coupling_of
 from feller.core.generators import (
     Atoms,
     Binned,
@@ -68,6 +69,11 @@ class Guided:
     def path(self) -> Any:
         """The path of the model."""
         return getattr(self.model, "path", None)
+
+    @property
+    def coupling(self) -> Coupling:
+        """The coupling that the model was trained with."""
+        return coupling_of(self.model)
 
     @property
     def kinds(self) -> Kinds:

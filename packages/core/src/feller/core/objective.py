@@ -33,6 +33,7 @@ from feller.core.generators import (
     Superposition,
 )
 from feller.core.generators.combine import Part
+from feller.core.generators.shapes import check_shapes
 from feller.core.models import Model
 from feller.core.parametrizations import Parametrization
 from feller.core.paths import MixturePath
@@ -40,7 +41,7 @@ from feller.core.solutions import solution
 from feller.core.sources import Masked
 from feller.core.times import expand_time, factor_times
 
-__all__ = ["DIVERGENCES", "Loss", "Objective"]
+__all__ = ["DIVERGENCES", "Loss", "Objective", "check_path"]
 
 DIVERGENCES: Mapping[type[Generator], BregmanDivergence] = MappingProxyType(
     {
@@ -71,6 +72,23 @@ class Loss(ABC):
 
         States, data and times of a product are dicts.
         """
+
+
+def check_path(model: Any, path: Any) -> None:
+    """Refuse a path that is not the model's: it would be trained to follow another than it says.
+
+    Raises:
+        ValueError: When the model has another path.
+
+    Example:
+        >>> from feller.core.paths import GaussianPath
+        >>> check_path(torch.nn.Identity(), GaussianPath())  # has no path
+    """
+    own = getattr(getattr(model, "module", model), "path", None)  # a process group wraps it
+    if own is not None and own != path:
+        raise ValueError(
+            f"the model is on {own}, and the loss was given {path}: give it model.path"
+        )
 
 
 @tagged("objective")
@@ -133,10 +151,14 @@ class Objective(Loss):
 
         Raises:
             LookupError: When the path has no solution of the model's kind.
-            ValueError: When the shapes do not match, or `z` is not among the model's values.
+            ValueError: When the shapes do not match, `z` is not among the model's values, or the
+                path is not the model's.
         """
         check_times(t)
-        return self._loss(model(x_t, t, condition), path, z, t, x_t)
+        check_path(model, path)
+        predicted = model(x_t, t, condition)
+        check_shapes(predicted, path.space, x_t)
+        return self._loss(predicted, path, z, t, x_t)
 
     def _loss(self, predicted: Generator, path: Any, z: Any, t: Any, x: Any) -> Tensor:
         if isinstance(predicted, Superposition):
