@@ -5,6 +5,7 @@ import json
 import os
 
 import pictures
+import points
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import CheckpointError, load_model, save_model
 from feller.core.config import ConfigError
+from feller.core.couplings import IndependentCoupling, MinibatchOT, coupling_of, set_coupling
 from feller.images.models import Sampling
 
 
@@ -283,3 +285,65 @@ def test_buffers_and_half_precision_are_kept(tmp_path):
     saved = load_file(folder / "model.safetensors")
     assert saved["model.network.count"].equal(torch.arange(3))
     assert saved["model.network.head.weight"].dtype == torch.bfloat16
+
+
+def test_independent_pairs_are_not_written(folder):
+    assert "coupling" not in json.loads((folder / "config.json").read_text())
+    assert coupling_of(load_model(folder)) == IndependentCoupling()
+
+
+def test_the_coupling_of_a_model_is_kept(tmp_path):
+    model = pictures.model()
+    set_coupling(model, MinibatchOT())
+    folder = save_model(model, tmp_path / "a")
+    assert json.loads((folder / "config.json").read_text())["coupling"] == {"type": "minibatch_ot"}
+    loaded = load_model(folder)
+    assert coupling_of(loaded) == coupling_of(loaded.model) == MinibatchOT()
+    with pytest.raises(ValueError, match="trained with MinibatchOT"):
+        loaded.draw(1, None, Sampling(solver="ddpm"))
+    again = save_model(loaded, tmp_path / "b")
+    assert coupling_of(load_model(again)) == MinibatchOT()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"type": "condot"}, "'coupling' is no coupling, such as 'minibatch_ot'"),
+        (
+            {"type": "a/b/c/d"},
+            ".coupling: unknown type 'a/b/c/d'; import the module that defines it",
+        ),
+        ("minibatch_ot", "'coupling' is no coupling"),
+    ],
+)
+def test_a_coupling_that_is_none_is_refused(value, reason, folder):
+    change(folder, "coupling", to=value)
+    assert reason in refusal(folder, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("blocks_per_level", 10**9), ("channels", [8, 10**12]), ("channels", [8, 10**6])],
+)
+def test_senseless_sizes_are_refused_before_they_are_built(key, value, folder):
+    change(folder, "model", "network", key, to=value)
+    assert "describes no model that can be built here: " in refusal(folder)
+
+
+def test_a_model_of_ones_own_is_loaded_where_its_type_is_known(tmp_path):
+    model = points.PointModelConfig(width=4).build()
+    loaded = load_model(save_model(model, tmp_path / "mine"))
+    assert loaded.config == model.config
+    assert all(loaded.state_dict()[k].equal(v) for k, v in model.state_dict().items())
+
+
+def test_a_type_that_nobody_knows_says_what_to_do(folder):
+    change(folder, "model", "type", to="points/other")
+    message = refusal(folder)
+    assert "unknown type 'points/other'" in message
+    assert "a type of your own is known once its module is imported" in message
+
+
+def test_json_without_end_is_refused(folder):
+    (folder / "config.json").write_text("[" * 100_000)
+    assert f"{folder / 'config.json'} is not JSON: " in refusal(folder)

@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from feller.core.checks import (
     check_choices,
+    check_no_gradient,
     check_range,
     check_sizes,
     check_times,
@@ -93,3 +94,24 @@ def test_a_name_that_is_no_choice():
     check_choices(Choice(other="any"))
     with pytest.raises(ValueError, match="kind is a or b, not 'aa'"):
         check_choices(Choice("aa"))
+
+
+@dataclass(frozen=True)
+class Holder:
+    held: object
+
+
+def test_a_gradient_that_is_asked_for_is_refused():
+    asks, none = torch.zeros(2, requires_grad=True), torch.zeros(2)
+    for value in (asks, asks * 2, [none, asks], {"a": none, "b": (asks,)}, Holder(Holder(asks))):
+        with pytest.raises(ValueError, match="simulate gives no gradient, and it asks for one"):
+            check_no_gradient("simulate", it=value)
+        with torch.no_grad():
+            check_no_gradient("simulate", it=value)
+
+
+def test_networks_ask_for_none():
+    network = torch.nn.Linear(1, 1)
+    assert network.weight.requires_grad
+    for value in (network, Holder(network), Holder, None, 3, "text", [torch.zeros(1)]):
+        check_no_gradient("simulate", it=value)

@@ -1,14 +1,53 @@
-"""Couplings: a permutation, and for optimal transport the best one."""
+"""Couplings: a permutation, for optimal transport the best one, and what holds under it.
 
+The exact transport of N(0, 1) to N(2, 0.3^2) is x_1 = 2 + 0.3 x_0, and its flow is known.
+"""
+
+import inspect
 import itertools
+from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
-from feller.core.couplings import Coupling, IndependentCoupling, MinibatchOT
+from feller.core.algebra import Reweighted, stationary, weigh
+from feller.core.couplings import (
+    Coupling,
+    IndependentCoupling,
+    MinibatchOT,
+    check_independent,
+    check_score,
+    coupling_of,
+    set_coupling,
+)
+from feller.core.generators import Diffusion, Flow, Jump
+from feller.core.guidance import Guided
+from feller.core.heads import FlowHead, Head, JumpHead, PosteriorHead
+from feller.core.likelihood import evidence_bound, log_likelihood
+from feller.core.models import GeneratorModel
+from feller.core.noise import Langevin, Noised
+from feller.core.paths import GaussianPath, MixturePath
+from feller.core.posteriors import FiniteData, NormalMixture
+from feller.core.solvers import (
+    Euler,
+    ExponentialIntegrator,
+    Multistep,
+    PredictorCorrector,
+    RungeKutta,
+    Solver,
+    StochasticHeun,
+    simulate,
+)
+from feller.core.sources import UniformBox, UniformTokens
+from feller.core.spaces import Tokens
+from feller.core.times import expand_time
+from feller.core.verify import Reference, verify
 
 COUPLINGS = [IndependentCoupling(), MinibatchOT()]
+GRID = [0.999 * i / 50 for i in range(51)]
+D = torch.float64
 
 
 def cost(x_0, x_1):
@@ -17,6 +56,42 @@ def cost(x_0, x_1):
 
 def batches(rng, b=5, event=(2, 3)):
     return torch.randn(2, b, *event, generator=rng, dtype=torch.float64)
+
+
+def transport(x, t):
+    """The velocity of x_t = (1 - t) x_0 + t (2 + 0.3 x_0)."""
+    t = expand_time(t, x)
+    return 2 - 0.7 * (x - 2 * t) / (1 - 0.7 * t)
+
+
+@dataclass(frozen=True)
+class Transported:
+    """The exact flow of optimal transport, which says what it is, or does not."""
+
+    coupling: Coupling
+    path = GaussianPath()
+    space = path.space
+    kinds = frozenset({Flow})
+
+    def __rmul__(self, weight):
+        return weigh(weight, self)
+
+    def __call__(self, x, t, condition=None):
+        return Flow(transport(x, t))
+
+
+SAYS, DOES_NOT = Transported(MinibatchOT()), Transported(IndependentCoupling())
+
+
+class BoxPath(GaussianPath):
+    """A path from a source that is not Gaussian: its flow is right, its score is not known."""
+
+    source = UniformBox()
+
+
+def std(model, solver, rng):
+    x_0 = torch.randn(4000, 1, generator=rng, dtype=D)
+    return float(simulate(model, x_0, GRID, solver, rng).state.std())
 
 
 def test_every_coupling_is_tested():
@@ -53,3 +128,159 @@ def test_optimal_transport_sorts_the_line(rng):
     x_0, x_1 = batches(rng, 200, (1,))
     order = x_1.flatten().argsort()
     assert_close(MinibatchOT()(x_0, x_1)[order], x_0.sort(0).values)
+
+
+def test_optimal_transport_pairs_half_precision(rng):
+    x_0, x_1 = batches(rng, 20, (1,)).bfloat16()
+    assert_close(MinibatchOT()(x_0, x_1)[x_1.flatten().argsort()], x_0.sort(0).values)
+
+
+@pytest.mark.parametrize(
+    ("x_0", "x_1", "reason"),
+    [
+        (torch.zeros(3, 1), torch.zeros(2, 1), r"one shape, not of \(3, 1\) and \(2, 1\)"),
+        (torch.zeros(2, 1), torch.zeros(3, 1), r"one shape, not of \(2, 1\) and \(3, 1\)"),
+        (torch.zeros(2, 3, 1), torch.zeros(2, 1, 3), "two batches of one shape"),
+        (torch.zeros(2, 1).long(), torch.zeros(2, 1).long(), r"by their distance, not torch.int64"),
+        (torch.tensor([[torch.nan]]), torch.zeros(1, 1), "pairs finite numbers"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused(x_0, x_1, reason):
+    """Without the check of types that tests have and users do not."""
+    with pytest.raises(ValueError, match=reason) as caught:
+        inspect.unwrap(MinibatchOT.__call__)(MinibatchOT(), x_0, x_1)
+    assert "\n" not in str(caught.value)
+
+
+# Taken without a word as a flow of independent pairs, noise ends far from the true deviation of
+# 0.3: the velocity does not tell its score.
+NOISY = {
+    "ddpm": (ExponentialIntegrator(churn=1.0), lambda model: model),
+    "churn": (ExponentialIntegrator(churn=0.3), lambda model: model),
+    "predictor_corrector": (PredictorCorrector(), lambda model: model),
+    "noised": (Euler(), Noised),
+    "stationary": (Euler(), lambda model: 1.0 * model + 1.0 * stationary(Langevin(model))),
+}
+
+
+@pytest.mark.parametrize(("solver", "change"), NOISY.values(), ids=NOISY.keys())
+def test_noise_on_coupled_pairs_is_refused_and_would_be_wrong(solver, change, rng):
+    assert std(change(DOES_NOT), solver, rng) < 0.288
+    with pytest.raises(ValueError, match=r"independent pairs of .* with MinibatchOT$") as caught:
+        std(change(SAYS), solver, rng)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [Euler(), RungeKutta(), ExponentialIntegrator(), Multistep(), StochasticHeun()],
+    ids=lambda solver: type(solver).__name__,
+)
+def test_the_flow_of_coupled_pairs_is_right(solver, rng):
+    x_0 = torch.randn(50, 1, generator=rng, dtype=D)
+    x_1 = simulate(SAYS, x_0, [i / 50 for i in range(51)], solver, rng).state
+    assert_close(x_1, 2 + 0.3 * x_0, rtol=0, atol=2e-3 if isinstance(solver, Euler) else 1e-3)
+
+
+def test_the_likelihood_of_coupled_pairs_is_right():
+    x_1 = torch.linspace(1.4, 2.6, 5, dtype=D)[:, None]
+    truth = torch.distributions.Normal(2.0, torch.tensor(0.3, dtype=D)).log_prob(x_1)[:, 0]
+    assert_close(log_likelihood(SAYS, x_1, times=(0.0, 1.0)).nats, truth, rtol=0, atol=1e-4)
+
+
+def test_the_bound_of_coupled_pairs_is_refused_and_would_be_none(rng):
+    z = torch.full((10_000, 1), 2.0, dtype=D)
+    density = torch.distributions.Normal(2.0, 0.3).log_prob(torch.tensor(2.0))
+    assert evidence_bound(DOES_NOT, z, rng=rng).nats.mean() > density + 0.2  # above what it bounds
+    with pytest.raises(ValueError, match="evidence_bound of a flow holds for independent pairs"):
+        evidence_bound(SAYS, z, rng=rng)
+
+
+def test_verify_refuses_coupled_pairs():
+    points = torch.randn(20, 1, dtype=D)
+    with pytest.raises(ValueError, match="verify holds for independent pairs"):
+        verify(SAYS, Reference(points))
+
+
+def test_wrappers_pass_the_coupling_on():
+    for model in (Guided(SAYS), 1.0 * SAYS, Reweighted(1.0 * SAYS, (1.0,)), 1.0 * Guided(SAYS)):
+        assert coupling_of(model) == MinibatchOT()
+        with pytest.raises(ValueError, match="independent pairs"):
+            check_score(model, "noise")
+    assert coupling_of(1.0 * DOES_NOT) == IndependentCoupling()
+
+
+def test_a_superposition_has_one_coupling():
+    flow = FiniteData(GaussianPath(), Flow, torch.zeros(1, 1))
+    with pytest.raises(ValueError, match=r"share their coupling: Indep.*\(\), MinibatchOT\(\)"):
+        assert 0.5 * flow + 0.5 * SAYS
+
+
+def test_a_score_from_another_source_is_refused():
+    model = GeneratorModel(nn.Identity(), BoxPath())
+    with pytest.raises(ValueError, match=r"noise is of a Gaussian source, not of UniformBox"):
+        check_score(model, "noise")
+    with pytest.raises(ValueError, match="Gaussian source"):
+        Noised(model)
+    with pytest.raises(ValueError, match="evidence_bound is of a Gaussian source"):
+        evidence_bound(model, torch.zeros(1, 1))
+    one = torch.ones(1)
+    for make in (
+        lambda: FiniteData(BoxPath(), Flow, one[:, None])(one[:, None], 0.5),
+        lambda: FiniteData(BoxPath(), Diffusion, one[:, None])(one[:, None], 0.5),
+        lambda: NormalMixture(BoxPath(), one[:, None], one, one),
+    ):
+        with pytest.raises(ValueError, match="is of a Gaussian source, not of UniformBox"):
+            make()
+
+
+@pytest.mark.parametrize(
+    "head", [FlowHead(), FlowHead("x_1"), PosteriorHead(3, flow=1.0, jump=0.0)]
+)
+def test_a_model_says_its_coupling(head):
+    model = GeneratorModel(nn.Identity(), GaussianPath(), head)
+    set_coupling(model, IndependentCoupling())
+    assert coupling_of(model) == IndependentCoupling()
+    outer = nn.Sequential(model)
+    set_coupling(outer, MinibatchOT())
+    assert coupling_of(outer) == coupling_of(model) == MinibatchOT()
+    assert coupling_of(model.network) == IndependentCoupling()
+    with pytest.raises(ValueError, match=r"^it holds for independent pairs"):
+        check_independent(model, "it")
+    assert coupling_of(GeneratorModel(nn.Identity(), GaussianPath(), head, MinibatchOT())) == (
+        MinibatchOT()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "head", "named"),
+    [
+        (GaussianPath(), JumpHead(4), "MinibatchOT trains the Flow of a GaussianPath.* Jump is of"),
+        (
+            GaussianPath(),
+            PosteriorHead(4, flow=0.5, jump=0.5),
+            "the model's Jump is of independent",
+        ),
+        (GaussianPath(), PosteriorHead(4, diffusion=1.0, jump=0.0), "the model's Diffusion is of"),
+    ],
+)
+def test_kinds_that_are_wrong_for_pairs_are_refused(path, head: Head, named):
+    with pytest.raises(ValueError, match=named):
+        GeneratorModel(nn.Identity(), path, head, MinibatchOT())
+
+
+def test_jumps_of_a_mixture_path_are_right_for_pairs():
+    path = MixturePath(Tokens(3), UniformTokens(3))
+    model = GeneratorModel(nn.Identity(), path, PosteriorHead(3), MinibatchOT())
+    assert coupling_of(model) == MinibatchOT()
+    assert model.kinds == frozenset({Jump})
+
+
+def test_every_solver_says_whether_it_takes_the_score():
+    assert not Solver.takes_score
+    assert ExponentialIntegrator(churn=0.1).takes_score
+    assert not ExponentialIntegrator().takes_score
+    assert PredictorCorrector().takes_score
+    assert not PredictorCorrector(corrector=DOES_NOT).takes_score
+    ddpm = ExponentialIntegrator(churn=1.0)
+    assert PredictorCorrector(ddpm, corrector=DOES_NOT).takes_score

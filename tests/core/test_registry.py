@@ -107,7 +107,10 @@ def test_near_names_are_suggested(toys):
     assert refusal(recipe, "birds/1") == (
         "unknown recipe 'birds/1'; there are toys/bird-flow, toys/cat-flow"
     )
-    assert refusal(domain_of, "condot", "type") == "unknown type 'condot'; there are toys/model"
+    assert refusal(domain_of, "condot", "type") == (
+        "unknown type 'condot'; there are toys/model; "
+        "a type of your own is known once its module is imported"
+    )
 
 
 def test_where_nothing_is_installed(monkeypatch):

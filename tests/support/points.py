@@ -26,9 +26,9 @@ class PointCodec(Codec):
 
 
 class Mlp(nn.Module):
-    def __init__(self, width, dropout):
+    def __init__(self, width, dropout, classes=2):
         super().__init__()
-        self.embed = nn.Embedding(3, width)
+        self.embed = nn.Embedding(classes + 1, width)
         self.door = nn.Linear(3, width)
         self.body = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, 2))
 
@@ -42,6 +42,7 @@ class Mlp(nn.Module):
 class PointModelConfig(ModelConfig):
     width: int = 16
     dropout: float = 0.0
+    classes: int = 2
 
     def build(self):
         return PointModel(self)
@@ -55,7 +56,9 @@ class PointModel(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.generator = GeneratorModel(Mlp(config.width, config.dropout), self.path)
+        self.generator = GeneratorModel(
+            Mlp(config.width, config.dropout, config.classes), self.path
+        )
         self.kinds = self.generator.kinds
 
     def forward(self, x, t, condition=None):

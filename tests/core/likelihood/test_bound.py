@@ -282,3 +282,12 @@ def test_a_sample_may_be_one_element(rng):
     path, z = MixturePath(Tokens(3, event_dim=0), Masked(2)), torch.tensor([0, 1])
     bound = evidence_bound(FiniteData(path, Jump, z), z, strata=Strata(count=400), rng=rng)
     assert_close(bound.nats, torch.full((2,), -math.log(2)), rtol=0, atol=0.15)
+
+
+def test_a_gradient_is_refused_where_one_is_asked_for():
+    model = NormalMixture(GaussianPath(), ONE[:, None], ONE, ONE)
+    z = torch.ones(2, 1, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="evidence_bound gives no gradient, and z asks for one"):
+        evidence_bound(model, z)
+    bound = evidence_bound(model, z.detach())
+    assert not bound.nats.requires_grad

@@ -236,3 +236,28 @@ def test_times_are_told_as_they_were_given():
         log_likelihood(model, x, times=(0.5, 0.2))
     with pytest.raises(ValueError, match=r"where t is 1 - t: no end after 2 steps at t = "):
         log_likelihood(model, x, solver=Dopri5(1e-9, 1e-9, max_steps=2))
+
+
+def test_a_gradient_is_refused_where_one_is_asked_for():
+    model, x_1, _ = mixture(1)
+    x_1 = x_1.requires_grad_()
+    with pytest.raises(ValueError, match="log_likelihood gives no gradient, and x_1 asks for one"):
+        log_likelihood(model, x_1)
+    moved = NormalMixture(model.path, model.means.requires_grad_(), model.stds, model.weights)
+    with pytest.raises(ValueError, match="log_likelihood gives no gradient, and model asks"):
+        log_likelihood(moved, x_1.detach())
+    with torch.no_grad():
+        assert log_likelihood(moved, x_1).nats.isfinite().all()
+
+
+def test_velocities_of_another_shape_are_refused():
+    class Wide:
+        path = GaussianPath()
+        space = path.space
+        kinds = frozenset({Flow})
+
+        def __call__(self, x, t, condition=None):
+            return Flow(-x.sum(1))
+
+    with pytest.raises(ValueError, match=r"a velocity of shape \(3,\) is not one of states"):
+        log_likelihood(Wide(), torch.ones(3, 2))

@@ -1,6 +1,7 @@
 """The objective: what it is for an oracle, in each parametrization, and as a bound."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from feller.core.generators import (
     stationary,
 )
 from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead
-from feller.core.losses import DIVERGENCES, Objective
+from feller.core.losses import DIVERGENCES, Objective, check_path
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
@@ -404,7 +405,9 @@ def test_what_cannot_be_trained_is_named(rng):
         Objective()(Returns(Jump(x, Categorical(x[..., None]))), geodesic, x, 0.5, x)
     with pytest.raises(ValueError, match="velocities of a GeodesicPath have no x_1"):
         Objective(loss_space="x_1")(Returns(Flow(x)), geodesic, x, 0.5, x)
-    with pytest.raises(ValueError, match=r"the model returns \(2, 1\), the target is \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"a velocity of shape \(2, 1\) is not one of states \(2, 3\)"
+    ):
         Objective()(Returns(Flow(x[:, :1])), PATH, x, 0.5, x)
     model = GeneratorModel(Small(3), TOKENS["uniform"], PosteriorHead(3))
     with pytest.raises(ValueError, match="the data hold 7, outside the 3 cells of the model"):
@@ -442,3 +445,27 @@ def test_data_that_jump_outside_the_bins_are_named():
     with pytest.raises(ValueError, match=r"jumps of these data land outside the bins, -1\.6"):
         Objective()(model, PATH, z, 0.9, x)
     assert Objective()(model, PATH, z / 4, 0.9, x).isfinite().all()
+
+
+def test_a_path_that_is_not_the_models_is_refused():
+    """It would be trained to follow one path, and be simulated as if it followed another."""
+    model, z = GeneratorModel(Small(1), PATH, FlowHead()), torch.zeros(2, 3)
+    other = GaussianPath(schedule=Cosine())
+    with pytest.raises(
+        ValueError, match=r"the model is on Gauss.*CondOT.*, and the loss was given"
+    ):
+        Objective()(model, other, z, 0.5, z)
+    wrapped = SimpleNamespace(module=model)  # as the wrapper of a process group
+    with pytest.raises(ValueError, match=r"give it model\.path"):
+        check_path(wrapped, other)
+    Objective()(model, GaussianPath(), z, 0.5, z)  # another object of the same value
+
+
+def test_the_loss_of_a_network_of_another_shape_is_refused():
+    model = GeneratorModel(lambda x, t, condition: x[:, 0], PATH)
+    with pytest.raises(ValueError, match=r"the network gave \(2,\)"):
+        Objective()(model, PATH, torch.zeros(2, 1), 0.5, torch.zeros(2, 1))
+    with pytest.raises(ValueError, match=r"an intensity of shape \(2,\)"):
+        jump = Jump(torch.ones(2), Categorical(torch.zeros(2, 4)))
+        x = torch.zeros(2, 1).long()
+        Objective()(Returns(jump), TOKENS["uniform"], x, 0.5, x)

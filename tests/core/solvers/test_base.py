@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from feller.core.algebra import Reweighted
 from feller.core.generators import Flow, Generator
+from feller.core.guidance import Guided
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solvers import HEUN, Dopri5, Euler, Evaluation, RungeKutta, follow, simulate
@@ -14,6 +16,7 @@ from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 
 X = torch.ones(2, 1)
+WEIGHT = torch.nn.Parameter(torch.tensor(2.0))
 FALL = GeneratorModel(lambda x, t, condition: -x, GaussianPath())
 
 
@@ -21,6 +24,20 @@ class Odd(Generator):
     """A kind of generator that no solver but Euler knows."""
 
     apply = step = average = None
+
+
+class Given:
+    """A model whose velocity is any function of the state."""
+
+    space = GaussianPath().space
+    path = GaussianPath()
+    kinds = frozenset({Flow})
+
+    def __init__(self, velocity):
+        self.velocity = velocity
+
+    def __call__(self, x, t, condition=None):
+        return Flow(self.velocity(x))
 
 
 class Untouchable:
@@ -139,3 +156,47 @@ def test_the_start_is_a_state_of_the_space(path, x_0, message):
     model.space = path.space
     with pytest.raises(ValueError, match=message):
         simulate(model, x_0, [0.0, 1.0], Euler())
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 1), (3, 1)])
+def test_what_a_model_returns_does_not_broadcast(shape):
+    """A velocity (b,) made (b, b) states out of (b, 1), without a word."""
+    model = Given(lambda x: torch.ones(shape))
+    with pytest.raises(ValueError, match=r"a velocity of shape .* is not one of states \(2, 1\)"):
+        simulate(model, X, [0.0, 1.0], Euler())
+
+
+def test_a_network_of_another_shape_is_told():
+    model = GeneratorModel(lambda x, t, condition: -x[:, 0], GaussianPath())
+    with pytest.raises(ValueError, match=r"the state, \(2, 1\); the network gave \(2,\)"):
+        simulate(model, X, [0.0, 1.0], Euler())
+
+
+ASKS = torch.ones(2, 1, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("x_0", lambda: simulate(FALL, ASKS, [0.0, 1.0], Euler())),
+        ("x_0", lambda: simulate(FALL, ASKS * 2, [0.0, 1.0], Euler())),
+        ("model", lambda: simulate(ASKS * FALL, X, [0.0, 1.0], Euler())),
+        ("model", lambda: simulate(Reweighted(1.0 * FALL, (ASKS,)), X, [0.0, 1.0], Euler())),
+        ("condition", lambda: simulate(FALL, X, [0.0, 1.0], Euler(), condition=ASKS)),
+        ("times", lambda: simulate(FALL, X, torch.tensor([0.0, 1.0], requires_grad=True), Euler())),
+    ],
+)
+def test_a_gradient_is_refused_where_one_is_asked_for(name, ask):
+    with pytest.raises(ValueError, match=f"simulate gives no gradient, and {name} asks for one"):
+        ask()
+
+
+def test_models_with_parameters_are_sampled_as_they_are():
+    model = GeneratorModel(lambda x, t, condition: x * WEIGHT, GaussianPath())
+    model.scale = WEIGHT
+    assert torch.is_grad_enabled()
+    state = simulate(0.5 * model + 0.5 * Guided(model), X, [0.0, 1.0], Euler()).state
+    assert_close(state, torch.full_like(X, 3.0))
+    assert not state.requires_grad
+    with torch.no_grad():
+        simulate(model, ASKS, [0.0, 1.0], Euler())

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 import signal
@@ -13,8 +12,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 from launching import ENVIRONMENT, launched
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from feller.core.couplings import MinibatchOT, coupling_of
+from feller.core.noise import Noised
+from feller.core.registry import load
 from feller.core.training import trainer
 from feller.core.training.checkpointing import load_checkpoint
 from feller.core.training.loop import build_run
@@ -175,14 +177,25 @@ def test_fine_tuning_starts_from_the_weights_of_a_model(tmp_path):
 
 def test_fine_tuning_from_another_network_is_refused(tmp_path):
     first = train(points.recipe(steps=1), tmp_path / "a", cpu=True)
-    weights = load_file(first / "model.safetensors")
-    name = next(iter(weights))
-    save_file({**weights, name: weights[name][..., :1].contiguous()}, first / "model.safetensors")
-    config = json.loads((first / "config.json").read_text())
-    config["sha256"] = hashlib.sha256((first / "model.safetensors").read_bytes()).hexdigest()
-    (first / "config.json").write_text(json.dumps(config))
+    wide = replace(points.recipe(steps=2, start=str(first)), model=points.PointModelConfig(32))
     with pytest.raises(ValueError, match="does not fit the network: size mismatch"):
-        train(points.recipe(steps=2, start=str(first)), tmp_path / "b", cpu=True)
+        train(wide, tmp_path / "b", cpu=True)
+
+
+@pytest.mark.filterwarnings("ignore:training.start")
+def test_fine_tuning_to_other_classes_makes_their_weights_anew(tmp_path, capsys):
+    first = train(points.recipe(steps=1), tmp_path / "a", cpu=True)
+    more = replace(
+        points.recipe(steps=0, start=str(first)), model=points.PointModelConfig(classes=4)
+    )
+    second = train(more, tmp_path / "b", cpu=True)
+    name = "generator.network.embed.weight"
+    told = f"made anew, as they do not fit: {name} is [5, 16], was [3, 16]\n"
+    assert told in capsys.readouterr().out
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert after[name].shape == (5, 16)
+    assert after[name].std() > 0.5
+    assert all(after[key].equal(value) for key, value in before.items() if key != name)
 
 
 def test_fine_tuning_warns_of_weights_of_another_model(tmp_path):
@@ -191,10 +204,23 @@ def test_fine_tuning_warns_of_weights_of_another_model(tmp_path):
     *_, key = config["model"]
     config["model"] |= {key: "x" * 60, "one": 1, "two": 2, "three": 3}
     (first / "config.json").write_text(json.dumps(config))
-    with pytest.warns(UserWarning, match="the weights fit, but are of another model: ") as caught:
+    with pytest.warns(UserWarning, match="the weights are of another model: ") as caught:
         train(points.recipe(steps=0, start=str(first)), tmp_path / "b", cpu=True)
     (said,) = [str(warning.message) for warning in caught]
     assert f"and was '{'x' * 36}..." in said
     assert "one is absent and was 1; " in said
     assert said.endswith(" more")
     assert "\n" not in said
+
+
+def test_the_coupling_of_a_recipe_is_that_of_its_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(points.PointCodec, "encode", lambda self, raw, rng=None: (raw[0], None))
+    recipe = points.recipe(steps=1, condition_drop=0.0)
+    folder = train(replace(recipe, coupling=MinibatchOT()), tmp_path / "a", cpu=True)
+    assert json.loads((folder / "config.json").read_text())["coupling"] == {"type": "minibatch_ot"}
+    assert coupling_of(load(str(folder))) == MinibatchOT()
+    with pytest.raises(ValueError, match="trained with MinibatchOT"):
+        Noised(load(str(tmp_path / "a")))
+    assert "coupling" not in json.loads(
+        (train(recipe, tmp_path / "b", cpu=True) / "config.json").read_text()
+    )

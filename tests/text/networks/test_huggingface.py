@@ -296,3 +296,19 @@ def test_what_cannot_be_made_is_refused(options, reason):
 def test_configurations_survive_json():
     config = replace(texts.config(), network=HuggingFaceConfig(definition=BERT))
     assert decode(encode(config)) == config
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attn_implementation": "kernels/attention"},
+        {"_attn_implementation": "kernels/attention"},
+        {"attn_implementation": {"": "kernels/attention"}},
+        {"text_config": {"experts_implementation": "kernels/attention"}},
+    ],
+)
+def test_an_implementation_that_would_be_fetched_is_refused(fields):
+    definition = json.dumps({"model_type": "bert"} | fields)
+    with pytest.raises(ValueError, match=r"'kernels/attention' would fetch code: .* 'sdpa'$"):
+        HuggingFaceConfig(definition=definition)
+    HuggingFaceConfig(definition=definition.replace("kernels/attention", "sdpa"))

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feller.core.couplings import Coupling, coupling_of
 from feller.core.generators import FromPosterior, Generator, Part, Role, Superposition
 from feller.core.heads import Kinds
 from feller.core.spaces import ProductSpace, StateSpace
@@ -70,8 +71,8 @@ class SuperposedModel:
     """A weighted sum of models on one path; each is asked in turn.
 
     Raises:
-        ValueError: When the models have different paths or spaces; when asked for a generator,
-            where the weights at that time make no superposition.
+        ValueError: When the models have different paths, spaces or couplings; when asked for a
+            generator, where the weights at that time make no superposition.
 
     Example:
         >>> from feller.core.generators import Flow, Jump
@@ -97,6 +98,12 @@ class SuperposedModel:
             other = next((v for v in values if v is not None and v != first), None)
             if other is not None:
                 raise ValueError(f"models of a superposition share their {what}: {first}, {other}")
+        first, *others = (coupling_of(part.model) for part in self.parts)
+        for other in others:
+            if other != first:  # each has a marginal path of its own
+                raise ValueError(
+                    f"models of a superposition share their coupling: {first}, {other}"
+                )
 
     def __add__(self, other: "SuperposedModel") -> "SuperposedModel":
         """Join two sums."""
@@ -124,6 +131,11 @@ class SuperposedModel:
         """The path of the models; None where none tells."""
         paths = (getattr(part.model, "path", None) for part in self.parts)
         return next((path for path in paths if path is not None), None)
+
+    @property
+    def coupling(self) -> Coupling:
+        """The coupling that the models were trained with."""
+        return coupling_of(self.parts[0].model)
 
     @property
     def kinds(self) -> Kinds:
@@ -168,6 +180,11 @@ class Reweighted:
     def path(self) -> Any:
         """The path of the model."""
         return self.model.path
+
+    @property
+    def coupling(self) -> Coupling:
+        """The coupling that the model was trained with."""
+        return coupling_of(self.model)
 
     @property
     def kinds(self) -> Kinds:

@@ -1,11 +1,13 @@
 """Model folders: `config.json`, `model.safetensors` and a card.
 
-`config.json` is type-tagged; an unknown key is an error. Weights are safetensors, loaded strictly
+`config.json` is type-tagged; an unknown key is an error. It has the coupling of the training pairs
+unless these were independent. Weights are safetensors, loaded strictly
 after their checksum is compared. There is no pickle anywhere.
 """
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import textwrap
@@ -13,20 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode
-from feller.core.registry import domain_of
+from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
+from feller.core.registry import import_type
+from feller.core.sizes import SizeError, build_within
 
 __all__ = ["CheckpointError", "load_model", "load_weights", "read_config", "save_model"]
 
 FORMAT = 1
 
 # What building a network of senseless sizes raises.
-_MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_MISFITS = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError),
+    *(RuntimeError, TypeError, ValueError),
+)
 
 
 class CheckpointError(ValueError):
@@ -43,7 +50,7 @@ def save_model(
     """Write a model folder; an old one of the same name stays until the new one is whole.
 
     Args:
-        model: A domain's model, with a `config`.
+        model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
         folder: Where to write.
         card: The card; a bare one is made when absent.
         dtype: What weights are stored as, such as `torch.float16` for half the size; they are
@@ -65,6 +72,8 @@ def save_model(
     save_file(tensors, weights)
     weights.chmod(0o644)  # safetensors writes for its owner alone
     config = {"format": FORMAT, "model": encode(model.config), "sha256": _digest(weights)}
+    if not isinstance(coupling := coupling_of(model), IndependentCoupling):
+        config["coupling"] = encode(coupling)
     (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     if card is None:
         count = sum(p.numel() for p in model.parameters())
@@ -86,18 +95,65 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
         ConfigError: When the configuration describes nothing feller knows.
     """
     folder = Path(folder)
-    model = _build(read_config(folder)["model"], folder / "config.json")
+    file, config = folder / "config.json", read_config(folder)
+    recipe = _described(config["model"], file)
+    model = _build(recipe, _checked(folder), file)
     load_weights(model, folder)
+    if "coupling" in config:
+        set_coupling(model, _coupling(config["coupling"], file))
     return model.to(_pick(device)).eval()
 
 
-def load_weights(model: Any, folder: str | Path) -> None:
+def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> list[str]:
     """Load the weights of a model folder into a model of the same make.
+
+    Args:
+        model: The model.
+        folder: The model folder.
+        partly: Whether a few weights may have other shapes, or be missing on either side, such as
+            those of other classes: the model keeps its own. Most of the model is to fit.
+
+    Returns:
+        What did not fit, each in a few words.
 
     Raises:
         CheckpointError: When they are missing, corrupt, or those of another network.
     """
-    folder = Path(folder)
+    weights = _checked(Path(folder))
+    try:
+        state, own = load_file(weights), model.state_dict()
+        misfits = _misfits(own, state) if partly else {}
+        if sum(own[name].numel() for name in misfits if name in own) > _half(own):
+            misfits = {}  # and so what is told is that it does not fit
+        kept = {name: own[name] for name in misfits if name in own}
+        fitting = {name: value for name, value in state.items() if name not in misfits}
+        model.load_state_dict(fitting | kept)
+    except (RuntimeError, SafetensorError) as error:
+        first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
+        reason = textwrap.shorten(first, 200, placeholder=" ...")
+        raise CheckpointError(f"{weights} does not fit the network: {reason}") from None
+    return list(misfits.values())
+
+
+def _misfits(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, str]:
+    """Say of each weight that does not fit what it is, and was."""
+
+    def shape(tensors: dict[str, Tensor], name: str) -> str:
+        return str([*tensors[name].shape]) if name in tensors else "absent"
+
+    return {
+        name: f"{name} is {shape(own, name)}, was {shape(state, name)}"
+        for name in sorted(own.keys() | state.keys())
+        if shape(own, name) != shape(state, name)
+    }
+
+
+def _half(tensors: dict[str, Tensor]) -> float:
+    return sum(tensor.numel() for tensor in tensors.values()) / 2
+
+
+def _checked(folder: Path) -> Path:
+    """Return the file of a folder's weights, which is the one that its configuration means."""
     config, weights = read_config(folder), folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing")
@@ -105,16 +161,11 @@ def load_weights(model: Any, folder: str | Path) -> None:
         raise CheckpointError(
             f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']}"
         )
-    try:
-        model.load_state_dict(load_file(weights))
-    except (RuntimeError, SafetensorError) as error:
-        first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
-        reason = textwrap.shorten(first, 200, placeholder=" ...")
-        raise CheckpointError(f"{weights} does not fit the network: {reason}") from None
+    return weights
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return what `config.json` holds: `format`, `model` with its `type`, and `sha256`.
+    """Return what `config.json` holds: `format`, `model` with its `type`, `sha256`, any `coupling`.
 
     Raises:
         CheckpointError: When it is missing, or is not the configuration of a feller model.
@@ -124,7 +175,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{file} is missing: {folder} is not a model folder")
     try:
         config = json.loads(file.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
     if not isinstance(config, dict) or "format" not in config:
         raise CheckpointError(f"{file} is not that of a feller model: it has no 'format'")
@@ -134,7 +185,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "pip install -U feller-core"
         )
     expected = {"format", "model", "sha256"}
-    for key in sorted(config.keys() ^ expected):
+    for key in sorted(config.keys() - {"coupling"} ^ expected):
         raise CheckpointError(f"{file}: {key!r} is {'missing' if key in expected else 'unknown'}")
     model = config["model"]
     if not isinstance(model, dict) or not isinstance(model.get("type"), str):
@@ -151,17 +202,49 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
     return stored
 
 
-def _build(config: dict[str, Any], file: Path) -> Any:
-    """Make the model that a configuration describes, with fresh weights."""
+def _described(config: dict[str, Any], file: Path) -> Any:
+    """Return what a configuration describes, of types known in this process or an installed one."""
     try:
-        domain_of(config["type"], "type").import_models()
-        return decode(config, where=str(file)).build()
+        import_type(config["type"])
+        return decode(config, where=str(file))
     except ConfigError:
         raise
     except _MISFITS as error:
-        raise CheckpointError(
-            f"{file} describes no model that can be built here: {error}"
-        ) from None
+        raise _undescribed(file, error) from None
+
+
+def _build(recipe: Any, weights: Path, file: Path) -> Any:
+    """Make the model, with fresh weights and of about as many numbers as there are weights."""
+    limit = _numbers(weights)
+    try:
+        # Weights that are made twice, to be tied or put in other words, are stored once.
+        return build_within(recipe.build, 2 * limit + 1_000_000)
+    except SizeError as error:
+        raise _undescribed(file, f"{error}, the weights hold {limit:,}") from None
+    except _MISFITS as error:
+        raise _undescribed(file, error) from None
+
+
+def _numbers(weights: Path) -> int:
+    """Return how many numbers a file of weights says it holds."""
+    try:
+        with safe_open(weights, "pt") as stored:
+            sizes = (stored.get_slice(name).get_shape() for name in stored.keys())  # noqa: SIM118
+            return sum(math.prod(size) for size in sizes)
+    except SafetensorError as error:
+        raise CheckpointError(f"{weights} does not fit the network: {error}") from None
+
+
+def _undescribed(file: Path, error: object) -> CheckpointError:
+    first = " ".join(str(error).split())
+    return CheckpointError(f"{file} describes no model that can be built here: {first}")
+
+
+def _coupling(config: Any, file: Path) -> Coupling:
+    coupling = decode(config, where=f"{file}.coupling")
+    if not isinstance(coupling, Coupling):
+        raise CheckpointError(f"{file}: 'coupling' is no coupling, such as 'minibatch_ot'")
+    return coupling
 
 
 def _swap(fresh: Path, folder: Path) -> None:

@@ -6,14 +6,16 @@ training refuses.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "check_choice",
     "check_choices",
+    "check_no_gradient",
     "check_range",
     "check_sizes",
     "check_times",
@@ -117,3 +119,43 @@ def check_choices(config: Any) -> None:
     for name, hint in get_type_hints(type(config)).items():
         if get_origin(hint) is Literal:
             check_choice(name, getattr(config, name), hint)
+
+
+def check_no_gradient(what: str, **inputs: Any) -> None:
+    """Refuse inputs through which a gradient is asked for, of what gives none.
+
+    Tensors are looked for in mappings, sequences and dataclasses; the parameters of a network are
+    no input. Under `torch.no_grad` nothing asks for a gradient.
+
+    Args:
+        what: What gives none, such as `simulate`.
+        inputs: Its inputs by name.
+
+    Raises:
+        ValueError: When one requires a gradient: it would be cut, and training see none of it.
+
+    Example:
+        >>> check_no_gradient("simulate", x_0=torch.zeros(2))
+    """
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        return
+    for name, value in inputs.items():
+        if _asks(value):
+            raise ValueError(
+                f"{what} gives no gradient, and {name} asks for one: detach it, or use "
+                "torch.no_grad()"
+            )
+
+
+def _asks(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    if isinstance(value, nn.Module | type):
+        return False
+    if isinstance(value, Mapping):
+        return any(map(_asks, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_asks, value))
+    if is_dataclass(value):
+        return any(_asks(getattr(value, field.name, None)) for field in fields(value))
+    return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
-__all__ = ["ConfigError", "decode", "encode", "fits", "leaves", "tag_of", "tagged"]
+__all__ = ["ConfigError", "decode", "encode", "fits", "leaves", "tag_of", "tagged", "type_of"]
 
 T = TypeVar("T")
 _TYPES: dict[str, type] = {}
@@ -46,6 +46,16 @@ def tag_of(value: object) -> str:
         return _TAGS[type(value)]
     except KeyError:
         raise ConfigError(f"{type(value).__qualname__} has no tag; add @tagged to it") from None
+
+
+def type_of(tag: str) -> type | None:
+    """Return the class that has this tag, if its module was imported.
+
+    Example:
+        >>> type_of("test/no such class") is None
+        True
+    """
+    return _TYPES.get(tag)
 
 
 def encode(value: Any) -> Any:
@@ -115,8 +125,8 @@ def _lookup(tag: str, where: str) -> type:
     if tag in _TYPES:
         return _TYPES[tag]
     near = difflib.get_close_matches(str(tag), _TYPES, n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise ConfigError(f"{where}: unknown type {tag!r}{hint}")
+    hint = f"did you mean {' or '.join(near)}?" if near else "import the module that defines it"
+    raise ConfigError(f"{where}: unknown type {tag!r}; {hint}")
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.couplings import Coupling, coupling_of
 from feller.core.generators import (
     Diffusion,
     Flow,
@@ -66,6 +67,11 @@ class Guided:
     def path(self) -> Any:
         """The path of the model."""
         return getattr(self.model, "path", None)
+
+    @property
+    def coupling(self) -> Coupling:
+        """The coupling that the model was trained with."""
+        return coupling_of(self.model)
 
     @property
     def kinds(self) -> Kinds:

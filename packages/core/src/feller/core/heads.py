@@ -76,8 +76,14 @@ class FlowHead(Head):
         """Convert the output to a velocity; on a manifold, take its tangent part.
 
         Raises:
-            ValueError: When the prediction is no velocity and the path not Gaussian.
+            ValueError: When the output has not the shape of the state, or the prediction is no
+                velocity and the path not Gaussian.
         """
+        if output.shape != x.shape:
+            raise ValueError(
+                f"a velocity has the shape of the state, {(*x.shape,)}; the network gave "
+                f"{(*output.shape,)}"
+            )
         if isinstance(path, GaussianPath):
             t = moving_time(t)
             return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))

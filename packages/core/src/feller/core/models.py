@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.checks import check_times
+from feller.core.couplings import Coupling, set_coupling
 from feller.core.generators import Generator
 from feller.core.heads import FlowHead, Head, Kinds, ProductHead
 from feller.core.paths import ConditionalPath, ProductPath
@@ -27,7 +28,8 @@ class Model(Protocol):
     """What solvers need: anything that returns a generator at (x, t) and says of which kinds.
 
     A model whose evaluations cost another number of network calls than one has a method
-    `network_calls(t, condition)`.
+    `network_calls(t, condition)`; one that was trained with pairs that depend on each other has a
+    `coupling`.
     """
 
     @property
@@ -53,6 +55,7 @@ class GeneratorModel(nn.Module):
             the condition. On a product path states, times and outputs are dicts.
         path: The conditional path it is trained on.
         head: How its output is read; a velocity when absent.
+        coupling: How source samples and data are joined in training; independent when absent.
 
     Example:
         >>> import torch
@@ -67,11 +70,14 @@ class GeneratorModel(nn.Module):
         network: Any,
         path: ConditionalPath | ProductPath,
         head: Head | ProductHead | None = None,
+        coupling: Coupling | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.path = path
         self.head = FlowHead() if head is None else head
+        if coupling is not None:
+            set_coupling(self, coupling)
 
     @property
     def space(self) -> Any:

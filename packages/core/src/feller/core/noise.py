@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.couplings import check_score
 from feller.core.generators import Diffusion, Generator
 from feller.core.heads import Kinds
 from feller.core.parametrizations import convert
@@ -65,6 +66,7 @@ class Langevin:
         """Refuse a model whose score does not follow from its velocity."""
         if not isinstance(getattr(self.model, "path", None), GaussianPath):
             raise ValueError("noise is added to a model on a GaussianPath, which knows its score")
+        check_score(self.model, "noise added to a flow")
         # Looked at once: a compiled call cannot ask for a signature.
         object.__setattr__(self, "_of_state", _depends_on_state(self.noise))
 

@@ -209,6 +209,10 @@ class NormalMixture:
     weights: Float[Tensor, " k"]
     kinds: frozenset[type[Generator]] = frozenset({Flow})
 
+    def __post_init__(self) -> None:
+        """Refuse a path from a source that is not Gaussian."""
+        self.path.check_source("a mixture of normals")
+
     @property
     def space(self) -> StateSpace:
         """The space of the path."""

@@ -104,6 +104,21 @@ def domain_of(name: str, what: str = "model") -> Domain:
     raise RegistryError(_unknown(what, name))
 
 
+def import_type(tag: str) -> None:
+    """Import the domain of the type in a model's configuration, unless the type is one's own.
+
+    Raises:
+        RegistryError: When no domain has it, and no class of this process that builds models.
+    """
+    from feller.core.config import type_of
+
+    try:
+        domain_of(tag, "type").import_models()
+    except RegistryError:
+        if tag.split("/", 1)[0] in KNOWN_DOMAINS or not hasattr(type_of(tag), "build"):
+            raise
+
+
 def list_models(pattern: str = "*") -> list[str]:
     """List the bundled models whose names match a pattern.
 
@@ -189,13 +204,16 @@ def data_of(name: str) -> Any | None:
     """Return the data of a model's run, or else of the recipe its card names; None without either.
 
     Raises:
-        RegistryError: When there is no such model.
+        RegistryError: When there is no such model, or its recipe is not JSON.
     """
     file = model_folder(name).parent / "recipe.json"
     if file.is_file():
         from feller.core.config import decode
 
-        found = json.loads(file.read_text())
+        try:
+            found = json.loads(file.read_text())
+        except (ValueError, RecursionError) as error:
+            raise RegistryError(f"{file} is not JSON: {error}") from None
         if isinstance(found, dict) and "data" in found:
             return decode(found["data"], where=str(file))
     try:
@@ -278,4 +296,6 @@ def _unknown(what: str, name: str) -> str:
     hint = (
         f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known) or 'none'}"
     )
+    if what == "type":
+        hint += "; a type of your own is known once its module is imported"
     return f"unknown {what} {name!r}; {hint}"

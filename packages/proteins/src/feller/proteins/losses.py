@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.config import tagged
-from feller.core.losses import Loss
+from feller.core.losses import Loss, check_path
 from feller.core.times import factor_times
 from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import consecutive
@@ -71,6 +71,7 @@ class FrameLoss(Loss):
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
         """Return the loss of each sample."""
+        check_path(model, path)
         bare = getattr(model, "module", model)  # under the wrapper of its process group
         previous = _first_look(bare, x_t, t, condition)
         found: Prediction = model(x_t, t, condition, previous=previous, predict=True)

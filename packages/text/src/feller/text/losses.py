@@ -19,7 +19,7 @@ from torch import Tensor
 
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
-from feller.core.losses import Loss
+from feller.core.losses import Loss, check_path
 from feller.core.paths import ConditionalPath
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -129,6 +129,7 @@ def _terms(
     """Return a term of each token that may be noise, and where these are."""
     z, t, x_t = sample
     check_times(t)
+    check_path(model, path)
     law = log_source(path.source, path.space.size).to(z.device)  # pyright: ignore
     where = law[x_t] > -torch.inf
     data, state = z[where], x_t[where]

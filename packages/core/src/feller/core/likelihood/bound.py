@@ -29,7 +29,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Jump
+from feller.core.checks import check_no_gradient
+from feller.core.couplings import check_score
+from feller.core.generators import Flow, Jump
 from feller.core.likelihood.rates import log_mass, only_part, path_divergence
 from feller.core.models import Model
 from feller.core.paths import ConditionalPath, GaussianPath, MixturePath
@@ -106,7 +108,6 @@ class EvidenceBound:
         return -(self.prior + self.path + self.reconstruction)
 
 
-@torch.no_grad()
 def evidence_bound(
     model: Model,
     z: Tensor,
@@ -134,8 +135,9 @@ def evidence_bound(
 
     Raises:
         LookupError: When the path, or it with the model's kind, has no bound.
-        ValueError: When the model has no path or is a superposition, or `z`, `levels` and the last
-            time do not go with the path.
+        ValueError: When the model has no path or is a superposition, `z`, `levels` and the last
+            time do not go with the path, a flow does not tell its score, or a gradient is asked
+            for: there is none.
 
     Example:
         >>> from feller.core.posteriors import NormalMixture
@@ -149,12 +151,15 @@ def evidence_bound(
     path = getattr(model, "path", None)
     if path is None:
         raise ValueError(f"{type(model).__name__} has no path to be compared with")
+    check_no_gradient("evidence_bound", z=z, model=model, condition=condition, levels=levels)
     _check(path, z, strata.end, levels)
+    _check_source(model, path)
     terms = _Terms(Evaluation(model, condition), path, z, levels, rng)
-    path_term, path_variance = terms.path_term(strata)
-    guess, guess_variance = terms.reconstruction(strata)
-    error = (path_variance + guess_variance).sqrt()
-    return EvidenceBound(_prior(path, z), path_term, guess, error, terms.model.nfe)
+    with torch.no_grad():
+        path_term, path_variance = terms.path_term(strata)
+        guess, guess_variance = terms.reconstruction(strata)
+        error = (path_variance + guess_variance).sqrt()
+        return EvidenceBound(_prior(path, z), path_term, guess, error, terms.model.nfe)
 
 
 @dataclass(frozen=True)
@@ -229,6 +234,14 @@ def _prior(path: ConditionalPath, z: Tensor) -> Tensor:
 def _by_sample(each: Tensor) -> Tensor:
     """Return the sum over the elements of each sample; a sample may be one element."""
     return each[:, None].flatten(1).sum(1)
+
+
+def _check_source(model: Model, path: ConditionalPath) -> None:
+    """Refuse a Gaussian path from another source, and a flow whose score is not known."""
+    if isinstance(path, GaussianPath):
+        path.check_source("evidence_bound")
+        if any(issubclass(kind, Flow) for kind in model.kinds):
+            check_score(model, "evidence_bound of a flow")
 
 
 def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) -> None:

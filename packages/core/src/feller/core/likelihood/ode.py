@@ -21,8 +21,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from feller.core.checks import check_no_gradient
 from feller.core.generators import Flow, Generator
 from feller.core.generators.base import check_parts
+from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.likelihood.trace import Estimator, ExactTrace, Trace
 from feller.core.models import Model
@@ -75,7 +77,8 @@ def log_likelihood(
 
     Raises:
         ValueError: When the model has no flow, is not on Euclidean space or has no path, the
-            samples are not of its space, or the flow is not finite on the way.
+            samples are not of its space, the flow is not finite on the way or has not the shape of
+            the samples, or a gradient is asked for: there is none.
 
     Example:
         >>> from feller.core.paths import GaussianPath
@@ -86,6 +89,7 @@ def log_likelihood(
         >>> bool((found.nats + 0.5 * math.log(2 * math.pi)).abs() < 1e-3)
         True
     """
+    check_no_gradient("log_likelihood", x_1=x_1, model=model, condition=condition)
     _check(model, x_1)
     x_1 = x_1.to(torch.promote_types(x_1.dtype, torch.float32))
     trace = ExactTrace() if trace is None else trace
@@ -154,6 +158,7 @@ class _Reversed:
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
         def velocity(x: Tensor) -> Tensor:
             generator = self.model(x, 1 - t, condition)
+            check_shapes(generator, self.model.space, x)
             check_parts(generator.leaves())
             return probability_flow(generator)
 

@@ -5,6 +5,6 @@ given to be compared with.
 """
 
 from feller.core.losses.comparison import Comparison, Measures
-from feller.core.losses.objective import DIVERGENCES, Loss, Objective
+from feller.core.losses.objective import DIVERGENCES, Loss, Objective, check_path
 
-__all__ = ["DIVERGENCES", "Comparison", "Loss", "Measures", "Objective"]
+__all__ = ["DIVERGENCES", "Comparison", "Loss", "Measures", "Objective", "check_path"]

@@ -21,11 +21,12 @@ from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.divergences import BregmanDivergence, GeneralizedKL, SquaredNorm
 from feller.core.generators import Diffusion, Flow, FromPosterior, Generator, Jump
+from feller.core.generators.shapes import check_shapes
 from feller.core.losses.comparison import Comparison, Measures
 from feller.core.models import Model
 from feller.core.parametrizations import Parametrization
 
-__all__ = ["DIVERGENCES", "Loss", "Objective"]
+__all__ = ["DIVERGENCES", "Loss", "Objective", "check_path"]
 
 DIVERGENCES: Mapping[type[Generator], BregmanDivergence] = MappingProxyType(
     {
@@ -56,6 +57,23 @@ class Loss(ABC):
 
         States, data and times of a product are dicts.
         """
+
+
+def check_path(model: Any, path: Any) -> None:
+    """Refuse a path that is not the model's: it would be trained to follow another than it says.
+
+    Raises:
+        ValueError: When the model has another path.
+
+    Example:
+        >>> from feller.core.paths import GaussianPath
+        >>> check_path(torch.nn.Identity(), GaussianPath())  # has no path
+    """
+    own = getattr(getattr(model, "module", model), "path", None)  # a process group wraps it
+    if own is not None and own != path:
+        raise ValueError(
+            f"the model is on {own}, and the loss was given {path}: give it model.path"
+        )
 
 
 @tagged("objective")
@@ -119,8 +137,12 @@ class Objective(Loss):
 
         Raises:
             LookupError: When the path has no solution of the model's kind.
-            ValueError: When the shapes do not match, or `z` is not among the model's values.
+            ValueError: When the shapes do not match, `z` is not among the model's values, or the
+                path is not the model's.
         """
         check_times(t)
+        check_path(model, path)
+        predicted = model(x_t, t, condition)
+        check_shapes(predicted, path.space, x_t)
         measures = Measures(self.divergence, self.jump_divergence, self.loss_space)
-        return model(x_t, t, condition).compare(Comparison(measures, path, z, t, x_t))
+        return predicted.compare(Comparison(measures, path, z, t, x_t))

@@ -46,11 +46,21 @@ class GaussianPath(ConditionalPath):
         t = expand_time(t, z)
         return self.schedule.alpha(t) * z + self.schedule.sigma(t) * x_0
 
+    def check_source(self, what: str) -> None:
+        """Refuse a source that is not Gaussian, of which only the velocity is known.
+
+        Raises:
+            ValueError: When a subclass has one.
+        """
+        if not isinstance(self.source, Gaussian):
+            raise ValueError(f"{what} is of a Gaussian source, not of {self.source}")
+
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Return log p_t(x | z) in nats, summed over an event; `x` and `z` broadcast.
 
         Elements at t = 1 are known: they count 0 where they are those of z, else minus infinity.
         """
+        self.check_source("a density on the Gaussian path")
         t = expand_time(t, x)
         mean, sigma = self.schedule.alpha(t) * z, self.schedule.sigma(t)
         density = -0.5 * ((x - mean) / sigma) ** 2 - sigma.log() - 0.5 * math.log(2 * math.pi)

@@ -39,6 +39,7 @@ def gaussian_diffusion(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Dif
 
 def gaussian_score(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Tensor:
     """Return the gradient of log p_t(x | z): -(x - alpha z) / sigma^2."""
+    path.check_source("a score")
     t = expand_time(t, x)
     return -(x - path.schedule.alpha(t) * z) / path.schedule.sigma(t) ** 2
 

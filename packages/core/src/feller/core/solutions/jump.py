@@ -60,6 +60,7 @@ def gaussian_fall(path: GaussianPath, x: Tensor, t: Tensor, z: Tensor) -> Tensor
 
     So written it is finite where sigma_dot is 0, where a c is not a times a number.
     """
+    path.check_source("a jump of the Gaussian path")
     schedule, sigma = path.schedule, path.schedule.sigma(t)
     u = (x - schedule.alpha(t) * z) / sigma
     return -schedule.sigma_dot(t) / sigma * (u**2 - 1) - schedule.alpha_dot(t) / sigma * z * u

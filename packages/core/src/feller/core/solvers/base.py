@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_no_gradient
+from feller.core.couplings import Coupling, check_score, coupling_of
+from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.typing import Rng, State
@@ -33,13 +36,16 @@ class Evaluation:
         self.condition = condition
         self.space: Any = model.space
         self.path: Any = getattr(model, "path", None)
+        self.coupling: Coupling = coupling_of(model)
         self.kinds: Kinds = model.kinds
         self.nfe = 0
 
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
         self.nfe += 1 if self._cost is None else self._cost(t, self.condition)
-        return self._model(x, t, self.condition)
+        generator = self._model(x, t, self.condition)
+        check_shapes(generator, self.space, x)
+        return generator
 
 
 class Solver(ABC):
@@ -56,12 +62,15 @@ class Solver(ABC):
         paths: The paths it knows; the model is on one of them. Any model will do where there are
             none.
         shares_clock: Whether the whole batch has one clock.
+        takes_score: Whether it takes the score from the velocity, which tells it only where the
+            source is Gaussian and independent of the data.
     """
 
     takes: ClassVar[Kinds]
     spaces: ClassVar[tuple[type, ...]] = (object,)
     paths: ClassVar[tuple[type, ...]] = ()
     shares_clock: ClassVar[bool] = False
+    takes_score: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
@@ -107,7 +116,8 @@ def simulate(
 
     Raises:
         ValueError: When the solver cannot take the model or its clocks, the times are not a grid
-            or x_0 no states of the model's space.
+            or x_0 no states of the model's space, what the model returns has not the shape of the
+            states, or a gradient is asked for: there is none.
 
     Example:
         >>> from feller.core.generators import Flow
@@ -119,6 +129,7 @@ def simulate(
         >>> simulation.state, simulation.nfe
         (tensor([[3.]]), 2)
     """
+    check_no_gradient("simulate", x_0=x_0, model=model, condition=condition, times=times)
     evaluation, state = Evaluation(model, condition), x_0
     for state in follow(evaluation, x_0, times, solver, rng):  # noqa: B007  (the last one counts)
         pass
@@ -162,6 +173,8 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
         raise ValueError(f"{name} wants a model on a {_names(solver.paths)}, not on {model.path}")
     if solver.shares_clock and not isinstance(clock, float):
         raise ValueError(f"{name} keeps one clock for the batch; use a fixed-step solver")
+    if solver.takes_score:
+        check_score(model, f"the noise of {solver}")
 
 
 def _check_start(space: Any, x_0: Any) -> None:

@@ -45,6 +45,11 @@ class ExponentialIntegrator(Solver):
         if not 0 <= self.churn <= 1:
             raise ValueError(f"churn lies in [0, 1], not {self.churn}")
 
+    @property
+    def takes_score(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Fresh noise supposes that the noise in x_t is Gaussian and knows nothing of the data."""
+        return self.churn > 0
+
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
         """Return alpha_s x_1 + sigma_s n, some of n drawn anew."""
         schedule = model.path.schedule

@@ -71,6 +71,11 @@ class PredictorCorrector(Solver):
         """Whether the predictor has one clock for the batch."""
         return self.predictor.shares_clock
 
+    @property
+    def takes_score(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the predictor does; Langevin dynamics do."""
+        return self.corrector is None or self.predictor.takes_score
+
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Predict, then correct."""
         # A predictor may keep what it learns in a simulation, so each simulation has its own.

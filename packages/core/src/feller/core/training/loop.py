@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from feller.core import random
-from feller.core.couplings import IndependentCoupling
+from feller.core.couplings import IndependentCoupling, set_coupling
 from feller.core.nn.ema import EMA
+from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
 from feller.core.training.batches import Batches, Share
 from feller.core.training.config import Dataset, Recipe
@@ -78,7 +79,8 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     with accelerator.local_main_process_first():  # one process of a host downloads
         data = recipe.data.build("train")
     torch.manual_seed(recipe.training.seed)
-    model = recipe.model.build().to(accelerator.device)
+    model = build_within(recipe.model.build, memory_limit()).to(accelerator.device)
+    set_coupling(model, recipe.coupling)  # its average and what is saved know it too
     ema = EMA(model, recipe.training.ema_decay)
     optimizer = recipe.optimizer.build(model)
     model, optimizer = accelerator.prepare(model, optimizer)

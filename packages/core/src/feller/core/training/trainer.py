@@ -106,9 +106,11 @@ def _start(run: Run) -> None:
     if start := run.recipe.training.start:
         with run.accelerator.local_main_process_first():  # one process of a host downloads
             folder = model_folder(start)
-        for model in (run.bare_model, run.ema.model):
-            load_weights(model, folder)
+        for model in (run.ema.model, run.bare_model):
+            anew = load_weights(model, folder, partly=True)
         run.accelerator.print(f"starting from the weights of {start}")
+        if anew:
+            run.accelerator.print(f"made anew, as they do not fit: {'; '.join(anew)}")
         if run.accelerator.is_main_process:
             _warn_of_differences(folder, encode(run.recipe.model))
 
@@ -127,7 +129,7 @@ def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
     named = [f"{key} is {told(new, key)} and was {told(old, key)}" for key in keys[:3]]
     named += [f"and {len(keys) - 3} more"] * (len(keys) > 3)
     warnings.warn(
-        f"training.start {folder}: the weights fit, but are of another model: {'; '.join(named)}",
+        f"training.start {folder}: the weights are of another model: {'; '.join(named)}",
         stacklevel=2,
     )
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.couplings import check_independent
 from feller.core.generators import Role
 from feller.core.generators.base import SIGN
 from feller.core.verify.actions import Functions, act
@@ -179,7 +180,8 @@ def verify(
         spread over cells of its `width`: at the default it fails by about 3e-4.
 
     Raises:
-        ValueError: When the model has no path, or the role is none.
+        ValueError: When the model has no path, was trained with pairs that depend on each other, or
+            the role is none.
 
     Example:
         >>> from feller.core.generators import Flow
@@ -195,6 +197,7 @@ def verify(
     path = getattr(model, "path", None)
     if path is None:
         raise ValueError(f"{type(model).__name__} has no path: what it should follow is unknown")
+    check_independent(model, "verify")
     functions = _functions(path, reference, plan)
     residuals: list[Residual] = []
     method = note = ""

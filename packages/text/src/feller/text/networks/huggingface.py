@@ -72,9 +72,10 @@ class HuggingFaceConfig(TextNetworkConfig):
         try:
             if not text.startswith("{"):
                 text = Path(text).read_text(encoding="utf-8").strip()
-            if "model_type" not in json.loads(text):
+            if "model_type" not in (fields := json.loads(text)):
                 raise ValueError("it has no model_type")
-        except (OSError, ValueError) as error:
+            _refuse_fetching(fields)
+        except (OSError, RecursionError, ValueError) as error:
             reason = f"{self.definition[:80]} is no configuration of transformers: {error}"
             raise ValueError(reason) from None
         object.__setattr__(self, "definition", text)
@@ -149,6 +150,15 @@ class HuggingFaceNetwork(nn.Module):
             return self.model(inputs_embeds=embedded).logits
         seen = torch.ones_like(x) if valid is None else valid.long()
         return self.model(inputs_embeds=embedded, attention_mask=seen).logits
+
+
+def _refuse_fetching(fields: Any, name: str = "") -> None:
+    """Refuse an implementation that `transformers` would fetch as code from a repository."""
+    if isinstance(fields, dict):
+        for key, value in fields.items():
+            _refuse_fetching(value, name if name.endswith("_implementation") else key)
+    elif name.endswith("_implementation") and isinstance(fields, str) and "/" in fields:
+        raise ValueError(f"{name} {fields[:60]!r} would fetch code: name one of its own, as 'sdpa'")
 
 
 def _first_line(error: BaseException) -> str:
