@@ -15,6 +15,11 @@ def pytest_addoption(parser):
         default=os.environ.get("FELLER_DATA_ROOT"),
         help="folder of the real data sets, for slow tests (default: $FELLER_DATA_ROOT)",
     )
+    parser.addoption(
+        "--record-samples",
+        action="store_true",
+        help="take what is drawn now for right, in tests/workspace/test_bit_equal.py",
+    )
 
 
 @pytest.fixture
