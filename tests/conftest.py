@@ -1,4 +1,9 @@
-"""What every test may ask for: seeded randomness, and real data where there is some."""
+"""What every test may ask for: seeded randomness, and real data where there is some.
+
+Whole folders of the quick suite are shared out among processes, one a core and four at most; a
+file, a test, or a choice by `-k` or `-m` runs in this process, without the seconds that others need
+to start. `-n 0` keeps all in one, `-n 2` shares anything out.
+"""
 
 import os
 from pathlib import Path
@@ -20,6 +25,19 @@ def pytest_addoption(parser):
         action="store_true",
         help="take what is drawn now for right, in tests/workspace/test_bit_equal.py",
     )
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads what is asked of it
+def pytest_cmdline_main(config):
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one of those processes, which is to have none
+        return
+    option = config.option
+    folders = all(Path(argument).is_dir() for argument in config.args)
+    alone = option.keyword or option.usepdb or option.collectonly or option.record_samples
+    quick = option.markexpr == "not slow and not compile and not wheel"
+    if folders and quick and not alone and getattr(option, "numprocesses", 0) is None:
+        option.numprocesses = min(4, len(os.sched_getaffinity(0)))
+        option.dist = "worksteal"  # neighbours, which share what a module builds, stay together
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ X = torch.tensor([[0.5], [-1.0]])
 
 
 def is_the_law(model, end=0.9):
-    """Kolmogorov-Smirnov at 20,000 samples against two normals of means +-2 t."""
+    """Kolmogorov-Smirnov at 10,000 samples against two normals of means +-2 t."""
     rng = torch.Generator().manual_seed(0)
-    x_0 = torch.randn(20_000, 1, generator=rng)
+    x_0 = torch.randn(10_000, 1, generator=rng)
     x = simulate(model, x_0, logarithmic_grid(150, end=end), Euler(), rng).state
 
     def law(x):

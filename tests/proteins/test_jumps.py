@@ -68,7 +68,7 @@ def walk(step, points, n, rng, steps=40):
     return angle(relative(points[None], x[:, None]))[..., 0].argmin(1).bincount(minlength=3)
 
 
-@pytest.mark.parametrize("part", [1.0, 0.5])
+@pytest.mark.parametrize("part", [pytest.param(1.0, marks=pytest.mark.slow), 0.5])
 def test_it_leads_back_to_the_data_alone_and_with_half_a_flow(part, rng):
     points = rotations(3, 1, rng=rng)
     flow = FiniteData(PATH, Flow, points, SHARES)

@@ -46,7 +46,14 @@ def test_the_prediction_turns_with_the_world_and_stays_centred():
     assert one.translation.mean(1).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(("flow", "jump"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
+@pytest.mark.parametrize(
+    ("flow", "jump"),
+    [
+        pytest.param(1.0, 0.0, marks=pytest.mark.slow),
+        pytest.param(0.0, 1.0, marks=pytest.mark.slow),
+        (0.5, 0.5),
+    ],
+)
 def test_a_seeded_trajectory_turns_with_the_world(flow, jump):
     """Of a trained model: what sees bonds to a hundredth of their length magnifies rounding."""
     model = load("proteins/short-flow").eval().weighted(flow=flow, jump=jump)

@@ -103,10 +103,14 @@ def recipe(**training):
     )
 
 
+def script_recipe(**training):
+    """What this file trains where it is run: without dropout, so that a step is one function."""
+    return replace(recipe(**training), model=PointModelConfig())
+
+
 if __name__ == "__main__":
     from feller.core.training.trainer import train
 
     torch.set_num_threads(1)
     steps, out = int(sys.argv[1]), sys.argv[2]
-    base = recipe(steps=steps)
-    train(replace(base, model=PointModelConfig()), out, cpu=True)
+    train(script_recipe(steps=steps), out, cpu=True)

@@ -11,7 +11,7 @@ the same bits of a convolution, products, exponentials and sums), and else to wi
 levels and 0.02 Angstrom.
 
 A change that is meant to draw other samples records them anew, in a commit of its own:
-`uv run pytest tests/workspace/test_bit_equal.py --record-samples -n 0 -k NAME`.
+`uv run pytest tests/workspace/test_bit_equal.py --record-samples -k NAME`.
 """
 
 import hashlib

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from terminal import complaint, feller
 
+from feller.core import registry
 from feller.core.commands import demo
 from feller.core.registry import Domain, list_models
 
@@ -87,6 +88,14 @@ def test_without_models_there_is_nothing_to_show(tmp_path, monkeypatch):
     assert not (tmp_path / "a").exists()
 
 
+def test_every_domain_with_models_has_a_demo(monkeypatch):
+    monkeypatch.undo()
+    with_models = [domain for domain in registry.domains().values() if domain.models()]
+    assert {name.split("/")[0] for name in list_models()} == {d.name for d in with_models}
+    assert all(callable(registry.resolve(domain.demo)) for domain in with_models)
+
+
+@pytest.mark.slow
 def test_bundled_models_are_shown(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert list_models()

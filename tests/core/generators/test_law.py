@@ -21,7 +21,7 @@ from feller.core.spaces import Interval, Sphere, Tokens, Torus
 from feller.core.times import logarithmic_grid
 
 POINTS, WEIGHTS = torch.tensor([[-2.0], [2.0]]), torch.tensor([0.3, 0.7])
-SAMPLES = 20_000
+SAMPLES = 10_000
 slow = pytest.mark.slow
 
 

@@ -52,7 +52,7 @@ def joint_p_value(x):
 
 @pytest.mark.parametrize("kind", [Flow, Jump])
 def test_a_product_returns_the_joint_law(kind, rng):
-    x_0 = source(20_000, rng)
+    x_0 = source(8_000, rng)
     x = simulate(oracle(kind), x_0, logarithmic_grid(150, end=0.9999), Euler(), rng).state
     strays, p = joint_p_value(x)
     assert strays < 0.01
@@ -61,7 +61,7 @@ def test_a_product_returns_the_joint_law(kind, rng):
 
 def test_factors_have_their_own_clocks(rng):
     """The token first, then the place given the token: the joint law is the same."""
-    x_0 = source(20_000, rng)
+    x_0 = source(8_000, rng)
     grid = logarithmic_grid(100, end=0.9999)
     still, late = torch.zeros(100), torch.full((100,), 0.9999)
     times = {"token": torch.cat([grid, late]), "place": torch.cat([still, grid])}
@@ -70,7 +70,7 @@ def test_factors_have_their_own_clocks(rng):
     assert strays < 0.01
     assert p > 1e-3
     given = dict(times, token=torch.ones(201))
-    known = dict(x_0, token=torch.full((20_000, 1), 2))
+    known = dict(x_0, token=torch.full((8_000, 1), 2))
     x = simulate(oracle(), known, given, Euler(), rng).state
     assert (x["token"] == 2).all()
     assert (x["place"] > 0).float().mean() > 0.999

@@ -132,6 +132,7 @@ def test_a_loss_that_is_no_number_is_an_error_before_it_is_saved(tmp_path):
     assert not (tmp_path / "a" / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_ends_both(tmp_path):
     out = tmp_path / "a"
     command = launched(2, SCRIPT, 1_000_000, out)
@@ -147,17 +148,13 @@ def test_a_signal_to_one_of_two_processes_ends_both(tmp_path):
     assert list((out / "checkpoints").glob("step_*"))
 
 
-def launch(out, *, processes, steps=12):
-    """Train in a process group of a given size, and return the number of processes it had."""
-    command = launched(processes, SCRIPT, steps, out)
-    subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, timeout=240)
-    return json.loads((out / "model" / "card.json").read_text())["training"]["processes"]
-
-
 def test_two_processes_give_the_curve_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    assert launch(one, processes=1) == 1
-    assert launch(two, processes=2) == 2
+    train(points.script_recipe(steps=12), one, cpu=True)
+    command = launched(2, SCRIPT, 12, two)
+    subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, timeout=240)
+    cards = [json.loads((out / "model" / "card.json").read_text()) for out in (one, two)]
+    assert [card["training"]["processes"] for card in cards] == [1, 2]
     curves = [[line["loss"] for line in log(out)] for out in (one, two)]
     assert curves[0] == pytest.approx(curves[1], rel=1e-5)
     weights = [load_file(out / "model" / "model.safetensors") for out in (one, two)]
