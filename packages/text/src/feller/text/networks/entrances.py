@@ -53,7 +53,7 @@ def entrance(
 def words(model: Any, table: nn.Embedding) -> nn.Module:
     """Return the table, or one through which embeddings pass for a model that takes ids alone."""
     taken = inspect.signature(model.base_model.forward).parameters
-    return table if "inputs_embeds" in taken else _Words(table.weight)
+    return table if "inputs_embeds" in taken else _Words(nn.Parameter(table.weight.detach()))
 
 
 def scaled_for_masks(
