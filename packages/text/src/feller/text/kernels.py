@@ -81,7 +81,7 @@ def check_condition(model: TokenModel, condition: Any) -> None:
     """Refuse a condition that a model, or one that is guided, was never trained on.
 
     Args:
-        model: The model; `trained` of one says which labels were, and that of no label last.
+        model: The model; `trained` of its network says which labels were, no label last.
         condition: Labels, one or many; None for no label.
 
     Raises:
@@ -89,7 +89,7 @@ def check_condition(model: TokenModel, condition: Any) -> None:
     """
     if check := getattr(model, "check_condition", None):
         check(condition)
-    elif (trained := getattr(model, "trained", None)) is not None:
+    elif (trained := getattr(getattr(model, "network", None), "trained", None)) is not None:
         _check_labels(trained, condition)
 
 

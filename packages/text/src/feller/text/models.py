@@ -143,11 +143,6 @@ class TextModel(nn.Module):
         """The space of token sequences."""
         return self.path.space  # pyright: ignore[reportReturnType]
 
-    @property
-    def trained(self) -> Bool[Tensor, " labels"] | None:
-        """Which labels were trained, no label last; None where there are no labels."""
-        return getattr(self.network, "trained", None)
-
     def __rmul__(self, weight: Weight) -> SuperposedModel:
         """Return the model with a weight: a part of a superposition, for `simulate`."""
         return weigh(weight, self)

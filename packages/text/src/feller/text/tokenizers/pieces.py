@@ -37,7 +37,7 @@ class Pieces(Tokenizer):
 
     Attributes:
         definition: What its file holds, as JSON, or the path of such a file (`tokenizer.json`),
-            which is then read.
+            which is then read; empty in a recipe that leaves the choice open, and does not run.
     """
 
     definition: Annotated[str, tyro.conf.arg(metavar="FILE")]
@@ -45,6 +45,8 @@ class Pieces(Tokenizer):
     def __post_init__(self) -> None:
         """Read the file, and refuse what is not a tokenizer."""
         text = self.definition
+        if not text:
+            return
         if not text.lstrip().startswith("{"):
             text = _read(Path(text))
         object.__setattr__(self, "definition", text.strip())
@@ -52,6 +54,8 @@ class Pieces(Tokenizer):
 
     def __repr__(self) -> str:
         """Leave the definition out: it may be megabytes."""
+        if not self.definition:
+            return "Pieces('')"
         return f"Pieces(size={self.size}, fingerprint={self.fingerprint()!r})"
 
     @property
@@ -131,6 +135,11 @@ def bundled_pieces(name: str) -> Pieces:
 def _pieces(definition: str) -> Any:
     from tokenizers import Tokenizer as Library
 
+    if not definition:
+        raise TokenizerError(
+            "no tokenizer is chosen: give a tokenizer.json as --model.codec.tokenizer.definition "
+            "FILE --data.tokenizer.definition FILE (python -m feller.text.tokenizers trains one)"
+        )
     try:
         made = Library.from_str(definition)
     except Exception as error:  # the library raises bare exceptions
