@@ -49,6 +49,9 @@ def shaken(made, seed=3):
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=rng))
+        for name, buffer in made.named_buffers():
+            if name.endswith("trained"):  # labels
+                buffer.fill_(True)
     return made.eval()
 
 

@@ -7,10 +7,13 @@ import pytest
 import texts
 import torch
 from scipy import stats
+from tokenizers import Tokenizer as Library
+from tokenizers import models
 from torch.testing import assert_close
 
 from feller.core.checkpoint import load_model, save_model
 from feller.core.config import decode, encode
+from feller.text.tokenizers import Pieces
 
 
 def test_the_probabilities_of_all_texts_sum_to_one():
@@ -50,6 +53,23 @@ def test_a_network_that_looks_ahead_is_refused():
     config = texts.causal_config()
     with pytest.raises(ValueError, match=r"a causal model has network\.causal"):
         replace(config, network=replace(config.network, causal=False))
+    with pytest.raises(ValueError, match="a causal model takes no labels"):
+        replace(config, network=replace(config.network, num_classes=3))
+
+
+def test_special_ids_are_not_drawn():
+    made = Library(models.WordLevel({"[PAD]": 0, "a": 1, "b": 2}))
+    made.add_special_tokens(["[PAD]"])
+    config = texts.causal_config()
+    codec = replace(config.codec, tokenizer=Pieces(made.to_str()))
+    model = texts.shaken(replace(config, codec=codec).build())
+    assert set(model.draw(200, 4).flatten().tolist()) == {1, 2}
+
+
+@pytest.mark.parametrize(("n", "length"), [(-1, 4), (2, -1)])
+def test_a_number_below_none_is_refused(n, length):
+    with pytest.raises(ValueError, match="n and length are at least 0"):
+        texts.causal().draw(n, length)
 
 
 def test_a_preview_is_text(tmp_path):

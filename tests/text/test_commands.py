@@ -199,3 +199,10 @@ def test_what_cannot_be_drawn_is_refused_before_the_long_work(
     monkeypatch.setattr("feller.text.metrics.likelihood", None)
     folder = save_model(texts.model("uniform"), tmp_path / "model", card=CARD)
     assert reason in complaint("evaluate", folder, "--data.path", corpus, *flags)
+
+
+@pytest.mark.parametrize(("length", "said"), [(8, ""), (9, "9 tokens are more than the 8 that")])
+def test_a_text_longer_than_those_of_training_is_told(chain, length, said):
+    code, out, err = feller("sample", chain, "--length", length, "--steps", 2)
+    assert code == 0 and len(out.removesuffix("\n")) == length
+    assert bool(err) == bool(said) and said in err

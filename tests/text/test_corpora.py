@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from feller.text import corpora
-from feller.text.corpora import DataError, Document, documents
+from feller.text.corpora import Corpus, DataError, Document, Passage, documents, joined, passages
 
 
 def read(source, path="", **options):
@@ -39,28 +39,29 @@ def test_a_file_larger_than_a_piece(tmp_path):
     assert [d.text for d in read("file", file, separator="<sep>")] == texts
 
 
+@pytest.mark.parametrize("longest", [1, 4, 100])
 @pytest.mark.parametrize("separator", ["\f", "aba"])
-def test_separators_are_found_over_pieces(separator):
+def test_separators_are_found_over_pieces(separator, longest, monkeypatch):
     """Any text split in pieces of any size, as if it were read whole."""
+    monkeypatch.setattr(corpora, "LONGEST", longest)
     for text in ("", "a", "ab\faba\f\fabababa\fb" * 3):
         for size in (1, 2, 3, 5, 100):
             pieces = [text[i : i + size] for i in range(0, len(text), size)]
-            assert list(corpora._split(pieces, separator)) == text.split(separator)
+            parts = [Passage("", *part) for part in corpora._split(pieces, separator)]
+            assert [d.text for d in joined(parts)] == text.split(separator)
+            assert max(len(part.text) for part in parts) <= longest + size + len(separator)
 
 
-def test_text_without_its_separator_is_joined_once():
-    class Joined(str):
-        """A piece that tells how long what it is added to was."""
-
-        __slots__ = ()
-
-        def __radd__(self, other):
-            lengths.append(len(other))
-            return other + str(self)
-
-    lengths = []
-    assert list(corpora._split([Joined("a" * 10)] * 50, "<sep>")) == ["a" * 500]
-    assert max(lengths) <= 4
+@pytest.mark.parametrize("separator", ["", "<sep>"])
+def test_a_text_larger_than_memory_comes_in_passages(tmp_path, separator, monkeypatch):
+    monkeypatch.setattr(corpora, "LONGEST", 64)
+    text = " \n" * 80 + "".join(map(str, range(1000))) + " " * 200
+    (tmp_path / "long.txt").write_text(text)
+    corpus = Corpus(source="file", path=str(tmp_path / "long.txt"), separator=separator)
+    parts = list(passages(corpus))
+    assert max(len(part.text) for part in parts[1:]) <= 2 * 64
+    assert [part.ends for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert "".join(part.text for part in parts) == text
 
 
 def test_a_folder(tmp_path):
@@ -129,11 +130,11 @@ def test_data_sets_need_their_library(monkeypatch):
 def test_a_data_set_is_read_by_its_column(monkeypatch):
     rows = [{"text": "one"}, {"text": "two"}]
     library = type(sys)("datasets")
-    library.load_dataset = lambda name, split, streaming: rows
+    library.load_dataset = lambda name, *, split, streaming: rows
     monkeypatch.setitem(sys.modules, "datasets", library)
     assert [d.text for d in read("datasets", "mine")] == ["one", "two"]
     rows.append({"words": "three"})
-    with pytest.raises(DataError, match="no column 'text'"):
+    with pytest.raises(DataError, match=r"no column 'text' in row 3: give .*, of words"):
         read("datasets", "mine")
 
 

@@ -1,16 +1,20 @@
 """Text data: windows of what was written, and nothing held out among them."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer as Library
+from tokenizers import models, pre_tokenizers
 
 from feller.core.config import decode, encode
 from feller.core.training import Dataset
+from feller.text import corpora
 from feller.text.corpora import DataError
 from feller.text.data import TextData
-from feller.text.tokenizers import Bytes, Characters, TokenizerError
+from feller.text.tokenizers import Bytes, Characters, Pieces, TokenizerError
 
 
 @pytest.fixture
@@ -185,3 +189,61 @@ def test_a_file_moved_within_a_folder_is_cut_again(data, corpus):
 def test_windows_say_whether_documents_end(data):
     plain, ended = (replace(data, has_end=has_end).build() for has_end in (False, True))
     assert plain.cut != ended.cut
+
+
+def test_a_text_larger_than_memory_is_cut(tmp_path, monkeypatch):
+    """Of 6 MB in one document, neither they nor their ids are in memory at once."""
+    monkeypatch.setattr(corpora, "LONGEST", 2**16)
+    file = tmp_path / "long.txt"
+    file.write_text("".join(map(str, range(1_000_000))))
+    data = TextData(path=str(file), length=8, cache=str(tmp_path / "cache"))
+    tracemalloc.start()
+    try:
+        windows = {split: data.build(split) for split in ("train", "test")}
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3e6
+    ids = np.concatenate([windows["train"].ids, windows["test"].ids])
+    assert bytes(ids.astype(np.uint8)) == file.read_bytes()
+    assert len(windows["test"].ids) == int(0.1 * file.stat().st_size)
+
+
+@pytest.mark.parametrize("longest", [1, 3, 100])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.99])
+@pytest.mark.parametrize("separator", ["", "|"])
+def test_what_is_held_out_is_the_same_however_it_is_read(
+    tmp_path, longest, share, separator, monkeypatch
+):
+    """As it was when the text was read whole and cut in two."""
+    monkeypatch.setattr(corpora, "LONGEST", longest)
+    text = "abcd| |efghij|k|"
+    data = one_file(tmp_path, text, share=share, separator=separator, has_end=True, length=1)
+    parts = [part for part in text.split("|") if part.strip()] if separator else [text]
+    left = len("".join(parts)) - int(len("".join(parts)) * share)
+    expected = {"train": [], "test": []}
+    for part in parts:
+        cut = max(0, min(left, len(part)))
+        left -= len(part)
+        expected["train"] += [part[:cut]] * (cut > 0)
+        expected["test"] += [part[cut:]] * (cut < len(part))
+    for split, texts in expected.items():
+        assert [d.text for d in data.texts(split)] == texts
+        if texts:
+            ids = [i for part in texts for i in [*part.encode(), 256]]
+            assert np.asarray(data.build(split).ids).tolist() == ids
+
+
+def test_what_a_tokenizer_loses_is_told_each_time(tmp_path, capsys):
+    made = Library(models.WordLevel({"[UNK]": 0, "to": 1, "be": 2}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words = Pieces(made.to_str())
+    options = {"tokenizer": words, "length": 2, "share": 0.0}
+    lossy = one_file(tmp_path, "to be or not to be", **options)
+    for _ in range(2):  # cut, then opened
+        lossy.build()
+        said = capsys.readouterr().err
+        assert said.startswith("one.txt: the tokenizer is lossy on this text: 'or not")
+        assert said.endswith("; 2 of 6 ids are unknown\n")
+    one_file(tmp_path, "to be to", **options).build()
+    assert capsys.readouterr().err == ""

@@ -13,6 +13,8 @@ from feller.core.config import decode, encode
 from feller.core.generators import Jump
 from feller.core.models import Model
 from feller.core.schedules import Cosine
+from feller.text.guidance import ClassifierFree
+from feller.text.losses import CrossEntropy
 from feller.text.networks import TextTransformerConfig
 from feller.text.parametrizations import own_evidence
 from feller.text.tokenizers import Pieces
@@ -220,3 +222,74 @@ def test_a_time_that_is_none(rng):
     model = texts.model("mask")
     with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not 2"):
         model(states(model, rng), 2.0)
+
+
+def train_on(model, labels):
+    """A step of one's own loop, which is where labels come from."""
+    z = torch.zeros(len(labels), 8, dtype=torch.int64)
+    t = torch.full((len(labels),), 0.5)
+    x = model.path.sample(z, t, torch.Generator().manual_seed(0))
+    CrossEntropy()(model.train(), model.path, z, t, x, condition=labels).mean().backward()
+    return model.eval()
+
+
+def test_labels_that_were_never_trained_are_refused(tmp_path):
+    model = texts.config(num_classes=3).build().eval()
+    with pytest.raises(ValueError, match="never trained on label 1; it knows none"):
+        model.sample(1, label=1)
+    train_on(model, torch.tensor([0, 2, 2]))
+    assert len(model.sample(2, label=[2, 0], steps=2)) == 2
+    again = load_model(save_model(model, tmp_path / "model"))  # what was trained is saved
+    for label, name in ((1, "label 1"), (None, "no label"), (3, "no label"), ([0, 1], "label 1")):
+        with pytest.raises(ValueError, match=rf"never trained on {name}; it knows \[0, 2\]"):
+            again.sample(2, label=label, steps=2)
+    guided = ClassifierFree(again, 2.0)  # which needs a model without a label
+    with pytest.raises(ValueError, match="never trained on no label"):
+        guided.check_condition(torch.tensor([0]))
+    train_on(again, torch.tensor([0, 3]))  # dropped
+    guided.check_condition(torch.tensor([0]))
+    assert len(again.sample(1, steps=2)) == 1
+
+
+def test_weights_of_before_are_taken_for_trained(tmp_path):
+    model = texts.model(num_classes=3)
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("trained")}
+    fresh = texts.config(num_classes=3).build().eval()
+    fresh.load_state_dict(state)
+    assert fresh.sample(2, label=1, steps=2) == model.sample(2, label=1, steps=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"n": -1}, "n is at least 0, not -1"),
+        ({"label": [0, 1, 2]}, "there are 3 labels for 2 texts"),
+        ({"label": [0, 7]}, r"labels are 0 \.\.\. 2, not 7"),
+        ({"label": -1}, r"labels are 0 \.\.\. 2, not -1"),
+        ({"length": 0}, "length is at least 1, not 0"),
+        ({"prompt": "abcd", "length": 4}, "have 4 tokens, and the context 4"),
+        ({"guidance": 2.0}, "unknown option 'guidance' of sampling; there are solver, steps"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_one_line(options, reason):
+    with pytest.raises(ValueError, match=reason) as caught:
+        texts.model(num_classes=3).sample(**({"n": 2, "steps": 2} | options))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_length_and_labels_are_asked_for():
+    model = texts.model(num_classes=3)
+    assert [len(text) for text in model.sample(2, length=5, steps=2)] == [5, 5]
+    both = model.sample(2, label=[0, 2], steps=4)
+    assert both[0] == model.sample(1, label=0, steps=4)[0]
+    assert both == model.sample(2, label=(0, 2), steps=4)
+    with pytest.raises(ValueError, match="without classes"):
+        texts.model().sample(1, label=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@every_source
+def test_half_precision_draws(noise, dtype):
+    model = texts.model(noise).to(dtype)
+    assert [len(text) for text in model.sample(2, steps=4)] == [8, 8]
+    assert model.logits(torch.zeros(1, 8, dtype=torch.int64), 0.5).dtype == torch.float32

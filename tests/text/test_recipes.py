@@ -14,6 +14,7 @@ from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.text import recipes
 from feller.text.losses import NextToken
+from feller.text.tokenizers import Pieces, TokenizerError, bundled_pieces
 
 NAMES = sorted(domains()["text"].recipes)
 TINY = [name for name in NAMES if name.split("-")[0] in ("shakespeare", "stdlib", "books")]
@@ -22,6 +23,15 @@ TINY = [name for name in NAMES if name.split("-")[0] in ("shakespeare", "stdlib"
 @pytest.fixture(params=NAMES)
 def found(request):
     return recipe(f"text/{request.param}")
+
+
+def chosen(found):
+    """A recipe with a tokenizer, where it leaves the choice open."""
+    if found.data.tokenizer != Pieces(""):
+        return found
+    pieces = bundled_pieces("python-1023")
+    model = replace(found.model, codec=replace(found.model.codec, tokenizer=pieces))
+    return replace(found, model=model, data=replace(found.data, tokenizer=pieces))
 
 
 def parameters(model_config):
@@ -65,12 +75,26 @@ def test_the_sizes():
     for name in TINY:
         assert parameters(recipe(f"text/{name}").model) <= 2.06e6  # 8 MB
     assert parameters(recipes.text8_mask().model) == pytest.approx(85e6, rel=0.01)
-    assert parameters(recipes.owt_uniform().model) > 120e6
+    assert parameters(chosen(recipes.owt_uniform()).model) > 120e6
+
+
+@pytest.mark.parametrize("name", ["lm1b-mask", "lm1b-uniform", "owt-mask", "owt-uniform"])
+def test_english_is_not_cut_by_a_tokenizer_of_python(name, tmp_path):
+    found = recipe(f"text/{name}")
+    (tmp_path / "corpus.txt").write_text("to be or not to be\n" * 300)
+    path, cache = str(tmp_path / "corpus.txt"), str(tmp_path)
+    data = replace(found.data, source="file", path=path, cache=cache)
+    for build in (data.build, found.model.build):
+        with pytest.raises(
+            TokenizerError, match=r"no tokenizer is chosen: give .*FILE --data\.tok"
+        ):
+            build()
+    assert repr(found.data.tokenizer) == "Pieces('')"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_takes_a_step(name, tmp_path):
-    found = recipe(f"text/{name}")
+    found = chosen(recipe(f"text/{name}"))
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("to be or not to be " * 300)
     small = TransformerConfig(dim=32, depth=1, num_heads=2, rotary=True, qk_norm=True)

@@ -1,11 +1,17 @@
 """Sampling: every solver by name, what is given comes back, and rows do not meet."""
 
+import warnings
+
 import pytest
 import texts
 import torch
+from texts import misspelt
+from tokenizers import Tokenizer as Library
+from tokenizers import models
 
 from feller.core.config import decode, encode
 from feller.text.codec import TextCodec
+from feller.text.guidance import ClassifierFree
 from feller.text.sampling import (
     _SCHEMES,
     Context,
@@ -14,7 +20,7 @@ from feller.text.sampling import (
     draw_batches,
     draw_chains,
 )
-from feller.text.tokenizers import TokenizerError
+from feller.text.tokenizers import Pieces, TokenizerError
 
 FOR_ANY_SOURCE = ("leap", "ancestral", "corrected")
 CASES = [
@@ -165,3 +171,39 @@ def test_rows_have_their_conditions_whatever_the_batches():
             assert [label for part in seen for label in part] == list(condition)
         else:
             assert seen == [condition] * 3
+
+
+def model_of_words(noise):
+    made = Library(models.WordLevel({"[PAD]": 0, "a": 1, "b": 2, "[UNK]": 3}, unk_token="[UNK]"))
+    made.add_special_tokens(["[PAD]"])
+    return texts.model(noise, codec=TextCodec(tokenizer=Pieces(made.to_str()), length=8))
+
+
+@pytest.mark.parametrize(("solver", "noise"), CASES)
+def test_special_ids_are_drawn_where_they_are_wanted(solver, noise):
+    model = model_of_words(noise)
+    given = context(model.codec)
+    for model_or_guide in (model, Guide(model)):
+        drawn = draw_chains(model_or_guide, given, 40, Sampling(solver=solver, steps=4)).x
+        assert set(drawn.flatten().tolist()) == {1, 2}
+    wanted = draw_chains(model, given, 40, Sampling(solver=solver, steps=4, special=True)).x
+    assert set(wanted.flatten().tolist()) == {0, 1, 2, 3}
+
+
+class Guide(ClassifierFree):
+    """One that has weights, as `draw_chains` asks."""
+
+    def parameters(self):
+        return self.model.parameters()
+
+
+@pytest.mark.parametrize("field", ["steps", "batch_size"])
+def test_numbers_are_whole(field):
+    with pytest.raises(ValueError, match=f"{field} is a whole number, not 1.5"):
+        misspelt(Sampling(), **{field: 1.5})
+
+
+def test_a_seed_is_a_number():
+    model = texts.model()
+    with warnings.catch_warnings(), pytest.raises((ValueError, TypeError), match="seed"):
+        draw_chains(model, context(model.codec), 1, Sampling(steps=1), seed=None)

@@ -48,6 +48,14 @@ def test_a_run_that_is_interrupted_is_the_run(tmp_path, model, objective):
     assert all(one[name].equal(other[name]) for name in one)
 
 
+@pytest.mark.parametrize("objective", [CrossEntropy(), Bound()])
+def test_classes_without_labels_are_refused(tmp_path, objective):
+    """Text yields none: the rows of the labels would stay as they began."""
+    asked = recipe(tmp_path, texts.config(num_classes=3), objective, steps=2, condition_drop=0.1)
+    with pytest.raises(ValueError, match="has 3 classes, and the data yield no labels: set model"):
+        train(asked, tmp_path / "run", cpu=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "objective"),

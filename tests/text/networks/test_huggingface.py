@@ -24,7 +24,17 @@ SIZES = {
 }
 BERT = json.dumps({"model_type": "bert", "max_position_embeddings": 64} | SIZES)
 MODERN = json.dumps({"model_type": "modernbert", "pad_token_id": 50283} | SIZES)
-OTHERS = ("roberta", "xlm-roberta", "albert", "electra", "deberta-v2", "mpnet", "distilbert")
+OTHERS = (
+    "esm",
+    "esmc",
+    "roberta",
+    "xlm-roberta",
+    "albert",
+    "electra",
+    "deberta-v2",
+    "mpnet",
+    "distilbert",
+)
 VOCABULARY = Vocabulary(tokens=5, has_mask=True)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -282,7 +292,6 @@ def test_what_is_no_configuration_is_refused(options, reason):
     [
         ({"definition": '{"model_type": "nonesuch"}'}, "makes no masked language model"),
         ({"definition": definition_of("mobilebert")}, "a mobilebert does not run without its last"),
-        ({"definition": definition_of("esm")}, "a esm does not run without its last layer"),
         ({"definition": definition_of("bart")}, "a bart does not run without its last layer"),
         ({"definition": BERT, "pretrained": "nowhere"}, "is a folder, nowhere is none"),
         ({"definition": BERT, "pretrained": "."}, "holds no masked language model"),

@@ -7,7 +7,7 @@ from tokenizers import models
 from feller.text.corpora import documents
 from feller.text.tokenizers import Pieces, TokenizerError, bundled_pieces
 
-CODE = [d.text for d, _ in zip(documents("stdlib", ""), range(12), strict=False)]
+CODE = [d.text for d, _ in zip(documents("stdlib"), range(12), strict=False)]
 
 
 @pytest.fixture(scope="module")

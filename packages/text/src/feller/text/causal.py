@@ -45,6 +45,8 @@ class CausalModelConfig(ModelConfig):
         """Refuse a network that looks ahead."""
         if not self.network.causal or self.network.conditioned:
             raise ValueError("a causal model has network.causal, and is not told kappa")
+        if self.network.num_classes:
+            raise ValueError("a causal model takes no labels: network.num_classes is 0 for it")
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -102,12 +104,20 @@ class CausalModel(nn.Module):
 
     @torch.no_grad()
     def draw(self, n: int, length: int, *, seed: int = 0) -> Int[Tensor, "n length"]:
-        """Draw tokens from left to right; row i depends on the seed and on i."""
+        """Draw tokens from left to right, but no special ids; row i depends on the seed and on i.
+
+        Raises:
+            ValueError: When `n` or `length` is below 0.
+        """
+        if n < 0 or length < 0:
+            raise ValueError(f"n and length are at least 0, not {n, length}")
+        special = sorted(self.codec.tokenizer.special)
         rng: Any = random.rows(seed, 0, n, stream="sample")
         x = torch.zeros((n, 0), dtype=torch.int64, device=self.network.head.weight.device)
         with evaluating(self):
             for _ in range(length):
                 logits = self(torch.cat([x, x.new_zeros(n, 1)], 1))[:, -1]
+                logits[:, special] = -torch.inf
                 x = torch.cat([x, draw_category(logits.softmax(-1), rng)[:, None]], 1)
         return x
 

@@ -18,7 +18,7 @@ from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.files import add_text, check_target
 from feller.text.plots import save_reveal
-from feller.text.sampling import Context, Sampling, context, draw_batches
+from feller.text.sampling import Context, Sampling, context, draw_batches, shaping_for
 from feller.text.simulation import Chains, begin, follow_tokens
 
 __all__ = ["demo", "evaluate", "load_chain", "sample"]
@@ -91,6 +91,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
         check_target(flags.out)
     model = load_chain(name, flags.device)
     given = context(model.codec, flags.prompt, flags.suffix, length=flags.length)
+    _compare(len(given.x), model.codec.length)
     if flags.live:
         _show(model, given, flags)
     start, drawn = time.perf_counter(), []
@@ -203,6 +204,15 @@ def _try(model: Any, how: Sampling) -> None:
     model.draw(1, context(model.codec), replace(how, steps=1))
 
 
+def _compare(asked: int, known: int) -> None:
+    """Say that texts are longer than those of training."""
+    if asked > known:
+        said = (
+            f"feller sample: {asked} tokens are more than the {known} that the model was trained on"
+        )
+        print(said, file=sys.stderr)
+
+
 def _ends(model: Any) -> tuple[str, str]:
     """Return a beginning and an end that suit what a model writes."""
     if "def" in model.codec.decode(model.codec.tokens("def")[None]) and model.codec.has_end:
@@ -231,7 +241,8 @@ def _show(model: Any, given: Context, flags: SampleFlags) -> None:
     x, free = (part.to(device)[None] for part in given)
     begun = begin(model, x, rng, free=free, block=flags.sampling.block)
     scheme = flags.sampling.scheme(int(given.free.sum()))
-    for chains in follow_tokens(model, scheme, begun, rng, shaping=flags.sampling.shaping):
+    shaping = shaping_for(model, flags.sampling)
+    for chains in follow_tokens(model, scheme, begun, rng, shaping=shaping):
         sys.stderr.write(f"{CLEAR}{model.codec.decode(chains.x)[0]}\n")
         sys.stderr.flush()
     sys.stderr.write(CLEAR)

@@ -1,32 +1,49 @@
-"""Where text comes from: files, folders, archives of one file, and Python's own library.
+"""Where text comes from: files, folders, tables, and Python's own library.
 
-A corpus is an iterable of documents, read one at a time. `stdlib` is there wherever Python is: the
-source of its standard library; `stdlib-docs` is the English in it.
+A corpus is a sequence of documents. They are read a passage at a time, since a document may be
+larger than memory. `stdlib` is there wherever Python is: the source of its standard library;
+`stdlib-docs` is the English in it.
 """
 
 import ast
-import gzip
 import inspect
-import lzma
 import sysconfig
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TextIO
+from typing import Literal
 
-__all__ = ["CorpusSource", "DataError", "Document", "documents"]
+from feller.text.packed import DataError, open_text, suffix_of
+from feller.text.tables import (
+    Table,
+    has_saved_data,
+    is_table,
+    rows_of_data_set,
+    rows_of_file,
+)
+
+__all__ = [
+    "Corpus",
+    "CorpusSource",
+    "DataError",
+    "Document",
+    "Passage",
+    "documents",
+    "joined",
+    "passages",
+]
 
 CorpusSource = Literal["file", "folder", "stdlib", "stdlib-docs", "datasets"]
 
-_OPEN: Mapping[str, Callable[..., Any]] = MappingProxyType({".gz": gzip.open, ".xz": lzma.open})
+LONGEST = 2**18
+"""Characters of a passage, at most twice."""
+
 _PLACES: Mapping[str, str] = MappingProxyType(
     {
         "file": "give a file of text, or another --data.source",
         "folder": "give the folder of the text",
-        "datasets": "give the name of the data set",
+        "datasets": "give the name of the data set, or the folder where it was saved",
     }
 )
 # Other people's packages; tests; and what a program wrote: tables of encodings, topics of help.
@@ -34,10 +51,6 @@ _NOT_LIBRARY = {
     *("site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"),
     *("encodings", "pydoc_data"),
 }
-
-
-class DataError(ValueError):
-    """A corpus is missing, empty, or not what was expected."""
 
 
 @dataclass(frozen=True)
@@ -48,82 +61,156 @@ class Document:
     text: str
 
 
-def documents(
-    source: CorpusSource, path: str, *, pattern: str = "*", separator: str = ""
-) -> Iterator[Document]:
-    """Read a corpus, document by document.
+@dataclass(frozen=True)
+class Passage:
+    """A part of a document; the next one goes on with it, unless it ends here."""
 
-    Args:
+    name: str
+    text: str
+    ends: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Where text lies, and how it is told apart.
+
+    Attributes:
         source: `file`, `folder`, `stdlib`, `stdlib-docs`, or `datasets` for a data set of that
             library.
-        path: The file (`.gz` and `.xz` are unpacked), the folder, or the name of the data set.
+        path: The file (`.gz`, `.xz` and `.bz2` are unpacked), the folder, or the name of the data
+            set or the folder where it was saved.
         pattern: Which files of a folder, at any depth.
-        separator: What stands between the documents of a file; a file is one document without.
+        separator: What stands between the documents of a file; a file is one document without. A
+            row of a table is a document in any case.
+        table: Which texts of a table are read: of a `.jsonl`, `.json`, `.csv`, `.tsv` or
+            `.parquet` file, or a data set.
+    """
+
+    source: CorpusSource
+    path: str = ""
+    pattern: str = "*"
+    separator: str = ""
+    table: Table = field(default_factory=Table)
+
+
+def documents(
+    source: CorpusSource,
+    path: str = "",
+    *,
+    pattern: str = "*",
+    separator: str = "",
+    table: Table | None = None,
+) -> Iterator[Document]:
+    """Read a corpus, document by document; arguments as the fields of `Corpus`.
 
     Raises:
         DataError: When something is missing, or is not text.
 
     Example:
-        >>> any(d.name == "heapq.py" for d in documents("stdlib", ""))
+        >>> any(d.name == "heapq.py" for d in documents("stdlib"))
         True
     """
-    if not path and not source.startswith("stdlib"):
-        raise DataError(f"--data.path is missing: {_PLACES[source]}")
-    if source == "file":
-        yield from _file(Path(path), separator)
-    elif source == "folder":
-        yield from _folder(Path(path), pattern, separator)
-    elif source == "stdlib":
-        yield from _library()
-    elif source == "stdlib-docs":
-        yield from _docs()
+    corpus = Corpus(
+        source=source, path=path, pattern=pattern, separator=separator, table=table or Table()
+    )
+    return joined(passages(corpus))
+
+
+def joined(parts: Iterable[Passage]) -> Iterator[Document]:
+    """Return whole documents.
+
+    Example:
+        >>> list(joined([Passage("a", "to", ends=False), Passage("a", " be")]))
+        [Document(name='a', text='to be')]
+    """
+    held: list[str] = []
+    for part in parts:
+        held.append(part.text)
+        if part.ends:
+            yield Document(part.name, "".join(held))
+            held = []
+
+
+def passages(corpus: Corpus) -> Iterator[Passage]:
+    """Read a corpus a passage at a time; no more of a text is in memory at once.
+
+    Raises:
+        DataError: When something is missing, or is not text.
+    """
+    path = Path(corpus.path)
+    if not corpus.path and not corpus.source.startswith("stdlib"):
+        raise DataError(f"--data.path is missing: {_PLACES[corpus.source]}")
+    if corpus.source == "file" or (corpus.source == "datasets" and path.is_file()):
+        yield from _file(path, corpus)
+    elif corpus.source == "folder":
+        yield from _folder(path, corpus)
+    elif corpus.source == "stdlib":
+        yield from _whole(_library())
+    elif corpus.source == "stdlib-docs":
+        yield from _whole(_docs())
     else:
-        yield from _dataset(path)
+        yield from _rows(corpus.path, rows_of_data_set(corpus.path, corpus.table))
 
 
-@contextmanager
-def _open(file: Path) -> Iterator[TextIO]:
-    """Open a file as text, unpacked, and say in one line what is wrong with it."""
-    if not file.is_file():
-        raise DataError(f"{file} is not a file")
-    try:
-        with _OPEN.get(file.suffix, open)(file, "rt", encoding="utf-8", newline="") as stream:
-            yield stream
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise DataError(f"{file} is not UTF-8: it holds a byte {byte:#x}") from None
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"{file} is not readable: {error}") from None
+def _whole(found: Iterable[Document]) -> Iterator[Passage]:
+    return (Passage(document.name, document.text) for document in found)
 
 
-def _file(file: Path, separator: str, name: str = "") -> Iterator[Document]:
+def _rows(name: str, texts: Iterable[str]) -> Iterator[Passage]:
+    return (Passage(f"{name}#{i}", text) for i, text in enumerate(texts))
+
+
+def _file(file: Path, corpus: Corpus, name: str = "") -> Iterator[Passage]:
     name = name or file.name
-    with _open(file) as stream:
-        if not separator:
-            yield Document(name, stream.read())
-            return
-        for i, part in enumerate(_split(iter(lambda: stream.read(2**20), ""), separator)):
-            if part.strip():
-                yield Document(f"{name}#{i}", part)
+    if is_table(file, corpus.table):
+        yield from _rows(name, rows_of_file(file, corpus.table))
+        return
+    if suffix_of(file) == ".parquet" or suffix_of(file) == ".arrow":
+        raise DataError(f"{file} is no text: give --data.column, or --data.source datasets")
+    with open_text(file) as stream:
+        pieces = iter(lambda: stream.read(LONGEST), "")
+        if corpus.separator:
+            yield from _spoken(_split(pieces, corpus.separator), name)
+        else:
+            held = next(pieces, "")
+            for piece in pieces:
+                yield Passage(name, held, ends=False)
+                held = piece
+            yield Passage(name, held)
 
 
-def _split(pieces: Iterable[str], separator: str) -> Iterator[str]:
-    """Split a text that comes in pieces, as it may be larger than memory."""
-    held, end = [], ""  # what no separator has ended, and where one may have begun
+def _split(pieces: Iterable[str], separator: str) -> Iterator[tuple[str, bool]]:
+    """Split a text that comes in pieces; yield parts, and whether a part ends there."""
+    held = ""  # what no separator has ended
     for piece in pieces:
-        held.append(piece)
-        recent = end + piece
-        if separator in recent:
-            *parts, rest = "".join(held).split(separator)
-            held = [rest]
-            yield from parts
-        end = recent[len(recent) - len(separator) + 1 :]
-    yield "".join(held)
+        *parts, held = (held + piece).split(separator)
+        for part in parts:
+            yield part, True
+        # A separator may have begun in the last characters.
+        if (whole := len(held) - len(separator) + 1) >= LONGEST:
+            yield held[:whole], False
+            held = held[whole:]
+    yield held, True
 
 
-def _folder(root: Path, pattern: str, separator: str) -> Iterator[Document]:
+def _spoken(parts: Iterable[tuple[str, bool]], name: str) -> Iterator[Passage]:
+    """Number the documents between separators, and leave out those of white space."""
+    number, begun, blank = 0, False, ""
+    for part, ends in parts:
+        text = blank + part
+        begun = begun or bool(text.strip())
+        if begun:
+            yield Passage(f"{name}#{number}", text, ends)
+        blank = "" if begun or ends else text
+        number, begun = number + ends, begun and not ends
+
+
+def _folder(root: Path, corpus: Corpus) -> Iterator[Passage]:
+    pattern = corpus.pattern
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
+    if has_saved_data(root):
+        raise DataError(f"{root} is a data set that was saved: give --data.source datasets")
     if Path(pattern).anchor:
         raise DataError(f"{pattern!r} is no pattern of files, *.txt, but a path from the root")
     try:
@@ -133,7 +220,7 @@ def _folder(root: Path, pattern: str, separator: str) -> Iterator[Document]:
     if not found:
         raise DataError(f"{root} has no files {pattern}")
     for file in found:
-        yield from _file(file, separator, file.relative_to(root).as_posix())
+        yield from _file(file, corpus, file.relative_to(root).as_posix())
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -174,18 +261,3 @@ def _docstrings(source: str) -> Iterable[str]:
         return []
     found = (ast.get_docstring(node, clean=False) for node in nodes)
     return [inspect.cleandoc(text) for text in found if text and text.strip()]
-
-
-def _dataset(name: str) -> Iterator[Document]:
-    try:
-        from datasets import load_dataset  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise DataError("the source datasets needs a package: pip install datasets") from None
-    try:
-        rows = load_dataset(name, split="train", streaming=True)
-        for i, row in enumerate(rows):
-            yield Document(f"{name}#{i}", row["text"])
-    except KeyError:
-        raise DataError(f"the data set {name} has no column 'text'") from None
-    except Exception as error:  # the library has errors of many kinds
-        raise DataError(f"the data set {name} cannot be had: {error}") from None

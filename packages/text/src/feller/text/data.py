@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -26,8 +26,18 @@ from torch import Tensor
 from feller.core.config import encode, tagged
 from feller.core.training import DataConfig
 from feller.text.codec import cut_name
-from feller.text.corpora import CorpusSource, DataError, Document, documents
-from feller.text.tokenizers import Bytes, Tokenizer, TokenizerError
+from feller.text.corpora import (
+    Corpus,
+    CorpusSource,
+    DataError,
+    Document,
+    Passage,
+    joined,
+    passages,
+)
+from feller.text.tables import Table
+from feller.text.tokenizers import Bytes, Tokenizer
+from feller.text.tokenizers.streams import Tally, encode_pieces
 
 __all__ = ["TextData", "Windows"]
 
@@ -68,10 +78,15 @@ class TextData(DataConfig):
 
     Attributes:
         source: `file`, `folder`, `stdlib`, `stdlib-docs` or `datasets`.
-        path: The file, the folder, or the name of the data set.
+        path: The file, the folder, or the name of the data set or the folder where it was saved.
         test_path: Another file or folder that is held out, instead of a part of the first.
         pattern: Which files of a folder.
-        separator: What stands between the documents of a file.
+        separator: What stands between the documents of a file of text.
+        column: The column of the text in a `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file, or
+            a data set; when empty, files are text whatever their suffix.
+        config: Which configuration of a data set, where it has several.
+        split: Which split of a data set.
+        test_split: Another split that is held out, instead of a part of the first.
         tokenizer: That of the model.
         has_end: Whether an end of document follows each, as in the model's codec.
         length: Tokens of a window.
@@ -87,6 +102,10 @@ class TextData(DataConfig):
     test_path: str = ""
     pattern: str = "*"
     separator: str = ""
+    column: str = "text"
+    config: str = ""
+    split: str = "train"
+    test_split: str = ""
     tokenizer: Tokenizer = field(default_factory=Bytes)
     has_end: bool = False
     length: int = 256
@@ -120,6 +139,8 @@ class TextData(DataConfig):
             raise DataError(
                 f"the {split} split of {self._name} has {found} tokens: a window has {self.length}"
             )
+        if (note := file.with_suffix(".txt")).is_file():
+            print(f"{self._name}: {note.read_text(encoding='utf-8')}", file=sys.stderr)
         ids = np.memmap(file, dtype=kind, mode="r")
         stride = self.stride if split == "train" else self.length
         return Windows(ids, self.length, stride, cut_name(self.tokenizer, has_end=self.has_end))
@@ -130,22 +151,30 @@ class TextData(DataConfig):
         Raises:
             DataError: When the corpus is missing or empty.
         """
+        return joined(self.passages(split))
+
+    def passages(self, split: Split = "train") -> Iterator[Passage]:
+        """Return the documents of a split, as text, a passage at a time.
+
+        Raises:
+            DataError: When the corpus is missing or empty.
+        """
         if self.source.startswith("stdlib") and (self.path or self.test_path):
             raise DataError(
                 f"the source {self.source} is the library of this Python, not "
                 f"{self.path or self.test_path}: give --data.source file, or folder, too"
             )
-        if self.test_path:
-            path = self.path if split == "train" else self.test_path
-            yield from documents(self.source, path, pattern=self.pattern, separator=self.separator)
-            return
-        every = documents(self.source, self.path, pattern=self.pattern, separator=self.separator)
-        if self.held_out == "documents":
-            for document in every:
-                if (_place(document.name) < self.share) == (split == "test"):
-                    yield document
-            return
-        yield from _parted(list(every), self.share)[split == "test"]
+        every = self._corpus(split)
+        if self.test_path or self.test_split:
+            yield from passages(every)
+        elif self.held_out == "documents":
+            for part in passages(every):
+                if (_place(part.name) < self.share) == (split == "test"):
+                    yield part
+        else:
+            total = sum(len(part.text) for part in passages(every))
+            left = total - int(total * self.share)
+            yield from (_before if split == "train" else _after)(passages(every), left)
 
     def encode(self, document: Document) -> list[int]:
         """Return the ids of a document, with its end where there is one.
@@ -153,10 +182,24 @@ class TextData(DataConfig):
         Raises:
             TokenizerError: When it holds something the tokenizer does not know.
         """
-        try:
-            return self.tokenizer.encode(document.text) + [self.tokenizer.size] * self.has_end
-        except TokenizerError as error:
-            raise TokenizerError(f"{document.name}: {error}") from None
+        parts = encode_pieces(self.tokenizer, iter([document.text]), document.name)
+        return [i for ids in parts for i in ids] + [self.tokenizer.size] * self.has_end
+
+    def _corpus(self, split: Split) -> Corpus:
+        """Return where the text of a split lies, or of both where it is the same."""
+        other = split == "test"
+        if other and self.test_split and self.source != "datasets":
+            raise DataError(
+                "--data.test-split is for --data.source datasets: give --data.test-path"
+            )
+        chosen = (other and self.test_split) or self.split
+        return Corpus(
+            source=self.source,
+            path=(other and self.test_path) or self.path,
+            pattern=self.pattern,
+            separator=self.separator,
+            table=Table(column=self.column, config=self.config, split=chosen),
+        )
 
     @property
     def _ids(self) -> int:
@@ -183,32 +226,61 @@ class TextData(DataConfig):
         kind = np.uint16 if self._ids <= 2**16 else np.uint32
         file.parent.mkdir(parents=True, exist_ok=True)
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        count = 0
+        count, tally = 0, Tally()
         try:
             with partial.open("wb") as stream:
-                for document in self.texts(split):
-                    ids = self.encode(document)
+                for ids in self._cut_ids(split, tally):
                     stream.write(np.asarray(ids, dtype=kind).tobytes())
                     count += len(ids)
             if count == 0:
                 raise DataError(f"the {split} split of {self._name} is empty: no text to cut")
+            if lost := tally.sentence():
+                file.with_suffix(".txt").write_text(lost, encoding="utf-8")
             os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
         finally:
             partial.unlink(missing_ok=True)
 
+    def _cut_ids(self, split: Split, tally: Tally) -> Iterator[list[int]]:
+        """Yield the ids of a split, a part at a time, with its end after each document."""
+        parts = self.passages(split)
+        for first in parts:
+            pieces = (part.text for part in _one_document(first, parts))
+            yield from encode_pieces(self.tokenizer, pieces, first.name, tally)
+            yield [self.tokenizer.size] * self.has_end
 
-def _parted(every: list[Document], share: float) -> tuple[list[Document], list[Document]]:
-    """Cut the text of all documents in two, within one of them where need be."""
-    total = sum(len(document.text) for document in every)
-    left = total - int(total * share)
-    first, second = [], []
-    for document in every:
-        cut = max(0, min(left, len(document.text)))
-        left -= len(document.text)
-        for part, text in ((first, document.text[:cut]), (second, document.text[cut:])):
-            if text:
-                part.append(Document(document.name, text))
-    return first, second
+
+def _one_document(first: Passage, rest: Iterator[Passage]) -> Iterator[Passage]:
+    """Yield the passages of a document, of which the first is known, from those that follow."""
+    part = first
+    yield part
+    while not part.ends:
+        part = next(rest)
+        yield part
+
+
+def _before(parts: Iterable[Passage], count: int) -> Iterator[Passage]:
+    """Yield the first characters of a text; a document that goes on ends there."""
+    begun = False
+    for part in parts:
+        if count <= 0:
+            return
+        text = part.text[:count]
+        count -= len(part.text)
+        ends = part.ends or count <= 0
+        if text or (ends and begun):
+            yield Passage(part.name, text, ends)
+        begun = not ends
+
+
+def _after(parts: Iterable[Passage], count: int) -> Iterator[Passage]:
+    """Yield what follows the first characters of a text."""
+    begun = False
+    for part in parts:
+        text = part.text[max(0, count) :]
+        count -= len(part.text)
+        if text or (part.ends and begun):
+            yield Passage(part.name, text, part.ends)
+            begun = not part.ends
 
 
 def _place(name: str) -> float:

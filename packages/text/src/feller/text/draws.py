@@ -38,11 +38,13 @@ class Shaping:
         temperature: Divides the logits; 0 takes the likeliest.
         top_k: Keep that many of the likeliest.
         top_p: Keep the fewest of the likeliest whose probabilities reach this sum.
+        without: Ids that are never drawn.
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
+    without: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is no shaping."""

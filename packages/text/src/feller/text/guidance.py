@@ -9,8 +9,11 @@ r"""Guidance of token chains: the law that is drawn from, bent towards a conditi
 
 Both bend where a jump goes, and leave its chance alone.
 
-Source: Nisonoff et al., arXiv 2406.01572, of whose rates these are the normalised form; Schiff et
-al., arXiv 2412.10193.
+With a mask source the first is the rule of Schiff et al., arXiv 2412.10193 (D-CFG), and the
+normalised form of the rates of Nisonoff et al., arXiv 2406.01572, which change the chance of a jump
+by the sum of :math:`p_c^\gamma p_0^{1 - \gamma}` too. With a uniform source both papers have
+another rule, which bends whole transitions, staying among them: that is
+`feller.text.simulation.GuidedAncestral`.
 """
 
 from collections.abc import Callable
@@ -23,7 +26,7 @@ from torch import Tensor
 
 from feller.core.paths import MixturePath
 from feller.core.times import expand_time
-from feller.text.kernels import TokenModel, network_calls
+from feller.text.kernels import TokenModel, check_condition, network_calls
 
 __all__ = ["ClassifierFree", "PredictorGuided"]
 
@@ -70,6 +73,17 @@ class ClassifierFree:
         each = network_calls(self.model, condition)
         unguided = condition is None and self.hidden is None
         return each if unguided or self.scale in (0, 1) else 2 * each
+
+    def check_condition(self, condition: Any) -> None:
+        """Refuse a condition, or none, that the model was never trained on.
+
+        Raises:
+            ValueError: When the model says so.
+        """
+        if self.scale != 0:
+            check_condition(self.model, condition)
+        if self.scale != 1:
+            check_condition(self.model, None)
 
     def logits(
         self,
@@ -133,6 +147,14 @@ class PredictorGuided:
     def network_calls(self, condition: Any) -> int:
         """Return the network calls of each answer; the predictor's are not counted."""
         return network_calls(self.model, condition)
+
+    def check_condition(self, condition: Any) -> None:
+        """Refuse a condition that the model was never trained on.
+
+        Raises:
+            ValueError: When the model says so.
+        """
+        check_condition(self.model, condition)
 
     def logits(
         self,

@@ -28,6 +28,7 @@ from feller.core.sources import Source
 __all__ = [
     "Kernel",
     "TokenModel",
+    "check_condition",
     "jump_chance",
     "log_left",
     "log_source",
@@ -74,6 +75,34 @@ def network_calls(model: TokenModel, condition: Any) -> int:
     """Return how often an answer calls a network: more than once where a model is guided."""
     calls = getattr(model, "network_calls", None)
     return 1 if calls is None else calls(condition)
+
+
+def check_condition(model: TokenModel, condition: Any) -> None:
+    """Refuse a condition that a model, or one that is guided, was never trained on.
+
+    Args:
+        model: The model; `trained` of its network says which labels were, no label last.
+        condition: Labels, one or many; None for no label.
+
+    Raises:
+        ValueError: When there is a label that was not.
+    """
+    if check := getattr(model, "check_condition", None):
+        check(condition)
+    elif (trained := getattr(getattr(model, "network", None), "trained", None)) is not None:
+        _check_labels(trained, condition)
+
+
+def _check_labels(trained: Bool[Tensor, " labels"], condition: Any) -> None:
+    last = len(trained) - 1
+    asked = torch.as_tensor(last if condition is None else condition).flatten().unique().tolist()
+    known = [i for i, seen in enumerate(trained.tolist()) if seen and i < last]
+    for label in asked:
+        if not 0 <= label <= last:
+            raise ValueError(f"labels are 0 ... {last - 1}, not {label}")
+        if not trained[label]:
+            name = "no label" if label == last else f"label {label}"
+            raise ValueError(f"the model was never trained on {name}; it knows {known or 'none'}")
 
 
 def log_source(source: Source, size: int) -> Float[Tensor, " k"]:

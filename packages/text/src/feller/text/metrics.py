@@ -31,6 +31,7 @@ from feller.text.estimates import Estimate
 from feller.text.frontier import frontier_score
 from feller.text.likelihood import bits_per_byte, upper_bound
 from feller.text.sampling import Sampling, context
+from feller.text.tokenizers import Tokenizer
 
 __all__ = ["features", "likelihood", "variety", "windows_of"]
 
@@ -62,7 +63,7 @@ def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Windo
 
     An end of document, where the model has one, is a token of the last window: it has no bytes of
     its own, and what it costs is counted. Of a document that its ids do not give back, no more
-    bytes count than they do: bits per byte would be too few.
+    bytes count than they do, and none of what is unknown: bits per byte would be too few.
 
     Raises:
         DataError: When the split is empty.
@@ -73,14 +74,22 @@ def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Windo
     texts = (document for document in ours.texts(split) if document.text)
     for number, document in enumerate(texts):
         ids = ours.encode(document)
-        back = codec.tokenizer.decode(ids[: len(ids) - ours.has_end])
-        exact = back == document.text
-        share = min(len(document.text.encode()), len(back.encode())) / max(1, len(ids))
+        exact, size = _kept(codec.tokenizer, ids[: len(ids) - ours.has_end], document.text)
+        share = size / max(1, len(ids))
         parts = torch.tensor(ids, dtype=torch.int64).split(codec.length)
         windows += [Window(part, share * len(part), number, exact) for part in parts if len(part)]
     if not windows:
         raise DataError(f"the {split} split of {data.path or data.source} is empty")
     return windows
+
+
+def _kept(tokenizer: Tokenizer, ids: list[int], text: str) -> tuple[bool, int]:
+    """Say whether ids give a text back, and how many bytes of it they do."""
+    size = len(text.encode("utf-8", "surrogateescape"))
+    if tokenizer.decode(ids) == text:
+        return True, size
+    known = tokenizer.decode([i for i in ids if i != tokenizer.unknown])
+    return False, min(size, len(known.encode()))
 
 
 def likelihood(

@@ -5,6 +5,7 @@ network's posterior. What the network returns for an element are logits of the s
 the posterior or the leave-one-out law (`feller.text.parametrizations`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +36,13 @@ from feller.text.parametrizations import (
     own_evidence,
 )
 from feller.text.reading import Reading, read_chunks
-from feller.text.sampling import Context, Sampling, context, draw_chains
+from feller.text.sampling import (
+    Context,
+    Sampling,
+    context,
+    draw_chains,
+    sampling_of,
+)
 from feller.text.simulation import Chains
 from feller.text.sources import MaskedUniform, UnigramTokens
 from feller.text.vocabulary import Vocabulary
@@ -202,7 +209,15 @@ class TextModel(nn.Module):
         return Jump(intensity, Categorical(logits), jump_clock(self.path, clock))
 
     def sample(
-        self, n: int, *, prompt: str = "", suffix: str = "", seed: int = 0, **sampling: Any
+        self,
+        n: int,
+        *,
+        prompt: str = "",
+        suffix: str = "",
+        length: int | None = None,
+        label: int | Sequence[int] | None = None,
+        seed: int = 0,
+        **sampling: Any,
     ) -> list[str]:
         """Draw texts.
 
@@ -210,16 +225,19 @@ class TextModel(nn.Module):
             n: How many.
             prompt: How each begins.
             suffix: How each ends.
+            length: Tokens of each, prompt and suffix included; those of a context if None.
+            label: A class, or one for each text; None for no label.
             seed: Text i depends on the seed and on i, not on `n`.
             sampling: Fields of `Sampling`: solver, steps, temperature, top_k, top_p, block,
-                batch_size.
+                special, batch_size.
 
         Raises:
             TokenizerError: When the tokenizer does not know something given.
-            ValueError: When what is given fills the context, or on senseless sampling.
+            ValueError: When what is given fills the context, on senseless sampling, or for a label
+                that the model was not trained on.
         """
-        given = context(self.codec, prompt, suffix)
-        chains = self.draw(n, given, Sampling(**sampling), seed=seed)
+        given = context(self.codec, prompt, suffix, length=length)
+        chains = self.draw(n, given, sampling_of(sampling), seed=seed, condition=label)
         return self.codec.decode(chains.x)
 
     def draw(
@@ -235,6 +253,11 @@ class TextModel(nn.Module):
         stem.with_suffix(".txt").write_text("\n----\n".join(texts), encoding="utf-8")
 
     def _read(self, x: Tensor, kappa: Tensor, condition: Any, reading: Reading) -> Tensor:
+        if self.training and condition is None and (classes := self.network.config.num_classes):
+            raise ValueError(
+                f"the network has {classes} classes, and the data yield no labels: set "
+                "model.network.num_classes to 0, or pass a label with each text"
+            )
         hidden = self._hidden(x, kappa, condition, None)
         chosen = hidden.flatten(0, 1) if reading.where is None else hidden[reading.where]
 

@@ -1,7 +1,8 @@
 """How text is drawn: which scheme, how many steps, and what is given beforehand."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,7 +28,15 @@ from feller.text.simulation import (
 )
 from feller.text.simulation.chains import condition_of_rows
 
-__all__ = ["Context", "Sampling", "context", "draw_batches", "draw_chains"]
+__all__ = [
+    "Context",
+    "Sampling",
+    "context",
+    "draw_batches",
+    "draw_chains",
+    "sampling_of",
+    "shaping_for",
+]
 
 _SCHEMES: Mapping[str, Callable[[int, int], Scheme]] = MappingProxyType(
     {
@@ -57,6 +66,7 @@ class Sampling:
         top_k: Keep that many of the likeliest tokens.
         top_p: Keep the fewest of the likeliest whose probabilities reach this sum.
         block: Draw blocks of that many tokens from left to right; all at once when absent.
+        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown.
         batch_size: Texts simulated at once.
     """
 
@@ -66,6 +76,7 @@ class Sampling:
     top_k: int | None = None
     top_p: float | None = None
     block: int | None = None
+    special: bool = False
     batch_size: int = 64
 
     def __post_init__(self) -> None:
@@ -73,6 +84,8 @@ class Sampling:
         if self.solver not in _SCHEMES:
             known = ", ".join(_SCHEMES)
             raise ValueError(f"unknown solver {self.solver!r}; there are {known}")
+        for name in ("steps", "batch_size"):
+            _check_whole(name, getattr(self, name))
         if self.steps < 1 or self.batch_size < 1:
             raise ValueError(
                 f"steps and batch_size are at least 1, not {self.steps, self.batch_size}"
@@ -121,7 +134,11 @@ def context(
         >>> context(TextCodec(length=4), "a", "b").free
         tensor([False,  True,  True, False])
     """
+    for name, text in (("prompt", prompt), ("suffix", suffix)):
+        if not isinstance(text, str):
+            raise ValueError(f"{name} is a text, the same for all, not {text!r}")
     n = codec.length if length is None else length
+    _check_whole("length", n)
     first, last = (
         torch.tensor(codec.tokenizer.encode_exactly(text), dtype=torch.int64)
         for text in (prompt, suffix)
@@ -154,6 +171,9 @@ def draw_chains(
 
     Returns:
         The chains at their end: tokens, network calls, and when each token came.
+
+    Raises:
+        ValueError: When `n` is below 0, or there are not as many labels as texts.
     """
     parts = list(draw_batches(model, given, n, sampling, seed=seed, condition=condition))
     return parts[0] if len(parts) == 1 else _laid_end_to_end(parts)
@@ -171,7 +191,13 @@ def draw_batches(
         >>> [len(chains.x) for chains in draw_batches(model, given, 3, how)]
         [2, 1]
     """
+    _check_whole("n", n)
+    _check_whole("seed", seed)
+    if n < 0:
+        raise ValueError(f"n is at least 0, not {n}")
     device = next(model.parameters()).device
+    condition = _labels(condition, n, device)
+    shaping = shaping_for(model, sampling)
     x, free = (part.to(device)[None].expand(n, -1) for part in given)
     scheme = sampling.scheme(int(given.free.sum()))
     for start in range(0, max(n, 1), sampling.batch_size):
@@ -179,7 +205,45 @@ def draw_batches(
         rng = random.rows(seed, rows.start, rows.stop, stream="sample")
         begun = begin(model, x[rows], rng, free=free[rows], block=sampling.block)
         labels = condition_of_rows(condition, torch.arange(n)[rows])
-        yield simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=sampling.shaping)
+        yield simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=shaping)
+
+
+def sampling_of(options: Mapping[str, Any]) -> Sampling:
+    """Return how text is drawn, from options by name.
+
+    Raises:
+        ValueError: When one is unknown, or draws nothing.
+    """
+    known = [field.name for field in fields(Sampling)]
+    for name in options.keys() - set(known):
+        raise ValueError(f"unknown option {name!r} of sampling; there are {', '.join(known)}")
+    return Sampling(**options)
+
+
+def _labels(condition: Any, n: int, device: torch.device) -> Any:
+    """Return numbers of classes as a tensor with one for each text; other conditions as given."""
+    if isinstance(condition, Sequence) and all(isinstance(label, int) for label in condition):
+        condition = torch.tensor(condition, dtype=torch.int64)
+    if isinstance(condition, int):
+        condition = torch.full((n,), condition)
+    if isinstance(condition, Tensor) and condition.ndim and len(condition) != n:
+        raise ValueError(f"there are {len(condition)} labels for {n} texts: give one for each")
+    return condition.to(device) if isinstance(condition, Tensor) else condition
+
+
+def shaping_for(model: Any, sampling: Sampling) -> Shaping:
+    """Return how the laws of a model, which may be guided, are changed: without special ids."""
+    while not hasattr(model, "codec") and hasattr(model, "model"):
+        model = model.model
+    codec = getattr(model, "codec", None)
+    if codec is None or sampling.special:
+        return sampling.shaping
+    return replace(sampling.shaping, without=tuple(sorted(codec.tokenizer.special)))
+
+
+def _check_whole(name: str, value: object) -> None:
+    if not isinstance(value, Integral):
+        raise ValueError(f"{name} is a whole number, not {value!r}")
 
 
 def _laid_end_to_end(parts: list[Chains]) -> Chains:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from feller.core.config import tagged
 from feller.core.nn.embeddings import TimeEmbedding
 from feller.text.networks.base import TextNetworkConfig
+from feller.text.networks.entrances import embed, entrance, without_idle_parts, words
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["HuggingFaceConfig", "HuggingFaceNetwork"]
@@ -108,7 +109,8 @@ class HuggingFaceNetwork(nn.Module):
         else:
             model = _fresh(config, vocabulary)
             self.head = _head(model, vocabulary, None)
-        self.model = _grown(model, vocabulary, config.mask)
+        self.model = without_idle_parts(_grown(model, vocabulary, config.mask))
+        self._mask = vocabulary.mask
         self._longest = _longest(model)
         self._masks = "attention_mask" in inspect.signature(model.forward).parameters
         if config.conditioned:
@@ -139,7 +141,8 @@ class HuggingFaceNetwork(nn.Module):
         if self._longest is not None and x.shape[1] > self._longest:
             reason = f"a context of {x.shape[1]} is too long: the network has {self._longest}"
             raise ValueError(f"{reason} positions (max_position_embeddings)")
-        embedded = self.model.get_input_embeddings()(x)
+        seen = torch.ones_like(x) if valid is None else valid.long()
+        embedded = embed(self.model, x, seen, self._mask)
         if self.config.conditioned:
             told = self.embed_kappa(kappa)
             embedded = embedded + (told[:, None] if told.ndim == 2 else told)
@@ -147,9 +150,8 @@ class HuggingFaceNetwork(nn.Module):
             if valid is not None and not valid.all():
                 kind = self.model.config.model_type
                 raise ValueError(f"a {kind} reads padding too: give it sequences of one length")
-            return self.model(inputs_embeds=embedded).logits
-        seen = torch.ones_like(x) if valid is None else valid.long()
-        return self.model(inputs_embeds=embedded, attention_mask=seen).logits
+            return self.model(**entrance(self.model, embedded, seen)).logits
+        return self.model(**entrance(self.model, embedded, seen), attention_mask=seen).logits
 
 
 def _refuse_fetching(fields: Any, name: str = "") -> None:
@@ -248,15 +250,18 @@ def _head(model: Any, vocabulary: Vocabulary, missing: Set[str] | None) -> nn.Li
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     known = min(vocabulary.sampleable, last.out_features)
+    owner = model.get_submodule(name.rpartition(".")[0])
+    own = getattr(owner, "bias", None)
     if missing is not None and f"{name}.weight" not in missing:
         with torch.no_grad():
             head.weight[:known] = last.weight[:known]
-            if last.bias is not None:
-                head.bias[:known] = last.bias[:known]
+            bias = own if last.bias is None else last.bias
+            if isinstance(bias, nn.Parameter):
+                head.bias[:known] = bias[:known]
     model.set_output_embeddings(_Through())
-    owner = model.get_submodule(name.rpartition(".")[0])
-    if isinstance(getattr(owner, "bias", None), nn.Parameter):
-        owner.bias = None  # the last layer's own bias once more, one for each id of theirs
+    if isinstance(own, nn.Parameter):  # one for each id of theirs
+        del owner.bias
+        owner.bias = 0.0 if last.bias is None else None  # added by some, else the last layer's own
     return head
 
 
@@ -292,5 +297,5 @@ def _grown(model: Any, vocabulary: Vocabulary, mask: int | None) -> Any:
         table.weight[:known] = old[:known]
         if mask is not None and vocabulary.mask is not None:
             table.weight[vocabulary.mask] = old[mask]
-    model.set_input_embeddings(table)
+    model.set_input_embeddings(words(model, table))
     return model

@@ -94,6 +94,9 @@ class TextTransformer(nn.Module):
             self.embed_kappa = TimeEmbedding(256, dim)
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, dim)
+            # Which labels, no label last, a step of training has seen.
+            self.register_buffer("trained", torch.zeros(config.num_classes + 1, dtype=torch.bool))
+            self.register_load_state_dict_pre_hook(_of_before)
         self.blocks = _blocks(config)
         self.head = nn.Linear(dim, vocabulary.sampleable)
         nn.init.zeros_(self.head.weight)
@@ -140,11 +143,18 @@ class TextTransformer(nn.Module):
         """Return a vector of what the network is told, of each sample or each token."""
         embedding = self.embed.weight.new_zeros(len(x), self.config.transformer.dim)
         if self.config.num_classes:
+            if self.training:
+                self.get_buffer("trained")[-1 if condition is None else condition] = True
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if self.config.conditioned:
             of_kappa = self.embed_kappa(kappa)
             embedding = (embedding[:, None] if of_kappa.ndim == 3 else embedding) + of_kappa
         return embedding
+
+
+def _of_before(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take every label of a model for trained where its weights do not say which are."""
+    state.setdefault(f"{prefix}trained", torch.ones_like(module.get_buffer("trained")))
 
 
 def _blocks(config: TextTransformerConfig) -> nn.Module:

@@ -5,6 +5,7 @@ from feller.text.simulation.base import Oracle, Scheme, follow_tokens, simulate_
 from feller.text.simulation.chains import Chains, begin
 from feller.text.simulation.correctors import PredictorCorrector, Remasking
 from feller.text.simulation.events import FirstHitting
+from feller.text.simulation.guided import GuidedAncestral
 from feller.text.simulation.leaps import Ancestral, Leap
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Ancestral",
     "Chains",
     "FirstHitting",
+    "GuidedAncestral",
     "Leap",
     "Oracle",
     "PredictorCorrector",

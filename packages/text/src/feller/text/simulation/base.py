@@ -18,7 +18,13 @@ from torch import Tensor
 from feller.core import random
 from feller.core.typing import Rng
 from feller.text.draws import Shaping, draw_tokens
-from feller.text.kernels import Kernel, TokenModel, log_source, network_calls
+from feller.text.kernels import (
+    Kernel,
+    TokenModel,
+    check_condition,
+    log_source,
+    network_calls,
+)
 from feller.text.parametrizations import TokenParametrization
 from feller.text.simulation.chains import Chains, begin, condition_of_rows, rng_of_rows
 
@@ -65,6 +71,9 @@ class Oracle:
             kappa = (x != self.model.vocabulary.mask).double().mean(1)
         condition = condition_of_rows(self.condition, asked)
         logits = self.model.logits(x, kappa, condition, where=where[asked])
+        if without := self.shaping.without:
+            places = torch.tensor(without, device=logits.device)
+            logits = logits.index_fill(-1, places, -torch.inf)
         cost = torch.full_like(asked, network_calls(self.model, condition))
         return logits, replace(chains, nfe=chains.nfe.index_add(0, asked, cost))
 
@@ -96,11 +105,11 @@ class Oracle:
     ) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
         """Draw tokens from the network's logits of the elements in `where`."""
         u = uniforms((len(logits),), random.ragged(rng, where), logits)
-        bonus = self._evidence(chains, where, law)
+        bonus = self.evidence(chains, where, law)
         ids, log_prob = draw_tokens(logits, u, self.shaping, bonus=bonus)
         return ids, log_prob.double()
 
-    def _evidence(
+    def evidence(
         self, chains: Chains, where: Tensor, law: TokenParametrization
     ) -> tuple[Tensor, Tensor] | None:
         """Return what turns the law of the network into the one asked for."""
@@ -175,6 +184,7 @@ def follow_tokens(
     shaping: Shaping | None = None,
 ) -> Iterator[Chains]:
     """Yield the chains at their start and after each step: the loop behind `simulate_tokens`."""
+    check_condition(model, condition)
     chains = chains if isinstance(chains, Chains) else begin(model, chains, rng)
     pi = log_source(model.path.source, model.vocabulary.size).to(chains.x.device)
     hides = not bool(pi[: model.vocabulary.sampleable].isfinite().any())

@@ -20,7 +20,7 @@ from feller.text.kernels import jump_chance
 from feller.text.simulation.base import Oracle, Scheme, uniforms
 from feller.text.simulation.chains import Chains
 
-__all__ = ["Ancestral", "Leap", "grid_after", "renoise"]
+__all__ = ["Ancestral", "Leap", "finish", "grid_after", "renoise"]
 
 
 def grid_after(steps: int, schedule: Schedule, taken: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
@@ -57,7 +57,7 @@ class Leap(Scheme):
 
     def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
         """Move, and end the turn of rows in which nothing is left to move."""
-        return _finish(oracle, self.move(oracle, chains, rng))
+        return finish(oracle, self.move(oracle, chains, rng))
 
     def move(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
         """Let elements jump, and draw where they jumped."""
@@ -94,7 +94,7 @@ class Ancestral(Scheme):
 
     def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
         """Move, and end the turn of rows in which nothing is left to move."""
-        return _finish(oracle, self.move(oracle, chains, rng))
+        return finish(oracle, self.move(oracle, chains, rng))
 
     def move(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
         """Let elements leave for the data or for the source."""
@@ -126,7 +126,7 @@ def renoise(oracle: Oracle, chains: Chains, where: Bool[Tensor, "b n"], rng: Rng
     return chains.arrive(where, drawn, oracle.log_source[drawn])
 
 
-def _finish(oracle: Oracle, chains: Chains) -> Chains:
+def finish(oracle: Oracle, chains: Chains) -> Chains:
     """End the turn of rows in which nothing is left to move."""
     left = oracle.undecided(chains).any(1)
     return replace(chains, clock=torch.where(left, chains.clock, 1.0))

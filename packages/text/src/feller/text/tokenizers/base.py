@@ -3,11 +3,11 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from feller.core.config import encode
 
-__all__ = ["Tokenizer", "TokenizerError"]
+__all__ = ["Tokenizer", "TokenizerError", "first_change"]
 
 
 class TokenizerError(ValueError):
@@ -15,7 +15,15 @@ class TokenizerError(ValueError):
 
 
 class Tokenizer(ABC):
-    """A two-way translation between text and ids 0 ... size - 1."""
+    """A two-way translation between text and ids 0 ... size - 1.
+
+    Attributes:
+        special: Ids that no text has but those that name them, such as padding or a class.
+        unknown: The id of whatever has none; None where there is no such id.
+    """
+
+    special: Set[int] = frozenset()
+    unknown: int | None = None
 
     @property
     @abstractmethod
@@ -41,15 +49,26 @@ class Tokenizer(ABC):
             TokenizerError: When the text holds something without an id, or would come back changed.
         """
         ids = self.encode(text)
-        if (back := self.decode(ids)) != text:
-            pairs = enumerate(zip(text, back, strict=False))
-            at = next((i for i, (a, b) in pairs if a != b), min(len(text), len(back)))
+        if change := first_change(text, self.decode(ids)):
             raise TokenizerError(
-                f"the tokenizer is lossy on this text: {text[at : at + 20]!r} (at {at}) comes back "
-                f"as {back[at : at + 20]!r}; give text that it keeps"
+                f"the tokenizer is lossy on this text: {change}; give text that it keeps"
             )
         return ids
 
     def fingerprint(self) -> str:
         """Return a name that two tokenizers share only when they are the same."""
         return hashlib.sha256(json.dumps(encode(self)).encode()).hexdigest()[:16]
+
+
+def first_change(text: str, back: str) -> str:
+    """Return a sentence on where a text that comes back is another; nothing where it is the same.
+
+    Example:
+        >>> first_change("To be", "to be")
+        "'To be' (at 0) comes back as 'to be'"
+    """
+    if back == text:
+        return ""
+    pairs = enumerate(zip(text, back, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(text), len(back)))
+    return f"{text[at : at + 20]!r} (at {at}) comes back as {back[at : at + 20]!r}"

@@ -1,18 +1,33 @@
 """Tokenizers of the `tokenizers` library, such as byte-pair merges trained on one's own text."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
 from feller.core.config import tagged
 from feller.text.tokenizers.base import Tokenizer, TokenizerError
 
-__all__ = ["Pieces", "bundled_pieces"]
+__all__ = ["Pieces", "Token", "bundled_pieces"]
+
+
+class Token(NamedTuple):
+    """A token of a text.
+
+    Attributes:
+        id: Its id.
+        start: The first character it stands for.
+        end: The one after its last.
+    """
+
+    id: int
+    start: int
+    end: int
 
 
 @tagged("text/pieces")
@@ -22,7 +37,7 @@ class Pieces(Tokenizer):
 
     Attributes:
         definition: What its file holds, as JSON, or the path of such a file (`tokenizer.json`),
-            which is then read.
+            which is then read; empty in a recipe that leaves the choice open, and does not run.
     """
 
     definition: Annotated[str, tyro.conf.arg(metavar="FILE")]
@@ -30,6 +45,8 @@ class Pieces(Tokenizer):
     def __post_init__(self) -> None:
         """Read the file, and refuse what is not a tokenizer."""
         text = self.definition
+        if not text:
+            return
         if not text.lstrip().startswith("{"):
             text = _read(Path(text))
         object.__setattr__(self, "definition", text.strip())
@@ -37,6 +54,8 @@ class Pieces(Tokenizer):
 
     def __repr__(self) -> str:
         """Leave the definition out: it may be megabytes."""
+        if not self.definition:
+            return "Pieces('')"
         return f"Pieces(size={self.size}, fingerprint={self.fingerprint()!r})"
 
     @property
@@ -46,17 +65,33 @@ class Pieces(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """Return the ids; nothing is added at the ends."""
-        try:
-            ids = _pieces(self.definition).encode(text, add_special_tokens=False).ids
-        except TypeError:  # what the library says of a lone surrogate
-            raise TokenizerError(f"not Unicode text, give UTF-8: {text[:20]!r}") from None
+        ids = _encoded(self.definition, text).ids
         if text and not ids:
             raise TokenizerError(f"the tokenizer finds no token in {text[:20]!r}")
         return ids
 
+    def tokens(self, text: str) -> list["Token"]:
+        """Return the ids and the characters that each stands for; none where there is no token.
+
+        Raises:
+            TokenizerError: When it is not Unicode text.
+        """
+        found = _encoded(self.definition, text)
+        return [Token(i, *place) for i, place in zip(found.ids, found.offsets, strict=True)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text, special tokens included."""
         return _pieces(self.definition).decode(list(ids), skip_special_tokens=False)
+
+    @property
+    def special(self) -> Set[int]:
+        """Ids of tokens that the definition calls special, and of what is unknown."""
+        return _special(self.definition)
+
+    @property
+    def unknown(self) -> int | None:
+        """The id of what has none; None where all has."""
+        return _unknown(self.definition)
 
     @classmethod
     def train(cls, texts: Iterable[str], size: int) -> "Pieces":
@@ -100,6 +135,11 @@ def bundled_pieces(name: str) -> Pieces:
 def _pieces(definition: str) -> Any:
     from tokenizers import Tokenizer as Library
 
+    if not definition:
+        raise TokenizerError(
+            "no tokenizer is chosen: give a tokenizer.json as --model.codec.tokenizer.definition "
+            "FILE --data.tokenizer.definition FILE (python -m feller.text.tokenizers trains one)"
+        )
     try:
         made = Library.from_str(definition)
     except Exception as error:  # the library raises bare exceptions
@@ -113,6 +153,29 @@ def _pieces(definition: str) -> Any:
             f"the {size} tokens have ids up to {max(ids)}: ids are 0 ... {size - 1}, each once"
         )
     return made
+
+
+@cache
+def _special(definition: str) -> Set[int]:
+    added = _pieces(definition).get_added_tokens_decoder()
+    found = {i for i, token in added.items() if token.special}
+    unknown = _unknown(definition)
+    return frozenset(found if unknown is None else found | {unknown})
+
+
+@cache
+def _unknown(definition: str) -> int | None:
+    made = json.loads(definition)["model"]
+    if made.get("unk_token") is not None:
+        return _pieces(definition).token_to_id(made["unk_token"])
+    return made.get("unk_id")
+
+
+def _encoded(definition: str, text: str) -> Any:
+    try:
+        return _pieces(definition).encode(text, add_special_tokens=False)
+    except TypeError:  # what the library says of a lone surrogate
+        raise TokenizerError(f"not Unicode text, give UTF-8: {text[:20]!r}") from None
 
 
 def _read(file: Path) -> str:

@@ -7,6 +7,7 @@ It trains on what models train on: the training split of the corpus. A recipe ta
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import tyro
@@ -36,16 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if flags.out.exists():
             raise ValueError(f"{flags.out} exists already: choose another --out")
         flags.out.parent.mkdir(parents=True, exist_ok=True)
-        texts = [document.text for document in flags.data.texts("train")]
-        if not any(texts):
+        texts = (passage.text for passage in flags.data.passages("train") if passage.text)
+        if not (first := next(texts, "")):
             name = flags.data.path or flags.data.source
             raise ValueError(f"the training split of {name} is empty: give a file with text in it")
-        pieces = Pieces.train(texts, flags.size)
+        pieces = Pieces.train(chain([first], texts), flags.size)
         flags.out.write_text(pieces.definition, encoding="utf-8")
     except (ValueError, OSError) as error:
         print(f"feller.text.tokenizers: {error}", file=sys.stderr)
         return 2
-    some = texts[0][:100_000]
+    some = first[:100_000]
     ratio = len(some.encode()) / max(1, len(pieces.encode(some)))
     print(f"{flags.out}: {pieces.size} ids, {ratio:.2f} bytes a token in its first document")
     return 0
