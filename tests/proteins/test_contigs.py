@@ -112,3 +112,15 @@ def test_a_break_of_the_chain_is_refused():
     with pytest.raises(ValueError, match="a design is one unbroken chain"):
         parse_contigs("A5-14/0 A30-40")
     assert parse_contigs("0-5,A3").extent == (1, 6)
+
+
+def test_contigs_may_stand_in_brackets():
+    """As RFdiffusion takes them."""
+    plain = parse_contigs("5-15,A10-25,30-40")
+    assert parse_contigs("[5-15/A10-25/30-40]") == plain
+    assert parse_contigs(" [ 5-15, A10-25, 30-40 ]\n") == plain
+    for text in ("[5-15/A10-25", "5-15/A10-25]", "[[5-15]]", "5,[A10-25]"):
+        with pytest.raises(ValueError, match="is neither a length, 10-40, nor residues"):
+            parse_contigs(text)
+    with pytest.raises(ValueError, match="there is none"):
+        parse_contigs("[]")

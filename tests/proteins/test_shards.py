@@ -213,7 +213,7 @@ def test_digests_tell_caches_apart(tmp_path, some):
 def test_the_index_is_plain_json(tmp_path, some):
     build_shards(some, tmp_path / "cache", ALL)
     index = json.loads((tmp_path / "cache" / "index.json").read_text())
-    assert index.keys() == {"counts", "shards", "names"}
+    assert index.keys() == {"counts", "shards", "names", "letters"}
 
 
 def test_a_residue_without_a_frame_is_a_gap(tmp_path):

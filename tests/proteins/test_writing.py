@@ -110,7 +110,7 @@ def test_a_pdb_file_ends_as_it_should(tmp_path):
     lines = file.read_text().splitlines()
     assert lines[-2] == "TER      13      LEU A   6A".ljust(80)
     assert lines[-1] == "END".ljust(80)
-    assert [line[:6] for line in lines[:-2]] == ["ATOM  "] * 12
+    assert [line[:6] for line in lines[:-2]] == ["HEADER", *["ATOM  "] * 12]
     assert lines[-3][17:27] == lines[-2][17:27]
     assert {len(line) for line in lines} == {80}
 
@@ -149,7 +149,7 @@ def test_a_trajectory_comes_back(format, tmp_path):
 def test_each_model_of_a_pdb_file_is_closed(tmp_path):
     write_trajectory(np.zeros((2, 1, 4, 3), np.float32), np.array([0]), tmp_path / "t.pdb")
     heads = [line.split()[0] for line in (tmp_path / "t.pdb").read_text().splitlines()]
-    assert heads == [*["MODEL", *["ATOM"] * 4, "TER", "ENDMDL"] * 2, "END"]
+    assert heads == ["HEADER", *["MODEL", *["ATOM"] * 4, "TER", "ENDMDL"] * 2, "END"]
 
 
 def test_sequences_come_back(tmp_path):
@@ -167,7 +167,7 @@ def test_sequences_come_back(tmp_path):
         (([chain()], "a.cif", "pdb"), "a.cif is no place for format pdb: end it in .pdb"),
         (([chain()], "a", "xyz"), "format is pdb, cif or bcif, not xyz"),
         (([chain(), chain()], "a.pdb"), "a.pdb holds one chain, not 2: name a folder"),
-        (([chain(), chain()], "a"), "two chains are called a: each needs a name of its own"),
+        (([chain(), chain()], "a"), "2 chains are called a: each needs a name of its own"),
         (
             ([chain(2, index=np.array([1, 10000], np.int32))], "a"),
             "a: a residue number is outside of",
@@ -232,3 +232,24 @@ def test_writing_again_replaces(tmp_path):
     write_chains([chain(9)], tmp_path)
     (file,) = write_chains([chain(3)], tmp_path)
     assert read(file).array_length() == 12
+
+
+def test_a_pdb_file_begins_with_a_header(tmp_path):
+    """Whose first letter is what mkdssp 4 tells a PDB file by; the code stands in its columns."""
+    one = chain(5)
+    (file,) = write_chains([one], tmp_path / "a.pdb")
+    write_trajectory([one.atoms, one.atoms], one.residues, tmp_path / "t.pdb")
+    for each in (file, tmp_path / "t.pdb"):
+        first = each.read_text().splitlines()[0]
+        assert first == f"{'HEADER    PROTEIN MODEL':62}{'XXXX':18}"
+        assert len(list(read_chains(each))) == 1
+
+
+def test_names_that_differ_in_case_alone_are_two_files_everywhere(tmp_path):
+    """Where file names have no case, the second would replace the first."""
+    some = [chain(5, name=name) for name in ("x_A", "x_a", "x_a-2", "X_a")]
+    files = write_chains(some, tmp_path / "all")
+    assert [file.name for file in files] == ["x_A.pdb", "x_a-3.pdb", "x_a-2.pdb", "X_a-4.pdb"]
+    assert len({file.name.casefold() for file in (tmp_path / "all").iterdir()}) == 4
+    with pytest.raises(ValueError, match="2 chains are called x_A: each needs a name of its own"):
+        write_chains([some[0], some[0]], tmp_path / "all")

@@ -7,23 +7,18 @@ atoms, what is no part of a polymer.
 
 import io
 import math
-import string
 from codecs import BOM_UTF8
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from feller.proteins.chains import ATOMS, Chain
-from feller.proteins.residues import CANONICAL, codes_of_names
+from feller.proteins.records import SLOTS, SPARE, check_whole, records_of_pdb
+from feller.proteins.residues import codes_of_names
 
 __all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
 
-_SLOTS: Mapping[str, int] = MappingProxyType({name: slot for slot, name in enumerate(ATOMS)})
-_RECORDS = ("ATOM  ", "HETATM")
-_LETTERS = string.ascii_uppercase + string.ascii_lowercase
 _NONE = (".", "?", "", " ")
 
 
@@ -32,7 +27,7 @@ class Columns:
     """The backbone atoms of a structure, a row each.
 
     Attributes:
-        slot: Which of N, CA, C and O.
+        slot: Which of N, CA, C and O, or 4 for the second oxygen of a terminus.
         residue: Three-letter name.
         chain: Name of the chain.
         number: Of the residue.
@@ -71,7 +66,7 @@ def columns_of_cif(file: Any) -> Columns:
     table = block["atom_site"]
     names = _strings(table, "label_atom_id", "auth_atom_id")
     slot = np.full(len(names), -1, dtype=np.int8)
-    for name, place in _SLOTS.items():
+    for name, place in SLOTS.items():
         slot[names == name] = place
     keep = slot >= 0
     if "pdbx_PDB_model_num" in table:
@@ -102,18 +97,23 @@ def columns_of_pdb(data: bytes) -> Columns:
 
     Only the records of backbone atoms of the first model reach the parser. A canonical residue
     among the hetero atoms is a free amino acid, and is left out.
+
+    Raises:
+        ValueError: When there is none, or the file ends in the middle of a record.
     """
     from biotite.structure.io.pdb import PDBFile
 
-    records, resolution = _records_of_pdb(data.removeprefix(BOM_UTF8).decode("latin-1"))
+    text = data.removeprefix(BOM_UTF8).decode("latin-1")
+    check_whole(text)
+    records, chains, resolution = records_of_pdb(text)
     if not records:
         raise ValueError("it has no ATOM records of a backbone")
     file = PDBFile.read(io.StringIO("\n".join(records)))
     rows = file.get_structure(model=1, altloc="all", extra_fields=["occupancy"])
     return Columns(
-        np.array([_SLOTS[name] for name in rows.atom_name], dtype=np.int8),
+        np.array([SLOTS[name] for name in rows.atom_name], dtype=np.int8),
         rows.res_name,
-        rows.chain_id,
+        np.array(chains),
         rows.res_id.astype(np.int32),
         rows.ins_code,
         rows.altloc_id,
@@ -121,31 +121,6 @@ def columns_of_pdb(data: bytes) -> Columns:
         np.asarray(rows.coord, dtype=np.float32),
         resolution,
     )
-
-
-def _records_of_pdb(text: str) -> tuple[list[str], float]:
-    """Return complete records of backbone atoms, and the resolution."""
-    records, resolution, pieces = [], math.nan, 0
-    lines = text.splitlines()
-    taken = {line[21:22] for line in lines if line[:6] in _RECORDS}
-    spare = [letter for letter in _LETTERS if letter not in taken]
-    for line in lines:
-        kind = line[:6]
-        if kind == "ENDMDL" or (line.strip() == "END" and records):
-            break
-        pieces += kind[:3] == "TER"
-        if line.startswith("REMARK   2 RESOLUTION"):
-            resolution = _number(line[23:30])
-        if kind not in _RECORDS or line[12:16].strip() not in _SLOTS:
-            continue
-        if kind == "ATOM  " or line[17:20] not in CANONICAL:
-            # Occupancy, temperature and element are often left out, which the parser refuses.
-            occupancy, element = line[54:60].strip() or "1.00", line[12:16].strip()[0]
-            # Where chains have no letters, the records that end them tell them apart.
-            letter = line[21:22].strip() or (spare[pieces % len(spare)] if pieces else " ")
-            head = f"{line[:21]:21}{letter}{line[22:54]}"
-            records.append(f"{head:54}{occupancy:>6}  0.00{element:>12}  ")
-    return records, resolution
 
 
 def chains_of(columns: Columns, name: str) -> list[Chain]:
@@ -171,9 +146,11 @@ def _chain(columns: Columns, name: str) -> Chain | None:
     columns = _without_alternatives(columns)
     starts = _starts(columns)
     row = np.cumsum(starts) - 1
-    atoms = np.full((int(starts.sum()), len(ATOMS), 3), np.nan, dtype=np.float32)
+    every = np.full((int(starts.sum()), len(ATOMS) + 1, 3), np.nan, dtype=np.float32)
     # Backwards, so that the first of two atoms of one name stays.
-    atoms[row[::-1], columns.slot[::-1]] = columns.place[::-1]
+    every[row[::-1], columns.slot[::-1]] = columns.place[::-1]
+    atoms, oxygen = every[:, :SPARE].copy(), ATOMS.index("O")
+    atoms[:, oxygen] = np.where(np.isnan(atoms[:, oxygen]), every[:, SPARE], atoms[:, oxygen])
     codes = codes_of_names(columns.residue[starts], atoms)
     kept = codes >= 0
     if not kept.any():

@@ -2,8 +2,9 @@
 
 `10-40,A163-181,10-40` is 10 to 40 new residues, then residues 163 to 181 of chain A, then 10 to 40
 new ones; `12` is twelve new ones, `A7` one that is kept. A chain whose name has digits is told from
-numbers by a colon: `1:163-181`. Spaces and slashes may stand in the place of commas. Source of the
-notation: RFdiffusion (Watson et al., Nature 2023).
+numbers by a colon: `1:163-181`. Spaces and slashes may stand in the place of commas, and the whole
+in brackets: `[10-40/A163-181/10-40]`. Source of the notation: RFdiffusion (Watson et al., Nature
+2023).
 """
 
 import re
@@ -105,7 +106,9 @@ def parse_contigs(text: str) -> Contigs:
         >>> parse_contigs("5-10,A3-4").segments
         (New(low=5, high=10), Kept(chain='A', first=3, last=4))
     """
-    segments = tuple(_segment(part) for part in re.split(r"[,/\s]+", text.strip()) if part)
+    inner = re.fullmatch(r"\s*\[(.*)\]\s*", text, re.DOTALL)
+    parts = re.split(r"[,/\s]+", inner[1] if inner else text)
+    segments = tuple(_segment(part) for part in parts if part)
     if not segments:
         raise ValueError("contigs are segments such as 10-40,A163-181,10-40; there is none")
     kept = [s for s in segments if isinstance(s, Kept)]

@@ -6,7 +6,6 @@ of them is row j of what their common seed draws. So a sample depends on the see
 on how many there are nor on how they are batched.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from feller.proteins.chains import Chain
 from feller.proteins.contigs import Contigs, Kept, New, parse_contigs
 from feller.proteins.given import Given, backbone_of, motif_of, nothing, sequence_of
 from feller.proteins.inputs import length_range, read_backbones, read_motif, read_sequences
-from feller.proteins.writing import LONGEST_STEM, file_stem
+from feller.proteins.writing import LONGEST_STEM, file_stems
 
 __all__ = ["Batch", "DesignFlags", "plan"]
 
@@ -156,10 +155,7 @@ def _fixed(chains: list[Chain], given: Callable[[Chain], Given], seed: int) -> l
     """Return a task for each chain; a single one is called as samples are."""
     count = len(chains)
     # The number of a sample follows, and must not be what is cut off.
-    stems = [file_stem(chain.name)[: LONGEST_STEM - NUMBER] for chain in chains]
-    for stem, times in Counter(stems).items():
-        if times > 1:
-            raise ValueError(f"{times} chains are called {stem}: each needs a name of its own")
+    stems = file_stems([chain.name for chain in chains], LONGEST_STEM - NUMBER)
     return [
         _Task(
             name="sample" if count == 1 else stem,

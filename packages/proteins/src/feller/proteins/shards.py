@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +30,18 @@ from tqdm.auto import tqdm
 from feller.core.config import encode
 from feller.proteins.chains import Chain
 from feller.proteins.filters import Filters
+from feller.proteins.mapped import DataError, map_shard, read_index, read_portion
 from feller.proteins.reading import Entry, Refusal, read_entries
 
 __all__ = ["DataError", "Shards", "build_shards", "digest_of", "open_shards"]
 
-FORMAT = 2
+FORMAT = 3
 PORTION = 1024
 """Structure files of a shard."""
 STEP = 0.01
 """Angstrom."""
 MISSING = -(2**15)
 """What stands for a coordinate of a missing atom."""
-
-
-class DataError(ValueError):
-    """Protein data are missing, empty, or not what was expected."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Shard:
-    """Arrays of a mapped file: residues `r` of all its chains, and chains `c`."""
-
-    atoms: np.ndarray
-    residues: np.ndarray
-    index: np.ndarray
-    ends: np.ndarray
-    steps: np.ndarray
 
 
 class Shards:
@@ -70,15 +56,19 @@ class Shards:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        index = _read_json(folder / "index.json")
+        index = read_index(folder / "index.json")
         self.names: tuple[str, ...] = tuple(index["names"])
         """Names of the chains."""
+        self.letters: tuple[str, ...] = tuple(index["letters"])
+        """Their letters in their files, where they have one."""
         self.counts: dict[str, int] = index["counts"]
         """How many chains were taken, and how many refused for each kind of reason."""
-        self._shards = [_map(folder / file, size) for file, size in index["shards"]]
+        self._shards = [map_shard(folder / file, size) for file, size in index["shards"]]
         lengths = [np.diff(shard.ends, prepend=0) for shard in self._shards]
-        self.lengths: Int64[np.ndarray, " c"] = np.concatenate(lengths)
+        self.lengths: Int64[np.ndarray, " c"] = np.concatenate([np.zeros(0, np.int64), *lengths])
         """Residues of each chain."""
+        if not len(self.names) == len(self.lengths) > 0:
+            raise DataError(f"{folder} is damaged: delete it to build it again")
         sizes = [len(part) for part in lengths]
         self._shard_of = np.repeat(np.arange(len(sizes)), sizes)
         self._first = np.concatenate([s.ends for s in self._shards]) - self.lengths
@@ -102,6 +92,20 @@ class Shards:
     def __reduce__(self) -> tuple[type["Shards"], tuple[Path]]:
         """Go to another process as a folder, so that it maps the files too."""
         return Shards, (self.folder,)
+
+    @property
+    def refused(self) -> list[str]:
+        """Names of what was not taken."""
+        try:
+            text = (self.folder / "refusals.txt").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        return [line.split("\t")[0] for line in text.splitlines()]
+
+    def residues(self, i: int) -> UInt8[np.ndarray, " n"]:
+        """Return the residues of a chain."""
+        first = self._first[i]
+        return self._shards[self._shard_of[i]].residues[first : first + self.lengths[i]]
 
     def rows(
         self, chains: Sequence[int], starts: Sequence[int], length: int
@@ -200,6 +204,7 @@ def _build(stem: Path, portion: Sequence[Entry], filters: Filters) -> int:
     refusals = [[r.name, r.kind, r.reason] for r in found if isinstance(r, Refusal)]
     body = {
         "names": [chain.name for chain in chains],
+        "letters": [chain.letter for chain in chains],
         "counts": counts,
         "refusals": refusals,
         "size": len(data),
@@ -244,13 +249,13 @@ def _places(packed: np.ndarray, step: Any) -> np.ndarray:
 
 def _finish(folder: Path, portions: int) -> Shards:
     """Write the index, and open the cache."""
-    facts = [_read_json(folder / f"{i:05d}.json") for i in range(portions)]
+    facts = [read_portion(folder / f"{i:05d}.json") for i in range(portions)]
     counts: Counter[str] = Counter()
     for part in facts:
         counts.update(part["counts"])
     refusals = [refusal for part in facts for refusal in part["refusals"]]
     lines = ("\t".join(refusal) + "\n" for refusal in refusals)
-    _write(folder / "refusals.txt", "".join(lines).encode())
+    _write(folder / "refusals.txt", "".join(lines).encode(errors="replace"))
     said = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
     if not counts["taken"]:
         name, _, reason = refusals[0]
@@ -260,33 +265,10 @@ def _finish(folder: Path, portions: int) -> Shards:
         "counts": counts,
         "shards": [[f"{i:05d}.safetensors", part["size"]] for i, part in enumerate(facts)],
         "names": [name for part in facts for name in part["names"]],
+        "letters": [letter for part in facts for letter in part["letters"]],
     }
     _write(folder / "index.json", json.dumps(index).encode())
     return Shards(folder)
-
-
-def _map(file: Path, size: int) -> _Shard:
-    """Map a file of tensors (safetensors: a length, a JSON header, the data)."""
-    if not file.is_file() or file.stat().st_size != size:
-        raise DataError(f"{file} is damaged: delete its folder to build it again")
-    data = np.memmap(file, dtype=np.uint8, mode="r")
-    start = 8 + int(data[:8].view("<u8")[0])
-    header = json.loads(data[8:start].tobytes())
-    kinds = {"I16": np.int16, "U8": np.uint8, "I32": np.int32, "I64": np.int64, "F32": np.float32}
-    arrays = {}
-    for name, entry in header.items():
-        first, last = entry["data_offsets"]
-        # A plain array over the map: slices of a `memmap` cost several times as much.
-        flat = np.asarray(data[start + first : start + last]).view(kinds[entry["dtype"]])
-        arrays[name] = flat.view(np.ndarray).reshape(entry["shape"])
-    return _Shard(**arrays)
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        raise DataError(f"{file} is not readable: delete its folder to build it again") from None
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ A file is written beside its place and then put there: whoever reads it sees the
 import os
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,13 +23,20 @@ from jaxtyping import Float, Integer
 
 from feller.proteins.chains import ATOMS, LETTERS, UNKNOWN, Chain
 
-__all__ = ["FORMATS", "file_stem", "replacing", "write_chains", "write_fasta", "write_trajectory"]
+__all__ = [
+    "FORMATS",
+    "file_stem",
+    "file_stems",
+    "replacing",
+    "write_chains",
+    "write_fasta",
+    "write_trajectory",
+]
 
 FORMATS = ("pdb", "cif", "bcif")
 """Formats of structures; also the suffixes of their files."""
 
-COLUMNS = 80
-LONGEST_STEM = 120
+COLUMNS, LONGEST_STEM = 80, 120
 
 
 def write_chains(
@@ -55,7 +63,7 @@ def write_chains(
         >>> atoms = np.arange(12, dtype=np.float32).reshape(1, 4, 3)
         >>> chain = Chain("a", atoms, np.array([0], np.uint8), np.array([1], np.int32))
         >>> (file,) = write_chains([chain], Path(tempfile.mkdtemp()))
-        >>> print(file.name, file.read_text()[:54])
+        >>> print(file.name, file.read_text().splitlines()[1][:54])
         a.pdb ATOM      1  N   ALA A   1       0.000   1.000   2.000
     """
     files = _targets(chains, target, format)
@@ -132,6 +140,35 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip(".")[:LONGEST_STEM] or "chain"
 
 
+def file_stems(names: Sequence[str], longest: int = LONGEST_STEM) -> list[str]:
+    """Return a stem for each name, no two of which are one file where names have no case.
+
+    Raises:
+        ValueError: When two of the stems are the same.
+
+    Example:
+        >>> file_stems(["1abc_A", "1abc_a"])
+        ['1abc_A', '1abc_a-2']
+    """
+    stems = [file_stem(name)[:longest] for name in names]
+    for stem, times in Counter(stems).items():
+        if times > 1:
+            raise ValueError(f"{times} chains are called {stem}: each needs a name of its own")
+    wanted, taken = {_caseless(stem) for stem in stems}, set[str]()
+    for place, stem in enumerate(stems):
+        k, found = 2, stem
+        while _caseless(found) in taken or (found != stem and _caseless(found) in wanted):
+            found, k = f"{stem[: longest - 6]}-{k}", k + 1
+        taken.add(_caseless(found))
+        stems[place] = found
+    return stems
+
+
+def _caseless(stem: str) -> str:
+    """Return what two names share that are one file on some system."""
+    return unicodedata.normalize("NFC", stem.casefold())
+
+
 def _targets(chains: Sequence[Chain], target: Path, format: str | None) -> list[Path]:
     """Return where the chains go."""
     if format not in (None, *FORMATS):
@@ -147,11 +184,7 @@ def _targets(chains: Sequence[Chain], target: Path, format: str | None) -> list[
 
 def _named(chains: Sequence[Chain], folder: Path, format: str) -> list[Path]:
     """Return a file in a folder for each chain, named after it."""
-    counts = Counter(file_stem(chain.name) for chain in chains)
-    twice = next((stem for stem, count in counts.items() if count > 1), None)
-    if twice is not None:
-        raise ValueError(f"two chains are called {twice}: each needs a name of its own")
-    return [folder / f"{stem}.{format}" for stem in counts]
+    return [folder / f"{stem}.{format}" for stem in file_stems([chain.name for chain in chains])]
 
 
 def _known(atoms: np.ndarray) -> np.ndarray:
@@ -230,7 +263,8 @@ def _write_pdb(array: Any, file: Path, name: str) -> None:
     last = array.array_length() - 1
     place = f"{array.res_name[last]:>3} A{array.res_id[last]:>4}{array.ins_code[last]:1}"
     end = f"TER   {(last + 1) % 99999 + 1:>5}      {place}".ljust(80)
-    lines: list[str] = []
+    # mkdssp 4 takes a file whose first letter is no H for mmCIF.
+    lines = ["HEADER    PROTEIN MODEL".ljust(62) + "XXXX".ljust(18)]
     for line in pdb.lines:
         lines.extend([end, line] if line.startswith("ENDMDL") else [line])
     lines.extend([] if lines[-1].startswith("ENDMDL") else [end])
