@@ -6,8 +6,15 @@ import warnings
 import pytest
 import torch
 
+from feller.core.heads import FlowHead
+from feller.core.models import GeneratorModel
+from feller.core.paths import GaussianPath
+from feller.core.solvers import named_solver, simulate
+from feller.core.spaces import Euclidean
+from feller.core.times import uniform_grid
 from feller.images.networks.convert import unet_from_diffusers, unet_state_from_diffusers
 from feller.images.networks.diffusers_config import unet_config_from_diffusers
+from feller.images.schedules import Tabulated
 
 ATTEND = {
     "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
@@ -83,6 +90,26 @@ def test_the_same_function(case, rng):
     assert right.std() > 0.01
     assert not plain.any()  # a fresh one returns zeros
     assert float((found - right).norm() / right.norm()) < 1e-5
+
+
+def test_the_same_samples_as_ddim_of_diffusers(rng):
+    """At a table of their `alphas_cumprod`, on a uniform grid: their `trailing` steps."""
+    oracle = theirs("ddpm")
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(timestep_spacing="trailing", clip_sample=False)
+    scheduler.set_timesteps(10)
+    told = dict(oracle.config)
+    network = unet_config_from_diffusers(told).build().eval()
+    network.load_state_dict(unet_state_from_diffusers(oracle.state_dict(), told))
+    schedule = Tabulated(tuple(scheduler.alphas_cumprod.tolist()))
+    model = GeneratorModel(network, GaussianPath(Euclidean(3), schedule), FlowHead("noise"))
+    x = right = torch.randn(2, 3, 8, 8, generator=rng)
+    found = simulate(model, x, uniform_grid(10), named_solver("ddim")).state
+    with torch.no_grad():
+        for k in scheduler.timesteps:
+            right = scheduler.step(oracle(right, k).sample, k, right).prev_sample
+    assert float((found - right).norm() / right.norm()) < 1e-4
 
 
 def test_a_pipeline_s_folder(tmp_path, rng):

@@ -88,7 +88,7 @@ def unet_config_from_diffusers(
     """Read the configuration of a `UNet2DModel` of diffusers.
 
     Its time k, a step 0 ... 999 of DDPM's, is our t by k = 1000 (1 - t) - 1: on
-    `VariancePreserving` their noise level is within .047 of ours at every step; a `Tabulated`
+    `VariancePreserving` their noise level is within 4.9 percent of ours; a `Tabulated`
     schedule of their `alphas_cumprod` is exact.
 
     Args:

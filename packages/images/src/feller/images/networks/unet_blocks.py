@@ -26,13 +26,40 @@ class BlockOptions(Protocol):
         """Size of the vector for time and label."""
         ...
 
-    dropout: float
-    head_channels: int | None
-    scale_shift_norm: bool
-    asymmetric_padding: bool
-    norm_groups: int
-    norm_eps: float
-    smallest_group: int
+    @property
+    def dropout(self) -> float:
+        """Probability of dropping a value, in training."""
+        ...
+
+    @property
+    def head_channels(self) -> int | None:
+        """Channels of an attention head; None for one head."""
+        ...
+
+    @property
+    def scale_shift_norm(self) -> bool:
+        """Whether the embedding scales and shifts after the second norm."""
+        ...
+
+    @property
+    def asymmetric_padding(self) -> bool:
+        """Whether strided convolutions pad below and to the right only."""
+        ...
+
+    @property
+    def norm_groups(self) -> int:
+        """Groups of a norm, at most."""
+        ...
+
+    @property
+    def smallest_group(self) -> int:
+        """Fewest channels of a group of a norm."""
+        ...
+
+    @property
+    def norm_eps(self) -> float:
+        """Added to a variance."""
+        ...
 
 
 class Stack(nn.ModuleList):
