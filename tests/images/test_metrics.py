@@ -104,7 +104,7 @@ def truthful(n, labels):
 
 def test_a_perfect_model(data):
     model, calls = artist(truthful)
-    how = Sampling(solver="euler", steps=9, guidance=2.5)
+    how = Sampling(solver="euler", grid="uniform", steps=9, guidance=2.5)
     metrics = {metric.name: metric for metric in evaluate(model, data, how, n=400, seed=3)}
     assert list(metrics) == [
         "conditional accuracy",
@@ -131,7 +131,7 @@ def test_a_perfect_model(data):
 
 def test_protocols_say_how(data):
     model, _ = artist(truthful)
-    how = Sampling(solver="euler", steps=9, guidance=2.5)
+    how = Sampling(solver="euler", grid="uniform", steps=9, guidance=2.5)
     metrics = evaluate(model, data, how, n=40, seed=3)
     protocol_of = {metric.name: metric.protocol for metric in metrics}
     for name, protocol in protocol_of.items():

@@ -21,9 +21,10 @@ def test_labels_need_a_conditional_network():
 
 def test_heads_divide_the_widths_that_attend():
     check_attention((48, 96), (1,), 24)
-    check_attention((40, 96), (), 48)  # the middle attends, level 0 does not
+    check_attention((40, 96), (), 48, [96])  # the middle attends, level 0 does not
+    check_attention((40, 96), (), 128)
     with pytest.raises(ValueError, match="head_channels 128 does not divide the width 96"):
-        check_attention((48, 96), (), 128)
+        check_attention((48, 96), (), 128, [96])
     with pytest.raises(ValueError, match="head_channels 40 does not divide the width 48"):
         check_attention((48, 80), (0, 1), 40)
     with pytest.raises(ValueError, match=r"are not 0 \.\.\. 1"):

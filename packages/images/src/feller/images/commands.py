@@ -16,7 +16,8 @@ from torch import Tensor
 from feller.core.registry import data_of, list_models, load, read_card
 from feller.images.data import ImageData, Source
 from feller.images.files import check_target, write_images
-from feller.images.models import ImageModel, Sampling
+from feller.images.models import ImageModel
+from feller.images.sampling import GridName, Sampling, suited
 
 __all__ = ["demo", "evaluate", "sample", "usual_data"]
 
@@ -33,10 +34,15 @@ class SampleFlags:
     """A class by name or number, several with commas, or `all`; any when absent."""
     guidance: float = 1.0
     """Scale of classifier-free guidance; 1 for none. Needs --label."""
-    solver: str = "heun"
-    """euler, midpoint, heun, rk4 or dopri5."""
+    solver: str = "auto"
+    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++ ...; auto for one that suits the
+    schedule."""
     steps: int = 20
     """Steps of the solver."""
+    grid: GridName = "auto"
+    """Times of the steps; auto for those that suit the schedule and the solver."""
+    end: float | None = None
+    """The last time, in (0, 1]."""
     seed: int = 0
     """Image i depends on the seed and on i alone (with dopri5, to within its tolerance)."""
     device: str = "auto"
@@ -55,10 +61,14 @@ class EvaluateFlags:
     """Samples for each figure."""
     guidance: float = 2.0
     """Scale of guidance for the conditional figures."""
-    solver: str = "heun"
-    """The solver."""
+    solver: str = "auto"
+    """The solver; auto for one that suits the schedule."""
     steps: int = 20
     """Its steps."""
+    grid: GridName = "auto"
+    """Times of the steps; auto for those that suit the schedule and the solver."""
+    end: float | None = None
+    """The last time, in (0, 1]."""
     seed: int = 0
     """Chooses the samples."""
     device: str = "auto"
@@ -81,14 +91,14 @@ def sample(name: str, argv: Sequence[str]) -> None:
     labels = _labels(model, flags.label, flags.n)
     if flags.guidance != 1 and labels is None:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
-    how = Sampling(steps=flags.steps, solver=flags.solver, guidance=flags.guidance)
+    how = suited(_sampling(flags), model)
     start = time.perf_counter()
     images, nfe = model.draw(flags.n, labels, how, seed=flags.seed)
     seconds = time.perf_counter() - start
     write_images(images, labels, flags.out, model.codec.classes)
     report = {"out": str(flags.out), "n": flags.n, "nfe": nfe, "seconds": round(seconds, 3)}
     if flags.json:
-        print(json.dumps(report | {"seed": flags.seed, "solver": flags.solver}))
+        print(json.dumps(report | {"seed": flags.seed, "solver": how.solver}))
     else:
         print(f"{flags.out}: {flags.n} images, {nfe} network calls each, {seconds:.1f} s")
 
@@ -108,7 +118,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         prog=f"feller evaluate {name}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-    how = Sampling(steps=flags.steps, solver=flags.solver, guidance=flags.guidance)
+    how = _sampling(flags)
     metrics = measure(load(name, device=flags.device), flags.data, how, n=flags.n, seed=flags.seed)
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))
@@ -128,7 +138,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
         model = load(name, device="auto")
         classes = model.codec.classes
         labels = torch.arange(len(classes)).repeat_interleave(8) if classes else None
-        how = Sampling(guidance=2.0 if classes else 1.0)
+        how = suited(Sampling(guidance=2.0 if classes else 1.0), model)
         print(f"sampling {name} ...", file=sys.stderr)
         images, nfe = model.draw(8 * (len(classes) or 4), labels, how)
         file = f"{name.replace('/', '-')}.png"
@@ -151,6 +161,16 @@ def usual_data(name: str, argv: Sequence[str]) -> ImageData:
             f"the card of {name} names no data set that feller has: give --data.source"
         )
     return ImageData()
+
+
+def _sampling(flags: SampleFlags | EvaluateFlags) -> Sampling:
+    return Sampling(
+        steps=flags.steps,
+        solver=flags.solver,
+        guidance=flags.guidance,
+        grid=flags.grid,
+        end=flags.end,
+    )
 
 
 def _labels(model: ImageModel, label: str | None, n: int) -> Int[Tensor, " n"] | None:

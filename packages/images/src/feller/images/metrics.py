@@ -30,7 +30,8 @@ from feller.images.distances import (
     nearest_distances,
     nearest_neighbour_ratio,
 )
-from feller.images.models import ImageModel, Sampling
+from feller.images.models import ImageModel
+from feller.images.sampling import Sampling, suited
 
 __all__ = [
     "ClassShares",
@@ -147,7 +148,7 @@ def evaluate(
     """
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
-    sampling = sampling or Sampling(guidance=2.0)
+    sampling = suited(sampling or Sampling(guidance=2.0), model)
     train, test, test_labels, name = _splits(model, data)
     drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
     near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")

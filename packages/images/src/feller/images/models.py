@@ -1,8 +1,7 @@
 """Image models: a generator model with a codec, that one can sample."""
 
-import math
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,15 +19,16 @@ from feller.core.models import GeneratorModel
 from feller.core.nn.modes import evaluating
 from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
-from feller.core.solvers import Solver, named_solver, simulate
+from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
-from feller.core.times import uniform_grid
 from feller.core.training import ModelConfig
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
 from feller.images.networks import DiTConfig, UNetConfig
+from feller.images.sampling import Sampling, suited
+from feller.images.schedules import Tabulated
 
-__all__ = ["ImageModel", "ImageModelConfig", "Sampling"]
+__all__ = ["ImageModel", "ImageModelConfig", "Sampling", "Tabulated"]
 
 
 class NetworkConfig(Protocol):
@@ -37,33 +37,6 @@ class NetworkConfig(Protocol):
     def build(self) -> nn.Module:
         """Make the network."""
         ...
-
-
-@tagged("images/sampling")
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How images are drawn.
-
-    Attributes:
-        steps: Steps of the solver.
-        solver: Its name.
-        guidance: Scale of classifier-free guidance; 1 for none.
-        interval: The times between which guidance acts.
-        batch_size: Images simulated at once.
-    """
-
-    steps: int = 20
-    solver: str = "heun"
-    guidance: float = 1.0
-    interval: tuple[float, float] = (0.0, 1.0)
-    batch_size: int = 256
-
-    def __post_init__(self) -> None:
-        """Refuse what draws nothing, or no images."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
-        if not math.isfinite(self.guidance):
-            raise ValueError(f"guidance is a finite number, not {self.guidance}")
 
 
 @tagged("images/model")
@@ -168,7 +141,8 @@ class ImageModel(nn.Module):
             label: A class by name or number, or one for each image; None for any.
             seed: Image i depends on the seed and on i, not on `n` (with dopri5, whose steps suit
                 the whole batch, to within its tolerance).
-            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size.
+            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size, grid and
+                end.
 
         Raises:
             ValueError: On an unknown label or solver, or guidance without a label.
@@ -185,15 +159,14 @@ class ImageModel(nn.Module):
         """
         if labels is None and sampling.guidance != 1:
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
-        solver = named_solver(sampling.solver)
+        sampling = suited(sampling, self)
         model = Guided(self, sampling.guidance, sampling.interval)
         images, nfe = [], 0
         for start in range(0, n, sampling.batch_size):
             stop = min(start + sampling.batch_size, n)
             part = labels[start:stop] if labels is not None else None
             with evaluating(self):
-                how = (solver, sampling.steps)
-                z, calls = self._simulate(model, (start, stop), part, how, seed)
+                z, calls = self._simulate(model, (start, stop), part, sampling, seed)
             nfe = max(nfe, calls)
             if not z.isfinite().all():
                 raise ValueError("the model returns images that are not finite: train it again")
@@ -221,7 +194,10 @@ class ImageModel(nn.Module):
         columns = 8
         labels = torch.arange(classes).repeat_interleave(columns) if classes else None
         n = columns * (classes or 8)
-        images, _ = self.draw(n, labels, Sampling(solver="euler", steps=20))
+        plan = suited(Sampling(), self)
+        if plan.solver == "heun":  # a look at half the price
+            plan = replace(plan, solver="euler")
+        images, _ = self.draw(n, labels, plan)
         save_grid(images, stem.with_suffix(".png"), columns=columns)
 
     @property
@@ -233,13 +209,13 @@ class ImageModel(nn.Module):
         model: Guided,
         rows: tuple[int, int],
         labels: Tensor | None,
-        how: tuple[Solver, int],
+        sampling: Sampling,
         seed: int,
     ) -> tuple[Tensor, int]:
         like = next(self.parameters())
         rng = random.rows(seed, *rows, stream="sample")
         x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
-        solver, steps = how
+        solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)
         condition = labels.to(like.device) if labels is not None else None
-        simulation = simulate(model, x_0, uniform_grid(steps), solver, rng, condition=condition)
+        simulation = simulate(model, x_0, times, solver, rng, condition=condition)
         return simulation.state.cpu(), simulation.nfe

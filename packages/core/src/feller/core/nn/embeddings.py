@@ -5,7 +5,7 @@ A number tau is seen through n sinusoids of geometrically spaced frequencies and
     [sin(omega_i tau), cos(omega_i tau)],    omega_i = 10000^(-i / (n - shift)),    i = 0 ... n - 1.
 
 For a time, tau = scale * t + offset. Diffusion models of the discrete era count tau in steps of
-growing noise, 0 ... 999: a scale of -999 and an offset of 999 show them our t (0 noise, 1 data).
+growing noise, 0 ... 999: a scale of -1000 and an offset of 999 show them our t (0 noise, 1 data).
 """
 
 import math

@@ -1,5 +1,7 @@
 """What every image network asks of its arguments."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 __all__ = ["check_arguments", "check_attention"]
@@ -34,14 +36,18 @@ def check_arguments(x: Tensor, condition: Tensor | None, multiple: int, num_clas
 
 
 def check_attention(
-    channels: tuple[int, ...], levels: tuple[int, ...], head_channels: int | None
+    channels: tuple[int, ...],
+    levels: tuple[int, ...],
+    head_channels: int | None,
+    others: Sequence[int] = (),
 ) -> None:
-    """Check the levels that attend, and that heads divide their widths and that of the middle.
+    """Check the levels that attend, and that heads divide their widths and others.
 
     Args:
         channels: Width of each level.
         levels: The levels that attend.
         head_channels: Channels of a head; None for one head.
+        others: Other widths that attend.
 
     Raises:
         ValueError: When a level does not exist, or heads do not divide a width.
@@ -53,6 +59,6 @@ def check_attention(
     """
     if not set(levels) <= set(range(len(channels))):
         raise ValueError(f"attention_levels {levels} are not 0 ... {len(channels) - 1}")
-    for width in [*(channels[level] for level in levels), channels[-1]]:
+    for width in [*(channels[level] for level in levels), *others]:
         if head_channels and width % head_channels:
             raise ValueError(f"head_channels {head_channels} does not divide the width {width}")

@@ -1,23 +1,28 @@
 """The U-Net of diffusion models, from DDPM (arXiv 2006.11239) to ADM (arXiv 2105.05233).
 
 An encoder halves the image from level to level and leaves memories; a decoder doubles it back and
-reads them. Every part takes (x, embedding), with x an image (b, c, h, w) and embedding a vector
-(b, d) for time and label; thus parts stack freely.
+reads them. The parts are those of `unet_blocks`.
 """
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
-from feller.core.nn.attention import SelfAttention
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding
 from feller.images.networks.checks import check_arguments, check_attention
+from feller.images.networks.unet_blocks import (
+    Attention,
+    ResidualBlock,
+    Resize,
+    Stack,
+    group_norm,
+    zeroed,
+)
 
 __all__ = ["UNet", "UNetConfig"]
 
@@ -34,7 +39,7 @@ class UNetConfig:
         stem_channels: Width before the first level; a quarter of the embedding's. None for the
             first level's.
         blocks_per_level: Residual blocks of a level in the encoder; the decoder has one more.
-        attention_levels: Levels that attend, 0 the finest; the middle always does.
+        attention_levels: Levels that attend, 0 the finest.
         head_channels: Channels of an attention head; None for one head.
         dropout: Probability of dropping a value in a residual block, in training.
         num_classes: Classes of the labels; 0 for an unconditional network.
@@ -43,11 +48,15 @@ class UNetConfig:
             (ADM); otherwise it shifts before.
         residual_resampling: Residual blocks change the size (ADM); otherwise convolutions do.
         asymmetric_padding: Strided convolutions pad below and to the right only (DDPM).
-        norm_groups: Groups of a norm; fewer where a group would have less than 4 channels.
+        norm_groups: Groups of a norm; fewer where a group would have less than `smallest_group`
+            channels.
         norm_eps: Added to a variance.
         time_scale: See `TimeEmbedding`, as for the two that follow.
-        time_offset: -999 and 999 as scale and offset for a network that was trained as DDPM's.
+        time_offset: -1000 and 999 as scale and offset for a network that was trained as DDPM's,
+            whose 1000 steps k = 1000 (1 - t) - 1 run from 0, the first with noise, to 999.
         frequency_shift: 1 for DDPM's frequencies.
+        smallest_group: Fewest channels of a group of a norm.
+        middle_attention: Whether the middle attends.
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.
@@ -76,10 +85,14 @@ class UNetConfig:
     time_scale: float = 1000.0
     time_offset: float = 0.0
     frequency_shift: float = 0.0
+    smallest_group: int = 4
+    middle_attention: bool = True
 
     def __post_init__(self) -> None:
-        check_sizes(self, "in_channels", "out_channels", "channels", "patch_size", "norm_groups")
-        check_attention(self.channels, self.attention_levels, self.head_channels)
+        check_sizes(self, "in_channels", "out_channels", "channels", "patch_size")
+        check_sizes(self, "norm_groups", "smallest_group")
+        widths = [self.channels[-1]] if self.middle_attention else []
+        check_attention(self.channels, self.attention_levels, self.head_channels, widths)
 
     @property
     def stem(self) -> int:
@@ -128,10 +141,11 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(config.in_channels * area, config.stem, 3, padding=1)
         self.encoder, memories = _encoder(config)
         first, last = (ResidualBlock(coarse, coarse, config) for _ in range(2))
-        self.middle = Stack([first, Attention(coarse, config), last])
+        between = [Attention(coarse, config)] if config.middle_attention else []
+        self.middle = Stack([first, *between, last])
         self.decoder = _decoder(config, memories)
-        self.norm = _norm(fine, config)
-        self.head = _zeroed(nn.Conv2d(fine, config.out_channels * area, 3, padding=1))
+        self.norm = group_norm(fine, config)
+        self.head = zeroed(nn.Conv2d(fine, config.out_channels * area, 3, padding=1))
 
     def forward(
         self,
@@ -165,83 +179,6 @@ class UNet(nn.Module):
         for part in self.decoder:
             x = part(torch.cat([x, memories.pop()], dim=1), embedding)
         return F.pixel_shuffle(self.head(F.silu(self.norm(x))), config.patch_size)
-
-
-class Stack(nn.ModuleList):
-    """Parts in a row, each given the embedding."""
-
-    def forward(self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b d"]) -> Tensor:
-        """Apply the parts."""
-        for part in self:
-            x = part(x, embedding)
-        return x
-
-
-class ResidualBlock(nn.Module):
-    """Norm, SiLU and convolution, twice, around a shortcut.
-
-    Args:
-        width: Channels in.
-        out: Channels out.
-        config: Options of the network.
-        scale: Factor on the sides: 0.5, 1 or 2.
-    """
-
-    def __init__(self, width: int, out: int, config: UNetConfig, *, scale: float = 1.0) -> None:
-        super().__init__()
-        self.scale = scale
-        self.scale_shift_norm = config.scale_shift_norm
-        self.norm_in = _norm(width, config)
-        self.conv_in = nn.Conv2d(width, out, 3, padding=1)
-        self.embed = nn.Linear(config.embedding_dim, 2 * out if config.scale_shift_norm else out)
-        self.norm_out = _norm(out, config)
-        self.dropout = nn.Dropout(config.dropout)
-        self.conv_out = _zeroed(nn.Conv2d(out, out, 3, padding=1))
-        self.shortcut = nn.Conv2d(width, out, 1) if width != out else nn.Identity()
-
-    def forward(self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b d"]) -> Tensor:
-        """Apply the block."""
-        h = self.conv_in(_resize(F.silu(self.norm_in(x)), self.scale))
-        e = rearrange(self.embed(embedding), "b c -> b c 1 1")
-        if self.scale_shift_norm:
-            scale, shift = e.chunk(2, dim=1)
-            h = torch.addcmul(shift, self.norm_out(h), 1 + scale)
-        else:
-            h = self.norm_out(h + e)
-        h = self.conv_out(self.dropout(F.silu(h)))
-        return self.shortcut(_resize(x, self.scale)) + h
-
-
-class Attention(nn.Module):
-    """Every pixel looks at every pixel, in a residual branch."""
-
-    def __init__(self, width: int, config: UNetConfig) -> None:
-        super().__init__()
-        self.norm = _norm(width, config)
-        self.attend = SelfAttention(width, width // (config.head_channels or width))
-        _zeroed(self.attend.out)
-
-    def forward(self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b d"]) -> Tensor:
-        """Attend; the embedding is not used."""
-        tokens = self.attend(rearrange(self.norm(x), "b c h w -> b (h w) c"))
-        return x + rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[2])
-
-
-class Resize(nn.Module):
-    """Half the sides by a strided convolution, or twice by repeated pixels and a convolution."""
-
-    def __init__(self, width: int, config: UNetConfig, *, scale: float) -> None:
-        super().__init__()
-        self.scale = scale
-        self.asymmetric = config.asymmetric_padding and scale < 1
-        stride, padding = int(max(1, 1 / scale)), int(not self.asymmetric)
-        self.conv = nn.Conv2d(width, width, 3, stride=stride, padding=padding)
-
-    def forward(self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b d"]) -> Tensor:
-        """Change the size; the embedding is not used."""
-        if self.scale > 1:
-            x = _resize(x, self.scale)
-        return self.conv(F.pad(x, (0, 1, 0, 1)) if self.asymmetric else x)
 
 
 def _encoder(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
@@ -279,22 +216,3 @@ def _resizing(width: int, scale: float, config: UNetConfig) -> nn.Module:
     if config.residual_resampling:
         return ResidualBlock(width, width, config, scale=scale)
     return Resize(width, config, scale=scale)
-
-
-def _resize(x: Tensor, scale: float) -> Tensor:
-    if scale == 1:
-        return x
-    return F.avg_pool2d(x, 2) if scale < 1 else F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-def _norm(width: int, config: UNetConfig) -> nn.GroupNorm:
-    # A norm over one channel would erase what the embedding adds to that channel.
-    most = max(1, min(config.norm_groups, width // 4))
-    groups = next(n for n in range(most, 0, -1) if width % n == 0)
-    return nn.GroupNorm(groups, width, eps=config.norm_eps)
-
-
-def _zeroed(layer: nn.Module) -> nn.Module:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
