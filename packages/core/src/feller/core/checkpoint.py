@@ -4,10 +4,7 @@
 after their checksum is compared. There is no pickle anywhere.
 """
 
-import hashlib
 import json
-import os
-import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from torch import Tensor
 
 from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode
+from feller.core.files import digest, published, read_json
 from feller.core.registry import domain_of
 
 __all__ = ["CheckpointError", "load_model", "load_weights", "read_config", "save_model"]
@@ -50,27 +48,27 @@ def save_model(
             loaded as what the model has. As they are when absent.
 
     Raises:
-        CheckpointError: When the folder exists and is not a model's, or weights are too large for
-            the dtype.
+        CheckpointError: When the folder exists and is not a model's, or weights are not finite or
+            too large for the dtype.
+        OSError: When it cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "config.json").exists():
         raise CheckpointError(f"{folder} exists and is not a model folder: choose another")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    weights = partial / "model.safetensors"
-    # A clone each: safetensors refuses tied weights.
-    tensors = {k: _stored(v, dtype, k) for k, v in model.state_dict().items()}
-    save_file(tensors, weights)
-    weights.chmod(0o644)  # safetensors writes for its owner alone
-    config = {"format": FORMAT, "model": encode(model.config), "sha256": _digest(weights)}
-    (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    if bad := [name for name, p in model.named_parameters() if not p.isfinite().all()]:
+        raise CheckpointError(f"{bad[0]} is not finite: {folder} is not written")
     if card is None:
         count = sum(p.numel() for p in model.parameters())
         card = ModelCard(name=folder.name, parameters=count)
-    card.write(partial)
-    _swap(partial, folder)
+    # A clone each: safetensors refuses tied weights.
+    tensors = {k: _stored(v, dtype, k) for k, v in model.state_dict().items()}
+    with published(folder) as fresh:
+        weights = fresh / "model.safetensors"
+        save_file(tensors, weights)
+        weights.chmod(0o644)  # safetensors writes for its owner alone
+        config = {"format": FORMAT, "model": encode(model.config), "sha256": digest(weights)}
+        (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        card.write(fresh)
     return folder
 
 
@@ -101,7 +99,7 @@ def load_weights(model: Any, folder: str | Path) -> None:
     config, weights = read_config(folder), folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing")
-    if (found := _digest(weights)) != config["sha256"]:
+    if (found := digest(weights)) != config["sha256"]:
         raise CheckpointError(
             f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']}"
         )
@@ -123,7 +121,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: {folder} is not a model folder")
     try:
-        config = json.loads(file.read_text())
+        config = read_json(file)
     except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
     if not isinstance(config, dict) or "format" not in config:
@@ -164,16 +162,6 @@ def _build(config: dict[str, Any], file: Path) -> Any:
         ) from None
 
 
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put a folder in the place of another, which is removed last."""
-    old = folder.with_name(f".{folder.name}.old")
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(folder, old)  # noqa: PTH105  (atomic, the point of it)
-    os.replace(fresh, folder)  # noqa: PTH105
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _pick(device: str) -> torch.device:
     if device == "auto":
         # A build for CUDA names an accelerator even where there is none. One without double
@@ -184,8 +172,3 @@ def _pick(device: str) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}") from None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
