@@ -96,6 +96,15 @@ def test_a_figure_without_an_interval_stands_alone():
         ('{"name": 3}', "name is '3', not str"),
         ('{"name": "a", "training": []}', "training is '[]', not dict"),
         ('{"name": "a", "metrics": [{"name": "b", "value": "low"}]}', "value is 'low'"),
+        (
+            '{"name": "a", "metrics": [{"name": "b", "value": 1.0, "low": 0.5}]}',
+            "b has one end of an i",
+        ),
+        (
+            '{"name": "a", "metrics": [{"name": "b", "value": 1.0, "high": 2.0}]}',
+            "b has one end of an",
+        ),
+        ("[" * 100_000, "it is nested too deeply"),
     ],
 )
 def test_what_is_not_a_card_is_named(data, reason, tmp_path):

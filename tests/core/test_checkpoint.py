@@ -1,5 +1,6 @@
 """Model folders: bit-equal after a round trip, and every damage named in one line."""
 
+import functools
 import hashlib
 import json
 import os
@@ -136,23 +137,44 @@ def test_an_interrupted_save_leaves_the_old_model(folder, monkeypatch):
 
 
 def test_an_old_model_is_removed_last(folder, monkeypatch):
+    """A power cut between the two renames leaves it under another name; an error puts it back."""
     weights = (folder / "model.safetensors").read_bytes()
     replace, moves = os.replace, []
 
-    def fail_at_the_second(source, target):
+    def fail_from_the_second(source, target, *, only):
         moves.append(target)
-        if len(moves) == 2:
+        if len(moves) == 2 or (len(moves) > 2 and not only):
             raise OSError("power cut")
         replace(source, target)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail_at_the_second)
-        with pytest.raises(OSError, match="power cut"):
-            save_model(pictures.CONFIG.build(), folder)
-    assert (moves[0] / "model.safetensors").read_bytes() == weights
-    load_model(moves[0])
+    for only in (True, False):
+        moves.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", functools.partial(fail_from_the_second, only=only))
+            with pytest.raises(OSError, match="power cut"):
+                save_model(pictures.CONFIG.build(), folder)
+        kept = folder if only else moves[0]
+        assert (kept / "model.safetensors").read_bytes() == weights
+        load_model(kept)
     save_model(pictures.CONFIG.build(), folder)
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_replace_no_model(value, folder):
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    model = pictures.model()
+    with torch.no_grad():
+        next(model.parameters())[0] = value
+    with pytest.raises(CheckpointError, match=r"is not finite: .*tiny is not written"):
+        save_model(model, folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("depth", [101, 500, 100_000])
+def test_a_configuration_that_is_nested_without_end_is_refused(depth, folder):
+    (folder / "config.json").write_text('{"format": 1, "model": ' + "[" * depth + "]" * depth + "}")
+    assert "config.json is not JSON: it is nested too deeply" in refusal(folder)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -16,6 +18,7 @@ from terminal import complaint, feller
 from feller.core.cards import CardError
 from feller.core.cli import COMMANDS, main
 from feller.core.commands import show
+from feller.core.training.stopping import Stopped
 
 
 def python(*argv, **options):
@@ -82,14 +85,33 @@ def test_the_program_is_installed():
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_may_leave(unbuffered):
+@pytest.mark.parametrize("argv", ["list", "--help", "list --help", ""])
+def test_a_reader_may_leave(argv, unbuffered):
     done = subprocess.run(
-        f"{sys.executable} -m feller.core list | true; echo ${{PIPESTATUS[0]}}",
+        f"{sys.executable} -m feller.core {argv} | true; echo ${{PIPESTATUS[0]}}",
         shell=True, executable="/bin/bash", capture_output=True, text=True, check=True, timeout=60,
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )  # fmt: skip
     assert done.stdout == "0\n"
     assert done.stderr == ""
+
+
+def test_a_full_disk_behind_the_output_is_one_line():
+    done = subprocess.run(
+        f"{sys.executable} -m feller.core list > /dev/full",
+        shell=True, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"feller( list)?: \[Errno 28\] No space left on device\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (Stopped(signal.SIGTERM), 143), (Stopped(signal.SIGHUP), 129)],
+)
+def test_an_end_that_was_asked_for_has_the_code_of_its_signal(error, code, monkeypatch):
+    monkeypatch.setattr(show, "run", raising(error))
+    assert feller("show", "x") == (code, "", "")
 
 
 def raising(error):

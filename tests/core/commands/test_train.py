@@ -86,7 +86,7 @@ def test_help_names_every_leaf():
 def test_help_without_a_recipe():
     code, out, err = feller("train", "--help")
     assert (code, err) == (0, "")
-    assert out.startswith("usage: feller train RECIPE --out DIR [--cpu] [flags]")
+    assert out.startswith("usage: feller train RECIPE --out DIR [--cpu] [--new-data] [flags]")
     assert "accelerate launch" in out
 
 
@@ -108,7 +108,7 @@ def test_the_trainer_is_called(order, tmp_path, monkeypatch):
     monkeypatch.setattr(
         trainer,
         "train",
-        lambda found, out, *, cpu: calls.append((found, out, cpu)) or out / "model",
+        lambda found, out, **options: calls.append((found, out, options)) or out / "model",
     )
     out, flags = tmp_path / "a", ["--cpu", "--training.steps", "7"]
     argv = (
@@ -117,11 +117,12 @@ def test_the_trainer_is_called(order, tmp_path, monkeypatch):
     code, _, err = feller("train", *argv)
     assert code == 0
     assert err == f"{out / 'model'} is ready: feller sample {out}\n"
-    assert calls == [(parse_recipe(DRAWN, ["--training.steps", "7"]), out, True)]
+    options = {"cpu": True, "new_data": False}
+    assert calls == [(parse_recipe(DRAWN, ["--training.steps", "7"]), out, options)]
 
 
 def test_only_the_first_process_speaks(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "train", lambda found, out, *, cpu: out)
+    monkeypatch.setattr(trainer, "train", lambda found, out, **options: out)
     monkeypatch.setenv("RANK", "1")
     assert feller("train", DRAWN, "--out", tmp_path / "a") == (0, "", "")
 

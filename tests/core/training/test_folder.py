@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import points
 import pytest
 from accelerate import Accelerator
 
-from feller.core.training.folder import claim_folder
+from feller.core.training.fingerprints import fingerprint
+from feller.core.training.folder import begin_session, check_folder, compare_run
+from feller.core.training.loop import build_run
 
 
 @pytest.fixture(scope="module")
@@ -12,43 +15,158 @@ def accelerator():
     return Accelerator(cpu=True)
 
 
-def test_a_fresh_folder_gets_the_recipe(accelerator, tmp_path):
-    claim_folder(tmp_path / "a" / "b", points.recipe(), accelerator)
-    assert json.loads((tmp_path / "a" / "b" / "recipe.json").read_text())["type"] == "recipe"
-    assert [p.name for p in (tmp_path / "a" / "b").iterdir()] == ["recipe.json"]
+@pytest.fixture
+def claim(accelerator, tmp_path):
+    """Begin a session of a recipe in a folder, as a run does that has taken so many steps."""
+
+    def begin(recipe, *, step=0, **flags):
+        out = tmp_path / "a"
+        out.mkdir(exist_ok=True)
+        run = build_run(recipe, accelerator)
+        run.step = step
+        data = fingerprint(run.data)
+        compare_run(out, run, data, **flags)
+        begin_session(out, run, data)
+        return json.loads((out / "recipe.json").read_text())
+
+    return begin
 
 
-def test_what_changes_no_step_may_change(accelerator, tmp_path):
-    claim_folder(tmp_path / "a", points.recipe(steps=4, accumulate=1), accelerator)
-    claim_folder(tmp_path / "a", points.recipe(steps=9, accumulate=2), accelerator)
-    assert json.loads((tmp_path / "a" / "recipe.json").read_text())["training"]["steps"] == 9
+def with_a_step(out):
+    (out / "log.jsonl").write_text('{"step": 1}\n')
+    (out / "checkpoints" / "step_00000001").mkdir(parents=True)
 
 
-def test_what_changes_steps_may_not(accelerator, tmp_path):
-    claim_folder(tmp_path / "a", points.recipe(), accelerator)
-    (tmp_path / "a" / "log.jsonl").write_text('{"step": 1}\n')
+def on(size, **training):
+    return replace(points.recipe(**training), data=points.CornerData(size))
+
+
+def test_a_fresh_folder_gets_the_recipe(claim, tmp_path):
+    assert claim(points.recipe())["type"] == "recipe"
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["recipe.json", "run.json"]
+
+
+def test_what_changes_no_step_may_change(claim, tmp_path):
+    claim(points.recipe(steps=4, accumulate=1))
+    with_a_step(tmp_path / "a")
+    assert claim(points.recipe(steps=9, accumulate=2), step=1)["training"]["steps"] == 9
+
+
+def test_each_session_says_what_is_new_in_it(claim, tmp_path):
+    claim(points.recipe(steps=4))
+    with_a_step(tmp_path / "a")
+    claim(points.recipe(steps=9, keep=3), step=1)
+    sessions = json.loads((tmp_path / "a" / "run.json").read_text())["sessions"]
+    assert [session["step"] for session in sessions] == [0, 1]
+    assert sessions[0]["changed"] == {}
+    assert sessions[1]["changed"] == {"training.keep": [2, 3], "training.steps": [4, 9]}
+    assert {"torch", "python", "feller-core"} <= sessions[0].keys()
+
+
+def test_what_changes_steps_may_not(claim, tmp_path):
+    claim(points.recipe())
+    with_a_step(tmp_path / "a")
     with pytest.raises(ValueError, match=r"begun with training\.batch_size = 24, not 48"):
-        claim_folder(tmp_path / "a", points.recipe(batch_size=48), accelerator)
+        claim(points.recipe(batch_size=48))
 
 
 @pytest.mark.parametrize("kept", ["checkpoints/step_00000002", "model"])
-def test_nor_where_a_checkpoint_or_a_model_is(kept, accelerator, tmp_path):
-    claim_folder(tmp_path / "a", points.recipe(), accelerator)
+def test_nor_where_a_checkpoint_or_a_model_is(kept, claim, tmp_path):
+    claim(points.recipe())
     (tmp_path / "a" / kept).mkdir(parents=True)
     with pytest.raises(ValueError, match=r"begun with training\.batch_size = 24, not 48"):
-        claim_folder(tmp_path / "a", points.recipe(batch_size=48), accelerator)
+        claim(points.recipe(batch_size=48))
 
 
-def test_a_run_without_a_step_may_begin_with_other_flags(accelerator, tmp_path):
-    claim_folder(tmp_path / "a", points.recipe(), accelerator)
+def test_a_run_without_a_step_may_begin_with_other_flags(claim, tmp_path):
+    claim(points.recipe())
     (tmp_path / "a" / "log.jsonl").touch()
-    claim_folder(tmp_path / "a", points.recipe(batch_size=48), accelerator)
-    written = json.loads((tmp_path / "a" / "recipe.json").read_text())
-    assert written["training"]["batch_size"] == 48
+    assert claim(points.recipe(batch_size=48))["training"]["batch_size"] == 48
 
 
-def test_a_foreign_folder_is_left_alone(accelerator, tmp_path):
+def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="is not a run"):
-        claim_folder(tmp_path, points.recipe(), accelerator)
+        check_folder(tmp_path)
+    with pytest.raises(ValueError, match="is a file"):
+        check_folder(tmp_path / "thesis.tex")
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_recipe_from_before_a_field_is_that_with_its_default(claim, tmp_path):
+    claim(points.recipe())
+    with_a_step(tmp_path / "a")
+    file = tmp_path / "a" / "recipe.json"
+    written = json.loads(file.read_text())
+    del written["training"]["bad_steps"], written["optimizer"]["final"]
+    file.write_text(json.dumps(written))
+    assert claim(points.recipe(), step=1)["training"]["bad_steps"] == 20
+    del written["data"]["size"]  # its default is what the recipe has; here it has not
+    file.write_text(json.dumps(written))
+    with pytest.raises(ValueError, match=r"begun with data\.size = 100, not 60"):
+        claim(on(60), step=1)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[" * 100_000, '{"type": "recipee"}', "\x00"])
+def test_a_damaged_recipe_is_one_line(text, claim, tmp_path):
+    claim(points.recipe())
+    with_a_step(tmp_path / "a")
+    (tmp_path / "a" / "recipe.json").write_text(text)
+    with pytest.raises(ValueError, match=r"recipe\.json") as caught:
+        claim(points.recipe(), step=1)
+    assert "\n" not in str(caught.value)
+
+
+class Reversed(points.Corners):
+    def __getitem__(self, indices):
+        return super().__getitem__([self.size - 1 - i for i in indices])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda self, split="train": points.Corners(50), r"50 items, not 100"),
+        (lambda self, split="train": Reversed(100), r"the items themselves are others"),
+    ],
+)
+def test_other_data_are_told_and_need_a_flag(change, reason, claim, tmp_path, monkeypatch):
+    claim(points.recipe())
+    with_a_step(tmp_path / "a")
+    claim(points.recipe(), step=1)
+    monkeypatch.setattr(points.CornerData, "build", change)
+    with pytest.raises(ValueError, match=rf"the data of .* have changed \({reason}\): --new-data"):
+        claim(points.recipe(), step=1)
+    claim(points.recipe(), step=1, new_data=True)
+    claim(points.recipe(), step=1)  # from then on they are the run's
+
+
+def test_a_run_from_before_fingerprints_gets_one(claim, tmp_path, capsys):
+    claim(points.recipe())
+    with_a_step(tmp_path / "a")
+    (tmp_path / "a" / "run.json").unlink()
+    claim(points.recipe(), step=1)
+    assert "has no fingerprint of its data" in capsys.readouterr().out
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["data"]["items"] == 100
+
+
+def test_fewer_steps_than_taken_are_refused(claim, tmp_path):
+    claim(points.recipe(steps=150))
+    with_a_step(tmp_path / "a")
+    with pytest.raises(ValueError, match=r"has taken 150 steps, more than --training\.steps 10"):
+        claim(points.recipe(steps=10), step=150)
+    written = json.loads((tmp_path / "a" / "recipe.json").read_text())
+    assert written["training"]["steps"] == 150
+
+
+def test_nor_does_a_finished_recipe_take_what_did_not_happen(claim, tmp_path):
+    claim(points.recipe(steps=150, log_every=5))
+    with_a_step(tmp_path / "a")
+    claim(points.recipe(steps=150, log_every=7), step=150)
+    assert json.loads((tmp_path / "a" / "recipe.json").read_text())["training"]["log_every"] == 5
+
+
+def test_a_model_without_a_checkpoint_is_not_trained_over(claim, tmp_path):
+    claim(points.recipe())
+    (tmp_path / "a" / "model").mkdir()
+    with pytest.raises(ValueError, match="has a model and no checkpoint to go on from"):
+        claim(points.recipe())

@@ -1,3 +1,5 @@
+import os
+import signal
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -5,6 +7,7 @@ import points
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.utils import TorchDynamoPlugin
 
 from feller.core.config import tagged
 from feller.core.couplings import MinibatchOT
@@ -15,7 +18,7 @@ from feller.core.solvers import Euler, RungeKutta, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.times import uniform_grid
-from feller.core.training import ModelConfig
+from feller.core.training import ModelConfig, loop
 from feller.core.training.batches import Share
 from feller.core.training.loop import build_run, loss_of_rows, training_steps
 
@@ -23,6 +26,10 @@ from feller.core.training.loop import build_run, loss_of_rows, training_steps
 @pytest.fixture(scope="module")
 def accelerator():
     return Accelerator(cpu=True)
+
+
+def clipped(recipe, clip):
+    return replace(recipe, optimizer=replace(recipe.optimizer, clip=clip))
 
 
 def losses(recipe, accelerator):
@@ -107,12 +114,19 @@ def test_the_global_generator_does_not_matter(accelerator):
     assert losses(recipe, accelerator) == first
 
 
-def test_gradient_is_clipped_and_reported(accelerator):
-    recipe = points.recipe(steps=3)
-    free = replace(recipe, optimizer=replace(recipe.optimizer, clip=0.0))
-    record = next(training_steps(build_run(recipe, accelerator)))
-    assert record.gradient_norm is not None
-    assert next(training_steps(build_run(free, accelerator))).gradient_norm is None
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_the_gradient_is_reported_as_it_was_before_clipping(clip, accelerator):
+    recipe = points.recipe(steps=1)
+    run = build_run(clipped(recipe, clip), accelerator)
+    seen = []
+    run.optimizer.optimizer.register_step_pre_hook(
+        lambda *_: seen.append(torch.cat([p.grad.flatten() for p in run.model.parameters()]).norm())
+    )
+    (record,) = training_steps(run)
+    assert float(record.gradient_norm) > 2
+    expected = min(clip, record.gradient_norm) if clip else record.gradient_norm
+    assert float(seen[0]) == pytest.approx(float(expected), rel=1e-4)
+    assert not record.skipped
 
 
 def test_share_mismatch_is_an_error_before_data_are_read(accelerator):
@@ -173,3 +187,74 @@ def test_couplings_pair_tensors(accelerator):
     recipe = replace(points.recipe(), model=PairConfig(), coupling=MinibatchOT())
     with pytest.raises(ValueError, match="pairs tensors, not product states"):
         next(training_steps(build_run(recipe, accelerator)))
+
+
+class Infinite(torch.autograd.Function):
+    """Zero, with an infinite gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.sum() * 0
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.full((1,), torch.inf)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_step_with_an_infinite_gradient_changes_nothing_but_the_count(name, clip, monkeypatch):
+    recipe = clipped(points.recipe(steps=5), clip)
+    recipe = replace(recipe, optimizer=replace(recipe.optimizer, name=name))
+    run = build_run(recipe, Accelerator(cpu=True))
+    plain = loop.loss_of_rows
+
+    def wild(run, batch, rows):
+        bad = run.step in (2, 3)
+        some = run.bare_model.generator.network.body[-1].bias[:1]
+        return plain(run, batch, rows) + (Infinite.apply(some) if bad else 0)
+
+    monkeypatch.setattr(loop, "loss_of_rows", wild)
+    seen = []
+    for record in training_steps(run):
+        assert record.loss.isfinite()
+        weights = [*run.bare_model.state_dict().values(), *run.ema.state_dict().values()]
+        seen.append(
+            (record.skipped, run.row, run.skipped, torch.cat([w.flatten() for w in weights]))
+        )
+    assert [found[:3] for found in seen] == [
+        (False, 0, 0), (False, 0, 0), (True, 1, 1), (True, 2, 2), (False, 0, 2),
+    ]  # fmt: skip
+    assert seen[1][3].equal(seen[2][3]) and seen[2][3].equal(seen[3][3])
+    assert seen[4][3].isfinite().all() and not seen[4][3].equal(seen[3][3])
+
+
+def test_what_is_squared_without_clipping_is_small_enough_to_be(accelerator, monkeypatch):
+    run = build_run(clipped(points.recipe(steps=2), 0.0), accelerator)
+    plain = loop.loss_of_rows
+    monkeypatch.setattr(loop, "loss_of_rows", lambda *given: plain(*given) * 1e30)
+    assert [record.skipped for record in training_steps(run)] == [True, True]
+    assert not run.optimizer.state
+
+
+class Dying(points.Corners):
+    def __getitem__(self, indices):
+        if torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(indices)
+
+
+def test_a_killed_process_that_reads_data_is_one_line(accelerator):
+    run = build_run(points.recipe(workers=1), accelerator)
+    run.data = Dying(100)
+    with pytest.raises(OSError, match=r"that reads data was killed, .*--training\.workers 0"):
+        next(training_steps(run))
+
+
+def test_a_compiled_model_is_bare_underneath(accelerator, monkeypatch):
+    plugin = TorchDynamoPlugin(backend="eager")
+    monkeypatch.setitem(type(accelerator.state)._shared_state, "dynamo_plugin", plugin)
+    run = build_run(points.recipe(steps=1), accelerator)
+    assert type(run.model) is not points.PointModel  # it is compiled
+    assert type(run.bare_model) is points.PointModel
+    assert list(run.bare_model.state_dict()) == list(run.ema.state_dict())

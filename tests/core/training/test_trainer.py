@@ -1,5 +1,7 @@
+import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +15,15 @@ import torch
 from accelerate import Accelerator
 from launching import ENVIRONMENT, launched
 from safetensors.torch import load_file
+from terminal import feller
 
+from feller.core.commands import train as commands_train
 from feller.core.couplings import MinibatchOT, coupling_of
+from feller.core.files import locked
+from feller.core.nn.ema import EMA
 from feller.core.noise import Noised
 from feller.core.registry import load
-from feller.core.training import trainer
+from feller.core.training import loop, trainer
 from feller.core.training.checkpointing import load_checkpoint
 from feller.core.training.loop import build_run
 from feller.core.training.trainer import train
@@ -98,7 +104,7 @@ def test_a_lost_step_is_logged_once(tmp_path):
 def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
     recipe = points.recipe(steps=9, log_every=9, checkpoint_every=1, keep=1)
     wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
-    with pytest.raises(ValueError, match=r"the loss is .* at step .*: lower optimizer\.lr"):
+    with pytest.raises(ValueError, match=r"not finite in the last 8 steps.*: lower optimizer\.lr"):
         train(wild, tmp_path / "a", cpu=True)
     (kept,) = (tmp_path / "a" / "checkpoints").iterdir()
     run = build_run(wild, Accelerator(cpu=True))
@@ -110,7 +116,7 @@ def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
 def test_nor_do_those_of_a_run_that_is_stopped(tmp_path, monkeypatch):
     recipe = points.recipe(steps=9, log_every=9, checkpoint_every=9)
     wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
-    monkeypatch.setattr(trainer, "_stops", lambda run, stop: run.step == 5)
+    monkeypatch.setattr(trainer, "stopped_by", lambda stop, step, _: 15 * (step == 5))
     with pytest.raises(ValueError, match=r"lower optimizer\.lr"):
         train(wild, tmp_path / "a", cpu=True)
     assert not list((tmp_path / "a").glob("checkpoints/step_*"))
@@ -221,3 +227,159 @@ def test_the_coupling_of_a_recipe_is_that_of_its_model(tmp_path, monkeypatch):
     assert "coupling" not in json.loads(
         (train(recipe, tmp_path / "b", cpu=True) / "config.json").read_text()
     )
+
+
+def loss_with(monkeypatch, change):
+    """Train with a loss that is changed by the step."""
+    plain = loop.loss_of_rows
+
+    def changed(run, batch, rows):
+        return change(run, plain(run, batch, rows))
+
+    monkeypatch.setattr(loop, "loss_of_rows", changed)
+
+
+def strict(out):
+    """The lines of a log, none of which holds what is no JSON, such as NaN."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    lines = (out / "log.jsonl").read_text().splitlines()
+    return [json.loads(line, parse_constant=refuse) for line in lines]
+
+
+def wild_from(*steps):
+    return lambda run, loss: loss * (torch.inf if run.step + 1 in steps else 1)
+
+
+def test_a_bad_step_is_skipped_counted_and_told(tmp_path, monkeypatch, capsys):
+    loss_with(monkeypatch, wild_from(3, 4))
+    recipe = points.recipe(steps=6, checkpoint_every=1, keep=1, log_every=2)
+    folder = train(recipe, tmp_path / "a", cpu=True)
+    assert [line["step"] for line in strict(tmp_path / "a")] == [2, 6]
+    assert [line.get("skipped") for line in strict(tmp_path / "a")] == [None, 2]
+    assert all(v.isfinite().all() for v in load_file(folder / "model.safetensors").values())
+    said = capsys.readouterr().out
+    assert said.count("is skipped: the gradient has norm ") == 1
+    assert "step 3 is skipped" in said
+
+
+def test_too_many_in_a_row_end_the_run_and_name_the_last_good_state(tmp_path, monkeypatch):
+    out = tmp_path / "a"
+    recipe = points.recipe(steps=12, checkpoint_every=2, keep=1, bad_steps=4)
+    with monkeypatch.context() as patch:
+        loss_with(patch, wild_from(*range(6, 13)))
+        told = r"in 4 steps in a row, up to step 9: .*last good state is .*step_00000004"
+        for _ in range(2):  # and once more from there
+            with pytest.raises(ValueError, match=told):
+                train(recipe, out, cpu=True)
+    assert not (out / "model").exists()
+    assert len(strict(out)) == 5
+    train(recipe, out, cpu=True)
+    assert [line["step"] for line in strict(out)] == list(range(1, 13))
+
+
+def test_a_checkpoint_that_falls_on_a_bad_step_is_made_after_it(tmp_path, monkeypatch):
+    loss_with(monkeypatch, wild_from(4, 5))
+    train(points.recipe(steps=7, checkpoint_every=4, keep=3), tmp_path / "a", cpu=True)
+    names = sorted(found.name for found in (tmp_path / "a" / "checkpoints").iterdir())
+    assert names == ["step_00000006", "step_00000007"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a corrupt image"), RuntimeError("anything")])
+def test_an_error_of_the_data_loses_nothing(error, tmp_path, monkeypatch):
+    out, recipe = tmp_path / "a", points.recipe(steps=8)
+    whole = train(recipe, tmp_path / "whole", cpu=True)
+
+    def corrupt(run, loss):
+        if run.step == 5:
+            raise error
+        return loss
+
+    with monkeypatch.context() as patch:
+        loss_with(patch, corrupt)
+        with pytest.raises(type(error), match=str(error)):
+            train(recipe, out, cpu=True)
+    assert [found.name for found in (out / "checkpoints").iterdir()] == ["step_00000005"]
+    model = train(recipe, out, cpu=True)
+    assert [line["step"] for line in log(out)] == list(range(1, 9))
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (whole, model)]
+    assert weights[0] == weights[1]
+
+
+def test_half_a_step_is_not_saved(tmp_path, monkeypatch):
+    def fail(self, model, step):
+        raise RuntimeError("in the middle of weights")
+
+    monkeypatch.setattr(EMA, "update", fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        train(points.recipe(steps=3), tmp_path / "a", cpu=True)
+    assert not (tmp_path / "a" / "checkpoints").exists()
+
+
+def test_a_device_without_memory_is_one_line(tmp_path, monkeypatch):
+    def full(run, loss):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to")
+
+    loss_with(monkeypatch, full)
+    with pytest.raises(ValueError, match=r"no memory left at step 1: give more --training\.accum"):
+        train(points.recipe(steps=3), tmp_path / "a", cpu=True)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_each_signal_saves_and_has_its_exit_code(name, tmp_path, monkeypatch):
+    number, out = getattr(signal, name), tmp_path / "a"
+
+    def kill(run, loss):
+        if run.step == 2:
+            os.kill(os.getpid(), number)
+        return loss
+
+    loss_with(monkeypatch, kill)
+    monkeypatch.setattr(commands_train, "parse_recipe", lambda name, flags: points.recipe(steps=9))
+    before = signal.signal(number, lambda *_: None)
+    try:
+        code = feller("train", "points", "--out", out, "--cpu").code
+    finally:
+        signal.signal(number, before)
+    assert code == 128 + number
+    assert [found.name for found in (out / "checkpoints").iterdir()] == ["step_00000003"]
+    assert not (out / "model").exists()
+
+
+def test_a_second_run_in_the_folder_is_refused(tmp_path, monkeypatch):
+    out = tmp_path / "a"
+    train(points.recipe(steps=2), out, cpu=True)
+    monkeypatch.setattr(trainer, "locked", functools.partial(locked, patience=0.1))
+    with locked(out), pytest.raises(ValueError, match="a is in use by another process"):
+        train(points.recipe(steps=4), out, cpu=True)
+    assert len(log(out)) == 2
+    train(points.recipe(steps=4), out, cpu=True)
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path):
+    out = tmp_path / "a"
+    model = train(points.recipe(steps=4), out, cpu=True)
+    card = model / "card.json"
+    card.write_text(card.read_text().replace('"summary": ""', '"summary": "mine"'))
+    train(points.recipe(steps=4), out, cpu=True)
+    assert '"summary": "mine"' in card.read_text()
+    with pytest.raises(ValueError, match=r"has taken 4 steps, more than --training\.steps 2"):
+        train(points.recipe(steps=2), out, cpu=True)
+    assert json.loads((out / "recipe.json").read_text())["training"]["steps"] == 4
+    (model / "model.safetensors").write_bytes(b"")  # what is damaged is made again
+    train(points.recipe(steps=4), out, cpu=True)
+    assert load_file(model / "model.safetensors")
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
+    out, recipe = tmp_path / "a", points.recipe(steps=6, checkpoint_every=3)
+    whole = train(recipe, out, cpu=True) / "model.safetensors"
+    before, state = whole.read_bytes(), out / "checkpoints" / "step_00000006" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-9])
+    shutil.rmtree(out / "model")
+    train(recipe, out, cpu=True)
+    assert "passed over: " in capsys.readouterr().out
+    assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6]
+    assert whole.read_bytes() == before

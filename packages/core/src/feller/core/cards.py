@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from feller.core.config import fits
+from feller.core.files import read_json
 
 __all__ = ["CardError", "Metric", "ModelCard"]
 
@@ -29,8 +30,11 @@ class Metric:
         name: What was measured.
         value: The figure.
         low: Lower end of its 95% interval; None where none is stated.
-        high: Upper end.
+        high: Upper end; None where `low` is.
         protocol: How: samples, seed, solver, NFE, reference.
+
+    Raises:
+        ValueError: When an interval has one end.
     """
 
     name: str
@@ -38,6 +42,11 @@ class Metric:
     low: float | None = None
     high: float | None = None
     protocol: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse half an interval."""
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"{self.name} has one end of an interval: give low and high, or none")
 
     def __str__(self) -> str:
         """Return the figure with its interval."""
@@ -95,7 +104,7 @@ class ModelCard:
         if not file.is_file():
             return cls(name=folder.name)
         try:
-            data = json.loads(file.read_text())
+            data = read_json(file)
             metrics = tuple(_made(Metric, metric) for metric in data.get("metrics", ()))
             references = tuple(data.get("references", ()))
             return _made(cls, {**data, "metrics": metrics, "references": references})

@@ -5,11 +5,8 @@ unless these were independent. Weights are safetensors, loaded strictly
 after their checksum is compared. There is no pickle anywhere.
 """
 
-import hashlib
 import json
 import math
-import os
-import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from torch import Tensor
 from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
+from feller.core.files import digest, published, read_json
 from feller.core.registry import import_type
 from feller.core.sizes import SizeError, build_within
 
@@ -57,29 +55,29 @@ def save_model(
             loaded as what the model has. As they are when absent.
 
     Raises:
-        CheckpointError: When the folder exists and is not a model's, or weights are too large for
-            the dtype.
+        CheckpointError: When the folder exists and is not a model's, or weights are not finite or
+            too large for the dtype.
+        OSError: When it cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "config.json").exists():
         raise CheckpointError(f"{folder} exists and is not a model folder: choose another")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    weights = partial / "model.safetensors"
-    # A clone each: safetensors refuses tied weights.
-    tensors = {k: _stored(v, dtype, k) for k, v in model.state_dict().items()}
-    save_file(tensors, weights)
-    weights.chmod(0o644)  # safetensors writes for its owner alone
-    config = {"format": FORMAT, "model": encode(model.config), "sha256": _digest(weights)}
-    if not isinstance(coupling := coupling_of(model), IndependentCoupling):
-        config["coupling"] = encode(coupling)
-    (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    if bad := [name for name, p in model.named_parameters() if not p.isfinite().all()]:
+        raise CheckpointError(f"{bad[0]} is not finite: {folder} is not written")
     if card is None:
         count = sum(p.numel() for p in model.parameters())
         card = ModelCard(name=folder.name, parameters=count)
-    card.write(partial)
-    _swap(partial, folder)
+    # A clone each: safetensors refuses tied weights.
+    tensors = {k: _stored(v, dtype, k) for k, v in model.state_dict().items()}
+    with published(folder) as fresh:
+        weights = fresh / "model.safetensors"
+        save_file(tensors, weights)
+        weights.chmod(0o644)  # safetensors writes for its owner alone
+        config = {"format": FORMAT, "model": encode(model.config), "sha256": digest(weights)}
+        if not isinstance(coupling := coupling_of(model), IndependentCoupling):
+            config["coupling"] = encode(coupling)
+        (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        card.write(fresh)
     return folder
 
 
@@ -157,7 +155,7 @@ def _checked(folder: Path) -> Path:
     config, weights = read_config(folder), folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing")
-    if (found := _digest(weights)) != config["sha256"]:
+    if (found := digest(weights)) != config["sha256"]:
         raise CheckpointError(
             f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']}"
         )
@@ -174,8 +172,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: {folder} is not a model folder")
     try:
-        config = json.loads(file.read_text())
-    except (ValueError, RecursionError) as error:
+        config = read_json(file)
+    except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
     if not isinstance(config, dict) or "format" not in config:
         raise CheckpointError(f"{file} is not that of a feller model: it has no 'format'")
@@ -247,16 +245,6 @@ def _coupling(config: Any, file: Path) -> Coupling:
     return coupling
 
 
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put a folder in the place of another, which is removed last."""
-    old = folder.with_name(f".{folder.name}.old")
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(folder, old)  # noqa: PTH105  (atomic, the point of it)
-    os.replace(fresh, folder)  # noqa: PTH105
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _pick(device: str) -> torch.device:
     if device == "auto":
         # A build for CUDA names an accelerator even where there is none. One without double
@@ -267,8 +255,3 @@ def _pick(device: str) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}") from None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -3,10 +3,12 @@
 import importlib
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TextIO
 
 from feller.core.registry import RegistryError
 
@@ -29,11 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code.
 
     0, or what the command returns: 1 when it finds what it looked for wanting. 2 after a one-line
-    error, 130 after Ctrl-C.
+    error. 130 after Ctrl-C, 143 where training was ended by SIGTERM: 128 and the signal's number.
 
     With `FELLER_TRACEBACK=1` in the environment errors keep their traceback.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            _flush()
+    except BrokenPipeError:
+        # The reader left, as in `feller list | head -1`. What is still to be written goes nowhere.
+        _drop(sys.stdout, sys.stderr)
+        return 0
+    except KeyboardInterrupt as error:
+        return 128 + getattr(error, "number", signal.SIGINT)
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0
@@ -41,24 +56,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"feller: unknown command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    code = 0
     try:
         with warnings.catch_warnings():
             # What torch itself calls at its first forward-mode derivative.
             warnings.filterwarnings("ignore", "`torch.jit.script` is ", FutureWarning)
-            code = importlib.import_module(f"feller.core.commands.{name}").run(rest) or 0
-        sys.stdout.flush()
+            return importlib.import_module(f"feller.core.commands.{name}").run(rest) or 0
     except BrokenPipeError:
-        # The reader left, as in `feller list | head -1`. What is still to be written goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return 130
+        raise
     except (ValueError, RegistryError, OSError) as error:
         if os.environ.get("FELLER_TRACEBACK"):
             raise
         print(f"feller {name}: {_line(error)}", file=sys.stderr)
         return 2
-    return code
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # the disk that it goes to is full
+        print(f"feller: {error}", file=sys.stderr)
+        _drop(sys.stdout)
+        raise SystemExit(2) from None
+
+
+def _drop(*streams: TextIO) -> None:
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _line(error: Exception) -> str:

@@ -1,8 +1,10 @@
 """`feller train RECIPE --out DIR`: train a recipe, or go on training it.
 
 Every leaf of the recipe is a flag: `--data.root DIR --training.steps 20000 --optimizer.lr 1e-4`.
-The same command run again resumes. For several processes: `accelerate launch -m feller.core train
-RECIPE --out DIR ...`.
+The same command run again resumes, on the same data; `--new-data` lets it go on with others.
+Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after the current step: its state is saved, the exit code
+is 128 + the signal's number. For several processes: `accelerate launch -m feller.core train RECIPE
+--out DIR ...`.
 """
 
 import argparse
@@ -16,7 +18,8 @@ from feller.core.registry import recipe
 
 __all__ = ["parse_recipe", "run"]
 
-_ABOUT = "Train into the folder `--out DIR`; `--cpu` leaves accelerators alone."
+_ABOUT = """Train into the folder `--out DIR`; `--cpu` leaves accelerators alone;
+`--new-data` lets a run go on with other data than it began with."""
 
 
 def run(argv: Sequence[str]) -> None:
@@ -25,10 +28,11 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument("recipe", nargs="?")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--cpu", action="store_true")
+    parser.add_argument("--new-data", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     options, flags = parser.parse_known_args(argv)
     if options.recipe is None:
-        print(f"usage: feller train RECIPE --out DIR [--cpu] [flags]\n\n{__doc__}")
+        print(f"usage: feller train RECIPE --out DIR [--cpu] [--new-data] [flags]\n\n{__doc__}")
         if not options.help:
             raise ValueError("a recipe is missing; `feller list` names them")
         return
@@ -37,7 +41,7 @@ def run(argv: Sequence[str]) -> None:
         raise ValueError("--out DIR is missing: the folder of the run")
     from feller.core.training.trainer import train
 
-    model = train(resolved, options.out, cpu=options.cpu)
+    model = train(resolved, options.out, cpu=options.cpu, new_data=options.new_data)
     if int(os.environ.get("RANK", "0")) == 0:
         print(f"{model} is ready: feller sample {options.out}", file=sys.stderr)
 

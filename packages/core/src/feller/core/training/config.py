@@ -133,10 +133,13 @@ class Training:
     """Steps between checkpoints."""
     keep: int = 2
     """Checkpoints kept."""
+    bad_steps: int = 20
+    """Steps in a row whose gradient is not finite, after which a run stops; each is skipped."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not, or do not divide."""
         check_sizes(self, "batch_size", "accumulate", "log_every", "checkpoint_every", "keep")
+        check_sizes(self, "bad_steps")
         for name in ("steps", "sample_every", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")

@@ -1,18 +1,33 @@
-"""The folder of a run: whose it is, and what may change between its sessions."""
+"""The folder of a run: whose it is, what it holds, and what may change between its sessions.
+
+```
+runs/a/recipe.json        the resolved recipe
+runs/a/run.json           the fingerprint of the data, and each session: where it began, what
+                          changed, which versions
+runs/a/log.jsonl          a line every few steps
+runs/a/tensorboard/       the same for TensorBoard
+runs/a/samples/           pictures from fixed noise
+runs/a/checkpoints/       the last few states
+runs/a/model/             the averaged weights as a model folder
+```
+"""
 
 import json
-import math
-import os
+import platform
+import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-
 from feller.core.config import decode, encode, leaves
+from feller.core.files import read_json, write_text
 from feller.core.training.checkpointing import latest_checkpoint
 from feller.core.training.config import Recipe
+from feller.core.training.fingerprints import Fingerprint, difference
+from feller.core.training.log import forget_lost_steps
+from feller.core.training.loop import Run
 
-__all__ = ["claim_folder"]
+__all__ = ["begin_session", "check_folder", "compare_run"]
 
 # What may differ between the sessions of one run: none of it changes a step already taken.
 _FREE = (
@@ -21,6 +36,7 @@ _FREE = (
     "training.sample_every",
     "training.checkpoint_every",
     "training.keep",
+    "training.bad_steps",
     "training.workers",
     "training.accumulate",
     "data.root",
@@ -28,31 +44,98 @@ _FREE = (
     "data.cache",
     "data.download",
 )
+_OURS = ("tensorboard", ".lock")
 
 
-def claim_folder(out: Path, recipe: Recipe, accelerator: Accelerator) -> None:
-    """Write the recipe into a fresh folder, or check that the folder is a run of it.
+def check_folder(out: Path) -> None:
+    """Refuse a folder that is not there for runs.
+
+    Raises:
+        ValueError: When it holds something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: choose another --out")
+    if (out / "recipe.json").exists() or not out.exists():
+        return
+    if any(found.name not in _OURS for found in out.iterdir()):
+        raise ValueError(f"{out} exists and is not a run: choose another --out")
+
+
+def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = False) -> None:
+    """Check that what a folder holds, if anything, is a run of this recipe on these data.
 
     A run that took no step it would keep, as one that stopped at an error of its first batch, may
     begin again with other flags.
 
+    Args:
+        out: The folder.
+        run: The run that would go on.
+        data: The fingerprint of its data.
+        new_data: Whether the data may have changed.
+
     Raises:
-        ValueError: When the folder holds something else, or a run of another recipe.
+        ValueError: When it is another's.
     """
+    if not (out / "recipe.json").exists() or not _has_steps(out):
+        return
     file = out / "recipe.json"
-    if file.exists():
-        if _has_steps(out):
-            _compare(encode(recipe), file)
-    elif out.exists() and any(p.name != "tensorboard" for p in out.iterdir()):
-        raise ValueError(f"{out} exists and is not a run: choose another --out")
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        _forget_lost_steps(out)
-        partial = out / ".recipe.json.partial"
-        partial.write_text(json.dumps(encode(recipe), indent=2) + "\n")
-        os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
-    accelerator.init_trackers("")
+    old, new = leaves(encode(_recorded(file))), leaves(encode(run.recipe))
+    for key in sorted(new.keys() | old.keys()):
+        if new.get(key) != old.get(key) and key not in _FREE:
+            raise ValueError(
+                f"{out} was begun with {key} = {old.get(key)}, not {new.get(key)}: "
+                "give the same flags, or another --out"
+            )
+    if latest_checkpoint(out / "checkpoints") is None and (out / "model").exists():
+        raise ValueError(f"{out} has a model and no checkpoint to go on from: choose another --out")
+    before = _facts(out).get("data")
+    if not isinstance(before, dict):
+        run.accelerator.print(f"{out} has no fingerprint of its data: these are taken for its own")
+    elif (other := difference(data, before)) and not new_data:
+        raise ValueError(
+            f"the data of {out} have changed ({other}): --new-data goes on with them, "
+            "another --out begins anew"
+        )
+
+
+def begin_session(out: Path, run: Run, data: Fingerprint) -> None:
+    """Write down what the run is from here on, and take lost steps out of its log.
+
+    Raises:
+        ValueError: When the run has more steps than the recipe asks for.
+    """
+    recipe, file = run.recipe, out / "recipe.json"
+    if run.step > recipe.training.steps:
+        raise ValueError(
+            f"{out} has taken {run.step} steps, more than --training.steps {recipe.training.steps}"
+            ": ask for as many at least, or choose another --out"
+        )
+    forget_lost_steps(out / "log.jsonl", run.step)
+    before = encode(_recorded(file)) if run.step else encode(recipe)
+    done = run.step == recipe.training.steps == before["training"]["steps"]
+    if done and file.exists() and run.step:
+        return  # nothing happens any more
+    facts = _facts(out) if run.step else {}
+    facts["data"] = data
+    facts["sessions"] = [*facts.get("sessions", []), _session(run, before)]
+    write_text(file, json.dumps(encode(recipe), indent=2) + "\n")
+    write_text(out / "run.json", json.dumps(facts, indent=2) + "\n")
+
+
+def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:
+    """Say where a session begins and what is new in it."""
+    old, new = leaves(before), leaves(encode(run.recipe))
+    changed = {k: [old.get(k), new[k]] for k in new if new[k] != old.get(k)}
+    return {
+        "step": run.step,
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "changed": changed,
+        "processes": run.accelerator.num_processes,
+        "device": run.accelerator.device.type,
+        "feller-core": version("feller-core"),
+        "torch": version("torch"),
+        "python": platform.python_version(),
+    }
 
 
 def _has_steps(out: Path) -> bool:
@@ -61,32 +144,21 @@ def _has_steps(out: Path) -> bool:
     return logged or latest_checkpoint(out / "checkpoints") is not None or (out / "model").exists()
 
 
-def _compare(asked: dict[str, Any], file: Path) -> None:
-    began = json.loads(file.read_text())
-    decode(began, where=str(file))
-    new, old = leaves(asked), leaves(began)
-    for key in sorted(new.keys() | old.keys()):
-        if new.get(key) != old.get(key) and key not in _FREE:
-            raise ValueError(
-                f"{file.parent} was begun with {key} = {old.get(key)}, not {new.get(key)}: "
-                "give the same flags, or another --out"
-            )
-
-
-def _forget_lost_steps(out: Path) -> None:
-    """Remove the log's lines of steps that no checkpoint holds; they are taken again."""
-    log = out / "log.jsonl"
-    if not log.exists():
-        return
-    found = latest_checkpoint(out / "checkpoints")
-    last = int(found.name.removeprefix("step_")) if found else 0
-    lines = [line for line in log.read_text().splitlines() if _step(line) <= last]
-    log.write_text("".join(f"{line}\n" for line in lines))
-
-
-def _step(line: str) -> float:
-    """Return the step of a line of the log; infinity of half a line, where a run was cut off."""
+def _recorded(file: Path) -> Recipe:
+    """Return the recipe that a run was begun with; a field newer than it has its default."""
     try:
-        return float(json.loads(line)["step"])
-    except ValueError:
-        return math.inf
+        if isinstance(found := decode(read_json(file), where=str(file)), Recipe):
+            return found
+        raise ValueError(f"it holds a {type(found).__name__}")
+    except (ValueError, OSError) as error:
+        said = str(error)
+        raise ValueError(said if str(file) in said else f"{file} is no recipe: {said}") from None
+
+
+def _facts(out: Path) -> dict[str, Any]:
+    """Return what `run.json` holds; nothing for a run from before it, or a damaged one."""
+    try:
+        facts = read_json(out / "run.json")
+    except (ValueError, OSError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -6,6 +6,7 @@ the loss curve does not depend on how many processes or micro-batches share a st
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,10 @@ class Run:
         data: The training data.
         step: Steps taken so far.
         seconds: Seconds spent so far, over all sessions.
+        saved: The step whose state was written last; -1 before.
+        skipped: Steps so far whose gradient was not finite, and which changed no weights.
+        row: Those since the last that was.
+        changing: Whether weights are being changed: what is between two states is not saved.
     """
 
     recipe: Recipe
@@ -50,11 +55,15 @@ class Run:
     data: Dataset
     step: int = 0
     seconds: float = 0.0
+    saved: int = -1
+    skipped: int = 0
+    row: int = 0
+    changing: bool = False
 
     @property
     def bare_model(self) -> Any:
-        """The model without the wrapper of its process group."""
-        return self.accelerator.unwrap_model(self.model)
+        """The model without the wrappers of its process group and of torch.compile."""
+        return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
 
 @dataclass(frozen=True)
@@ -64,14 +73,16 @@ class StepRecord:
     Attributes:
         step: Its number, from 1.
         loss: The mean loss of this process's rows, on its device and not synchronised.
-        gradient_norm: The norm of the gradient before clipping; absent without clipping.
+        gradient_norm: The norm of the gradient before clipping, over all processes.
         rate: The learning rate.
+        skipped: Whether it changed no weights, for its gradient was not finite.
     """
 
     step: int
     loss: Tensor
-    gradient_norm: Tensor | None
+    gradient_norm: Tensor
     rate: float
+    skipped: bool = False
 
 
 def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
@@ -126,20 +137,54 @@ def _step(run: Run, share: Share, batches: Iterator[Any]) -> StepRecord:
         group["lr"] = rate
     losses = []
     for i, rows in enumerate(share):
-        batch = send_to_device(next(batches), accelerator.device)
+        batch = send_to_device(_next(batches), accelerator.device)
         last = i == len(share) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
             loss = loss_of_rows(run, batch, rows) / len(share)
             accelerator.backward(loss)
         losses.append(loss.detach())
-    clip, norm = recipe.optimizer.clip, None
-    if clip:
-        norm = accelerator.clip_grad_norm_(run.model.parameters(), clip)
-    run.optimizer.step()
+    clip = recipe.optimizer.clip
+    norm: Any = accelerator.clip_grad_norm_(run.model.parameters(), clip or math.inf)
+    # AdamW and Muon keep squares of what is not clipped.
+    finite = bool((norm if clip else norm.float().square()).isfinite())
+    run.changing = True
+    _change(run, finite)
+    run.changing = False
+    return StepRecord(run.step, torch.stack(losses).sum(), norm, rate, skipped=not finite)
+
+
+def _change(run: Run, finite: bool) -> None:
+    """Take the step, if its gradient is finite, and count it."""
+    scaler = run.accelerator.scaler
+    if finite or scaler is not None:  # a scaler skips what is not, and scales less
+        run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     run.step += 1
-    run.ema.update(run.bare_model, run.step)
-    return StepRecord(run.step, torch.stack(losses).sum(), norm, rate)
+    if finite:
+        run.ema.update(run.bare_model, run.step)
+        run.row = 0
+        return
+    run.skipped += 1
+    # What overflows when scaled up is how a scaler finds its scale.
+    run.row += scaler is None or scaler.get_scale() < 1
+
+
+def _next(batches: Iterator[Any]) -> Any:
+    """Return the next batch.
+
+    Raises:
+        OSError: When a process that reads data was killed.
+    """
+    try:
+        return next(batches)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        first = str(error).splitlines()[0]
+        raise OSError(
+            f"{first}: a process that reads data was killed, as where memory is short; "
+            "--training.workers 0 reads without"
+        ) from None
 
 
 def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:

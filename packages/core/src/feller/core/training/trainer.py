@@ -1,104 +1,88 @@
-"""Training from start to end: a folder that fills up, and holds a model at last.
+"""Training from start to end: a folder (`feller.core.training.folder`) that fills up.
 
-```
-runs/a/recipe.json        the resolved recipe
-runs/a/log.jsonl          a line every few steps
-runs/a/tensorboard/       the same for TensorBoard
-runs/a/samples/           pictures from fixed noise
-runs/a/checkpoints/       the last few states
-runs/a/model/             the averaged weights as a model folder
-```
-
-Running the same command again resumes from the last checkpoint.
+It holds a model at last. Running the same command again resumes from the last checkpoint.
 """
 
-import json
-import math
-import signal
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedType, ProjectConfiguration, broadcast_object_list
 from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import load_weights, read_config, save_model
 from feller.core.config import encode, leaves
+from feller.core.files import digest, locked
 from feller.core.registry import model_folder
 from feller.core.training.checkpointing import (
     latest_checkpoint,
-    load_checkpoint,
+    load_latest,
     save_checkpoint,
+    write_checkpoint,
 )
 from feller.core.training.config import Recipe
-from feller.core.training.folder import claim_folder
+from feller.core.training.fingerprints import fingerprint
+from feller.core.training.folder import begin_session, check_folder, compare_run
+from feller.core.training.launching import launched, on_main
+from feller.core.training.log import Diverged, Log
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
+from feller.core.training.stopping import Stop, Stopped, stop_on_signal, stopped_by
 
 __all__ = ["train"]
 
-_PARALLEL = (
-    DistributedType.NO,
-    DistributedType.MULTI_CPU,
-    DistributedType.MULTI_GPU,
-    DistributedType.MULTI_XPU,
-)
 
-
-def train(recipe: Recipe, out: str | Path, *, cpu: bool = False) -> Path:
+def train(recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool = False) -> Path:
     """Train a recipe into a folder, or go on where it stopped.
 
     Args:
         recipe: What to train.
         out: The folder of the run.
         cpu: Whether to leave accelerators alone.
+        new_data: Whether a run may go on with other data than it began with.
 
     Returns:
         The model folder.
 
     Raises:
-        ValueError: When `out` holds something else, or a run of another recipe.
-        KeyboardInterrupt: After a signal ended the run early, its state saved.
+        ValueError: When `out` holds something else, a run of another recipe, or one that another
+            process is at; when the launcher asks for what the recipe does not; when gradients or
+            weights are no numbers.
+        OSError: When the disk is full, or a process that reads data was killed.
+        Stopped: After a signal ended the run early, its state saved; it is a `KeyboardInterrupt`.
     """
     out = Path(out)
-    accelerator = _accelerator(recipe, out, cpu)
+    check_folder(out)
+    accelerator = launched(recipe, out, cpu=cpu)
     run = build_run(recipe, accelerator)
-    claim_folder(out, recipe, accelerator)
-    accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
-    _resume(run, out / "checkpoints")
-    with _finish_step_on_signal() as stop:
-        _follow(run, out, stop)
-    save_checkpoint(run, out / "checkpoints")
-    if run.step < recipe.training.steps:
+    with locked(out) if accelerator.is_main_process else nullcontext():
+        _train(run, out, new_data=new_data)
         accelerator.end_training()
-        raise KeyboardInterrupt
-    if accelerator.is_main_process:
-        save_model(run.ema.model, out / "model", card=_card(run, out))
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
     return out / "model"
 
 
-def _resume(run: Run, checkpoints: Path) -> None:
-    """Load the checkpoint that the first process sees, on every process or on none."""
-    accelerator = run.accelerator
-    (name,) = broadcast_object_list(
-        [found.name if (found := latest_checkpoint(checkpoints)) else ""]
-    )
-    if not name:
+def _train(run: Run, out: Path, *, new_data: bool) -> None:
+    accelerator, checkpoints = run.accelerator, out / "checkpoints"
+    accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
+    data = fingerprint(run.data) if accelerator.is_main_process else {}
+    on_main(accelerator, lambda: compare_run(out, run, data, new_data=new_data))
+    if found := load_latest(run, checkpoints):
+        accelerator.print(f"resumed {found} at step {run.step}")
+    else:
         _start(run)
-        return
-    there = torch.tensor(float((checkpoints / name).is_dir()), device=accelerator.device)
-    if float(accelerator.reduce(there, "mean")) < 1:  # pyright: ignore[reportArgumentType]
-        raise ValueError(f"not every process sees {checkpoints / name}: --out is on a shared disk")
-    load_checkpoint(run, checkpoints / name)
-    accelerator.print(f"resumed {checkpoints / name} at step {run.step}")
+    on_main(accelerator, lambda: begin_session(out, run, data))
+    accelerator.init_trackers("")
+    first = run.step
+    with stop_on_signal() as stop:
+        number = _follow(run, out, stop)
+        save_checkpoint(run, checkpoints)
+    if number:
+        accelerator.end_training()
+        raise Stopped(number)
+    if run.step > first or not _is_written(out / "model", run):
+        on_main(accelerator, lambda: save_model(run.ema.model, out / "model", card=_card(run, out)))
 
 
 def _start(run: Run) -> None:
@@ -134,96 +118,105 @@ def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
     )
 
 
-@dataclass
-class _Stop:
-    asked: bool = False
-
-
-def _follow(run: Run, out: Path, stop: _Stop) -> None:
-    """Take the steps; log, picture and checkpoint on the way."""
+def _follow(run: Run, out: Path, stop: Stop) -> int:
+    """Take the steps; log, picture and checkpoint on the way. Return the signal that ended it."""
     training, accelerator = run.recipe.training, run.accelerator
-    log = _Log(run, out)
-    # Closed on an error too, which is told on a line of its own.
-    with tqdm(
-        total=training.steps,
-        initial=run.step,
-        disable=not accelerator.is_main_process,
-        dynamic_ncols=True,
-        mininterval=1.0,
-    ) as bar:
+    log, due, number = Log(run, out / "log.jsonl"), False, 0
+    # The bar is closed on an error too, which is told on a line of its own.
+    with _saving_on_error(run, out, log), _bar(run) as bar:
         for record in training_steps(run):
             bar.update()
             log.take(record)
+            _judge(run, record, out)
             if record.step % training.log_every == 0 or record.step == training.steps:
                 bar.set_postfix(log.write())
             if training.sample_every and record.step % training.sample_every == 0:
                 _preview(run, out)
-            if record.step % training.checkpoint_every == 0:
+            due |= record.step % training.checkpoint_every == 0
+            if due and not run.row:
                 log.mean()  # weights of a run that fails replace no good ones
                 save_checkpoint(run, out / "checkpoints")
-            if _stops(run, stop):
-                log.mean()  # nor do those of one that was stopped
-                accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
+                due = False
+            if number := stopped_by(stop, run.step, accelerator):
                 break
+        _judge_last(run, log, out)
+    if run.step == training.steps:
+        return 0  # asked too late: the model is all that is missing
+    accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
+    return number
 
 
-def _stops(run: Run, stop: _Stop) -> bool:
-    """Say whether any process was asked to stop; several agree every ten steps."""
-    accelerator = run.accelerator
-    if accelerator.num_processes == 1:
-        return stop.asked
-    if run.step % 10:
+def _judge(run: Run, record: StepRecord, out: Path) -> None:
+    """Tell of the first of some bad steps, and end a run that has too many in a row."""
+    if not run.row:
+        return
+    norm = float(record.gradient_norm)
+    if run.row == 1:
+        run.accelerator.print(f"step {run.step} is skipped: the gradient has norm {norm}")
+    if run.row >= run.recipe.training.bad_steps:
+        raise Diverged(
+            f"the gradient is not finite in {run.row} steps in a row, up to step {run.step}: lower "
+            f"optimizer.lr; {_last_good(out)}"
+        )
+
+
+def _judge_last(run: Run, log: Log, out: Path) -> None:
+    """Refuse to keep the weights of a run that ends where its losses are no numbers."""
+    log.mean()
+    if run.row:
+        raise Diverged(
+            f"the gradient is not finite in the last {run.row} steps, up to step {run.step}: lower "
+            f"optimizer.lr; {_last_good(out)}"
+        )
+
+
+def _last_good(out: Path) -> str:
+    found = latest_checkpoint(out / "checkpoints")
+    return f"the last good state is {found}" if found else "no state was saved before"
+
+
+@contextmanager
+def _saving_on_error(run: Run, out: Path, log: Log) -> Iterator[None]:
+    """Save the state where something else than the training itself fails, such as data.
+
+    Other processes may be gone: the first one saves, without waiting for any.
+    """
+    try:
+        yield
+    except Diverged:
+        raise
+    except BaseException as error:
+        new = run.step > max(run.saved, 0) and not run.changing and not run.row
+        if new and run.accelerator.is_main_process:
+            with suppress(Exception):  # what is told is why it failed first
+                if log.is_finite():
+                    write_checkpoint(run, out / "checkpoints")
+                    run.accelerator.print(f"saved the state of step {run.step}")
+        if isinstance(error, torch.OutOfMemoryError):
+            raise ValueError(
+                f"the device has no memory left at step {run.step + 1}: give more "
+                "--training.accumulate, which changes no step"
+            ) from None
+        raise
+
+
+def _bar(run: Run) -> Any:
+    return tqdm(
+        total=run.recipe.training.steps,
+        initial=run.step,
+        disable=not run.accelerator.is_main_process,
+        dynamic_ncols=True,
+        mininterval=1.0,
+    )
+
+
+def _is_written(folder: Path, run: Run) -> bool:
+    """Say whether a whole model of this step is in its folder: its card may have been added to."""
+    try:
+        whole = digest(folder / "model.safetensors") == read_config(folder)["sha256"]
+        return whole and ModelCard.read(folder).training.get("steps") == run.step
+    except (ValueError, OSError):
         return False
-    asked = torch.tensor(float(stop.asked), device=accelerator.device)
-    return float(accelerator.reduce(asked, "sum")) > 0  # pyright: ignore[reportArgumentType]
-
-
-@dataclass
-class _Log:
-    """The mean loss and the speed since the last line."""
-
-    run: Run
-    out: Path
-    losses: list[torch.Tensor] = field(default_factory=list)
-    last: StepRecord | None = None
-    since: float = field(default_factory=time.perf_counter)
-
-    def take(self, record: StepRecord) -> None:
-        self.losses.append(record.loss)
-        self.last = record
-
-    def mean(self) -> float:
-        """Return the mean loss over all processes since the last line; refuse what is no number."""
-        if not self.losses:
-            return 0.0
-        assert self.last is not None
-        loss = float(self.run.accelerator.reduce(torch.stack(self.losses).mean(), "mean"))  # pyright: ignore[reportArgumentType]
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss is {loss} at step {self.last.step}: lower optimizer.lr")
-        return loss
-
-    def write(self) -> dict[str, str]:
-        run, record, loss = self.run, self.last, self.mean()
-        assert record is not None
-        now = time.perf_counter()
-        run.seconds += now - self.since
-        speed = len(self.losses) * run.recipe.training.batch_size / (now - self.since)
-        self.since, self.losses = now, []
-        line: dict[str, Any] = {
-            "step": record.step,
-            "loss": loss,
-            "rate": record.rate,
-            "samples_per_second": round(speed, 2),
-            "seconds": round(run.seconds, 1),
-        }
-        if record.gradient_norm is not None:
-            line["gradient_norm"] = float(record.gradient_norm)
-        if run.accelerator.is_main_process:
-            with (self.out / "log.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        scalars = {k: v for k, v in line.items() if k != "step"}
-        run.accelerator.log(scalars, step=record.step)
-        return {"loss": f"{line['loss']:.4f}", "samples/s": f"{speed:.0f}"}
 
 
 def _preview(run: Run, out: Path) -> None:
@@ -231,25 +224,6 @@ def _preview(run: Run, out: Path) -> None:
         folder = out / "samples"
         folder.mkdir(exist_ok=True)
         run.ema.model.preview(folder / f"step_{run.step:08d}")  # pyright: ignore[reportCallIssue]
-
-
-def _accelerator(recipe: Recipe, out: Path, cpu: bool) -> Accelerator:
-    on_cpu = cpu or not torch.accelerator.is_available()
-    if recipe.training.mixed_precision != "no" and on_cpu:
-        raise ValueError("mixed precision is many times slower on a CPU: leave it off")
-    accelerator = Accelerator(
-        mixed_precision=recipe.training.mixed_precision,
-        cpu=cpu,
-        log_with="tensorboard",
-        project_config=ProjectConfiguration(
-            project_dir=str(out), logging_dir=str(out / "tensorboard")
-        ),
-    )
-    if accelerator.distributed_type not in _PARALLEL:
-        raise ValueError(f"{accelerator.distributed_type} is not supported: data parallel is")
-    if accelerator.gradient_accumulation_steps != 1:
-        raise ValueError("accumulation is --training.accumulate, not a setting of accelerate's")
-    return accelerator
 
 
 def _card(run: Run, out: Path) -> ModelCard:
@@ -271,23 +245,3 @@ def _card(run: Run, out: Path) -> ModelCard:
         dataset=getattr(run.recipe.data, "source", ""),
         training=training,
     )
-
-
-@contextmanager
-def _finish_step_on_signal() -> Iterator[_Stop]:
-    """Turn the first SIGINT or SIGTERM into a clean end after the current step."""
-    stop = _Stop()
-
-    def ask(number: int, frame: Any) -> None:
-        stop.asked = True
-        signal.signal(number, signal.default_int_handler)
-
-    try:
-        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: leave signals alone
-        before = {}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

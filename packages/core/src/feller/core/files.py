@@ -1,0 +1,191 @@
+"""Files and folders that appear whole or not at all, and are read back as they were written.
+
+What feller keeps goes through here. It is written beside its place, as `.NAME.partial`, flushed to
+the disk, and put in place by a rename; what it replaces is renamed first, to `.NAME.old`, and
+deleted last. So whatever the moment at which a process or a machine dies, one whole state is there.
+A folder that only feller reads is sealed: `SHA256SUMS` holds the digests of its files, in the form
+of `sha256sum -c`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+__all__ = [
+    "digest", "locked", "published", "read_json", "remove", "sweep", "verify", "write_text",
+]  # fmt: skip
+
+SUMS = "SHA256SUMS"
+DEEPEST = 100
+"""Levels of a JSON file. A recipe has about six."""
+
+
+@contextmanager
+def published(folder: Path, *, sealed: bool = False) -> Iterator[Path]:
+    """Yield an empty folder to write into; it takes the place of `folder` at the end.
+
+    Where the body raises, `folder` is as it was.
+
+    Args:
+        folder: The place, which may hold an older folder.
+        sealed: Whether digests of the files go with them, for `verify`.
+
+    Raises:
+        OSError: When it cannot be written, as on a full disk.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     with published(Path(home, "a")) as fresh:
+        ...         _ = (fresh / "one.txt").write_text("1")
+        ...     [file.name for file in Path(home, "a").iterdir()]
+        ['one.txt']
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if sealed:
+            files = sorted(partial.iterdir())
+            sums = "".join(f"{digest(file)}  {file.name}\n" for file in files)
+            (partial / SUMS).write_text(sums)
+        for path in [*partial.rglob("*"), partial]:
+            _flush(path)
+        _swap(partial, folder)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"{folder} cannot be written: {reason}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file that is the old or the new one, whatever happens."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        _flush(partial)
+        os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
+        _flush(file.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def verify(folder: Path) -> None:
+    """Hold the files of a sealed folder against their digests.
+
+    Raises:
+        ValueError: When one is missing or is not as it was written.
+    """
+    lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    sums = {name: known for known, _, name in (line.partition("  ") for line in lines)}
+    found = {p.name for p in folder.iterdir()} - {SUMS}
+    if odd := sorted(sums.keys() ^ found):
+        raise ValueError(f"{odd[0]} is {'missing' if odd[0] in sums else f'not in {SUMS}'}")
+    for name, known in sums.items():
+        if digest(folder / name) != known:
+            raise ValueError(f"the SHA-256 of {name} is not that in {SUMS}")
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder; at no moment is half of it there under its name."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    os.replace(folder, old)  # noqa: PTH105
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what processes that were killed left half written or half deleted in a folder."""
+    for left in [*folder.glob(".*.partial"), *folder.glob(".*.old")]:
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path, *, patience: float = 10.0) -> Iterator[None]:
+    """Keep a folder for this process; the lock ends with the process, however that ends.
+
+    Args:
+        folder: The folder, made if there is none.
+        patience: Seconds to wait, in which what a killed process began ends too.
+
+    Raises:
+        ValueError: When another process has it.
+    """
+    from filelock import FileLock, Timeout  # 0.1 s, which `feller list` does without
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{folder} is in use by another process: let it end first") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_json(file: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        ValueError: When it is not JSON, or nested deeper than anything feller writes.
+    """
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [item for nest in level for item in _items(nest)]
+        if not level:
+            return value
+    raise ValueError("it is nested too deeply")
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put a folder in the place of another, which is removed last."""
+    old = folder.with_name(f".{folder.name}.old")
+    if replaced := folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)  # noqa: PTH105
+    try:
+        os.replace(fresh, folder)  # noqa: PTH105
+    except OSError:
+        if replaced:
+            os.replace(old, folder)  # noqa: PTH105
+        raise
+    _flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the list of a folder's files, is on the disk."""
+    if os.name != "posix" and path.is_dir():
+        return  # folders have no such thing elsewhere
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,93 @@
+"""Devices, processes and precision: what the recipe says, and what a launcher says besides.
+
+`accelerate launch` speaks through environment variables. Each is obeyed or refused: the recipe
+alone says what changes the weights.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, ProjectConfiguration, broadcast_object_list
+
+from feller.core.training.config import Recipe
+
+__all__ = ["launched", "on_main"]
+
+_PARALLEL = (
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_XPU,
+)
+_OTHER = ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG", "SAGEMAKER")
+_YES = ("1", "true", "yes", "y", "on", "t")
+
+
+def launched(recipe: Recipe, out: Path, *, cpu: bool = False) -> Accelerator:
+    """Return what runs a recipe, in each process of a group.
+
+    Args:
+        recipe: What to train.
+        out: The folder of the run.
+        cpu: Whether to leave accelerators alone.
+
+    Raises:
+        ValueError: When the launcher asks for what the recipe does not, or feller cannot.
+    """
+    cpu = cpu or _is_set("ACCELERATE_USE_CPU")
+    _check_environment(recipe)
+    on_cpu = cpu or not torch.accelerator.is_available()
+    if recipe.training.mixed_precision != "no" and on_cpu:
+        raise ValueError("mixed precision is many times slower on a CPU: leave it off")
+    accelerator = Accelerator(
+        mixed_precision=recipe.training.mixed_precision,
+        cpu=cpu,
+        log_with="tensorboard",
+        project_config=ProjectConfiguration(
+            project_dir=str(out), logging_dir=str(out / "tensorboard")
+        ),
+    )
+    if accelerator.distributed_type not in _PARALLEL:
+        raise ValueError(f"{accelerator.distributed_type} is not supported: data parallel is")
+    if accelerator.gradient_accumulation_steps != 1:
+        raise ValueError("accumulation is --training.accumulate, not a setting of accelerate's")
+    return accelerator
+
+
+def on_main(accelerator: Accelerator, action: Callable[[], Any]) -> None:
+    """Do something on the first process; what it refuses, all refuse.
+
+    Raises:
+        ValueError: With the first process's message. On that process the error is as it was.
+    """
+    said, raised = "", None
+    if accelerator.is_main_process:
+        try:
+            action()
+        except (ValueError, OSError) as error:
+            said, raised = str(error) or "it failed", error
+    (said,) = broadcast_object_list([said])
+    if said:
+        raise raised or ValueError(said)
+
+
+def _check_environment(recipe: Recipe) -> None:
+    for name in _OTHER:
+        if _is_set(f"ACCELERATE_USE_{name}"):
+            raise ValueError(
+                f"accelerate asks for {name} (ACCELERATE_USE_{name}): feller trains data parallel"
+            )
+    asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "").lower()
+    if asked not in ("", "no", recipe.training.mixed_precision):
+        raise ValueError(
+            f"accelerate asks for mixed precision {asked} (ACCELERATE_MIXED_PRECISION), the recipe "
+            f"for {recipe.training.mixed_precision}: it is --training.mixed-precision"
+        )
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").lower() in _YES

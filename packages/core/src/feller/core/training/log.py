@@ -1,0 +1,117 @@
+"""The log of a run: `log.jsonl`, a line every few steps, and the same for TensorBoard."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from feller.core.files import write_text
+from feller.core.training.loop import Run, StepRecord
+
+__all__ = ["Diverged", "Log", "forget_lost_steps"]
+
+
+class Diverged(ValueError):
+    """Losses, gradients or weights are no numbers; the weights are not worth keeping."""
+
+
+@dataclass
+class Log:
+    """The mean loss and the speed since the last line.
+
+    Attributes:
+        run: The run.
+        file: Where lines go.
+        losses: Those of steps since the last line, without skipped ones.
+        last: The last step that was not skipped.
+        since: When the last line was written.
+        samples: Samples seen since then.
+    """
+
+    run: Run
+    file: Path
+    losses: list[torch.Tensor] = field(default_factory=list)
+    last: StepRecord | None = None
+    since: float = field(default_factory=time.perf_counter)
+    samples: int = 0
+
+    def take(self, record: StepRecord) -> None:
+        """Note a step."""
+        self.samples += self.run.recipe.training.batch_size
+        if not record.skipped:
+            self.losses.append(record.loss)
+            self.last = record
+
+    def mean(self) -> float:
+        """Return the mean loss over all processes since the last line.
+
+        Raises:
+            Diverged: When it is no number.
+        """
+        if not self.losses:
+            return 0.0
+        assert self.last is not None
+        loss = float(self.run.accelerator.reduce(torch.stack(self.losses).mean(), "mean"))  # pyright: ignore[reportArgumentType]
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss is {loss} at step {self.last.step}: lower optimizer.lr")
+        return loss
+
+    def is_finite(self) -> bool:
+        """Say whether the losses of this process since the last line are numbers."""
+        return all(bool(loss.isfinite()) for loss in self.losses)
+
+    def write(self) -> dict[str, str]:
+        """Write a line, where a step since the last was not skipped; return what a bar shows."""
+        if not self.losses:
+            return {"skipped": str(self.run.skipped)}
+        run, record, loss = self.run, self.last, self.mean()
+        assert record is not None
+        now = time.perf_counter()
+        run.seconds += now - self.since
+        speed = self.samples / (now - self.since)
+        self.since, self.losses, self.samples = now, [], 0
+        line: dict[str, Any] = {
+            "step": run.step,
+            "loss": loss,
+            "rate": record.rate,
+            "samples_per_second": round(speed, 2),
+            "seconds": round(run.seconds, 1),
+            "gradient_norm": float(record.gradient_norm),
+        }
+        if run.skipped:
+            line["skipped"] = run.skipped
+        if run.accelerator.is_main_process:
+            with self.file.open("a") as file:
+                file.write(json.dumps(line, allow_nan=False) + "\n")
+        scalars = {k: v for k, v in line.items() if k != "step"}
+        run.accelerator.log(scalars, step=run.step)
+        return {"loss": f"{loss:.4f}", "samples/s": f"{speed:.0f}"}
+
+
+def forget_lost_steps(file: Path, last: int) -> None:
+    """Remove the lines of steps after the last that is kept; they are taken again.
+
+    What is no record of a step goes too, such as half a line, where a run was cut off.
+    """
+    if not file.exists():
+        return
+    text = file.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(_records(text, last))
+    if kept != text:
+        write_text(file, kept)
+
+
+def _records(text: str, last: int) -> Iterator[str]:
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        step = record.get("step") if isinstance(record, dict) else None
+        if isinstance(step, int) and step <= last:
+            yield f"{line}\n"

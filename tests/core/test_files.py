@@ -1,0 +1,122 @@
+import subprocess
+import sys
+
+import pytest
+
+from feller.core.files import (
+    digest,
+    locked,
+    published,
+    read_json,
+    remove,
+    sweep,
+    verify,
+    write_text,
+)
+
+
+def fill(folder, text, **options):
+    with published(folder, **options) as fresh:
+        (fresh / "a.txt").write_text(text)
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path):
+    for text in ("old", "new"):
+        fill(tmp_path / "x" / "y", text)
+    assert (tmp_path / "x" / "y" / "a.txt").read_text() == "new"
+    assert [found.name for found in (tmp_path / "x").iterdir()] == ["y"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("no"), OSError(28, "full")])
+def test_where_it_fails_the_old_one_stays(error, tmp_path):
+    fill(tmp_path / "y", "old")
+    with pytest.raises(type(error)), published(tmp_path / "y") as fresh:
+        (fresh / "a.txt").write_text("new")
+        raise error
+    assert (tmp_path / "y" / "a.txt").read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["y"]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"y cannot be written: No space left$"),
+        published(tmp_path / "y"),
+    ):
+        raise OSError(28, "No space left")
+
+
+def test_a_seal_is_that_of_sha256sum(tmp_path):
+    fill(tmp_path / "y", "abc", sealed=True)
+    verify(tmp_path / "y")
+    assert digest(tmp_path / "y" / "a.txt").startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+    done = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "y", capture_output=True, check=False
+    )
+    assert done.stdout == b"a.txt: OK\n"
+
+
+@pytest.mark.parametrize(
+    ("break_", "reason"),
+    [
+        (lambda folder: (folder / "a.txt").write_text("abd"), "the SHA-256 of a.txt is not that"),
+        (lambda folder: (folder / "a.txt").unlink(), "a.txt is missing"),
+        (lambda folder: (folder / "b.txt").touch(), "b.txt is not in SHA256SUMS"),
+        (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff"), "is not in SHA256SUMS|missi"),
+    ],
+)
+def test_a_broken_seal_is_named(break_, reason, tmp_path):
+    fill(tmp_path / "y", "abc", sealed=True)
+    break_(tmp_path / "y")
+    with pytest.raises(ValueError, match=reason):
+        verify(tmp_path / "y")
+
+
+def test_what_is_removed_is_gone_and_leftovers_are_swept(tmp_path):
+    fill(tmp_path / "y", "abc")
+    (tmp_path / ".y.old").mkdir()
+    remove(tmp_path / "y")
+    assert not list(tmp_path.iterdir())
+    for name in (".a.partial", ".b.old", "c"):
+        (tmp_path / name).mkdir()
+    sweep(tmp_path)
+    assert [found.name for found in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_text_is_replaced_as_a_whole(tmp_path):
+    for text in ("old", "new"):
+        write_text(tmp_path / "a.txt", text)
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_lock_is_of_one_process_and_ends_with_it(tmp_path):
+    script = (
+        "import pathlib, sys; from feller.core.files import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "a"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert other.stdout.readline() == b"mine\n"
+    with pytest.raises(ValueError, match="a is in use by another process"):
+        locked(tmp_path / "a", patience=0.05).__enter__()
+    other.kill()
+    with locked(tmp_path / "a"):
+        pass
+    other.communicate()
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 101 + "]" * 101, '{"a":' * 500 + "1" + "}" * 500]
+)
+def test_json_without_end_is_refused(text, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(tmp_path / "a.json")
+
+
+def test_json_is_read(tmp_path):
+    for value, text in (([[1], {"a": 2}], '[[1], {"a": 2}]'), (3, "3")):
+        (tmp_path / "a.json").write_text(text)
+        assert read_json(tmp_path / "a.json") == value
