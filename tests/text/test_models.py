@@ -220,3 +220,8 @@ def test_a_time_that_is_none(rng):
     model = texts.model("mask")
     with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not 2"):
         model(states(model, rng), 2.0)
+
+
+def test_texts_are_counted():
+    with pytest.raises(ValueError, match="n is a whole number of at least 0, not -1"):
+        texts.model("mask").sample(-1)

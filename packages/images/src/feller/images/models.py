@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from feller.core import random
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.checks import check_count
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.guidance import Guided
@@ -181,8 +182,9 @@ class ImageModel(nn.Module):
         """Draw images of given labels; return them and the NFE (of the batch with most).
 
         Raises:
-            ValueError: On an unknown solver, or guidance without labels.
+            ValueError: On an unknown solver, guidance without labels, and numbers that are none.
         """
+        check_count("n", n)
         if labels is None and sampling.guidance != 1:
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
         solver = named_solver(sampling.solver)
@@ -203,6 +205,7 @@ class ImageModel(nn.Module):
 
     def labels(self, n: int, label: str | int | Tensor | None) -> Int[Tensor, " n"] | None:
         """Return a label for each of `n` images, or None for no condition."""
+        check_count("n", n)
         if label is None:
             return None
         if isinstance(label, Tensor):
@@ -236,7 +239,9 @@ class ImageModel(nn.Module):
         how: tuple[Solver, int],
         seed: int,
     ) -> tuple[Tensor, int]:
-        like = next(self.parameters())
+        weight = next(self.parameters())  # states of a model in half precision are single
+        single = torch.promote_types(weight.dtype, torch.float32)
+        like = torch.empty(0, dtype=single, device=weight.device)
         rng = random.rows(seed, *rows, stream="sample")
         x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
         solver, steps = how
