@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from feller.core.checks import (
     check_choices,
+    check_count,
     check_no_gradient,
     check_range,
     check_sizes,
@@ -115,3 +117,10 @@ def test_networks_ask_for_none():
     assert network.weight.requires_grad
     for value in (network, Holder(network), Holder, None, 3, "text", [torch.zeros(1)]):
         check_no_gradient("simulate", it=value)
+
+
+@pytest.mark.parametrize("n", [-1, 2.0, None, "3", True])
+def test_a_count_is_a_whole_number(n):
+    with pytest.raises(ValueError, match="n is a whole number of at least 0, not "):
+        check_count("n", n)
+    check_count("n", np.int64(0))

@@ -11,6 +11,7 @@ from feller.core.models import GeneratorModel, Model
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import VariancePreserving
+from feller.core.solvers import Euler, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Euclidean, Tokens
 
@@ -75,3 +76,22 @@ def test_times_are_in_the_unit_interval(t):
     with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not"):
         model(torch.ones(3, 2), t)
     assert model(torch.ones(3, 2), 0.9 + (1.0 - 0.9) + 1e-9).velocity.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_networks_in_half_precision_move_states_in_single(dtype):
+    """Their states stay single, or a step would be lost in rounding."""
+
+    class Seen(nn.Linear):
+        def forward(self, x, t, condition=None):
+            self.seen = x.dtype, t.dtype
+            return super().forward(x)
+
+    network = Seen(2, 2)
+    x = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+    model = GeneratorModel(network, GaussianPath())
+    exact = simulate(model, x, [0.0, 0.5, 1.0], Euler()).state
+    half = simulate(model.to(dtype), x, [0.0, 0.5, 1.0], Euler()).state
+    assert network.seen == (dtype, torch.float32)
+    assert half.dtype == torch.float32
+    assert_close(half, exact, rtol=2e-2, atol=2e-2)

@@ -1,5 +1,7 @@
 """Random draws: one generator for a batch, or one for each row."""
 
+import inspect
+
 import pytest
 import torch
 from scipy import stats
@@ -92,3 +94,15 @@ def test_chosen_elements_are_counted_by_row(shape):
     chosen[1] = True
     count = chosen[1].numel()
     assert random.ragged(random.rows(0, 0, 3), chosen).counts == [0, count, 0]
+
+
+@pytest.mark.parametrize("seed", [None, 1.5, "a", True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ValueError, match=f"seed is a whole number, not {seed!r}"):
+        inspect.unwrap(random.rows)(seed, 0, 2)
+    assert len(random.rows(-3, 0, 2)) == 2
+
+
+def test_there_are_no_less_than_no_rows():
+    with pytest.raises(ValueError, match=r"the number of rows is a whole number .* not -1"):
+        random.rows(0, 0, -1)

@@ -114,5 +114,5 @@ def test_labels_of_other_names_are_numbered_as_the_classes_are():
         codec.encode((images, labels, "cat\nrat"))
     assert str(caught.value) == (
         "folders are named rat, the classes of the model dog, Cat: "
-        "give --model.codec.classes cat rat"
+        "give --model.codec.classes cat rat --model.network.num-classes 2"
     )

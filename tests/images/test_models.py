@@ -1,5 +1,6 @@
 """Image models: what is drawn depends on the seed, the place and the label, and on nothing else."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -238,3 +239,16 @@ def test_images_that_are_not_finite_are_an_error():
         parameter.data.fill_(torch.nan)
     with pytest.raises(ValueError, match="not finite"):
         model.sample(2, steps=2)
+
+
+def test_a_model_in_half_precision_draws_the_same_images():
+    model = pictures.model()
+    exact = model.sample(4, steps=3, seed=1).float()
+    half = copy.deepcopy(model).bfloat16().sample(4, steps=3, seed=1).float()
+    assert (half - exact).abs().mean() < 2
+
+
+@pytest.mark.parametrize("label", [None, 0])
+def test_images_are_counted(label, model):
+    with pytest.raises(ValueError, match="n is a whole number of at least 0, not -1"):
+        model.sample(-1, label=label)

@@ -1,12 +1,15 @@
 """`feller train`: a recipe, with flags laid over its leaves."""
 
 import json
+import warnings
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from terminal import complaint, feller
 
+from feller.core.cli import main
 from feller.core.commands.train import parse_recipe
 from feller.core.config import encode, leaves
 from feller.core.registry import list_recipes, recipe
@@ -152,3 +155,29 @@ def test_from_data_to_samples(tmp_path):
     assert complaint("train", DRAWN, *flags, "--optimizer.lr", "0.5").startswith(
         f"feller train: {tmp_path / 'a'} was begun with optimizer.lr = 0.0008, not 0.5"
     )
+
+
+def test_a_folder_of_ones_own_is_trained_on_anew_and_from_a_model(tmp_path, capsys):
+    """The lines of the README."""
+    for name in ("cup", "hat", "key"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (30, 28), (40 * i, 90, 10)).save(tmp_path / "mine" / name / f"{i}.png")
+    data = ["--data.source", "folder", "--data.root", str(tmp_path / "mine"), "--data.gray"]
+    classes = ["--model.codec.classes", "cup", "hat", "key", "--model.network.num-classes", "3"]
+    short = ["--training.steps", "1", "--training.batch-size", "2", "--cpu"]
+    start = ["--training.start", "images/fashion-flow"]
+    for recipe_name, more in (("mnist-flow", []), ("fashion-flow", start)):
+        out = str(tmp_path / recipe_name)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "training.start")
+            run = ["train", f"images/{recipe_name}", "--out", out]
+            assert main([*run, *data, *classes, *short, *more]) == 0
+        drawn = str(tmp_path / f"{recipe_name}.npz")
+        assert (
+            main(["sample", out, "-n", "3", "--label", "all", "--steps", "1", "--out", drawn]) == 0
+        )
+        assert np.load(drawn)["labels"].tolist() == [0, 1, 2]
+    told = capsys.readouterr().out
+    assert told.count("made anew, as they do not fit: ") == 1
+    assert "embed_label.table.weight is [4, 192], was [11, 192]" in told

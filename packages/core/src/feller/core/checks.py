@@ -7,6 +7,7 @@ training refuses.
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from numbers import Integral
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 __all__ = [
     "check_choice",
     "check_choices",
+    "check_count",
     "check_no_gradient",
     "check_range",
+    "check_seed",
     "check_sizes",
     "check_times",
     "check_weights",
@@ -159,3 +162,29 @@ def _asks(value: Any) -> bool:
     if is_dataclass(value):
         return any(_asks(getattr(value, field.name, None)) for field in fields(value))
     return False
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that is no whole number: others are hashed as they print, None to one value.
+
+    Raises:
+        ValueError: When it is not.
+
+    Example:
+        >>> check_seed(0)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise ValueError(f"seed is a whole number, not {seed!r}")
+
+
+def check_count(name: str, n: Any) -> None:
+    """Refuse a number of things that is no whole number of at least 0.
+
+    Raises:
+        ValueError: When it is not.
+
+    Example:
+        >>> check_count("n", 3)
+    """
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
+        raise ValueError(f"{name} is a whole number of at least 0, not {n!r}")

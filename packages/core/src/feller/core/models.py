@@ -98,11 +98,24 @@ class GeneratorModel(nn.Module):
         if isinstance(x, Mapping):
             of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}
-            output: Any = {k: _single(v) for k, v in self.network(x, clock, condition).items()}
+            cast = {name: self._cast(value) for name, value in x.items()}
+            output: Any = {k: _single(v) for k, v in self.network(cast, clock, condition).items()}
         else:
             clock = _clock(t, x)
-            output = _single(self.network(x, clock, condition))
+            output = _single(self.network(self._cast(x), clock, condition))
         return self.head(self.path, output, x, clock)  # pyright: ignore[reportArgumentType]
+
+    def _cast(self, x: Tensor) -> Tensor:
+        """Return a state in the precision of the network; states themselves are single at least."""
+        weight = next(self.network.parameters(), None) if _has_weights(self.network) else None
+        if weight is None or not (x.is_floating_point() and weight.is_floating_point()):
+            return x
+        half = weight.dtype in (torch.float16, torch.bfloat16)
+        return x.to(weight.dtype) if half else x
+
+
+def _has_weights(network: Any) -> bool:
+    return isinstance(network, nn.Module)
 
 
 def _clock(t: Time, x: Tensor) -> Tensor:

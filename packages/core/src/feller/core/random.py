@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_count, check_seed
 from feller.core.typing import Ragged, Rng
 
 __all__ = ["integers", "normal", "ragged", "rows", "seed_of", "uniform"]
@@ -35,10 +36,15 @@ def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Ge
         stop: One past the last row.
         stream: Names independent uses of one seed, such as a training step.
 
+    Raises:
+        ValueError: When the seed is no whole number: None, too, would always draw the same.
+
     Example:
         >>> normal((2, 3), rows(0, 5, 7))[0].equal(normal((1, 3), rows(0, 5, 6))[0])
         True
     """
+    check_seed(seed)
+    check_count("the number of rows", stop - start)
     seeds = (seed_of(seed, stream, row) for row in range(start, stop))
     return [torch.Generator().manual_seed(each) for each in seeds]
 

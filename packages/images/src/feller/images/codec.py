@@ -106,7 +106,7 @@ class ImageCodec(Codec):
             raise ValueError(
                 f"folders are named {', '.join(strange[:5])}, the classes of the model "
                 f"{', '.join(self.classes)}: give --model.codec.classes {' '.join(given[:5])}"
-                f"{' ...' if len(given) > 5 else ''}"
+                f"{' ...' if len(given) > 5 else ''} --model.network.num-classes {len(given)}"
             )
         numbers = torch.tensor([known.index(name.lower()) for name in given])
         return numbers.to(labels.device)[labels]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from feller.core import random
 from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.checks import check_count
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.guidance import Guided
@@ -155,8 +156,9 @@ class ImageModel(nn.Module):
         """Draw images of given labels; return them and the NFE (of the batch with most).
 
         Raises:
-            ValueError: On an unknown solver, or guidance without labels.
+            ValueError: On an unknown solver, guidance without labels, and numbers that are none.
         """
+        check_count("n", n)
         if labels is None and sampling.guidance != 1:
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
         sampling = suited(sampling, self)
@@ -176,6 +178,7 @@ class ImageModel(nn.Module):
 
     def labels(self, n: int, label: str | int | Tensor | None) -> Int[Tensor, " n"] | None:
         """Return a label for each of `n` images, or None for no condition."""
+        check_count("n", n)
         if label is None:
             return None
         if isinstance(label, Tensor):
@@ -212,7 +215,9 @@ class ImageModel(nn.Module):
         sampling: Sampling,
         seed: int,
     ) -> tuple[Tensor, int]:
-        like = next(self.parameters())
+        weight = next(self.parameters())  # states of a model in half precision are single
+        single = torch.promote_types(weight.dtype, torch.float32)
+        like = torch.empty(0, dtype=single, device=weight.device)
         rng = random.rows(seed, *rows, stream="sample")
         x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
         solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import check_count
 from feller.core.config import tagged
 from feller.text.codec import TextCodec
 from feller.text.draws import Shaping
@@ -175,6 +176,7 @@ def draw_chains(
     Raises:
         ValueError: When `n` is below 0, or there are not as many labels as texts.
     """
+    check_count("n", n)
     parts = list(draw_batches(model, given, n, sampling, seed=seed, condition=condition))
     return parts[0] if len(parts) == 1 else _laid_end_to_end(parts)
 
