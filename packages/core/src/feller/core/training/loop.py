@@ -78,7 +78,7 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     with accelerator.local_main_process_first():  # one process of a host downloads
         data = recipe.data.build("train")
     torch.manual_seed(recipe.training.seed)
-    model = recipe.model.build().to(accelerator.device)
+    model = recipe.model.trained(recipe.training).build().to(accelerator.device)
     ema = EMA(model, recipe.training.ema_decay)
     optimizer = recipe.optimizer.build(model)
     model, optimizer = accelerator.prepare(model, optimizer)
