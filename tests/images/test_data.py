@@ -13,6 +13,7 @@ from torchvision import datasets
 from feller.core.config import decode, encode
 from feller.core.training import Dataset
 from feller.images import data
+from feller.images.codec import ImageCodec
 from feller.images.data import ArrayImages, DataError, FolderImages, ImageData, npz_arrays
 
 
@@ -153,6 +154,12 @@ EXPECTED = "expected uint8 images (n, h, w) or (n, h, w, c) and n whole labels, 
         ({"images": noise(3, 4, 4) / 255}, "float64 (3, 4, 4)"),
         ({"images": noise(3, 4, 4).astype(np.int64)}, "int64 (3, 4, 4)"),
         ({"images": noise(3, 16)}, "uint8 (3, 16)"),
+        ({"images": noise(3, 4, 0)}, "uint8 (3, 4, 0)"),
+        ({"images": noise(0, 4, 4)}, "uint8 (0, 4, 4)"),
+        ({"images": np.uint8(3)}, "is not a readable .npz file of images: "),
+        ({"images": np.uint8(3), "labels": np.uint8(3)}, "uint8 () and uint8 ()"),
+        ({"images": np.zeros(3, dtype=[("r", "u1"), ("g", "u1")])}, "[('r', 'u1'), ('g', 'u1')]"),
+        ({"images": noise(3, 4, 4), "labels": np.array([1, 2, 3], "M8[D]")}, "datetime64[D] (3,)"),
         ({"images": noise(3, 4, 4), "labels": np.arange(4)}, "int64 (4,)"),
         ({"images": noise(3, 4, 4), "labels": np.zeros((3, 1), int)}, "int64 (3, 1)"),
         ({"images": noise(3, 4, 4), "labels": np.array([0.5, 1, 2])}, "float64 (3,)"),
@@ -163,7 +170,7 @@ def test_arrays_of_another_kind_are_refused(arrays, found, tmp_path):
     file = tmp_path / "a.npz"
     np.savez(file, **arrays)
     message = refusal(npz_arrays, file, "train")
-    assert message.startswith(f"{file}: {EXPECTED}")
+    assert message.startswith((f"{file}: {EXPECTED}", f"{file} is not a readable"))
     assert found in message
 
 
@@ -172,127 +179,6 @@ def test_arrays_of_other_names_are_named(tmp_path):
     assert refusal(npz_arrays, tmp_path / "a.npz", "train") == (
         f"{tmp_path / 'a.npz'}: none of the arrays train_images or images; it has x_train, y_train"
     )
-
-
-# Folders
-
-
-def write(file, pixels, **options):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(file, **options)
-
-
-@pytest.fixture
-def root(tmp_path):
-    write(tmp_path / "dog" / "b.png", noise(8, 8, 3))
-    write(tmp_path / "dog" / "a.PNG", noise(8, 8, 3, seed=1))
-    write(tmp_path / "cat" / "c.bmp", noise(8, 8, 3, seed=2))
-    (tmp_path / "cat" / "notes.txt").write_text("not an image")
-    (tmp_path / ".cache").mkdir()
-    return tmp_path
-
-
-def folder(root, **options):
-    return ImageData(source="folder", root=str(root), **{"size": 8, **options}).build()
-
-
-def test_a_folder_of_classes(root):
-    found = folder(root)
-    assert found.classes == ("cat", "dog")
-    assert [(file.name, label) for file, label in found.files] == [
-        ("c.bmp", 0), ("a.PNG", 1), ("b.png", 1),
-    ]  # fmt: skip
-    images, labels, names = found[[2, 0]]
-    assert names == "cat\ndog"
-    assert images.dtype == torch.uint8
-    assert np.array_equal(images.numpy(), np.stack([noise(8, 8, 3), noise(8, 8, 3, seed=2)]))
-    assert labels.tolist() == [1, 0]
-
-
-def test_a_folder_without_classes(tmp_path):
-    write(tmp_path / "a.png", noise(8, 8))
-    found = folder(tmp_path, gray=True)
-    assert found.classes == ()
-    assert len(found) == 1
-    images, labels, names = found[[0]]
-    assert names == ""
-    assert np.array_equal(images[..., 0].numpy(), noise(1, 8, 8))
-    assert labels.tolist() == [0]
-
-
-def test_images_are_cut_to_squares_and_scaled(tmp_path):
-    wide = np.zeros((10, 30), np.uint8)
-    wide[:, 10:20] = 200
-    write(tmp_path / "a.png", wide)
-    images, *_ = folder(tmp_path, size=5, gray=True)[[0]]
-    assert images.shape == (1, 5, 5, 1)
-    assert (images > 180).all()  # the black sides are cut off
-
-
-@pytest.mark.parametrize(("gray", "channels"), [(False, 3), (True, 1)])
-def test_colours_are_those_asked_for(gray, channels, tmp_path):
-    write(tmp_path / "a.png", np.full((8, 8, 4), 128, np.uint8))
-    write(tmp_path / "b.png", np.full((8, 8), 128, np.uint8))
-    images, *_ = folder(tmp_path, gray=gray)[[0, 1]]
-    assert images.shape == (2, 8, 8, channels)
-    assert (images == 128).all()
-
-
-def test_images_beside_folders_of_classes_are_not_passed_over(root):
-    write(root / "e.png", noise(8, 8))
-    assert "has images, e.png, beside the folders of classes, cat" in refusal(folder, root)
-
-
-def test_hidden_files_are_no_images(root):
-    (root / "cat" / "._c.png").write_text("what a Mac writes beside a file")
-    assert [file.name for file, _ in folder(root).files] == ["c.bmp", "a.PNG", "b.png"]
-
-
-def test_photographs_stand_upright(tmp_path):
-    left, exif = np.zeros((8, 8), np.uint8), Image.Exif()
-    left[:, :4] = 255
-    exif[0x0112] = 6  # turn clockwise
-    write(tmp_path / "a.png", left, exif=exif)
-    images, *_ = folder(tmp_path, gray=True)[[0]]
-    assert images[0, :4].eq(255).all() and images[0, 4:].eq(0).all()
-
-
-def test_splits_are_folders(tmp_path):
-    write(tmp_path / "train" / "cat" / "a.png", noise(8, 8))
-    config = ImageData(source="folder", root=str(tmp_path), size=8)
-    assert config.build("train").classes == ("cat",)
-    assert refusal(config.build, "test") == f"{tmp_path / 'test'} is not a folder of images"
-    write(tmp_path / "test" / "cat" / "b.png", noise(8, 8))
-    assert [file.name for file, _ in config.build("test").files] == ["b.png"]
-
-
-def test_a_file_that_is_no_image_is_named(root):
-    (root / "dog" / "b.png").write_text("not an image")
-    assert f"{root / 'dog' / 'b.png'} is not a readable image: " in refusal(
-        folder(root).__getitem__, [0, 2]
-    )
-    assert len(folder(root)[[0, 1]][0]) == 2
-
-
-def test_a_file_that_is_cut_short_is_named(root):
-    write(root / "dog" / "b.png", noise(64, 64, 3))
-    content = (root / "dog" / "b.png").read_bytes()
-    for length in (0, 10, 50, len(content) // 2):
-        (root / "dog" / "b.png").write_bytes(content[:length])
-        assert "b.png is not a readable image: " in refusal(folder(root).__getitem__, [2])
-
-
-def test_what_a_byte_does_not_hold_is_refused(tmp_path):
-    write(tmp_path / "a.png", np.full((8, 8), 40_000, np.uint16))
-    assert "a.png has more than 8 bits a channel" in refusal(folder(tmp_path).__getitem__, [0])
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "cat").mkdir()
-    assert refusal(folder, tmp_path) == (
-        f"{tmp_path} has no images (.bmp, .jpeg, .jpg, .png, .webp)"
-    )
-    assert "none is not a folder of images" in refusal(folder, tmp_path / "none")
 
 
 # The standard sets, in torchvision's layout
@@ -421,6 +307,38 @@ def test_every_source_is_known_and_survives_json():
         config = ImageData(source=source, root="x", size=4, gray=True, download=True)
         assert decode(encode(config)) == config
     assert isinstance(FolderImages((), (), 1, "L"), Dataset)
+
+
+def test_what_was_read_is_told(tmp_path, capsys, monkeypatch):
+    np.savez(tmp_path / "a.npz", images=noise(7, 4, 5, 3), labels=np.arange(7) % 3)
+    np.savez(tmp_path / "b.npz", images=noise(7, 4, 5))
+    for name in "ab":
+        ImageData(source="npz", root=str(tmp_path / f"{name}.npz")).build("test")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        f"{tmp_path / 'a.npz'}, test: 7 images of 4 x 5 x 3, 3 labels",
+        f"{tmp_path / 'b.npz'}, test: 7 images of 4 x 5 x 1, no labels",
+    ]
+    ImageData(size=8).build()
+    assert capsys.readouterr().err == "drawn, train: 20000 images of 8 x 8 x 1, 10 labels\n"
+    monkeypatch.setenv("RANK", "1")
+    ImageData(size=8).build()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_size_below_1_is_refused():
+    with pytest.raises(ValueError, match="size is at least 1, not 0"):
+        ImageData(size=0)
+
+
+def test_images_without_labels_train_no_classes(tmp_path):
+    np.savez(tmp_path / "a.npz", images=noise(3, 8, 8))
+    batch = npz_arrays(tmp_path / "a.npz", "train")[[0, 2]]
+    with pytest.raises(ValueError, match="the images have no labels, the model has classes cat, "):
+        ImageCodec((1, 8, 8), ("cat", "dog")).encode(batch)
+    x, labels = ImageCodec((1, 8, 8)).encode(batch)
+    assert (len(x), labels) == (2, None)
 
 
 @pytest.mark.slow

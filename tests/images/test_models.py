@@ -1,6 +1,5 @@
 """Image models: what is drawn depends on the seed, the place and the label, and on nothing else."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from PIL import Image
 
 from feller.core import load
+from feller.core.checkpoint import save_model
 from feller.core.config import decode, encode
 from feller.core.generators import Flow
 from feller.core.heads import FlowHead
@@ -17,6 +17,7 @@ from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.schedules import VariancePreserving
 from feller.core.spaces import Euclidean
+from feller.core.training import Training
 from feller.images import models
 from feller.images.codec import ImageCodec
 from feller.images.models import ImageModelConfig, Sampling
@@ -241,14 +242,87 @@ def test_images_that_are_not_finite_are_an_error():
         model.sample(2, steps=2)
 
 
-def test_a_model_in_half_precision_draws_the_same_images():
-    model = pictures.model()
-    exact = model.sample(4, steps=3, seed=1).float()
-    half = copy.deepcopy(model).bfloat16().sample(4, steps=3, seed=1).float()
-    assert (half - exact).abs().mean() < 2
+# What a training left out is refused
+
+
+def dropped(fraction):
+    return pictures.model(replace(pictures.CONFIG, condition_drop=fraction))
+
+
+def test_a_training_writes_what_it_dropped_into_the_model():
+    assert pictures.CONFIG.trained(Training(condition_drop=0.1)).condition_drop == 0.1
+    assert pictures.CONFIG.trained(Training()).condition_drop == 0
+    assert pictures.UNCONDITIONAL.trained(Training()) == pictures.UNCONDITIONAL
+
+
+def test_a_model_trained_with_every_label_draws_with_labels_alone(tmp_path):
+    save_model(dropped(0.0), tmp_path / "a")
+    model = load(str(tmp_path / "a"))  # which knows it
+    assert model.sample(2, label="dog", steps=2).equal(
+        pictures.model().sample(2, label="dog", steps=2)
+    )
+    trained = "the model was trained with every label, so "
+    with pytest.raises(ValueError, match=f"{trained}drawing without a label"):
+        model.sample(2)
+    with pytest.raises(ValueError, match=f"{trained}drawing without a label"):
+        model.draw(2, torch.tensor([3, 0]), HOW)  # 3 is the null label
+    with pytest.raises(ValueError, match=f"{trained}guidance"):
+        model.sample(2, label="dog", guidance=2.0)
+    with pytest.raises(ValueError, match=f"{trained}drawing without a label"):
+        model(torch.zeros(2, 1, 8, 8), 0.5)  # as anyone's guidance would ask
+    model.preview(tmp_path / "step_1")
+
+
+def test_a_model_trained_without_labels_draws_without(tmp_path):
+    model = dropped(1.0)
+    assert model.sample(2, steps=2).equal(pictures.model().sample(2, steps=2))
+    with pytest.raises(ValueError, match="the model was trained without labels"):
+        model.sample(2, label="dog")
+    model.preview(tmp_path / "step_1")
+
+
+def test_a_model_trained_with_both_draws_with_both():
+    for fraction in (0.1, None):
+        model = dropped(fraction)
+        model.sample(1, steps=1)
+        model.sample(1, label="dog", guidance=2.0, steps=1)
+
+
+# Odd arguments
+
+
+def test_labels_are_lists_too(model):
+    found = model.sample(2, label=["dog", 2], steps=2)
+    assert found.equal(model.sample(2, label=torch.tensor([1, 2]), steps=2))
+    for label, reason in [
+        (["dog"], r"one label an image: \(2,\), not \(1,\)"),
+        (["dog", "cow"], "unknown label 'cow'"),
+        (torch.tensor([0.0, 1.0]), "labels are whole numbers, not torch.float32"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            model.labels(2, label)
 
 
 @pytest.mark.parametrize("label", [None, 0])
-def test_images_are_counted(label, model):
-    with pytest.raises(ValueError, match="n is a whole number of at least 0, not -1"):
-        model.sample(-1, label=label)
+def test_counts_and_seeds_are_whole_numbers(label, model):
+    for count in (-1, 2.5):
+        with pytest.raises(ValueError, match=f"n is a whole number of at least 0, not {count}"):
+            model.sample(count, label=label)
+    with pytest.raises(ValueError, match="seed is a whole number, not None"):
+        model.sample(1, label=label, seed=None)
+    assert model.sample(np.int64(1), steps=1, seed=-5).shape == (1, 8, 8, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pictures.CONFIG,
+        ImageModelConfig(network=DiTConfig(num_classes=2), codec=ImageCodec((3, 8, 8), ("a", "b"))),
+    ],
+    ids=["U-Net", "DiT"],
+)
+def test_models_in_half_precision_draw_the_same(config, dtype):
+    model = config.build() if isinstance(config.network, DiTConfig) else pictures.model(config)
+    right = model.sample(2, label=1, steps=4).int()
+    assert (model.to(dtype).sample(2, label=1, steps=4).int() - right).abs().float().mean() < 4

@@ -80,6 +80,7 @@ def test_a_tiny_recipe_takes_a_step(name):
     data = replace(found.data, source="drawn")
     training = replace(found.training, batch_size=4, steps=1)
     run = build_run(replace(found, data=data, training=training), Accelerator(cpu=True))
+    assert run.bare_model.config.condition_drop == training.condition_drop == 0.1
     before = [p.detach().clone() for p in run.bare_model.parameters()]
     (record,) = training_steps(run)
     assert record.step == 1

@@ -93,12 +93,19 @@ class ImageCodec(Codec):
 
         Args:
             labels: Numbers of names.
-            names: All of them, a line each; nothing where there are none.
+            names: All of them, a line each; nothing where the images have no labels.
 
         Raises:
-            ValueError: When a name is none of the codec's classes.
+            ValueError: When a name is none of the codec's classes, or images without labels are not
+                all of one class.
         """
         if not names:
+            if len(self.classes) > 1:
+                raise ValueError(
+                    f"the images have no labels, the model has classes {', '.join(self.classes)}: "
+                    "give each class a folder, or name no classes (--model.codec.classes "
+                    "--model.network.num-classes 0)"
+                )
             return labels
         known, given = [c.lower() for c in self.classes], names.split("\n")
         strange = [name for name in given if name.lower() not in known]

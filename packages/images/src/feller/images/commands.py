@@ -138,14 +138,22 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
         model = load(name, device="auto")
         classes = model.codec.classes
         labels = torch.arange(len(classes)).repeat_interleave(8) if classes else None
-        how = suited(Sampling(guidance=2.0 if classes else 1.0), model)
+        guided = classes and model.config.condition_drop not in (0, 1)
+        if model.config.condition_drop == 1:
+            labels = None
+        how = suited(Sampling(guidance=2.0 if guided else 1.0), model)
         print(f"sampling {name} ...", file=sys.stderr)
         images, nfe = model.draw(8 * (len(classes) or 4), labels, how)
         file = f"{name.replace('/', '-')}.png"
         write_images(images, None, out / file, classes)
-        rows = f", guidance {how.guidance:g}. Rows: {', '.join(classes)}." if classes else "."
+        rows = _rows(how, classes) if labels is not None else "."
         figures.append((name, file, f"{how.solver.title()}, {nfe} network calls{rows}"))
     return figures
+
+
+def _rows(how: Sampling, classes: tuple[str, ...]) -> str:
+    guidance = f", guidance {how.guidance:g}" if how.guidance != 1 else ""
+    return f"{guidance}. Rows: {', '.join(classes)}."
 
 
 def usual_data(name: str, argv: Sequence[str]) -> ImageData:

@@ -5,29 +5,29 @@ there.
 """
 
 import io
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.core.training import DataConfig
 from feller.images.drawn import draw_shapes
+from feller.images.folders import DataError, FolderImages, open_folder
 
 __all__ = ["ArrayImages", "DataError", "FolderImages", "ImageData", "npz_arrays"]
 
 Split = Literal["train", "test"]
 Source = Literal["mnist", "fashion-mnist", "cifar10", "npz", "folder", "drawn"]
-
-
-class DataError(ValueError):
-    """A data file is missing or is not what was expected."""
 
 
 @dataclass(frozen=True)
@@ -37,66 +37,27 @@ class ArrayImages:
     Attributes:
         images: uint8 `(n, h, w, c)`.
         labels: int64 `(n,)`.
+        labelled: Whether the labels are known; otherwise they are zeros.
     """
 
     images: Tensor
     labels: Tensor
+    labelled: bool = True
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
 
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Return a batch."""
-        return self.images[indices], self.labels[indices]
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, str]:
+        """Return a batch: images and labels; without labels, no names of classes after them."""
+        batch = self.images[indices], self.labels[indices]
+        return batch if self.labelled else (*batch, "")
 
-
-@dataclass(frozen=True)
-class FolderImages:
-    """Files read as they are used: `root/CLASS/*.png`, or `root/*.png` for one class.
-
-    A root with a folder `train` or `test` has such files in each of these.
-
-    Attributes:
-        files: The image files and their labels.
-        classes: The names of the classes.
-        size: Side to which images are cut and scaled.
-        mode: Pillow's name of the pixel format: `L` or `RGB`.
-    """
-
-    files: tuple[tuple[Path, int], ...]
-    classes: tuple[str, ...]
-    size: int
-    mode: str
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.files)
-
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor, str]:
-        """Read a batch: images, labels, and the names of the classes, a line each.
-
-        Raises:
-            DataError: When a file is not an image.
-        """
-        images = np.stack([self._read(self.files[i][0]) for i in indices])
-        labels = torch.tensor([self.files[i][1] for i in indices])
-        return torch.from_numpy(images), labels, "\n".join(self.classes)
-
-    def _read(self, file: Path) -> np.ndarray:
-        from PIL import Image, ImageOps
-
-        try:
-            with Image.open(file) as image:
-                # Pillow would cut off what a byte does not hold.
-                if image.mode[0] in "IF":
-                    raise DataError(f"{file} has more than 8 bits a channel: convert it first")
-                upright = ImageOps.exif_transpose(image)
-                square = ImageOps.fit(upright.convert(self.mode), (self.size, self.size))
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file} is not a readable image: {error}") from None
-        pixels = np.asarray(square)
-        return pixels[..., None] if pixels.ndim == 2 else pixels
+    def __str__(self) -> str:
+        """Say how many images and labels there are."""
+        h, w, c = self.images.shape[1:]
+        labels = f"{len(self.labels.unique())} labels" if self.labelled else "no labels"
+        return f"{len(self)} images of {h} x {w} x {c}, {labels}"
 
 
 @tagged("image_data")
@@ -111,6 +72,8 @@ class ImageData(DataConfig):
         download: Whether torchvision may fetch a named set.
         size: Side of images from a folder, or drawn.
         gray: Whether images from a folder are read in gray.
+        background: The colour behind transparent pixels of images from a folder, such as `white` or
+            `#808080`.
     """
 
     source: Source = "drawn"
@@ -118,14 +81,23 @@ class ImageData(DataConfig):
     download: bool = False
     size: int = 28
     gray: bool = False
+    background: str = "white"
+
+    def __post_init__(self) -> None:
+        """Refuse a size below 1."""
+        check_sizes(self, "size")
 
     def build(self, split: Split = "train") -> ArrayImages | FolderImages:
-        """Open one split.
+        """Open one split, and say on standard error what was read.
 
         Raises:
             DataError: When data are missing or corrupt.
         """
-        return _SOURCES[self.source](self, split)
+        found = _SOURCES[self.source](self, split)
+        if os.environ.get("RANK", "0") == "0":
+            where = self.root if self.source in ("npz", "folder") else self.source
+            print(f"{where}, {split}: {found}", file=sys.stderr)
+        return found
 
 
 def npz_arrays(file: Path, split: Split) -> ArrayImages:
@@ -145,16 +117,20 @@ def npz_arrays(file: Path, split: Split) -> ArrayImages:
                 images = _decode_jpegs(arrays, split)
             else:
                 images = _first(arrays, f"{split}_images", "images")
+            labelled = f"{split}_labels" in arrays or "labels" in arrays
             labels = _first(arrays, f"{split}_labels", "labels", missing=images)
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
     except Exception as error:  # numpy, zipfile, zlib, lzma and Pillow have errors of their own
-        raise DataError(f"{file} is not a readable .npz file of images: {error}") from None
-    return _in_memory(images, labels, str(file))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{file} is not a readable .npz file of images: {reason}") from None
+    return _in_memory(images, labels, str(file), labelled=labelled)
 
 
-def _in_memory(images: np.ndarray, labels: np.ndarray, where: str) -> ArrayImages:
-    fits = images.dtype == np.uint8 and images.ndim in (3, 4) and len(images) > 0
+def _in_memory(
+    images: np.ndarray, labels: np.ndarray, where: str, *, labelled: bool = True
+) -> ArrayImages:
+    fits = images.dtype == np.uint8 and images.ndim in (3, 4) and images.size > 0
     if not fits or labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         raise DataError(
             f"{where}: expected uint8 images (n, h, w) or (n, h, w, c) and n whole labels, "
@@ -162,7 +138,7 @@ def _in_memory(images: np.ndarray, labels: np.ndarray, where: str) -> ArrayImage
         )
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-    return ArrayImages(pixels, torch.from_numpy(labels.astype(np.int64)))
+    return ArrayImages(pixels, torch.from_numpy(labels.astype(np.int64)), labelled)
 
 
 def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.ndarray:
@@ -214,29 +190,9 @@ def _npz(config: ImageData, split: Split) -> ArrayImages:
 
 
 def _folder(config: ImageData, split: Split) -> FolderImages:
-    root = Path(config.root)
-    if any((root / name).is_dir() for name in get_args(Split)):
-        root = root / split
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder of images")
-    endings = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-    classes = tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != "."))
-    homes = [(root / name, label) for label, name in enumerate(classes)] or [(root, 0)]
-    files = [
-        (file, label)
-        for home, label in homes
-        for file in sorted(home.iterdir())
-        if file.suffix.lower() in endings and file.name[0] != "."
-    ]
-    beside = [p.name for p in root.iterdir() if p.suffix.lower() in endings and p.is_file()]
-    if classes and beside:
-        raise DataError(
-            f"{root} has images, {min(beside)}, beside the folders of classes, {classes[0]}: "
-            "give each a folder"
-        )
-    if not files:
-        raise DataError(f"{root} has no images ({', '.join(sorted(endings))})")
-    return FolderImages(tuple(files), classes, config.size, "L" if config.gray else "RGB")
+    return open_folder(
+        Path(config.root), split, size=config.size, gray=config.gray, background=config.background
+    )
 
 
 def _drawn(config: ImageData, split: Split) -> ArrayImages:

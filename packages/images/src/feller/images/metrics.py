@@ -149,34 +149,47 @@ def evaluate(
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
     sampling = suited(sampling or Sampling(guidance=2.0), model)
+    plain = replace(sampling, guidance=1.0)
     train, test, test_labels, name = _splits(model, data)
-    drawn, how = _draw(model, n, None, replace(sampling, guidance=1.0), seed)
+    rng = random.rows(seed, 0, n, stream="labels")
+    labels = random.integers(max(1, len(model.codec.classes)), (n,), rng)
+    always = model.config.condition_drop == 0  # it does not know how to draw without a label
+    drawn, how = _draw(model, n, labels if always else None, plain, seed)
     near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")
     try:
         classifier = classifier_for(model.codec)
     except NoClassifierError as missing:
         return [replace(near, protocol=f"{near.protocol}; {missing}")]
-    right = conditional_accuracy(test, test_labels, classifier)
-    eye = f"bundled classifier, right on {right} of {len(test)} test images of {name}"
+    eye = _eye(classifier, test, test_labels, name)
     real = classifier.embed(test)
     some = _some(train, n, seed)
     same = kernel_distance(classifier.embed(some), real)
     against = f"{eye}; to these, where {len(some)} training images have {same}"
-    rng = random.rows(seed, 0, n, stream="labels")
-    labels = random.integers(len(classifier.codec.classes), (n,), rng)
-    asked, how_asked = _draw(model, n, labels, sampling, seed)
-    by_class = kernel_distance(classifier.embed(asked), real)
     overall = kernel_distance(classifier.embed(drawn), real)
-    accuracy = conditional_accuracy(asked, labels, classifier)
-    return [
-        _metric("conditional accuracy", accuracy, f"{how_asked}; {eye}"),
-        _metric("kernel distance by class", by_class, f"{how_asked}; {against}"),
+    usual = class_shares(test, classifier)
+    found = [
         _metric("kernel distance", overall, f"{how}; {against}"),
-        *_coverage(
-            class_shares(drawn, classifier), class_shares(test, classifier), f"{how}; {eye}"
-        ),
+        *_coverage(class_shares(drawn, classifier), usual, f"{how}; {eye}"),
         near,
     ]
+    if model.config.condition_drop == 1:
+        return found
+    asked, how = _draw(model, n, labels, plain if always else sampling, seed)
+    by_class = kernel_distance(classifier.embed(asked), real)
+    accuracy = conditional_accuracy(asked, labels, classifier)
+    return [
+        _metric("conditional accuracy", accuracy, f"{how}; {eye}"),
+        _metric("kernel distance by class", by_class, f"{how}; {against}"),
+        *found,
+    ]
+
+
+def _eye(classifier: Classifier, test: Images, labels: Tensor | None, name: str) -> str:
+    """Say how well the classifier sees the test images, where their labels are known."""
+    if labels is None:
+        return "bundled classifier"
+    right = conditional_accuracy(test, labels, classifier)
+    return f"bundled classifier, right on {right} of {len(test)} test images of {name}"
 
 
 def _some(images: Tensor, n: int, seed: int) -> Tensor:
@@ -216,8 +229,8 @@ def _draw(
     )
 
 
-def _splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor, str]:
-    """Return training images, test images with their labels, and what the data are called."""
+def _splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor | None, str]:
+    """Return training images, test images with any labels, and what the data are called."""
     (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source
     if not train.equal(test):
@@ -225,15 +238,16 @@ def _splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor,
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     known, held_out = order.tensor_split(2)
     name = f"{name}, which has no test split: a random half stands for it"
-    return train[known], test[held_out], labels[held_out], name
+    return train[known], test[held_out], None if labels is None else labels[held_out], name
 
 
 def _read(
     model: ImageModel, data: ImageData, split: Literal["train", "test"]
-) -> tuple[Images, Int[Tensor, " n"]]:
-    """Return all images, which must be such as the model draws, and their labels by its classes."""
+) -> tuple[Images, Int[Tensor, " n"] | None]:
+    """Return all images, which must be such as the model draws, and any labels by its classes."""
     dataset = data.build(split)
     images, labels, *names = dataset[list(range(len(dataset)))]
     model.codec.encode((images[:1], None))
-    known = names and model.codec.classes
-    return images, model.codec.numbered(labels, names[0]) if known else labels
+    if not names or not model.codec.classes:
+        return images, labels
+    return images, model.codec.numbered(labels, names[0]) if names[0] else None

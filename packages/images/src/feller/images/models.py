@@ -1,6 +1,7 @@
 """Image models: a generator model with a codec, that one can sample."""
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from feller.core import random
 from feller.core.algebra import SuperposedModel, Weight, weigh
-from feller.core.checks import check_count
+from feller.core.checks import check_count, check_seed
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.guidance import Guided
@@ -22,7 +23,7 @@ from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
 from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
-from feller.core.training import ModelConfig
+from feller.core.training import ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
 from feller.images.networks import DiTConfig, UNetConfig
@@ -50,12 +51,16 @@ class ImageModelConfig(ModelConfig):
         codec: The images' size and labels.
         path: The conditional path.
         head: How the network's output is read.
+        condition_drop: The fraction of images that it was trained on without their labels, which a
+            training writes: with 0 it cannot draw without a label, with 1 not with one. None where
+            it is not known, as before a training.
     """
 
     network: UNetConfig | DiTConfig
     codec: ImageCodec
     path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
     head: Head = field(default_factory=FlowHead)
+    condition_drop: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a network for other images or labels."""
@@ -77,6 +82,29 @@ class ImageModelConfig(ModelConfig):
     def build(self) -> "ImageModel":
         """Make the model with fresh weights."""
         return ImageModel(self)
+
+    def trained(self, training: Training) -> "ImageModelConfig":
+        """Return the configuration with the training's `condition_drop`, where there are labels."""
+        return replace(self, condition_drop=training.condition_drop) if self.codec.classes else self
+
+    def check_condition(self, *, labels: bool, guidance: float = 1.0) -> None:
+        """Refuse to draw from a row of the label embedding that was never trained.
+
+        Args:
+            labels: Whether labels are given.
+            guidance: Scale of guidance: other than 1 it asks the model without labels too.
+
+        Raises:
+            ValueError: When the model was not trained for it.
+        """
+        if self.condition_drop == 0 and (not labels or guidance != 1):
+            what = "guidance" if labels else "drawing without a label"
+            raise ValueError(
+                f"the model was trained with every label, so {what} has no meaning: give a label "
+                "and no guidance, or train with --training.condition-drop 0.1"
+            )
+        if self.condition_drop == 1 and labels:
+            raise ValueError("the model was trained without labels (condition_drop 1): give none")
 
 
 def check_data_at_start(schedule: Schedule) -> None:
@@ -124,14 +152,19 @@ class ImageModel(nn.Module):
         return weigh(weight, self)
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
-        """Return the generator at the states `x` `(b, c, h, w)` and time `t`."""
+        """Return the generator at the states `x` `(b, c, h, w)` and time `t`.
+
+        Raises:
+            ValueError: When the model was not trained to be asked with, or without, labels.
+        """
+        self.config.check_condition(labels=condition is not None)
         return self.model(x, t, condition)
 
     def sample(
         self,
         n: int,
         *,
-        label: str | int | Int[Tensor, " n"] | None = None,
+        label: str | int | Sequence[str | int] | Int[Tensor, " n"] | None = None,
         seed: int = 0,
         **sampling: Any,
     ) -> UInt8[Tensor, "n h w c"]:
@@ -146,8 +179,11 @@ class ImageModel(nn.Module):
                 end.
 
         Raises:
-            ValueError: On an unknown label or solver, or guidance without a label.
+            ValueError: On an unknown label, solver or seed, less than no images, or guidance
+                without a label.
         """
+        check_count("n", n)
+        check_seed(seed)
         return self.draw(n, self.labels(n, label), Sampling(**sampling), seed=seed)[0]
 
     def draw(
@@ -159,8 +195,12 @@ class ImageModel(nn.Module):
             ValueError: On an unknown solver, guidance without labels, and numbers that are none.
         """
         check_count("n", n)
+        check_seed(seed)
         if labels is None and sampling.guidance != 1:
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
+        null = labels is not None and bool((labels == len(self.codec.classes)).any())
+        told = labels is not None and not null
+        self.config.check_condition(labels=told, guidance=sampling.guidance)
         sampling = suited(sampling, self)
         model = Guided(self, sampling.guidance, sampling.interval)
         images, nfe = [], 0
@@ -176,18 +216,27 @@ class ImageModel(nn.Module):
         empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
         return torch.cat(images) if images else empty, nfe
 
-    def labels(self, n: int, label: str | int | Tensor | None) -> Int[Tensor, " n"] | None:
-        """Return a label for each of `n` images, or None for no condition."""
-        check_count("n", n)
+    def labels(
+        self, n: int, label: str | int | Sequence[str | int] | Tensor | None
+    ) -> Int[Tensor, " n"] | None:
+        """Return a label for each of `n` images, or None for no condition.
+
+        Raises:
+            ValueError: When there is no such class, or labels are not one for each image.
+        """
         if label is None:
             return None
-        if isinstance(label, Tensor):
-            if label.shape != (n,):
-                raise ValueError(
-                    f"label holds one label an image: ({n},), not {tuple(label.shape)}"
-                )
-            return self.codec.checked(label)
-        return torch.full((n,), self.codec.label(str(label)))
+        if isinstance(label, str | int):
+            return torch.full((n,), self.codec.label(str(label)))
+        if not isinstance(label, Tensor):
+            if not hasattr(label, "__getitem__"):  # a set has no order
+                raise ValueError(f"label is a class, or a list of one an image, not {label!r}")
+            label = torch.tensor([self.codec.label(str(name)) for name in label], dtype=torch.int64)
+        if label.shape != (n,):
+            raise ValueError(f"label holds one label an image: ({n},), not {tuple(label.shape)}")
+        if label.is_floating_point() or label.is_complex():
+            raise ValueError(f"labels are whole numbers, not {label.dtype}")
+        return self.codec.checked(label)
 
     def preview(self, stem: Path) -> None:
         """Write a picture of samples from fixed noise: a row a class."""
@@ -197,6 +246,8 @@ class ImageModel(nn.Module):
         columns = 8
         labels = torch.arange(classes).repeat_interleave(columns) if classes else None
         n = columns * (classes or 8)
+        if self.config.condition_drop == 1:
+            labels = None
         plan = suited(Sampling(), self)
         if plan.solver == "heun":  # a look at half the price
             plan = replace(plan, solver="euler")
@@ -215,9 +266,9 @@ class ImageModel(nn.Module):
         sampling: Sampling,
         seed: int,
     ) -> tuple[Tensor, int]:
-        weight = next(self.parameters())  # states of a model in half precision are single
-        single = torch.promote_types(weight.dtype, torch.float32)
-        like = torch.empty(0, dtype=single, device=weight.device)
+        like = next(self.parameters())
+        # States are in single precision at least: half would round the steps away.
+        like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
         rng = random.rows(seed, *rows, stream="sample")
         x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
         solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)

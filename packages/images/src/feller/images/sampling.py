@@ -8,6 +8,7 @@ towards the data.
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -55,6 +56,8 @@ class Sampling:
     def __post_init__(self) -> None:
         """Refuse what draws nothing, or no images."""
         check_choices(self)
+        if not isinstance(self.steps, Integral):
+            raise ValueError(f"steps is a whole number, not {self.steps!r}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
         if not math.isfinite(self.guidance):

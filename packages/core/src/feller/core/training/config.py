@@ -42,6 +42,10 @@ class ModelConfig(ABC):
     def build(self) -> nn.Module:
         """Make the model with fresh weights: a `Model` with a `path`, a `codec` and a `preview`."""
 
+    def trained(self, training: "Training") -> "ModelConfig":
+        """Return what a model is made of that is trained so, where that is to be kept with it."""
+        return self
+
 
 class DataConfig(ABC):
     """Where data come from."""

@@ -90,7 +90,8 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     with accelerator.local_main_process_first():  # one process of a host downloads
         data = recipe.data.build("train")
     torch.manual_seed(recipe.training.seed)
-    model = build_within(recipe.model.build, memory_limit()).to(accelerator.device)
+    config = recipe.model.trained(recipe.training)
+    model = build_within(config.build, memory_limit()).to(accelerator.device)
     set_coupling(model, recipe.coupling)  # its average and what is saved know it too
     ema = EMA(model, recipe.training.ema_decay)
     optimizer = recipe.optimizer.build(model)

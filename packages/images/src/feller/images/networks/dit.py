@@ -104,7 +104,8 @@ class DiT(nn.Module):
             embedding = embedding + self.embed_label(condition, batch=len(x))
         rows, columns = x.shape[2] // patch, x.shape[3] // patch
         patches = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)
-        tokens = self.embed_patch(patches)
+        # A network in half precision is asked at states in single precision.
+        tokens = self.embed_patch(patches.to(self.embed_patch.weight.dtype))
         tokens = tokens + grid_positions(rows, columns, tokens.shape[-1], like=tokens)
         out = self.transformer(tokens, embedding)
         return rearrange(out, "b (h w) (c p q) -> b c (h p) (w q)", h=rows, p=patch, q=patch)

@@ -170,7 +170,8 @@ class UNet(nn.Module):
         if config.num_classes:
             embedding = embedding + self.embed_label(condition, batch=len(x))
         embedding = F.silu(embedding)
-        x = self.stem(F.pixel_unshuffle(x, config.patch_size))
+        # A network in half precision is asked at states in single precision.
+        x = self.stem(F.pixel_unshuffle(x.to(self.stem.weight.dtype), config.patch_size))
         memories = [x]
         for part in self.encoder:
             x = part(x, embedding)
