@@ -125,6 +125,32 @@ def test_a_scaffold(model, motif, tmp_path):
         assert ends == pytest.approx(apart, abs=0.05)  # of residues of ideal shape
 
 
+@pytest.mark.parametrize("format", ["pdb", "cif"])
+def test_a_scaffold_says_where_its_motif_went(format, model, motif, tmp_path):
+    contigs = "[1-6/A163-165/1-6/A170-171/2]"
+    flags = ("--contigs", contigs, "--motif", motif, "--format", format)
+    known = next(read_chains(motif))
+    for chain in sample(model, tmp_path / "a", "-n", 4, *flags):
+        name = chain.name
+        rows = (tmp_path / "a" / f"{name}.motif.csv").read_text().splitlines()
+        assert rows[0] == "motif_chain,motif_residue,design_chain,design_residue,residue"
+        assert [row.split(",")[:3] for row in rows[1:]] == [
+            ["A", str(number), "A"] for number in (163, 164, 165, 170, 171)
+        ]
+        places = [int(row.split(",")[3]) for row in rows[1:]]
+        assert len(chain) == places[-1] + 2 and np.diff(places).tolist()[:2] == [1, 1]
+        for number, place, row in zip((163, 164, 165, 170, 171), places, rows[1:], strict=True):
+            assert chain.sequence[place - 1] == known.sequence[number - 160] == row[-1]
+        shift = chain.atoms[places[0] - 1, :3] - known.atoms[3, :3]
+        at, was = [place - 1 for place in places], [3, 4, 5, 10, 11]
+        assert np.abs(chain.atoms[at, :3] - known.atoms[was, :3] - shift.mean(0)).max() < 0.01
+        if format == "pdb":
+            file = PDBFile.read(str(tmp_path / "a" / f"{name}.pdb"))
+            atoms = file.get_structure(model=1, extra_fields=["b_factor"])
+            assert {int(k) for k in atoms.res_id[atoms.b_factor == 1]} == set(places)
+            assert set(atoms.b_factor.tolist()) == {0.0, 1.0}
+
+
 def test_trajectories_and_a_page(model, tmp_path):
     out = tmp_path / "a"
     flags = ("-n", 2, "--length", 5, "--page", "--trajectory", "--out", out)
@@ -149,6 +175,13 @@ def test_json(model, tmp_path):
     assert found == {"out": str(tmp_path / "a"), "n": 2, "nfe": 3, "seed": 7}
 
 
+def test_a_length_beyond_training_is_told(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "trained_length", lambda name: 5)
+    code, _, err = feller("sample", model, "-n", 1, "--length", 6, "--out", tmp_path / "a", *FAST)
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("warning: 6 residues, and the model was trained on at most 5")
+
+
 def test_what_is_finished_stays(model, tmp_path, monkeypatch):
     whole = commands.drawn
 
@@ -169,6 +202,7 @@ def test_what_is_finished_stays(model, tmp_path, monkeypatch):
     ("flags", "reason"),
     [
         (("-n", 0), "-n is at least 1, not 0"),
+        (("-n", -1), "-n is at least 1, not -1"),
         (("--length", "0"), "--length is at least 1, not 0"),
         (("--length", "long"), "--length is a number, 80, or a range, 60-100, not 'long'"),
         (("--steps", 0), "steps and batch_size are at least 1, not 0"),

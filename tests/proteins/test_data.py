@@ -121,7 +121,7 @@ def test_all_is_a_function_of_the_seed(data, folder):
 def test_what_is_held_out_is_whole_families(data, folder):
     clustered = replace(data, clusters=str(folder / "index.csv"))
     seen = []
-    for share in (0.2, 0.4, 0.6, 0.8):
+    for share in (0.1, 0.3, 0.4, 0.6):
         train, test = (set(names(_build(clustered, share, s)) or ()) for s in ("train", "test"))
         assert not train & test
         assert train | test == {f"c{i}" for i in range(8)}
@@ -143,7 +143,7 @@ def test_the_test_split_has_each_chain_once(data, tmp_path):
 
 
 def test_files_say_what_is_held_out(data, tmp_path):
-    (tmp_path / "train.txt").write_text("c0 c1\nc9")
+    (tmp_path / "train.txt").write_text("c0 c1\n")
     (tmp_path / "test.txt").write_text("c2\n")
     train = replace(data, train_ids=str(tmp_path / "train.txt"))
     assert set(names(train.build())) == {"c0", "c1"}

@@ -1,13 +1,23 @@
 """Batches are drawn, and a sample is the same in each."""
 
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
 import pytest
 import tiny_proteins
 
+from feller.proteins import drawing
 from feller.proteins.designs import DesignFlags, plan
-from feller.proteins.drawing import DrawFlags, chains_of, drawn, frames_of
+from feller.proteins.drawing import (
+    DrawFlags,
+    cautions,
+    chains_of,
+    drawn,
+    frames_of,
+    trained_length,
+)
 from feller.proteins.sampling import Sampling
 
 
@@ -67,3 +77,57 @@ def test_a_trajectory_ends_in_the_sample(model):
     ):
         assert len(frames) == 4
         assert np.array_equal(frames[-1], chain.atoms)
+
+
+def told(model, design, n=1, **options):
+    return cautions(model, plan(DesignFlags(**design), n), Sampling(steps=4), **options)
+
+
+def test_lengths_beyond_training_are_told(model):
+    assert told(model, {"length": "20-128"}, n=9, trained=128) == []
+    assert told(model, {"length": "300"}) == []  # nothing is known
+    assert told(model, {"length": "300"}, trained=128) == [
+        "300 residues, and the model was trained on at most 128: expect broken bonds and clashes"
+    ]
+    assert told(model, {"fold": "M" * 129}, trained=128)[0].startswith("129 residues")
+
+
+def test_bundled_models_know_what_they_were_trained_on(tmp_path):
+    assert trained_length("proteins/short-flow") == 128
+    folder = tiny_proteins.save(tmp_path / "run" / "model")
+    assert trained_length(str(folder)) is None
+    (tmp_path / "run" / "recipe.json").write_text('{"data": {"type": "unheard of"}}')
+    assert trained_length(str(folder)) is None
+
+
+def test_what_long_chains_cost_is_told_or_refused(model, monkeypatch):
+    (line,) = told(model, {"length": "5000"})
+    assert line.startswith("5,000 residues in 4 network calls: about 2.0 GB and ")
+    assert line.endswith(" hours")
+    monkeypatch.setattr(drawing, "_memory", lambda device: 1_000_000_000)
+    with pytest.raises(ValueError) as error:
+        told(model, {"length": "5000"})
+    assert str(error.value) == (
+        "5,000 residues: a batch takes about 2.0 GB, and there are 1.0: one chain of at most about "
+        "3,535 residues fits"
+    )
+    assert len(told(model, {"length": "3000"})) == 1
+
+
+@pytest.mark.slow
+def test_memory_grows_as_it_is_told():
+    """In a process of its own, as the greatest memory of a process never falls."""
+    code = (
+        "import resource, torch\n"
+        "from feller.core.registry import load\n"
+        "torch.set_num_threads(1)\n"
+        "model = load('proteins/short-flow', device='cpu')\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "model.sample(1, length=64, steps=1)\n"
+        "before = peak()\n"
+        "model.sample(1, length=800, steps=2)\n"
+        "print((peak() - before) / 800**2 / model.config.network.pair)\n"
+    )
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert drawing.BYTES / 2 < float(found.stdout) < drawing.BYTES * 2

@@ -1,3 +1,5 @@
+import copy
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -126,3 +128,16 @@ def test_the_temperature_is_that_of_every_step(model, monkeypatch, temperature):
     shares = torch.bincount(drawn.state["residue"].flatten(), minlength=20) / (32 * 40)
     cooled = law ** (1 / temperature) if temperature else (law == law.max()).float()
     torch.testing.assert_close(shares, cooled / cooled.sum(), rtol=0, atol=0.04)
+
+
+def test_what_cannot_be_drawn_is_refused(model):
+    plain = inspect.unwrap(draw)  # without the hook, which checks types in tests alone
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"n is at least 1, not {n}"):
+            plain(model, n, nothing(5), Sampling(steps=2))
+    with pytest.raises(ValueError, match="seed is a whole number, not None"):
+        plain(model, 1, nothing(5), Sampling(steps=2), seed=None)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        other = copy.deepcopy(model).to(dtype)
+        with pytest.raises(ValueError, match=f"the weights are {dtype}: draw of model.float"):
+            plain(other, 1, nothing(5), Sampling(steps=2))

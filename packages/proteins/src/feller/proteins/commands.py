@@ -12,7 +12,14 @@ import tyro
 
 from feller.core.registry import list_models, load
 from feller.proteins.designs import DesignFlags, plan
-from feller.proteins.drawing import DrawFlags, chains_of, drawn, frames_of
+from feller.proteins.drawing import (
+    DrawFlags,
+    cautions,
+    chains_of,
+    drawn,
+    frames_of,
+    trained_length,
+)
 from feller.proteins.folders import SampleFolder, soundness
 from feller.proteins.page import Sample, write_page
 from feller.proteins.sampling import Sampling
@@ -66,6 +73,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
         fasta=flags.draw.sequence,
         page=flags.page,
         trajectories=flags.trajectory,
+        maps=flags.design.contigs is not None,
     )
     folder.check()
     model, start, nfe = load(name, device=flags.draw.device), time.perf_counter(), 0
@@ -73,8 +81,11 @@ def sample(name: str, argv: Sequence[str]) -> None:
         raise ValueError(
             f"{name} was trained without residues: --inverse-fold needs a model of them"
         )
+    for line in cautions(model, batches, how, trained_length(name)):
+        print(f"warning: {line}", file=sys.stderr)
     for batch, drawing in drawn(model, batches, how):
-        folder.add(chains_of(model, batch, drawing), frames_of(model, batch, drawing))
+        made, steps = chains_of(model, batch, drawing), frames_of(model, batch, drawing)
+        folder.add(made, steps, batch.given.kept)
         nfe = drawing.nfe
     seconds = time.perf_counter() - start
     folder.finish(f"Samples of {name}")

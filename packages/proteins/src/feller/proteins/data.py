@@ -9,9 +9,10 @@ round of C items to the next: a large family of proteins counts no more than a s
 function of the seed and i.
 """
 
-import csv
 import hashlib
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from feller.core.config import tagged
 from feller.core.random import seed_of
@@ -28,6 +30,15 @@ from feller.proteins.chains import Chain
 from feller.proteins.filters import Filters
 from feller.proteins.reading import entries
 from feller.proteins.shards import DataError, Shards, build_shards, digest_of, open_shards
+from feller.proteins.splits import (
+    Names,
+    assigned,
+    joined,
+    read_clusters,
+    read_ids,
+    relatives,
+    shared,
+)
 
 __all__ = ["Parts", "ProteinData"]
 
@@ -92,12 +103,13 @@ class ProteinData(DataConfig):
 
     Attributes:
         path: A structure file, a folder of them, or a `.zip`.
-        train_ids: A file with the names of the chains to train on, one a line; all that are not
-            held out when empty.
-        test_ids: A file with the names of those held out; all not trained on when empty. Without
-            either file, clusters are held out by a hash of their names.
-        clusters: A `.csv` with the columns `id` and `homology_group`; each chain is a cluster of
-            its own when empty, or not in it.
+        train_ids: A file with the names of the chains to train on, one a line (1abc_A, pdb1abc or
+            1ABC); all that are not held out, nor relatives of those, when empty.
+        test_ids: A file with the names of those held out; all not trained on, nor relatives of
+            those, when empty. Without either file, clusters are held out by a hash of their names.
+        clusters: A `.csv` with the columns `id` and `homology_group`. Chains that are not in it,
+            or all when empty, are clustered by their sequences.
+        unmatched: What becomes of names in these files that match no chain.
         filters: What is fit to learn from.
         crop: Most residues of an item.
         long: What becomes of longer chains.
@@ -113,6 +125,7 @@ class ProteinData(DataConfig):
     train_ids: str = ""
     test_ids: str = ""
     clusters: str = ""
+    unmatched: Literal["refuse", "pass"] = "refuse"
     filters: Filters = field(default_factory=Filters)
     crop: int = 256
     long: Literal["crop", "drop"] = "crop"
@@ -175,28 +188,41 @@ class ProteinData(DataConfig):
         return built or build_shards(some, folder, self.filters, workers=self.workers)
 
     def _families(self, shards: Shards, split: Split, fits: np.ndarray) -> list[np.ndarray]:
-        """Return the chains of each cluster of a split."""
-        cluster_of = _clusters(self.clusters)
-        train, test = _ids(self.train_ids), _ids(self.test_ids)
+        """Return the chains of each cluster of a split; say in training what is worth knowing."""
+        names, strict = Names(shards.names, shards.letters, shards.refused), self._strict
+        listed = read_clusters(self.clusters, names, strict=strict)
+        clusters = joined(listed, relatives(shards))
+        train = read_ids(self.train_ids, names, strict=strict)
+        test = read_ids(self.test_ids, names, strict=strict)
+        if train is None and test is None:
+            held = [_place(cluster) < self.share for cluster in clusters]
+            where, left = np.where(held, "test", "train"), 0
+        else:
+            where, left = assigned(train, test, clusters)
+        if split == "train":
+            self._tell(len(shards) - len(listed), where, clusters, left)
         families: dict[str, list[int]] = {}
-        for i, name in enumerate(shards.names):
-            short = name.rpartition("/")[2]
-            cluster = cluster_of.get(short, short)
-            if fits[i] and self._split(short, cluster, train, test) == split:
-                families.setdefault(cluster, []).append(i)
+        for i in np.flatnonzero(fits & (where == split)).tolist():
+            families.setdefault(clusters[i], []).append(i)
         return [np.array(family) for family in families.values()]
 
-    def _split(
-        self, name: str, cluster: str, train: frozenset[str] | None, test: frozenset[str] | None
-    ) -> Split | None:
-        """Say where a chain belongs; nowhere when two files leave it out."""
-        if train is None and test is None:
-            return "test" if _place(cluster) < self.share else "train"
-        if test is not None and name in test:
-            return "test"
-        if train is not None and name in train:
-            return "train"
-        return "train" if train is None else "test" if test is None else None
+    @property
+    def _strict(self) -> bool:
+        return self.unmatched == "refuse"
+
+    def _tell(self, rest: int, where: np.ndarray, clusters: Sequence[str], left: int) -> None:
+        """Say how chains are clustered, what is left out, and what is on both sides."""
+        by = "by sequence (30 residues in a row are enough)"
+        if self.clusters:
+            file = Path(self.clusters).name
+            by = f"by {file}" + (f", {rest:,} that it does not have {by}" if rest else "")
+        lines = [f"clusters: {len(set(clusters)):,} of {len(clusters):,} chains, {by}"]
+        if left:
+            lines.append(f"left out: {left:,} chains, relatives of those that a list names")
+        if both := shared(where, clusters):
+            lines.append(f"held out in vain: {both:,} chains have relatives that are trained on")
+        for line in lines:
+            tqdm.write(line, file=sys.stderr)
 
     def _turns(self, families: list[np.ndarray]) -> np.ndarray:
         """Return a chain for each round and cluster, the members of a cluster in turn."""
@@ -210,32 +236,6 @@ class ProteinData(DataConfig):
         """Return uniform numbers that depend on the seed alone."""
         rng = torch.Generator().manual_seed(seed_of(self.seed, what))
         return torch.rand(count, generator=rng, dtype=torch.float64).numpy()
-
-
-def _ids(file: str) -> frozenset[str] | None:
-    """Read names, one a line; none without a file."""
-    if not file:
-        return None
-    try:
-        return frozenset(Path(file).read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{file} is not a readable list of names") from None
-
-
-def _clusters(file: str) -> dict[str, str]:
-    """Read the cluster of each chain."""
-    if not file:
-        return {}
-    try:
-        with Path(file).open(encoding="utf-8", newline="") as stream:
-            found = {row["id"]: row["homology_group"] for row in csv.DictReader(stream)}
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise DataError(f"{file} is not a readable .csv file") from None
-    except KeyError as error:
-        raise DataError(f"{file} has no column {error}; it has id and homology_group") from None
-    if not found:
-        raise DataError(f"{file} names no chain")
-    return found
 
 
 def _place(name: str) -> float:

@@ -1,17 +1,29 @@
 """How the commands draw: a batch at a time, as flags say."""
 
+import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 
+from feller.core.registry import data_of
 from feller.proteins.chains import Chain
 from feller.proteins.designs import Batch
+from feller.proteins.given import nothing
 from feller.proteins.sampling import Drawing, Sampling, draw_rows
 
-__all__ = ["DrawFlags", "chains_of", "drawn", "frames_of"]
+__all__ = ["DrawFlags", "cautions", "chains_of", "drawn", "frames_of", "trained_length"]
+
+LONG = 1000
+"""Residues from which on it is told what drawing costs."""
+PROBE = 128
+"""Residues of the network call that is timed for it."""
+BYTES = 20
+"""Of memory for each pair of residues and channel of pairs; 17 to 21 were measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +70,65 @@ def drawn(model: Any, batches: Sequence[Batch], how: Sampling) -> Iterator[tuple
         model = model.weighted(flow=flow, jump=jump)
     for batch in batches:
         yield batch, draw_rows(model, batch.rows, batch.given, how, batch.seed)
+
+
+def trained_length(name: str) -> int | None:
+    """Return the most residues that a model was trained on, where its run or its recipe says so."""
+    try:
+        return getattr(data_of(name), "crop", None)
+    except (
+        ValueError
+    ):  # a recipe of another version or domain; the model says what is wrong with it
+        return None
+
+
+def cautions(
+    model: Any, batches: Sequence[Batch], how: Sampling, trained: int | None = None
+) -> list[str]:
+    """Return what to know before long chains are drawn: lengths beyond training, memory and time.
+
+    Args:
+        model: A `ProteinModel`.
+        batches: What is to be drawn.
+        how: Its steps.
+        trained: The most residues that the model was trained on, where it is known.
+
+    Raises:
+        ValueError: When a batch does not fit into the memory of the model's device.
+    """
+    longest = max(len(batch.given) for batch in batches)
+    said = []
+    if trained is not None and longest > trained:
+        counts = f"{longest:,} residues, and the model was trained on at most {trained:,}"
+        said.append(f"{counts}: expect broken bonds and clashes")
+    if longest < LONG:
+        return said
+    pairs = [len(batch.names) * len(batch.given) ** 2 for batch in batches]
+    each, room = BYTES * model.config.network.pair, _memory(next(model.parameters()).device)
+    if room is not None and max(pairs) * each > room:
+        needs = f"{max(pairs) * each / 1e9:.1f} GB, and there are {room / 1e9:.1f}"
+        most = f"one chain of at most about {int((room / each) ** 0.5):,} residues fits"
+        raise ValueError(f"{longest:,} residues: a batch takes about {needs}: {most}")
+    hours = _seconds(model) * sum(pairs) * how.steps / 3600
+    cost = f"about {max(pairs) * each / 1e9:.1f} GB and {hours:.1f} hours"
+    return [*said, f"{longest:,} residues in {how.steps} network calls: {cost}"]
+
+
+def _seconds(model: Any) -> float:
+    """Return the time that a network call takes for each pair of residues."""
+    once = Sampling(steps=1)
+    draw_rows(model, (0, 1), nothing(PROBE), once, 0)  # the first call makes tables
+    start = time.perf_counter()
+    draw_rows(model, (0, 1), nothing(PROBE), once, 0)
+    return (time.perf_counter() - start) / PROBE**2
+
+
+def _memory(device: torch.device) -> int | None:
+    """Return the bytes that a device has; None where nothing says so."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    known = device.type == "cpu" and hasattr(os, "sysconf")
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else None
 
 
 def chains_of(model: Any, batch: Batch, drawing: Drawing) -> list[Chain]:

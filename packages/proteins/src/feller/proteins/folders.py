@@ -3,6 +3,10 @@
 What a batch has finished is written before the next one begins, so that whoever stops early keeps
 it; `samples.fasta` always has all that is there, if there are residues. A folder is of one run:
 with its first samples go those of an earlier one.
+
+Beside a scaffold stands a map of where its motif went, `NAME.motif.csv`: a row for each residue
+that is kept, its chain and number in the motif, and in the design. In the design's file those
+residues have the B factor 1, and new ones 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +21,18 @@ from feller.proteins.inputs import TRAJECTORIES
 from feller.proteins.metrics.geometry import bond_validity, clashes
 from feller.proteins.metrics.shape import radii
 from feller.proteins.page import Sample, write_page
-from feller.proteins.writing import FORMATS, write_chains, write_fasta, write_trajectory
+from feller.proteins.writing import (
+    FORMATS,
+    replacing,
+    write_chains,
+    write_fasta,
+    write_trajectory,
+)
 
 __all__ = ["SampleFolder", "soundness"]
 
 FASTA, PAGE = "samples.fasta", "samples.html"
+MAP = "motif.csv"
 SHOWN = 25  # frames of a trajectory on the page
 
 
@@ -36,6 +47,7 @@ class SampleFolder:
         fasta: Whether sequences are written, once there is one.
         page: Whether the page is.
         trajectories: Whether files with each step are, in the folder `trajectories`.
+        maps: Whether samples are scaffolds, and have a map of their motif.
         done: The samples that are written.
     """
 
@@ -45,6 +57,7 @@ class SampleFolder:
     fasta: bool = True
     page: bool = False
     trajectories: bool = False
+    maps: bool = False
     done: dict[str, Sample] = field(default_factory=dict)
 
     @property
@@ -52,7 +65,8 @@ class SampleFolder:
         """What will be in the folder, as paths within it."""
         structures = [f"{name}.{self.format}" for name in self.names]
         steps = [f"{TRAJECTORIES}/{file}" for file in structures] if self.trajectories else []
-        return [*structures, *steps, *[FASTA] * self.fasta, *[PAGE] * self.page]
+        maps = [f"{name}.{MAP}" for name in self.names] if self.maps else []
+        return [*structures, *steps, *maps, *[FASTA] * self.fasta, *[PAGE] * self.page]
 
     def check(self) -> None:
         """Refuse a place that is no folder, or holds what will not be replaced.
@@ -70,13 +84,17 @@ class SampleFolder:
                 raise ValueError(f"{self.path} holds {inside} already: choose another --out")
 
     def add(
-        self, chains: Sequence[Chain], frames: Sequence[Sequence[Float[np.ndarray, "n 4 3"]]] = ()
+        self,
+        chains: Sequence[Chain],
+        frames: Sequence[Sequence[Float[np.ndarray, "n 4 3"]]] = (),
+        kept: Sequence[tuple[str, int] | None] = (),
     ) -> None:
         """Write samples.
 
         Args:
             chains: The samples.
             frames: The steps of each, where trajectories are written.
+            kept: Where maps are written, what each residue is in the motif: see `Given`.
         """
         if not self.done:
             for file in self.files:
@@ -89,7 +107,11 @@ class SampleFolder:
             if self.trajectories:
                 file = self.path / TRAJECTORIES / f"{chain.name}.{self.format}"
                 write_trajectory(steps, chain.residues, file)
-        write_chains(chains, self.path, self.format)
+        fixed = np.array([place is not None for place in kept], dtype=float)
+        levels = [fixed] * len(chains) if self.maps else None
+        write_chains(chains, self.path, self.format, levels)
+        for chain in chains if self.maps else ():
+            _write_map(chain, kept, self.path / f"{chain.name}.{MAP}")
         written = [sample.chain for sample in self.samples]
         if self.fasta and any((chain.residues != UNKNOWN).any() for chain in written):
             write_fasta(written, self.path / FASTA)
@@ -108,6 +130,16 @@ class SampleFolder:
 def soundness(chains: Sequence[Chain]) -> dict[str, float | None]:
     """Return the share of valid C-N bonds and the clashes a residue; None where there is none."""
     return {"C-N bonds": bond_validity(chains).value, "clashes": clashes(chains).value}
+
+
+def _write_map(chain: Chain, kept: Sequence[tuple[str, int] | None], file: Path) -> None:
+    """Write where the residues of a motif went; a design is chain A."""
+    rows = ["motif_chain,motif_residue,design_chain,design_residue,residue"]
+    for place, number, letter in zip(kept, chain.index.tolist(), chain.sequence, strict=True):
+        if place is not None:
+            rows.append(f"{place[0]},{place[1]},A,{number},{letter}")
+    with replacing(file) as part:
+        part.write_text("\n".join([*rows, ""]), encoding="utf-8", newline="\n")
 
 
 def _rounded(facts: Mapping[str, float | int | None]) -> dict[str, float | int | str]:

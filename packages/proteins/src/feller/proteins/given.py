@@ -29,11 +29,14 @@ class Given:
         known: Which elements are, `(n,)` for each factor.
         atoms: N, CA, C and O of known frames in Angstrom, about the middle of their frames; NaN
             where there are none.
+        kept: For each residue of a scaffold the chain and the number it has in the motif, None
+            where it is new; nothing where there is no motif.
     """
 
     state: dict[str, Tensor]
     known: dict[str, Bool[Tensor, " n"]]
     atoms: Float32[np.ndarray, "n 4 3"]
+    kept: tuple[tuple[str, int] | None, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of residues."""
@@ -89,16 +92,18 @@ def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:
         ValueError: When an atom is missing.
     """
     atoms, residue = _absent(sum(lengths)), torch.full((sum(lengths),), UNKNOWN)
+    kept: list[tuple[str, int] | None] = [None] * sum(lengths)
     start, left = 0, iter(parts)
     for segment, length in zip(contigs.segments, lengths, strict=True):
         if isinstance(segment, Kept):
             part, here = next(left), slice(start, start + length)
             check_frames(part)
             atoms[here], residue[here] = part.atoms, _residues(part)
+            kept[here] = [(segment.chain, number) for number in part.index.tolist()]
             # Where the last oxygen is depends on the next residue, which is another than it was.
             atoms[here.stop - 1, 3] = np.nan
         start += length
-    return _given(atoms, residue)
+    return replace(_given(atoms, residue), kept=tuple(kept))
 
 
 def _given(atoms: Float32[np.ndarray, "n 4 3"], residue: Tensor) -> Given:

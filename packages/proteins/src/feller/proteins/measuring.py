@@ -13,7 +13,7 @@ import tyro
 from feller.core.registry import load, measured_by
 from feller.proteins.chains import Chain
 from feller.proteins.designs import DesignFlags, plan
-from feller.proteins.drawing import DrawFlags, chains_of, drawn
+from feller.proteins.drawing import DrawFlags, cautions, chains_of, drawn, trained_length
 from feller.proteins.filters import Filters
 from feller.proteins.inputs import length_range, read_structures
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
@@ -119,6 +119,8 @@ def _samples(name: str, asked: ModelFlags) -> list[Chain]:
     how, seed = asked.draw.sampling(), asked.measure.seed
     batches = plan(design, asked.n, seed=seed, batch_size=asked.draw.batch_size)
     model = load(name, device=asked.draw.device)
+    for line in cautions(model, batches, how, trained_length(name)):
+        print(f"warning: {line}", file=sys.stderr)
     made = drawn(model, batches, how)
     return [chain for batch, drawing in made for chain in chains_of(model, batch, drawing)]
 

@@ -107,10 +107,14 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
     """Draw `n` proteins around what is given.
 
     Raises:
-        ValueError: When there is no sample.
+        ValueError: When there is no sample, no seed, or the weights are of another precision.
     """
-    if n < 1:
+    if not isinstance(n, int) or n < 1:
         raise ValueError(f"n is at least 1, not {n}")
+    if not isinstance(seed, int):
+        raise ValueError(f"seed is a whole number, not {seed}")
+    if (dtype := next(model.parameters()).dtype) != torch.float32:
+        raise ValueError(f"rotations take float32, the weights are {dtype}: draw of model.float()")
     if sampling.flow is not None or sampling.jump is not None:
         flow, jump = sampling.weights
         model = model.weighted(flow=flow, jump=jump)
