@@ -65,11 +65,19 @@ def test_a_chain_is_seen_along_its_index_and_through_an_earlier_estimate(rng):
     assert_close(later, later.transpose(1, 2) - first.transpose(1, 2) + first)
 
 
+def test_an_index_that_all_samples_share_is_embedded_once(rng):
+    embed = ChainEmbedding(8, self_conditioning=True)
+    shared, place = torch.arange(4).expand(3, 4), torch.randn(3, 4, 3, generator=rng)
+    assert embed(shared, None).shape == (1, 4, 4, 8)
+    assert embed(shared.clone(), None).equal(embed(shared, None).expand(3, 4, 4, 8))
+    assert embed(shared.clone(), place).equal(embed(shared, place))
+
+
 def test_no_earlier_estimate_is_not_a_number(rng):
     embed = ChainEmbedding(8, self_conditioning=True)
     index = torch.arange(4).expand(3, 4)
     place = torch.randn(3, 4, 3, generator=rng)
-    full, none = embed(index, place), embed(index, None)
+    full, none = embed(index, place), embed(index, None).expand(3, 4, 4, 8)
     place[1], place[2, 0, 0] = torch.nan, torch.nan
     some = embed(index, place)
     assert_close(some[0], full[0])

@@ -54,6 +54,13 @@ def test_bumps_stand_from_0_to_22_angstrom_and_widen():
     assert_close(radial(torch.tensor(100.0)), seen[-1])
 
 
+def test_bumps_far_off_are_no_subnormal_numbers():
+    """Processors take a hundred times as long over them."""
+    seen = radial(torch.linspace(0, 9, 2_000).square())
+    assert seen.min() >= torch.finfo(seen.dtype).tiny
+    assert seen.min() < 1e-34
+
+
 def test_the_index_counts_along_the_chain():
     ids = relative_index(torch.tensor([[5, 6, 7, 50, 51]]))[0]
     middle = RELATIVE // 4

@@ -134,6 +134,25 @@ def test_samples_do_not_see_each_other(options, rng):
 
 
 @every_variant
+@pytest.mark.parametrize(("b", "n"), [(70, 40), (17, 100), (9, 128), (4, 256)])
+def test_a_batch_is_taken_in_slices_but_in_training(options, b, n, rng):
+    made = network(torch.float32, **options)
+    x, clocks, index = state(rng, b=b, n=n, dtype=torch.float32)
+    pairs = []
+    made.groups[0].pairs.register_forward_hook(lambda _, inputs, out: pairs.append(inputs[2].shape))
+    previous = earlier(made, rng, x)
+    with torch.no_grad():
+        whole = parts(made(x, clocks, index, previous))
+        sliced = parts(made.eval()(x, clocks, index, previous))
+    assert pairs[0][0] == b
+    assert sum(shape[0] for shape in pairs[1:]) == b
+    assert len(pairs) > 2
+    assert max(shape[0] for shape in pairs[1:]) * n**2 <= max(100_000, 2 * n**2)
+    for one, other in zip(sliced, whole, strict=True):
+        assert_close(one, other, rtol=0, atol=1e-5)
+
+
+@every_variant
 @pytest.mark.parametrize("n", [1, 2])
 def test_short_chains_work(options, n, rng):
     made, (x, clocks, index) = network(**options), state(rng, n=n)

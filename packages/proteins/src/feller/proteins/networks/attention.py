@@ -101,9 +101,7 @@ class FrameAttention(nn.Module):
             q = torch.cat([q / math.sqrt(q.shape[-1]), weight * q_at, weight.expand_as(size)], -1)
             k = torch.cat([k, k_at, size], -1)
             v = torch.cat([v, v_at], -1)
-            mixed = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=bias.to(place.dtype), scale=1.0
-            )
+            mixed = _attention(q, k, v, bias.to(place.dtype))
             values, at = mixed.split([mixed.shape[-1] - 3 * self.points, 3 * self.points], -1)
             at = rearrange(at, "b heads n (p c) -> b n (heads p) c", c=3)
             at = (at - place[..., None, :]) @ rotation
@@ -115,3 +113,11 @@ class FrameAttention(nn.Module):
         """Return w of each head: 2 points of unit variance apart give logits of order one."""
         weight = math.sqrt(2 / (9 * self.points)) * F.softplus(self.weight)
         return rearrange(weight, "heads -> heads 1 1")
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Return softmax(q k^T + bias) v."""
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+    # torch's own, where the sizes of k and v differ, also looks for rows that see nobody.
+    return (q @ k.mT).add_(bias).softmax(-1) @ v

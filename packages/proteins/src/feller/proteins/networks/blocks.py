@@ -112,15 +112,16 @@ class ChainEmbedding(nn.Module):
 
     def forward(
         self, index: Int[Tensor, "b n"], previous: Float[Tensor, "b n 3"] | None
-    ) -> Float[Tensor, "b n n pair"]:
+    ) -> Float[Tensor, "#b n n pair"]:
         """Embed the pairs.
 
         Args:
-            index: Numbers of residues.
+            index: Numbers of residues. One row of them that was expanded to all samples (its stride
+                is 0) is embedded once.
             previous: Earlier estimates of the places, in nanometres; None, or not a number, where
                 there is none yet.
         """
-        embedded = self.along(relative_index(index))
+        embedded = self.along(relative_index(index if index.stride(0) else index[:1]))
         if previous is None:
             return embedded
         with torch.autocast(previous.device.type, enabled=False):
@@ -150,7 +151,7 @@ class PairBias(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "b n d"],
-        chain: Float[Tensor, "b n n pair"],
+        chain: Float[Tensor, "#b n n pair"],
         seen: Float[Tensor, "b n n geometry"],
     ) -> tuple[Float[Tensor, "b biases n n"], Float[Tensor, "b n d"]]:
         """Return biases, and what is added to the residues.

@@ -15,6 +15,7 @@ s_t is 0.5 nm times 1 - t, and no less than a tenth of that. Where a factor's cl
 frame is known, and is not moved in that factor.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,10 @@ __all__ = ["FrameOutput", "FrameTransformer", "FrameTransformerConfig"]
 
 _LENGTH = 0.5  # nanometres
 _RESIDUES = 21
+
+# A slice of a batch: the features of so many pairs stay in the cache of a core. Products of
+# matrices with fewer residues than that may round otherwise, and samples would depend on slices.
+_PAIRS, _FEWEST = 50_000, 400
 
 
 @tagged("proteins/frame_transformer")
@@ -139,6 +144,27 @@ class FrameTransformer(nn.Module):
         """
         if previous is not None and not self.config.self_conditioning:
             raise ValueError("a network with self_conditioning=False takes no earlier estimate")
+        slices = 1 if self.training else _slices(x["residue"])
+        if slices == 1:
+            return self._output(x, clocks, index, previous)
+        parts = zip(
+            _sliced(x, slices),
+            _sliced(clocks, slices),
+            index.tensor_split(slices),
+            [None] * slices if previous is None else previous.tensor_split(slices),
+            strict=True,
+        )
+        outputs = [vars(self._output(*part)) for part in parts]
+        return FrameOutput(**{k: torch.cat([found[k] for found in outputs]) for k in outputs[0]})
+
+    def _output(
+        self,
+        x: dict[str, Tensor],
+        clocks: dict[str, Tensor],
+        index: Tensor,
+        previous: Tensor | None,
+    ) -> FrameOutput:
+        """Apply the network to all rows at once."""
         hidden, embedding = self.residue(x["residue"]) + self.ends(index), self.clocks(clocks)
         chain = self.chain(index, previous)
         frames = x["translation"], x["rotation"]
@@ -147,6 +173,20 @@ class FrameTransformer(nn.Module):
             hidden, seen, change = group(hidden, embedding, chain, frames, index)
             frames = _moved(frames, change, clocks)
         return FrameOutput(seen, *frames)
+
+
+def _slices(residue: Tensor) -> int:
+    """Return in how many slices a batch costs least; accelerators take it whole."""
+    b, n = residue.shape
+    if residue.device.type != "cpu" or not n:
+        return 1
+    rows = max(_PAIRS // n**2, math.ceil(_FEWEST / n))
+    return max(1, b // rows)
+
+
+def _sliced(values: dict[str, Tensor], slices: int) -> list[dict[str, Tensor]]:
+    parts = zip(*(value.tensor_split(slices) for value in values.values()), strict=True)
+    return [dict(zip(values, part, strict=True)) for part in parts]
 
 
 class _Group(nn.Module):
