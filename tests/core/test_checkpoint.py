@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from feller.core.cards import ModelCard
-from feller.core.checkpoint import CheckpointError, load_model, save_model
+from feller.core.checkpoint import CheckpointError, is_finite, load_model, save_model
 from feller.core.config import ConfigError
 from feller.core.couplings import IndependentCoupling, MinibatchOT, coupling_of, set_coupling
 from feller.images.models import Sampling
@@ -169,6 +169,15 @@ def test_weights_that_are_not_finite_replace_no_model(value, folder):
     with pytest.raises(CheckpointError, match=r"is not finite: .*tiny is not written"):
         save_model(model, folder)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_is_found_wherever_it_is(value, dtype):
+    tensor = torch.ones(40, dtype=dtype)
+    assert is_finite(tensor) and is_finite(tensor[:0]) and is_finite(torch.arange(3))
+    for i in (0, 17, 39):
+        assert not is_finite(tensor.index_fill(0, torch.tensor(i), value))
 
 
 @pytest.mark.parametrize("depth", [101, 500, 100_000])

@@ -2,6 +2,7 @@ import os
 import signal
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import SimpleNamespace
 
 import points
 import pytest
@@ -227,6 +228,20 @@ def test_a_step_with_an_infinite_gradient_changes_nothing_but_the_count(name, cl
     ]  # fmt: skip
     assert seen[1][3].equal(seen[2][3]) and seen[2][3].equal(seen[3][3])
     assert seen[4][3].isfinite().all() and not seen[4][3].equal(seen[3][3])
+
+
+@pytest.mark.parametrize(("scale", "row"), [(65536.0, 0), (0.5, 1)])
+def test_a_scaler_that_looks_for_its_scale_is_no_fault(scale, row, monkeypatch):
+    """It skips the step itself; what overflows unscaled is a fault."""
+    run, stepped = build_run(points.recipe(steps=1), Accelerator(cpu=True)), []
+    run.accelerator.scaler = SimpleNamespace(get_scale=lambda: scale, scale=lambda x: x)
+    monkeypatch.setattr(run.optimizer, "step", lambda: stepped.append(run.step))
+    plain = loop.loss_of_rows
+    monkeypatch.setattr(loop, "loss_of_rows", lambda *given: plain(*given) * torch.inf)
+    (record,) = training_steps(run)
+    assert record.skipped
+    assert stepped == [0]
+    assert (run.skipped, run.row) == (1, row)
 
 
 def test_what_is_squared_without_clipping_is_small_enough_to_be(accelerator, monkeypatch):

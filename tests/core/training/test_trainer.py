@@ -154,6 +154,32 @@ def test_a_signal_to_one_of_two_processes_ends_both(tmp_path):
     assert list((out / "checkpoints").glob("step_*"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_in_one_of_two_processes_loses_nothing(rank, tmp_path):
+    out, script = tmp_path / "a", tmp_path / "failing.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
+        "import points\n"
+        "from feller.core.training import loop\n"
+        "from feller.core.training.trainer import train\n"
+        "plain = loop.loss_of_rows\n"
+        "def failing(run, batch, rows):\n"
+        f"    if run.step == 12 and run.accelerator.process_index == {rank}:\n"
+        "        raise ValueError('a corrupt image')\n"
+        "    return plain(run, batch, rows)\n"
+        "loop.loss_of_rows = failing\n"
+        "train(points.recipe(steps=20), sys.argv[1], cpu=True)\n"
+    )
+    command = launched(2, script, out)
+    done = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode != 0
+    assert "a corrupt image" in done.stderr
+    assert [found.name for found in (out / "checkpoints").iterdir()] == ["step_00000012"]
+
+
 def test_two_processes_give_the_curve_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     train(points.script_recipe(steps=12), one, cpu=True)

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,6 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from feller.core.checkpoint import is_finite
 from feller.core.files import SUMS, published, read_json, remove, sweep, verify
 from feller.core.training.launching import on_main
 from feller.core.training.loop import Run
@@ -174,7 +174,7 @@ def _not_finite(run: Run, tensors: dict[str, Tensor]) -> str | None:
     }
     for name, value in tensors.items():
         watched = name in weights or name.startswith("optimizer/")
-        if watched and value.is_floating_point() and not torch.isfinite(value).all():
+        if watched and not is_finite(value):
             return name
     return None
 
