@@ -168,7 +168,7 @@ def test_what_a_model_returns_does_not_broadcast(shape):
 
 def test_a_network_of_another_shape_is_told():
     model = GeneratorModel(lambda x, t, condition: -x[:, 0], GaussianPath())
-    with pytest.raises(ValueError, match=r"the state, \(2, 1\); the network gave \(2,\)"):
+    with pytest.raises(ValueError, match=r"an output \(2, 1\), the network gave \(2,\)"):
         simulate(model, X, [0.0, 1.0], Euler())
 
 

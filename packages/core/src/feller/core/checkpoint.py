@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from feller.core.cards import ModelCard
-from feller.core.config import ConfigError, decode, encode
+from feller.core.config import ConfigError, decode, encode, type_of
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
 from feller.core.files import digest, published, read_json
-from feller.core.registry import import_type
+from feller.core.registry import KNOWN_DOMAINS, RegistryError, domain_of
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [
@@ -219,12 +219,21 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
 def _described(config: dict[str, Any], file: Path) -> Any:
     """Return what a configuration describes, of types known in this process or an installed one."""
     try:
-        import_type(config["type"])
+        _import_type(config["type"])
         return decode(config, where=str(file))
     except ConfigError:
         raise
     except _MISFITS as error:
         raise _undescribed(file, error) from None
+
+
+def _import_type(tag: str) -> None:
+    """Import the domain of the type in a model's configuration, unless the type is one's own."""
+    try:
+        domain_of(tag, "type").import_models()
+    except RegistryError:
+        if tag.split("/", 1)[0] in KNOWN_DOMAINS or not hasattr(type_of(tag), "build"):
+            raise
 
 
 def _build(recipe: Any, weights: Path, file: Path) -> Any:

@@ -7,7 +7,7 @@ beyond the state's.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -79,11 +79,7 @@ class FlowHead(Head):
             ValueError: When the output has not the shape of the state, or the prediction is no
                 velocity and the path not Gaussian.
         """
-        if output.shape != x.shape:
-            raise ValueError(
-                f"a velocity has the shape of the state, {(*x.shape,)}; the network gave "
-                f"{(*output.shape,)}"
-            )
+        _check_shape(output, x.shape)
         if isinstance(path, GaussianPath):
             t = moving_time(t)
             return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
@@ -132,7 +128,7 @@ class JumpHead(Head):
         refuse_vectors(path)
         if path.space.is_discrete:
             raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
-        _check_channels(output, x, self.channels)
+        _check_shape(output, (*x.shape, self.channels))
         edges = torch.linspace(
             *_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
         )
@@ -191,7 +187,7 @@ class PosteriorHead(Head):
             ValueError: When the output has other channels, or values are not in the space.
         """
         check_values(path, self.levels, self.data)
-        _check_channels(output, x, self.levels)
+        _check_shape(output, (*x.shape, self.levels))
         for kind in self._weights:  # now, not when it is simulated after days of training
             solution(path, kind)
 
@@ -250,7 +246,7 @@ class JointHead(Head):
         Raises:
             ValueError: When the output has other channels.
         """
-        _check_channels(output, x, self.channels)
+        _check_shape(output, (*x.shape, self.channels))
         shares = output.split([head.channels for head in self.heads], dim=-1)
         parts = (
             weight * head(path, share.squeeze(-1) if head.channels == 1 else share, x, t)
@@ -290,10 +286,10 @@ class ProductHead:
         )
 
 
-def _check_channels(output: Tensor, x: Tensor, channels: int) -> None:
-    expected, found = (*x.shape, channels), tuple(output.shape)
-    if found != expected:
-        raise ValueError(f"the head reads an output {expected}, the network gave {found}")
+def _check_shape(output: Tensor, due: Sequence[int]) -> None:
+    if output.shape != due:
+        given = tuple(output.shape)
+        raise ValueError(f"the head reads an output {tuple(due)}, the network gave {given}")
 
 
 def _support(path: ConditionalPath, data: tuple[float, float]) -> tuple[float, float]:

@@ -104,21 +104,6 @@ def domain_of(name: str, what: str = "model") -> Domain:
     raise RegistryError(_unknown(what, name))
 
 
-def import_type(tag: str) -> None:
-    """Import the domain of the type in a model's configuration, unless the type is one's own.
-
-    Raises:
-        RegistryError: When no domain has it, and no class of this process that builds models.
-    """
-    from feller.core.config import type_of
-
-    try:
-        domain_of(tag, "type").import_models()
-    except RegistryError:
-        if tag.split("/", 1)[0] in KNOWN_DOMAINS or not hasattr(type_of(tag), "build"):
-            raise
-
-
 def list_models(pattern: str = "*") -> list[str]:
     """List the bundled models whose names match a pattern.
 
@@ -210,10 +195,7 @@ def data_of(name: str) -> Any | None:
     if file.is_file():
         from feller.core.config import decode
 
-        try:
-            found = json.loads(file.read_text())
-        except (ValueError, RecursionError) as error:
-            raise RegistryError(f"{file} is not JSON: {error}") from None
+        found = _read(file)
         if isinstance(found, dict) and "data" in found:
             return decode(found["data"], where=str(file))
     try:
@@ -263,6 +245,13 @@ def resolve(reference: str) -> Any:
     """Import what `module:name` refers to."""
     module, _, attribute = reference.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except (ValueError, RecursionError) as error:
+        raise RegistryError(f"{file} is not JSON: {error}") from None
 
 
 def _holds(path: Path, endings: tuple[str, ...]) -> bool:
