@@ -190,6 +190,15 @@ def test_special_ids_are_drawn_where_they_are_wanted(solver, noise):
     assert set(wanted.flatten().tolist()) == {0, 1, 2, 3}
 
 
+def test_a_tokenizer_of_special_tokens_alone_is_told():
+    made = Library(models.WordLevel({"[PAD]": 0}))
+    made.add_special_tokens(["[PAD]"])
+    model = texts.model(codec=TextCodec(tokenizer=Pieces(made.to_str()), length=8))
+    with pytest.raises(ValueError, match="all tokens of the tokenizer are special"):
+        model.sample(1)
+    assert model.sample(1, special=True, steps=2)[0].startswith("[PAD]")
+
+
 class Guide(ClassifierFree):
     """One that has weights, as `draw_chains` asks."""
 

@@ -82,6 +82,7 @@ def test_a_cell_longer_than_usual(tmp_path):
         ("a.json", "[{", "a.json is no JSON"),
         ("a.csv", "a,b\nc,d", "no column 'text' in row 1: give --data.column, of a, b"),
         ("a.csv", "text\none, two", "line 2, has 2 cells and its first line 1: quote cells that"),
+        ("a.csv", "text,text\na,b", "has two columns 'text'"),
         ("a.csv", "text,n\none", "line 2, has 1 cells and its first line 2"),
         ("a.csv", 'text\n"open', "line 2, is no row of cells"),
         ("a.tsv", 'text\n"To be" or not', "line 2, is no row of cells"),

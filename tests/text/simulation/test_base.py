@@ -11,6 +11,7 @@ from feller.text.simulation import (
     Adaptive,
     Ancestral,
     FirstHitting,
+    GuidedAncestral,
     Leap,
     PredictorCorrector,
     Remasking,
@@ -20,7 +21,13 @@ from feller.text.simulation import (
     simulate_tokens,
 )
 
-ANY = [Leap(5), Ancestral(5), PredictorCorrector(Leap(4)), PredictorCorrector(Ancestral(3), 2, 2)]
+ANY = [
+    Leap(5),
+    Ancestral(5),
+    GuidedAncestral(5),
+    PredictorCorrector(Leap(4)),
+    PredictorCorrector(Ancestral(3), 2, 2),
+]
 MASKS = [
     FirstHitting(),
     FirstHitting(2),

@@ -240,7 +240,10 @@ def shaping_for(model: Any, sampling: Sampling) -> Shaping:
     codec = getattr(model, "codec", None)
     if codec is None or sampling.special:
         return sampling.shaping
-    return replace(sampling.shaping, without=tuple(sorted(codec.tokenizer.special)))
+    without = tuple(sorted(codec.tokenizer.special))
+    if len(without) >= codec.vocabulary(has_mask=False).sampleable:
+        raise ValueError("all tokens of the tokenizer are special: give --special, to draw them")
+    return replace(sampling.shaping, without=without)
 
 
 def _check_whole(name: str, value: object) -> None:

@@ -169,6 +169,8 @@ def _cells(lines: Iterator[str], file: Path) -> Iterator[Mapping[str, Any]]:
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         names = next(rows, [])
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise DataError(f"{file} has two columns {min(twice)!r}: give each a name of its own")
         for row in rows:
             if row and len(row) != len(names):
                 raise DataError(
