@@ -15,10 +15,11 @@ def test_apply_has_the_weighted_laplacian():
     assert_close(value, torch.tensor([0.5 * 3 * 6 + 0.5 * 5 * 48], dtype=torch.float64))
 
 
-def test_a_step_has_the_moments_of_its_normal(rng):
+@pytest.mark.parametrize("h", [0.25, torch.tensor([0.25]).expand(200_000)], ids=["one", "rows"])
+def test_a_step_has_the_moments_of_its_normal(h, rng):
     x = torch.zeros(200_000, 1, dtype=torch.float64)
     diffusion = Diffusion(torch.ones_like(x), torch.full_like(x, 4.0))
-    moved = diffusion.step(Euclidean(), x, 0.25, rng)
+    moved = diffusion.step(Euclidean(), x, h, rng)
     assert float(moved.mean()) == pytest.approx(0.25, abs=4 / 200_000**0.5)
     assert float(moved.var()) == pytest.approx(1.0, abs=4 * (2 / 200_000) ** 0.5)
 

@@ -9,7 +9,7 @@ from oracles import MASKED, UNIFORM, on_tokens, p_value, source
 from scipy import integrate, stats
 
 from feller.core import random
-from feller.core.generators import Categorical, Jump
+from feller.core.generators import Categorical, Jump, Point
 from feller.core.paths import MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Euler, EventDriven, Thinning, simulate
@@ -45,6 +45,25 @@ class Coupled(Chain):
     def __call__(self, x, t, condition=None):
         t = (torch.as_tensor(t, dtype=torch.float64) + torch.zeros(len(x)).double())[:, None]
         return Jump(2 * self.factor * (0.2 + 3 * t * x.flip(1)) * (x == 0), FLIP)
+
+
+class Apart(Chain):
+    """From 2 to 0 at three times the rate of that to 1, by two jumps."""
+
+    space = Tokens(3)
+
+    def __call__(self, x, t, condition=None):
+        away = (x == 2).double()
+        parts = zip((3.0, 1.0), (0, 1), strict=True)
+        jumps = [Jump(rate * away, Point(torch.full_like(x, y))) for rate, y in parts]
+        return 0.5 * jumps[0] + 0.5 * jumps[1]
+
+
+def test_each_of_two_jumps_has_its_fraction_of_the_events(rng):
+    x = simulate(Apart(), torch.full((4_000, 1), 2), [0.0, 0.5, 1.0], Thinning(), rng).state
+    stays = math.exp(-2)
+    expected = 4_000 * np.array([0.75 * (1 - stays), 0.25 * (1 - stays), stays])
+    assert stats.chisquare(x.flatten().bincount(minlength=3).numpy(), expected).pvalue > 1e-3
 
 
 def law_of_chain():

@@ -55,6 +55,20 @@ def test_a_convolution_is_one():
     assert ((values > 0.6) & (values < 1.25)).all()
 
 
+def test_it_looks_ahead_of_its_momentum():
+    """Nesterov: the second step is along 0.05 g + 0.95 m, m the mean of gradients of decay 0.95."""
+    model, rng = nn.Linear(6, 4, bias=False), torch.Generator().manual_seed(0)
+    optimizer, gradients = Muon(model, lr=0.1), torch.randn(2, 4, 6, generator=rng)
+    before = []
+    for gradient in gradients:
+        before.append(model.weight.detach().clone())
+        model.weight.grad = gradient.clone()
+        optimizer.step()
+    momentum = 0.95 * 0.05 * gradients[0] + 0.05 * gradients[1]
+    ahead = orthogonal(0.05 * gradients[1] + 0.95 * momentum)
+    torch.testing.assert_close(before[1] - model.weight, 0.1 * 0.2 * 6**0.5 * ahead)
+
+
 def test_the_rest_steps_as_adamw():
     one, other = nn.LayerNorm(6), nn.LayerNorm(6)
     settings = {"lr": 0.05, "betas": (0.8, 0.95), "weight_decay": 0.1}
