@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from paired import compare, show
 
-from feller.core.registry import recipe as find_recipe
+from feller.core.domains import recipe as find_recipe
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.images.data import ImageData

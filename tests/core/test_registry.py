@@ -9,72 +9,28 @@ import hub
 import pictures
 import points
 import pytest
+from toys import installed, only, refusal
 
 from feller.core import registry
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import save_model
-from feller.core.registry import (
+from feller.core.commands.dispatch import domain_command, measured_by
+from feller.core.domains import (
     Domain,
     RegistryError,
-    data_of,
-    domain_command,
     domain_of,
     list_models,
     list_recipes,
-    load,
-    measured_by,
-    model_folder,
-    read_card,
     recipe,
     resolve,
 )
+from feller.core.registry import data_of, load, model_folder, read_card
 
 
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
-    """A domain of two bundled models, in place of those that are installed."""
-    package = tmp_path / "feller_test_toys"
-    for name in ("cat-flow", "dog-jump"):
-        folder = package / "weights" / name
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-        ModelCard(name=f"toys/{name}", task="toys").write(folder)
-    (package / "weights" / "no-model").mkdir()
-    (package / "__init__.py").write_text("calls = []\ndef note(*given): calls.append(given)\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    domain = Domain(
-        name="toys",
-        package=package.name,
-        recipes={"cat-flow": "builtins:dict", "bird-flow": "builtins:list"},
-        commands={"sample": f"{package.name}:note"},
-    )
-    monkeypatch.setattr(registry, "domains", lambda: {"toys": domain})
-    yield domain
-    sys.modules.pop(package.name, None)
-
-
-def refusal(function, *given):
-    with pytest.raises(RegistryError) as caught:
-        function(*given)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def test_models_and_recipes_are_listed_by_pattern(toys):
-    assert list_models() == ["toys/cat-flow", "toys/dog-jump"]
-    assert list_models("toys/*") == list_models()
-    assert list_models("*-jump") == ["toys/dog-jump"]
-    assert list_models("images/*") == []
-    assert list_recipes() == ["toys/bird-flow", "toys/cat-flow"]
-    assert list_recipes("toys/b*") == ["toys/bird-flow"]
-
-
-def test_the_images_are_installed():
-    domain = registry.domains()["images"]
-    assert domain.name == "images"
-    assert "images/drawn-flow" in list_recipes("images/*")
-    assert domain.import_models().__name__ == "feller.images.models"
+    with installed(tmp_path, monkeypatch) as domain:
+        yield domain
 
 
 def test_bundled_models():
@@ -85,11 +41,6 @@ def test_bundled_models():
         assert card.parameters
         assert card.metrics
         assert (model_folder(name) / "README.md").read_text(encoding="utf-8") == card.page()
-
-
-def test_a_recipe_has_a_name(toys):
-    assert recipe("toys/cat-flow") == {}
-    assert resolve("feller.core.registry:resolve") is resolve
 
 
 def test_near_names_are_suggested(toys):
@@ -114,7 +65,7 @@ def test_near_names_are_suggested(toys):
 
 
 def test_where_nothing_is_installed(monkeypatch):
-    monkeypatch.setattr(registry, "domains", dict)
+    only(monkeypatch, {})
     assert list_models() == []
     assert refusal(model_folder, "zzz") == "unknown model 'zzz'; there are none"
     assert (
@@ -155,60 +106,11 @@ def test_a_folder_is_loaded(tmp_path):
     assert load(str(folder)).config == pictures.CONFIG
 
 
-def test_a_command_belongs_to_the_domain_of_the_model(toys, tmp_path):
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    config = {"format": 1, "model": {"type": "toys/model"}, "sha256": ""}
-    (folder / "config.json").write_text(json.dumps(config))
-    domain_command("sample", [str(folder), "-n", "3"])
-    assert resolve(f"{toys.package}:calls") == [(str(folder), ["-n", "3"])]
-    assert refusal(domain_command, "evaluate", [str(folder)]) == (
-        "feller evaluate does not know models of type toys/model"
-    )
-    (folder / "config.json").write_text(json.dumps({**config, "model": {"type": "text/model"}}))
-    assert "pip install feller-text" in refusal(domain_command, "sample", [str(folder)])
-    (folder / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
-        domain_command("sample", [str(folder)])
-
-
-def test_files_belong_to_the_domain_that_measures_them(toys, tmp_path, monkeypatch):
-    measuring = replace(toys, measures=(".toy", ".zip"))
-    monkeypatch.setattr(registry, "domains", lambda: {"others": toys, "toys": measuring})
-    folder = tmp_path / "things" / "deep"
-    folder.mkdir(parents=True)
-    things = folder.parent
-    (folder / "a.txt").write_text("")
-    assert measured_by(str(things)) is None
-    for name in ("b.TOY", "c.toy.gz"):
-        (folder / name).write_text("")
-        assert measured_by(str(things)) is measuring
-        assert measured_by(str(folder / name)) is measuring
-        (folder / name).unlink()
-    assert measured_by(str(folder / "b.toy")) is None
-    (folder / "b.toy").write_text("")
-    for mark in ("config.json", "model/config.json", "recipe.json"):  # a model, or a run
-        (things / mark).parent.mkdir(exist_ok=True)
-        (things / mark).write_text("{}")
-        assert measured_by(str(things)) is None
-        (things / mark).unlink()
-    assert measured_by(str(things)) is measuring
-    monkeypatch.setattr(registry, "domains", lambda: {"toys": toys})
-    assert measured_by(str(things)) is None
-
-
-def test_a_command_without_a_model_says_how(capsys):
-    domain_command("sample", ["--help"])
-    assert capsys.readouterr().out.startswith("usage: feller sample MODEL [flags]")
-    for argv in ([], ["-n", "3"]):
-        with pytest.raises(ValueError, match="a model is missing; `feller list` names them"):
-            domain_command("sample", argv)
-
-
 FROM_HUB = """
 import sys
 from pathlib import Path
-from feller.core.registry import RegistryError, load, model_folder
+from feller.core.domains import RegistryError
+from feller.core.registry import load, model_folder
 
 local, *names = sys.argv[1:]
 model, same = load(names[0]), load(local)

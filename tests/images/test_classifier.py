@@ -12,7 +12,7 @@ import train_classifier
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import CheckpointError
 from feller.core.config import decode, encode
-from feller.core.registry import list_models
+from feller.core.domains import list_models
 from feller.images import data
 from feller.images.classifier import (
     ClassifierConfig,

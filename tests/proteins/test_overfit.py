@@ -8,7 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from feller.core.registry import recipe
+from feller.core.domains import recipe
 from feller.core.times import Uniform
 from feller.core.training.loop import build_run, training_steps
 from feller.proteins.clocks import FrameTimes

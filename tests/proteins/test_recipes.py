@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from feller.core.config import decode, encode
-from feller.core.registry import domains, recipe
+from feller.core.domains import domains, recipe
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.proteins import recipes

@@ -7,7 +7,7 @@ import structures
 from launching import curve, curves_of_one_and_two
 from safetensors.torch import load_file
 
-from feller.core.registry import recipe
+from feller.core.domains import recipe
 from feller.core.training.trainer import train
 from feller.proteins.writing import write_chains
 

@@ -8,8 +8,8 @@ import torch
 from accelerate import Accelerator
 
 from feller.core.config import decode, encode
+from feller.core.domains import domains, recipe
 from feller.core.nn.transformer import TransformerConfig
-from feller.core.registry import domains, recipe
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.text import recipes

@@ -8,7 +8,7 @@ from terminal import complaint, feller
 
 from feller.core import registry
 from feller.core.commands import demo
-from feller.core.registry import Domain, list_models
+from feller.core.domains import Domain, list_models
 
 
 def picture(out):

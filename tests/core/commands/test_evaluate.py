@@ -5,7 +5,7 @@ from terminal import complaint, feller
 
 from feller.core import registry
 from feller.core.commands import evaluate
-from feller.core.registry import Domain
+from feller.core.domains import Domain
 from feller.images import commands
 
 

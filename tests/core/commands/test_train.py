@@ -12,7 +12,7 @@ from terminal import complaint, feller
 from feller.core.cli import main
 from feller.core.commands.train import parse_recipe
 from feller.core.config import encode, leaves
-from feller.core.registry import list_recipes, recipe
+from feller.core.domains import list_recipes, recipe
 from feller.core.times import LogitNormal
 from feller.core.training import trainer
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from feller.core.domains import Domain
 from feller.core.generators import Flow
 from feller.core.paths import ConditionalPath, GaussianPath
-from feller.core.registry import Domain
 from feller.core.solutions import solution, solved
 from feller.core.verify import Example, Examples, verify_case
 from feller.core.verify import examples as known

@@ -17,6 +17,10 @@ from feller.core.divergences import ItakuraSaito as ItakuraSaito
 from feller.core.divergences import Logistic as Logistic
 from feller.core.divergences import PNorm as PNorm
 from feller.core.divergences import SquaredNorm as SquaredNorm
+from feller.core.domains import Domain as Domain
+from feller.core.domains import RegistryError as RegistryError
+from feller.core.domains import list_models as list_models
+from feller.core.domains import recipe as recipe
 from feller.core.generators import Atoms as Atoms
 from feller.core.generators import Binned as Binned
 from feller.core.generators import Categorical as Categorical
@@ -64,11 +68,7 @@ from feller.core.paths import ProductPath as ProductPath
 from feller.core.posteriors import FiniteData as FiniteData
 from feller.core.posteriors import FiniteProductData as FiniteProductData
 from feller.core.posteriors import NormalMixture as NormalMixture
-from feller.core.registry import Domain as Domain
-from feller.core.registry import RegistryError as RegistryError
-from feller.core.registry import list_models as list_models
 from feller.core.registry import load as load
-from feller.core.registry import recipe as recipe
 from feller.core.schedules import CondOT as CondOT
 from feller.core.schedules import Cosine as Cosine
 from feller.core.schedules import Geometric as Geometric

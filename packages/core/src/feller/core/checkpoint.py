@@ -19,8 +19,8 @@ from torch import Tensor
 from feller.core.cards import ModelCard
 from feller.core.config import ConfigError, decode, encode, type_of
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
+from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of
 from feller.core.files import digest, published, read_json
-from feller.core.registry import KNOWN_DOMAINS, RegistryError, domain_of
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [

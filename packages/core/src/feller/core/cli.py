@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TextIO
 
-from feller.core.registry import RegistryError
+from feller.core.domains import RegistryError
 
 __all__ = ["main"]
 

@@ -13,7 +13,8 @@ import tyro
 from jaxtyping import Int
 from torch import Tensor
 
-from feller.core.registry import data_of, list_models, load, read_card
+from feller.core.domains import list_models
+from feller.core.registry import data_of, load, read_card
 from feller.images.data import ImageData, Source
 from feller.images.files import check_target, write_images
 from feller.images.models import ImageModel

@@ -4,7 +4,7 @@ Importing this package imports no torch. `feller.proteins.solutions` enters the 
 paths into the table of the core.
 """
 
-from feller.core.registry import Domain
+from feller.core.domains import Domain
 
 __all__ = ["DOMAIN"]
 

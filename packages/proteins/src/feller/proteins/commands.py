@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from feller.core.registry import list_models, load
+from feller.core.domains import list_models
+from feller.core.registry import load
 from feller.proteins.designs import DesignFlags, plan
 from feller.proteins.drawing import (
     DrawFlags,

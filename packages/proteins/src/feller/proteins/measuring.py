@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from feller.core.registry import load, measured_by
+from feller.core.commands.dispatch import measured_by
+from feller.core.registry import load
 from feller.proteins.chains import Chain
 from feller.proteins.designs import DesignFlags, plan
 from feller.proteins.drawing import DrawFlags, cautions, chains_of, drawn, trained_length

@@ -4,7 +4,7 @@ The modules have the same names in every domain: `codec`, `data`, `networks`, `m
 `metrics`, `plots`, and `weights` for the bundled models. Importing this package imports no torch.
 """
 
-from feller.core.registry import Domain
+from feller.core.domains import Domain
 
 __all__ = ["DOMAIN"]
 

@@ -12,7 +12,8 @@ import torch
 import tyro
 
 from feller.core import random
-from feller.core.registry import list_models, load
+from feller.core.domains import list_models
+from feller.core.registry import load
 from feller.text.causal import CausalModel
 from feller.text.corpora import DataError
 from feller.text.data import TextData

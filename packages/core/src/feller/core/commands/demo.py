@@ -5,7 +5,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from feller.core.registry import domains, list_models, resolve
+from feller.core.domains import domains, list_models, resolve
 
 __all__ = ["run"]
 

@@ -5,7 +5,8 @@ Where a domain measures files, `feller evaluate FOLDER` measures a folder of the
 
 from collections.abc import Sequence
 
-from feller.core.registry import domain_command, measured_by, resolve
+from feller.core.commands.dispatch import domain_command, measured_by
+from feller.core.domains import resolve
 
 __all__ = ["run"]
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from feller.core.cards import Metric
-from feller.core.registry import list_models, list_recipes, read_card
+from feller.core.domains import list_models, list_recipes
+from feller.core.registry import read_card
 
 __all__ = ["run"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from feller.core.registry import domain_command
+from feller.core.commands.dispatch import domain_command
 
 __all__ = ["run"]
 

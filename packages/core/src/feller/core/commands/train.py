@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from feller.core.registry import recipe
+from feller.core.domains import recipe
 
 __all__ = ["parse_recipe", "run"]
 

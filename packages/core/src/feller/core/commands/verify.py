@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from feller.core.registry import domain_command
+from feller.core.commands.dispatch import domain_command
 
 __all__ = ["run"]
 

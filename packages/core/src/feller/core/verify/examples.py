@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feller.core.domains import domains, resolve
 from feller.core.generators import Generator
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
-from feller.core.registry import domains, resolve
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solutions import Solution, langevin, mixture_corrector
 from feller.core.solutions.diffusion import gaussian_score

@@ -1,0 +1,51 @@
+"""Which domain answers a command: that of the model, or that which measures the files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from feller.core.domains import Domain, RegistryError, domain_of, domains, resolve
+from feller.core.registry import model_folder
+
+__all__ = ["domain_command", "measured_by"]
+
+
+def domain_command(command: str, argv: Sequence[str]) -> int | None:
+    """Run a command of the domain of the model that `argv` names first; return its exit code.
+
+    Raises:
+        RegistryError: When there is no such model, or its domain has no such command.
+        CheckpointError: When the model's folder does not say what it is.
+        ValueError: When `argv` names no model, or the command refuses its flags.
+    """
+    if argv and not argv[0].startswith("-"):
+        from feller.core.checkpoint import read_config
+
+        name, flags = argv[0], argv[1:]
+        kind = read_config(model_folder(name))["model"]["type"]
+        found = domain_of(kind, "type").commands.get(command)
+        if found is None:
+            raise RegistryError(f"feller {command} does not know models of type {kind}")
+        return resolve(found)(name, flags)
+    print(f"usage: feller {command} MODEL [flags]; `feller {command} MODEL --help` names the flags")
+    if not argv or argv[0] not in ("-h", "--help"):
+        raise ValueError("a model is missing; `feller list` names them")
+    return None
+
+
+def measured_by(name: str) -> Domain | None:
+    """Return the domain that measures a file, or a folder of files, as it would its own samples.
+
+    None when there is no such file or folder, when it is a model or a run, or when no domain
+    measures what it holds.
+    """
+    path = Path(name)
+    models = ("config.json", "model/config.json", "recipe.json")
+    if not path.exists() or any((path / file).is_file() for file in models):
+        return None
+    measuring = (domain for domain in domains().values() if domain.measures)
+    return next((domain for domain in measuring if _holds(path, domain.measures)), None)
+
+
+def _holds(path: Path, endings: tuple[str, ...]) -> bool:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return any(file.name.lower().removesuffix(".gz").endswith(endings) for file in files)

@@ -1,0 +1,153 @@
+"""Domains: which are installed, and which models and recipes they bring.
+
+Nothing here imports torch: listing is instant. A domain announces itself in the entry-point group
+`feller.domains` with a `Domain` value; its bundled models are folders inside its package.
+"""
+
+import difflib
+import importlib
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "KNOWN_DOMAINS",
+    "Domain",
+    "RegistryError",
+    "domain_of",
+    "domains",
+    "list_models",
+    "list_recipes",
+    "recipe",
+    "resolve",
+    "unknown",
+]
+
+# The domains feller knows of, so that an error can say which package to install.
+KNOWN_DOMAINS = ("images", "text", "proteins")
+
+
+class RegistryError(LookupError):
+    """A model, recipe or domain does not exist, or is not installed."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What a domain package brings. A value without torch.
+
+    Attributes:
+        name: The first part of its models' names.
+        package: Its import name, with a `models` module.
+        recipes: Recipe functions by the second part of their names, as `module:function`.
+        commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
+            return an exit code, as `module:function`.
+        demo: The function that makes the domain's part of `feller demo`, as `module:function`.
+        measures: The endings of files that its `evaluate` takes in the place of a model, `.gz`
+            after them or not.
+        examples: The function that returns the `feller.core.verify.Examples` on which `feller
+            verify` tries the domain's solutions, as `module:function`.
+    """
+
+    name: str
+    package: str
+    recipes: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    demo: str = ""
+    measures: tuple[str, ...] = ()
+    examples: str = ""
+
+    def import_models(self) -> Any:
+        """Import the module that defines the domain's models, which also registers their types."""
+        return importlib.import_module(f"{self.package}.models")
+
+    def folder(self, name: str) -> Path:
+        """Return where a bundled model of this name would be."""
+        return self.weights / name
+
+    @property
+    def weights(self) -> Path:
+        """The folder of bundled models."""
+        return Path(str(files(self.package))) / "weights"
+
+    def models(self) -> list[str]:
+        """List the bundled models, by full name."""
+        found = self.weights.glob("*/config.json")
+        return sorted(f"{self.name}/{path.parent.name}" for path in found)
+
+
+def domains() -> dict[str, Domain]:
+    """Return the installed domains by name."""
+    return {point.name: point.load() for point in entry_points(group="feller.domains")}
+
+
+def domain_of(name: str, what: str = "model") -> Domain:
+    """Return the domain of a full name.
+
+    Args:
+        name: Such as `images/fashion-flow`.
+        what: What it names: a `model`, a `recipe`, or the `type` in a model's configuration.
+
+    Raises:
+        RegistryError: When it is not installed or not known.
+    """
+    installed = domains()
+    prefix = name.split("/", 1)[0]
+    if prefix in installed:
+        return installed[prefix]
+    if prefix in KNOWN_DOMAINS:
+        raise RegistryError(f"{name} needs a package: pip install feller-{prefix}")
+    raise RegistryError(unknown(what, name))
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """List the bundled models whose names match a pattern.
+
+    Example:
+        >>> list_models("images/*")  # doctest: +SKIP
+        ['images/fashion-flow']
+    """
+    every = [name for domain in domains().values() for name in domain.models()]
+    return sorted(name for name in every if fnmatch(name, pattern))
+
+
+def list_recipes(pattern: str = "*") -> list[str]:
+    """List the recipes whose names match a pattern."""
+    every = [f"{d.name}/{recipe}" for d in domains().values() for recipe in d.recipes]
+    return sorted(name for name in every if fnmatch(name, pattern))
+
+
+def recipe(name: str) -> Any:
+    """Return the recipe of that name.
+
+    Raises:
+        RegistryError: When there is none.
+    """
+    found = domain_of(name, "recipe").recipes.get(name.split("/", 1)[-1])
+    if found is None:
+        raise RegistryError(unknown("recipe", name))
+    return resolve(found)()
+
+
+def resolve(reference: str) -> Any:
+    """Import what `module:name` refers to."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def unknown(what: str, name: str) -> str:
+    """Return the message that a name is of no model, recipe or type, and what is near it."""
+    known = {
+        "model": list_models,
+        "recipe": list_recipes,
+        "type": lambda: [f"{domain}/model" for domain in domains()],
+    }[what]()
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known) or 'none'}"
+    )
+    if what == "type":
+        hint += "; a type of your own is known once its module is imported"
+    return f"unknown {what} {name!r}; {hint}"
