@@ -1,6 +1,7 @@
 """Metrics of images: on sets whose figures are known, and of models that draw such sets."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from feller.images.drawn import SHAPES, draw_shapes
 from feller.images.metrics import class_shares, conditional_accuracy, evaluate, wilson_interval
 from feller.images.models import ImageModelConfig, Sampling
 from feller.images.networks import UNetConfig
+from feller.images.recipes import drawn_flow
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +190,22 @@ def test_images_that_the_model_does_not_draw_are_refused(data, tmp_path):
 def test_too_few_images_are_refused(data):
     with pytest.raises(ValueError, match="n is at least 4"):
         evaluate(artist(truthful)[0], data, n=3)
+
+
+@pytest.mark.parametrize(("dropped", "absent"), [(0.0, "null condition"), (1.0, "classes drawn")])
+def test_models_are_asked_only_for_what_they_were_trained_for(dropped, absent, data):
+    model = replace(drawn_flow().model, condition_drop=dropped).build()
+    found = evaluate(model, data, Sampling(steps=1, guidance=2.0), n=8)
+    names = [metric.name for metric in found]
+    assert ("conditional accuracy" in names) == (dropped == 0)
+    assert "kernel distance" in names
+    assert not any(absent in metric.protocol for metric in found)
+    assert all("guidance 1" in metric.protocol for metric in found)
+
+
+def test_images_without_labels_say_nothing_of_the_classifier(tmp_path):
+    np.savez(tmp_path / "a.npz", images=draw_shapes(40, 28, 2)[0])
+    unlabelled = ImageData(source="npz", root=str(tmp_path / "a.npz"))
+    found = evaluate(drawn_flow().model.build(), unlabelled, Sampling(steps=1), n=8)
+    assert found[0].name == "conditional accuracy"
+    assert not any("right on" in metric.protocol for metric in found)

@@ -151,8 +151,7 @@ def evaluate(
     sampling = suited(sampling or Sampling(guidance=2.0), model)
     plain = replace(sampling, guidance=1.0)
     train, test, test_labels, name = _splits(model, data)
-    rng = random.rows(seed, 0, n, stream="labels")
-    labels = random.integers(max(1, len(model.codec.classes)), (n,), rng)
+    labels = _uniform(model, n, seed)
     always = model.config.condition_drop == 0  # it does not know how to draw without a label
     drawn, how = _draw(model, n, labels if always else None, plain, seed)
     near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")
@@ -162,26 +161,29 @@ def evaluate(
         return [replace(near, protocol=f"{near.protocol}; {missing}")]
     eye = _eye(classifier, test, test_labels, name)
     real = classifier.embed(test)
-    some = _some(train, n, seed)
-    same = kernel_distance(classifier.embed(some), real)
+    same = kernel_distance(classifier.embed(some := _some(train, n, seed)), real)
     against = f"{eye}; to these, where {len(some)} training images have {same}"
     overall = kernel_distance(classifier.embed(drawn), real)
-    usual = class_shares(test, classifier)
+    shares = class_shares(drawn, classifier), class_shares(test, classifier)
     found = [
         _metric("kernel distance", overall, f"{how}; {against}"),
-        *_coverage(class_shares(drawn, classifier), usual, f"{how}; {eye}"),
+        *_coverage(*shares, f"{how}; {eye}"),
         near,
     ]
     if model.config.condition_drop == 1:
         return found
     asked, how = _draw(model, n, labels, plain if always else sampling, seed)
     by_class = kernel_distance(classifier.embed(asked), real)
-    accuracy = conditional_accuracy(asked, labels, classifier)
-    return [
-        _metric("conditional accuracy", accuracy, f"{how}; {eye}"),
-        _metric("kernel distance by class", by_class, f"{how}; {against}"),
-        *found,
-    ]
+    accuracy = _metric(
+        "conditional accuracy", conditional_accuracy(asked, labels, classifier), f"{how}; {eye}"
+    )
+    return [accuracy, _metric("kernel distance by class", by_class, f"{how}; {against}"), *found]
+
+
+def _uniform(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"]:
+    """Draw classes uniformly."""
+    rng = random.rows(seed, 0, n, stream="labels")
+    return random.integers(max(1, len(model.codec.classes)), (n,), rng)
 
 
 def _eye(classifier: Classifier, test: Images, labels: Tensor | None, name: str) -> str:
