@@ -51,10 +51,10 @@ def rng():
 @pytest.fixture
 def only_images(monkeypatch):
     """Tests that name what is installed see the images alone, whatever else is."""
-    from feller.core import registry
+    from feller.core import domains
 
-    images = registry.domains()["images"]
-    monkeypatch.setattr(registry, "domains", lambda: {"images": images})
+    images = domains.domains()["images"]
+    monkeypatch.setattr(domains, "domains", lambda: {"images": images})
 
 
 @pytest.fixture(scope="session")

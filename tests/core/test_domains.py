@@ -1,7 +1,7 @@
 """Domains: what is installed, listed by pattern."""
 
 import pytest
-from toys import installed, refusal
+from toys import installed
 
 from feller.core.domains import domains, list_models, list_recipes, recipe, resolve
 

@@ -1,9 +1,7 @@
 """The registry: names, near names, folders, and a hub of the test's own."""
 
-import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import hub
 import pictures
@@ -11,18 +9,12 @@ import points
 import pytest
 from toys import installed, only, refusal
 
-from feller.core import registry
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import save_model
-from feller.core.commands.dispatch import domain_command, measured_by
 from feller.core.domains import (
-    Domain,
-    RegistryError,
     domain_of,
     list_models,
-    list_recipes,
     recipe,
-    resolve,
 )
 from feller.core.registry import data_of, load, model_folder, read_card
 

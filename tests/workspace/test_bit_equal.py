@@ -24,7 +24,7 @@ import pytest
 import torch
 from terminal import feller
 
-from feller.core import registry
+from feller.core import domains, registry
 from feller.core.config import decode, encode
 from feller.images.classifier import load_classifier
 
@@ -258,7 +258,7 @@ def test_a_saved_folder_draws_what_it_drew(name, compare):
 
 
 def test_every_bundled_model_is_among_them():
-    assert set(BUNDLED) == set(registry.list_models())
+    assert set(BUNDLED) == set(domains.list_models())
 
 
 def test_bits_are_compared_here(record):
@@ -275,7 +275,7 @@ def test_bits_are_compared_here(record):
 
 @pytest.mark.parametrize("name", VALUES["recipes"])
 def test_a_saved_recipe_is_read(name):
-    recipe = registry.recipe(name)
+    recipe = domains.recipe(name)
     value = decode(VALUES["recipes"][name])
     assert type(value) is type(recipe)
     assert decode(json.loads(json.dumps(encode(value)))) == value
@@ -284,6 +284,6 @@ def test_a_saved_recipe_is_read(name):
 @pytest.mark.parametrize("saved", VALUES["values"], ids=lambda value: value["type"])
 def test_a_saved_value_is_read(saved):
     for name in VALUES["recipes"]:  # whose modules define the types
-        registry.recipe(name)
+        domains.recipe(name)
     value = decode(saved)
     assert decode(json.loads(json.dumps(encode(value)))) == value

@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 from terminal import complaint, feller
 
-from feller.core import registry
 from feller.core.commands import demo
-from feller.core.domains import Domain, list_models
+from feller.core.domains import Domain, domains, list_models, resolve
 
 
 def picture(out):
@@ -90,9 +89,9 @@ def test_without_models_there_is_nothing_to_show(tmp_path, monkeypatch):
 
 def test_every_domain_with_models_has_a_demo(monkeypatch):
     monkeypatch.undo()
-    with_models = [domain for domain in registry.domains().values() if domain.models()]
+    with_models = [domain for domain in domains().values() if domain.models()]
     assert {name.split("/")[0] for name in list_models()} == {d.name for d in with_models}
-    assert all(callable(registry.resolve(domain.demo)) for domain in with_models)
+    assert all(callable(resolve(domain.demo)) for domain in with_models)
 
 
 @pytest.mark.slow

@@ -1,15 +1,13 @@
 """Dispatch: a command belongs to the domain of its model, files to the one that measures them."""
 
-import sys
+import json
 from dataclasses import replace
 
-import pictures
-import points
 import pytest
-from toys import installed, only, refusal
+from toys import installed, refusal
 
-from feller.core.checkpoint import save_model
 from feller.core.commands.dispatch import domain_command, measured_by
+from feller.core.domains import resolve
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def test_a_command_belongs_to_the_domain_of_the_model(toys, tmp_path):
 
 def test_files_belong_to_the_domain_that_measures_them(toys, tmp_path, monkeypatch):
     measuring = replace(toys, measures=(".toy", ".zip"))
-    monkeypatch.setattr(registry, "domains", lambda: {"others": toys, "toys": measuring})
+    only(monkeypatch, {"others": toys, "toys": measuring})
     folder = tmp_path / "things" / "deep"
     folder.mkdir(parents=True)
     things = folder.parent
@@ -56,7 +54,7 @@ def test_files_belong_to_the_domain_that_measures_them(toys, tmp_path, monkeypat
         assert measured_by(str(things)) is None
         (things / mark).unlink()
     assert measured_by(str(things)) is measuring
-    monkeypatch.setattr(registry, "domains", lambda: {"toys": toys})
+    only(monkeypatch, {"toys": toys})
     assert measured_by(str(things)) is None
 
 

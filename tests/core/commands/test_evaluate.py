@@ -2,8 +2,8 @@
 
 import pictures
 from terminal import complaint, feller
+from toys import only
 
-from feller.core import registry
 from feller.core.commands import evaluate
 from feller.core.domains import Domain
 from feller.images import commands
@@ -20,7 +20,7 @@ def test_the_domain_is_called(tmp_path, monkeypatch):
 def test_files_go_to_the_domain_that_measures_them(tmp_path, monkeypatch):
     calls = []
     domain = Domain("images", "feller.images", commands={"evaluate": "here"}, measures=(".toy",))
-    monkeypatch.setattr(registry, "domains", lambda: {"images": domain})
+    only(monkeypatch, {"images": domain})
     monkeypatch.setattr(evaluate, "resolve", {"here": lambda *given: calls.append(given)}.get)
     (tmp_path / "a.toy").write_text("")
     assert feller("evaluate", tmp_path, "--json") == (0, "", "")

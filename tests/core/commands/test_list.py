@@ -5,8 +5,8 @@ import json
 import pytest
 from terminal import feller
 
-from feller.core import registry
 from feller.core.cards import Metric, ModelCard
+from feller.core.domains import Domain, list_recipes
 
 CARDS = {
     "images/a-flow": ModelCard(
@@ -31,7 +31,7 @@ def bundled(tmp_path, monkeypatch, only_images):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
         card.write(folder)
-    monkeypatch.setattr(registry.Domain, "weights", weights)
+    monkeypatch.setattr(Domain, "weights", weights)
 
 
 def test_a_table():
@@ -61,7 +61,7 @@ def test_json():
         },
         {"name": "images/b-flow", "task": "", "parameters": 0, "licence": "MIT", "metrics": {}},
     ]
-    assert listed["recipes"] == registry.list_recipes()
+    assert listed["recipes"] == list_recipes()
 
 
 def test_a_pattern():
