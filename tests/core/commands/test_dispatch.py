@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from toys import installed, refusal
+from toys import installed, only, refusal
 
 from feller.core.commands.dispatch import domain_command, measured_by
 from feller.core.domains import resolve

@@ -287,8 +287,7 @@ class ProductHead:
 
 
 def _check_shape(output: Tensor, due: Sequence[int]) -> None:
-    if output.shape != due:
-        given = tuple(output.shape)
+    if (given := tuple(output.shape)) != tuple(due):
         raise ValueError(f"the head reads an output {tuple(due)}, the network gave {given}")
 
 

@@ -33,10 +33,8 @@ _LABELS = {"id2label", "label2id", "num_labels", "problem_type"}
 _IDLE = _NAMES | _LABELS | {"vocab_size", "initializer_range", "use_cache"}
 
 # What transformers raises when a configuration is senseless, or a model's forward needs more.
-_MISFITS = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError),
-    *(RuntimeError, TypeError, ValueError),
-)
+_ABSENT = (ArithmeticError, AssertionError, AttributeError, LookupError)
+_MISFITS = (*_ABSENT, RuntimeError, TypeError, ValueError)
 # What it raises when a folder's files are missing, or are not what they should be.
 _CORRUPT = (*_MISFITS, OSError, EOFError, SafetensorError, UnpicklingError)
 
@@ -148,14 +146,14 @@ class HuggingFaceNetwork(nn.Module):
             embedded = embedded + (told[:, None] if told.ndim == 2 else told)
         if not self._masks:
             if valid is not None and not valid.all():
-                kind = self.model.config.model_type
-                raise ValueError(f"a {kind} reads padding too: give it sequences of one length")
+                kind = f"a {self.model.config.model_type}"
+                raise ValueError(f"{kind} reads padding too: give it sequences of one length")
             return self.model(**entrance(self.model, embedded, seen)).logits
         return self.model(**entrance(self.model, embedded, seen), attention_mask=seen).logits
 
 
 def _refuse_fetching(fields: Any, name: str = "") -> None:
-    """Refuse an implementation that `transformers` would fetch as code from a repository."""
+    """Refuse an implementation that would be fetched as code."""
     if isinstance(fields, dict):
         for key, value in fields.items():
             _refuse_fetching(value, name if name.endswith("_implementation") else key)
