@@ -19,7 +19,7 @@ from feller.core.generators import (
     Product,
     Superposition,
 )
-from feller.core.generators.base import check_parts
+from feller.core.generators.parts import check_parts
 from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead, ProductHead
 from feller.core.losses import Objective
 from feller.core.losses.terms import rates

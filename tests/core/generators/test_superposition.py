@@ -13,7 +13,8 @@ from feller.core.generators import (
     backward,
     stationary,
 )
-from feller.core.generators.base import Part, Superposition
+from feller.core.generators.base import Superposition
+from feller.core.generators.parts import Part
 from feller.core.spaces import Euclidean, ProductSpace
 
 X = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)

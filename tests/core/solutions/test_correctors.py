@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Atoms, Categorical, Jump, stationary
-from feller.core.generators.base import check_parts
+from feller.core.generators.parts import check_parts
 from feller.core.paths import MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial

@@ -1,14 +1,6 @@
 """Generators: the ways a Markov process can move."""
 
-from feller.core.generators.base import (
-    Generator,
-    Part,
-    Role,
-    Split,
-    Superposition,
-    backward,
-    stationary,
-)
+from feller.core.generators.base import Generator, Superposition, backward, stationary
 from feller.core.generators.cells import Cells
 from feller.core.generators.destinations import (
     Deferred,
@@ -24,6 +16,7 @@ from feller.core.generators.gaussian_destinations import NormalTails, RatioOfNor
 from feller.core.generators.jump import Jump
 from feller.core.generators.linear import LinearGenerator
 from feller.core.generators.listed import Atoms, Binned, Categorical, Listed
+from feller.core.generators.parts import Part, Role, Split
 from feller.core.generators.posterior import FromPosterior
 from feller.core.generators.product import Product
 

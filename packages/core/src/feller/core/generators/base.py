@@ -17,36 +17,27 @@ Source: Generator Matching, arXiv 2410.20587, theorem 1 and proposition 3.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from feller.core.generators.factors import apply_factors, step_factors
-from feller.core.generators.weights import check_sum, least
+from feller.core.generators.parts import Part, Role, Split, check_parts
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 
 __all__ = [
-    "SIGN",
     "Generator",
-    "Part",
-    "Role",
-    "Split",
     "Superposition",
     "backward",
-    "check_parts",
+    "is_kind",
     "is_sum",
     "stationary",
     "weigh",
 ]
-
-Role = Literal["forward", "stationary", "backward"]
-SIGN: Mapping[Role, float] = MappingProxyType({"forward": 1.0, "stationary": 0.0, "backward": -1.0})
-"""What E L f is in each role, in units of d/dt E f."""
 
 
 class Generator(ABC):
@@ -55,7 +46,13 @@ class Generator(ABC):
     A kind of one's own has the three abstract methods. `scaled` lets it enter sums, `compare`
     lets it be trained, `split` lets solvers of R^d take it. One that is linear in a single tensor
     is a `feller.core.generators.LinearGenerator`, which has `average`, `scaled` and `compare`.
+
+    Attributes:
+        acts_as: The kinds that `split` makes of it, whose solvers and likelihood serve it too; none
+            for a kind that solvers know by itself.
     """
+
+    acts_as: ClassVar[tuple[type["Generator"], ...]] = ()
 
     @abstractmethod
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -126,41 +123,6 @@ class Generator(ABC):
     def __rmul__(self, weight: float | Tensor) -> "Superposition":
         """Return the generator with a weight: a part of a superposition."""
         return weigh(weight, self)
-
-
-@dataclass(frozen=True)
-class Split:
-    """A generator on R^d taken apart: theorem 1's drift, diffusion and jumps, weights applied.
-
-    Attributes:
-        drift: The velocities of flows and the drifts of diffusions, added; None without either.
-        covariance: The covariances of diffusions, added; None without any.
-        jumps: The jumps, each a `Jump`.
-    """
-
-    drift: Tensor | None = None
-    covariance: Tensor | None = None
-    jumps: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A weighted generator in a sum.
-
-    Attributes:
-        weight: A number, or a tensor that broadcasts against the state (a weight per coordinate).
-        generator: The generator.
-        role: Whether it moves along the path, leaves it alone, or moves back along it.
-    """
-
-    weight: float | Tensor
-    generator: Generator
-    role: Role = "forward"
-
-    def scaled(self) -> Generator:
-        """Return the generator at its weight."""
-        plain = type(self.weight) in (int, float) and self.weight == 1
-        return self.generator if plain else self.generator.scaled(self.weight)
 
 
 def weigh(weight: float | Tensor, generator: Generator) -> "Superposition":
@@ -265,15 +227,18 @@ class Superposition(Generator):
         return torch.stack([task.of_part(part) for part in self.parts]).sum(0)
 
 
-def check_parts(parts: tuple[Part, ...], due: float = 1.0) -> None:
-    """Refuse weights that make no superposition: forward less backward ones sum to `due`.
+def is_kind(generator: type[Generator], kinds: Iterable[type[Generator]]) -> bool:
+    """Say whether a kind is one of others, or acts as those alone.
 
-    Raises:
-        ValueError: When they do not, or one is negative.
+    Example:
+        >>> from feller.core.generators import Flow, Jump
+        >>> is_kind(Flow, [Flow, Jump]), is_kind(Flow, [Jump])
+        (True, False)
     """
-    if any(least(part.weight) < 0 for part in parts):
-        raise ValueError("the weight of a part of a superposition is at least 0")
-    check_sum(sum(SIGN[part.role] * part.weight for part in parts), due)
+    known = tuple(kinds)
+    if issubclass(generator, known):
+        return True
+    return bool(generator.acts_as) and all(issubclass(k, known) for k in generator.acts_as)
 
 
 def is_sum(generator: Generator) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feller.core.generators.base import Generator, Split
+from feller.core.generators.base import Generator
+from feller.core.generators.parts import Split
 from feller.core.generators.weights import fit_weight
 from feller.core.spaces import Euclidean, Manifold, StateSpace
 from feller.core.times import expand_time

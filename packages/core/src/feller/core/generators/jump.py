@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.base import Generator, Split
+from feller.core.generators.base import Generator
 from feller.core.generators.destinations import Destination, Mixture
 from feller.core.generators.draws import land_where
+from feller.core.generators.parts import Split
 from feller.core.generators.weights import fit_weight
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time

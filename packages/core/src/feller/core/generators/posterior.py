@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from feller.core.generators.base import Generator, Part, Split
+from feller.core.generators.base import Generator
 from feller.core.generators.destinations import Destination
+from feller.core.generators.parts import Part, Split
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from feller.core.checks import check_no_gradient
 from feller.core.generators import Flow, Generator
-from feller.core.generators.base import check_parts
+from feller.core.generators.base import is_kind
+from feller.core.generators.parts import check_parts
 from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.likelihood.trace import Estimator, ExactTrace, Trace
@@ -119,10 +120,10 @@ def probability_flow(generator: Generator) -> Tensor:
         >>> probability_flow(0.25 * flow + 0.25 * flow)
         tensor([[1.]])
     """
-    flows = [
-        (part.weight, part.generator.velocity)
+    flows: list[Any] = [
+        (part.weight, part.generator.split().drift)
         for part in generator.leaves()
-        if part.role == "forward" and isinstance(part.generator, Flow)
+        if part.role == "forward" and is_kind(type(part.generator), [Flow])
     ]
     if not flows:
         raise ValueError(f"a {type(generator).__name__} without a flow has no probability flow")
@@ -220,7 +221,7 @@ def _check(model: Model, x_1: Tensor) -> None:
         raise ValueError(f"{space} is discrete and has no density: take evidence_bound")
     if not isinstance(space, Euclidean):
         raise ValueError(f"log_likelihood is of flows on Euclidean space, not on {space}")
-    if not any(issubclass(kind, Flow) for kind in model.kinds):
+    if not any(is_kind(kind, [Flow]) for kind in model.kinds):
         kinds = ", ".join(sorted(kind.__name__ for kind in model.kinds))
         raise ValueError(f"{name} returns {kinds} and no flow: take evidence_bound")
     if getattr(model, "path", None) is None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from feller.core.checks import check_no_gradient
 from feller.core.couplings import Coupling, check_score, coupling_of
+from feller.core.generators.base import is_kind
 from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.models import Model
@@ -161,7 +162,7 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
         ValueError: When the solver says so of itself.
     """
     name = type(solver).__name__
-    refused = [kind for kind in model.kinds if not issubclass(kind, tuple(solver.takes))]
+    refused = [kind for kind in model.kinds if not is_kind(kind, solver.takes)]
     if refused:
         raise ValueError(
             f"{name} takes {_names(solver.takes)}, but the model returns {_names(refused)}"

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators import Flow, Generator, Jump, Product
-from feller.core.generators.base import check_parts, is_sum
+from feller.core.generators.base import is_sum
+from feller.core.generators.parts import check_parts
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.paths import GaussianPath

@@ -12,7 +12,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.couplings import check_independent
 from feller.core.generators import Role
-from feller.core.generators.base import SIGN
+from feller.core.generators.parts import SIGN
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.laws import Law, Method, Sums, drawn, exact

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Generator, Part, Role
-from feller.core.generators.base import SIGN, is_sum
+from feller.core.generators.base import is_sum
+from feller.core.generators.parts import SIGN
 
 __all__ = ["weight_fault"]
 
