@@ -278,7 +278,7 @@ def test_a_configuration_of_something_else_is_refused(keys, value, reason, folde
 @pytest.mark.parametrize(
     ("keys", "value", "reason"),
     [
-        (["model", "colour"], "red", "images/model has no field 'colour'; it has codec, head, "),
+        (["model", "colour"], "red", "images/model has no field 'colour'; it has codec, "),
         (["model", "network", "dropuot"], 0.5, ".network: unet has no field 'dropuot'"),
         (["model", "network", "type"], "unett", ".network: unknown type 'unett'; did you mean une"),
         (["model", "network", "dropout"], "no", ".network.dropout: 'no' is not float"),

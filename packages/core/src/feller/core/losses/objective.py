@@ -66,6 +66,7 @@ def check_path(model: Any, path: Any) -> None:
         ValueError: When the model has another path.
 
     Example:
+        >>> import torch
         >>> from feller.core.paths import GaussianPath
         >>> check_path(torch.nn.Identity(), GaussianPath())  # has no path
     """
