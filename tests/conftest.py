@@ -36,8 +36,14 @@ def pytest_cmdline_main(config):
     alone = option.keyword or option.usepdb or option.collectonly or option.record_samples
     quick = option.markexpr == "not slow and not compile and not wheel"
     if folders and quick and not alone and getattr(option, "numprocesses", 0) is None:
-        option.numprocesses = min(4, len(os.sched_getaffinity(0)))
+        option.numprocesses = min(4, _cores())
         option.dist = "worksteal"  # neighbours, which share what a module builds, stay together
+
+
+def _cores():
+    """Return how many cores this process may use, or the machine has where none can say."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @pytest.fixture

@@ -201,3 +201,10 @@ def test_states_in_double_precision_may_have_clocks():
     found = Guided(model, 2.0)(x, t, condition).velocity
     assert found.dtype == torch.float64
     assert found.equal(Guided(model, 2.0)(x, 0.5, condition).velocity)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_a_scale_is_a_finite_number(scale):
+    model = GeneratorModel(lambda x, t, condition: x, GaussianPath())
+    with pytest.raises(ValueError, match="scale is a finite number, not"):
+        Guided(model, scale=scale)

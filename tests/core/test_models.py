@@ -95,3 +95,10 @@ def test_networks_in_half_precision_move_states_in_single(dtype):
     assert network.seen == (dtype, torch.float32)
     assert half.dtype == torch.float32
     assert_close(half, exact, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("output", [None, (torch.zeros(2, 2),), {"sample": torch.zeros(2, 2)}])
+def test_a_network_that_returns_no_tensor_is_refused(output):
+    model = GeneratorModel(lambda x, t, condition: output, GaussianPath())
+    with pytest.raises(ValueError, match=f"returns a tensor, not a {type(output).__name__}"):
+        model(torch.zeros(2, 2), 0.5)

@@ -170,3 +170,8 @@ def test_states_and_times_that_are_none():
     one = NormalMixture(GaussianPath(), torch.ones(1, 1), torch.ones(1), torch.ones(1))
     with pytest.raises(ValueError, match=r"t lies in \[0, 1\], not -0.5"):
         one(torch.zeros(4, 1), -0.5)
+
+
+def test_no_points_have_no_distribution():
+    with pytest.raises(ValueError, match="there is no point"):
+        FiniteData(GaussianPath(), Flow, torch.zeros(0, 2))

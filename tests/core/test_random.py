@@ -106,3 +106,15 @@ def test_a_seed_is_a_whole_number(seed):
 def test_there_are_no_less_than_no_rows():
     with pytest.raises(ValueError, match=r"the number of rows is a whole number .* not -1"):
         random.rows(0, 0, -1)
+
+
+def test_no_rows_draw_nothing():
+    like, none = torch.zeros(1, dtype=torch.float64), torch.zeros(0, 3, dtype=torch.bool)
+    drawn = random.normal((0, 2), random.ragged([], none), like=like)
+    assert drawn.shape == (0, 2)
+    assert drawn.dtype == torch.float64
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(ValueError, match=r"rng is a torch\.Generator or one per row, not 0"):
+        inspect.unwrap(random._draw)(torch.randn, (2, 2), 0, None)

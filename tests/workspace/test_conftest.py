@@ -38,6 +38,12 @@ def test_folders_are_shared_out(share):
     assert 1 <= share(HERE.parent, HERE.parents[1] / "core") <= 4
 
 
+def test_where_no_system_says_what_a_process_may_use_the_cores_count(share, monkeypatch):
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on macOS
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert share(HERE.parents[1]) == 3
+
+
 def test_a_file_or_a_choice_is_not(share):
     assert share(HERE) is None
     assert share(HERE.parent, HERE) is None

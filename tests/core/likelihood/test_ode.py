@@ -261,3 +261,8 @@ def test_velocities_of_another_shape_are_refused():
 
     with pytest.raises(ValueError, match=r"a velocity of shape \(3,\) is not one of states"):
         log_likelihood(Wide(), torch.ones(3, 2))
+
+
+def test_no_samples_have_no_densities():
+    model = FiniteData(GaussianPath(), Flow, torch.ones(2, 2))
+    assert log_likelihood(model, torch.zeros(0, 2)).nats.shape == (0,)

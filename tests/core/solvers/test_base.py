@@ -1,5 +1,6 @@
 """Simulation: the grid, what is refused before it starts, and what it counts."""
 
+import inspect
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from feller.core.generators import Flow, Generator
 from feller.core.guidance import Guided
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
-from feller.core.solvers import HEUN, Dopri5, Euler, Evaluation, RungeKutta, follow, simulate
+from feller.core.solvers import HEUN, Dopri5, Euler, Evaluation, RungeKutta, base, follow, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 
@@ -200,3 +201,23 @@ def test_models_with_parameters_are_sampled_as_they_are():
     assert not state.requires_grad
     with torch.no_grad():
         simulate(model, ASKS, [0.0, 1.0], Euler())
+
+
+@pytest.mark.parametrize("times", [10, 1.0, torch.tensor(1.0)])
+def test_a_number_of_steps_is_no_grid(times):
+    with pytest.raises(ValueError, match="times are a grid, such as uniform_grid"):
+        inspect.unwrap(base._clocks)(times)
+
+
+def test_states_are_tensors():
+    with pytest.raises(ValueError, match=r"x_0 is a tensor .* not a ndarray"):
+        inspect.unwrap(base._check_start)(FALL.space, X.numpy())
+
+
+@pytest.mark.parametrize("solver", [Euler(), RungeKutta(HEUN), Dopri5()])
+def test_no_samples_are_simulated_to_none(solver):
+    assert simulate(FALL, X[:0], [0.0, 1.0], solver).state.shape == X[:0].shape
+
+
+def test_no_samples_have_no_clocks():
+    assert simulate(FALL, X[:0], torch.zeros(3, 0), Euler()).state.shape == X[:0].shape

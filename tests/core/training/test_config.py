@@ -31,8 +31,32 @@ def test_no_warmup_starts_at_the_peak():
         ({"log_every": 0}, "log_every is at least 1"),
         ({"accumulate": 0}, "accumulate is at least 1"),
         ({"steps": -1}, "steps is at least 0"),
+        ({"seed": 10**23}, "seed is a whole number of 64 bits"),
+        ({"ema_decay": 1.0}, r"ema_decay is in \[0, 1\), not 1.0"),
     ],
 )
 def test_training_refuses(values, message):
     with pytest.raises(ValueError, match=message):
         Training(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"clip": -1.0},  # a norm clipped to less than 0 turns the gradient round
+        {"clip": float("nan")},
+        {"final": -1.0},
+        {"warmup": -5},
+        {"lr": float("inf")},
+        {"weight_decay": -1.0},
+    ],
+)
+def test_an_optimizer_refuses_what_is_negative_or_not_finite(values):
+    (name,) = values
+    with pytest.raises(ValueError, match=f"{name} is finite and at least 0, not"):
+        Optimizer(**values)
+
+
+def test_an_optimizer_refuses_betas_of_one():
+    with pytest.raises(ValueError, match=r"betas are two numbers in \[0, 1\)"):
+        Optimizer(betas=(0.9, 1.0))

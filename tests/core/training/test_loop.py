@@ -105,6 +105,8 @@ def test_coupling_is_used_without_conditions_and_refused_with_them(accelerator, 
     with pytest.raises(ValueError, match="training without conditions"):
         losses(coupled, accelerator)
     monkeypatch.setattr(points.PointCodec, "encode", lambda self, raw, rng=None: (raw[0], None))
+    recipe = without_dropout(points.recipe(steps=1, condition_drop=0.0))
+    coupled = replace(recipe, coupling=MinibatchOT())
     assert losses(coupled, accelerator) < losses(recipe, accelerator)
 
 
@@ -171,7 +173,7 @@ class PairConfig(ModelConfig):
 
 def test_products_train_in_the_same_loop(accelerator):
     """Corners come out with their labels: the place tells of the token."""
-    recipe = replace(points.recipe(steps=600, batch_size=64), model=PairConfig())
+    recipe = replace(points.recipe(batch_size=64, condition_drop=0.0), model=PairConfig())
     run = build_run(replace(recipe, training=replace(recipe.training, steps=600)), accelerator)
     for _ in training_steps(run):
         pass
@@ -185,7 +187,7 @@ def test_products_train_in_the_same_loop(accelerator):
 
 
 def test_couplings_pair_tensors(accelerator):
-    recipe = replace(points.recipe(), model=PairConfig(), coupling=MinibatchOT())
+    recipe = replace(points.recipe(condition_drop=0.0), model=PairConfig(), coupling=MinibatchOT())
     with pytest.raises(ValueError, match="pairs tensors, not product states"):
         next(training_steps(build_run(recipe, accelerator)))
 
@@ -273,3 +275,12 @@ def test_a_compiled_model_is_bare_underneath(accelerator, monkeypatch):
     assert type(run.model) is not points.PointModel  # it is compiled
     assert type(run.bare_model) is points.PointModel
     assert list(run.bare_model.state_dict()) == list(run.ema.state_dict())
+
+
+def test_no_condition_is_dropped_where_the_data_give_none(monkeypatch):
+    monkeypatch.setattr(points.PointCodec, "encode", lambda self, raw, rng=None: (raw[0], None))
+    run = build_run(points.recipe(condition_drop=0.25), Accelerator(cpu=True))
+    with pytest.raises(
+        ValueError, match=r"condition_drop is 0\.25, but the data give no condition"
+    ):
+        next(training_steps(run))

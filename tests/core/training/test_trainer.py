@@ -242,6 +242,22 @@ def test_fine_tuning_warns_of_weights_of_another_model(tmp_path):
     assert "\n" not in said
 
 
+def test_a_field_newer_than_the_weights_is_no_other_model(tmp_path):
+    first = train(points.recipe(steps=0), tmp_path / "a", cpu=True)
+    config = json.loads((first / "config.json").read_text())
+    del config["model"]["classes"]  # as it was before there was one
+    (first / "config.json").write_text(json.dumps(config))
+    train(points.recipe(steps=0, start=str(first)), tmp_path / "b", cpu=True)  # without a warning
+
+
+def test_a_recipe_with_nan_is_refused_before_the_data_are_read(tmp_path):
+    recipe = points.recipe(steps=1)
+    recipe = replace(recipe, model=replace(recipe.model, dropout=float("nan")))
+    with pytest.raises(ValueError, match=r"model\.dropout is nan: give a number"):
+        train(recipe, tmp_path / "a", cpu=True)
+    assert not (tmp_path / "a").exists()
+
+
 def test_the_coupling_of_a_recipe_is_that_of_its_model(tmp_path, monkeypatch):
     monkeypatch.setattr(points.PointCodec, "encode", lambda self, raw, rng=None: (raw[0], None))
     recipe = points.recipe(steps=1, condition_drop=0.0)

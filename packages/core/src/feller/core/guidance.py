@@ -7,6 +7,7 @@ posterior (Schiff et al., arXiv 2412.10193). On an interval of time: Kynkäänni
 2404.07724.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
@@ -53,7 +54,9 @@ class Guided:
     interval: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Refuse an interval that is not one."""
+        """Refuse a scale that is no finite number, and an interval that is not one."""
+        if not math.isfinite(self.scale):
+            raise ValueError(f"scale is a finite number, not {self.scale}")
         low, high = self.interval
         if not 0 <= low < high <= 1:
             raise ValueError(f"interval is 0 <= low < high <= 1, not {self.interval}")

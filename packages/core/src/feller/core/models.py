@@ -127,8 +127,10 @@ def _clock(t: Time, x: Tensor) -> Tensor:
     return clock.expand(len(x)) if clock.ndim == 0 else clock
 
 
-def _single(output: Tensor) -> Tensor:
-    """Return the output in single precision at least."""
+def _single(output: Any) -> Tensor:
+    """Return the output in single precision at least; refuse what is no tensor, such as a tuple."""
+    if not isinstance(output, Tensor):
+        raise ValueError(f"a network returns a tensor, not a {type(output).__name__}")
     if not output.is_floating_point():
         return output
     return output.to(torch.promote_types(output.dtype, torch.float32))

@@ -144,6 +144,8 @@ class FiniteProductData:
 def _check_points(points: Tensor, weights: Tensor | None, space: StateSpace) -> None:
     if points.ndim <= space.event_dim:
         raise ValueError(f"points are (k, *event) on {space}, not of shape {tuple(points.shape)}")
+    if not len(points):
+        raise ValueError("there is no point: the law of no data is none")
     if weights is None:
         return
     if weights.shape != (len(points),):

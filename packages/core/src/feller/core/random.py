@@ -78,17 +78,20 @@ def integers(high: int, shape: Shape, rng: Rng, *, like: Tensor | None = None) -
 def _draw(draw: Callable[..., Tensor], shape: Shape, rng: Rng, like: Tensor | None) -> Tensor:
     dtype = like.dtype if like is not None else None
     device = like.device if like is not None else None
+    where = {"dtype": dtype, "device": device}
     if rng is None:
-        return draw(tuple(shape), dtype=dtype, device=device)
+        return draw(tuple(shape), **where)
     if isinstance(rng, torch.Generator):
         # A generator draws on its own device only; the sample then travels.
         return draw(tuple(shape), generator=rng, dtype=dtype, device=rng.device).to(device)
     if isinstance(rng, Ragged):
         parts = zip(rng.generators, rng.counts, strict=True)
         drawn = [draw((n, *shape[1:]), generator=g, dtype=dtype, device=g.device) for g, n in parts]
-        return torch.cat(drawn).to(device)
+        return torch.cat(drawn).to(device) if drawn else draw((0, *shape[1:]), **where)
+    if not isinstance(rng, Sequence):
+        raise ValueError(f"rng is a torch.Generator or one per row, not {rng!r}: random.rows(seed)")
     if len(rng) != shape[0]:
         raise ValueError(f"rng has {len(rng)} generators for {shape[0]} rows; give one per row")
     one = (*shape[1:],)
     drawn = [draw(one, generator=g, dtype=dtype, device=g.device) for g in rng]
-    return torch.stack(drawn).to(device) if drawn else draw(tuple(shape), dtype=dtype)
+    return torch.stack(drawn).to(device) if drawn else draw(tuple(shape), **where)

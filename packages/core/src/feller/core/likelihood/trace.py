@@ -119,7 +119,7 @@ def _products(
 
 
 def _units(x: Tensor) -> Iterator[Tensor]:
-    for i in range(x[0].numel()):
+    for i in range(x.shape[1:].numel()):
         unit = torch.zeros_like(x).flatten(1)
         unit[:, i] = 1
         yield unit.view_as(x)

@@ -134,6 +134,8 @@ class Dopri5(Solver):
 
     def _norm(self, value: Tensor, x: Tensor, y: Tensor) -> float:
         scale = torch.maximum(x.abs(), y.abs()).mul_(self.rtol).add_(self.atol)
+        if not value.numel():  # no samples, no error
+            return 0.0
         return float(value.div(scale).square_().mean().sqrt_())
 
     def _first_step(self, model: Evaluation, x: Tensor, velocity: Tensor, t: float) -> float:

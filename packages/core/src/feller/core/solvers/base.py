@@ -187,6 +187,8 @@ def _check_start(space: Any, x_0: Any) -> None:
         raise ValueError(f"x_0 is a dict of the factors {sorted(factors)}, one state each")
     for name, factor in factors.items():
         x, discrete = x_0[name], factor.is_discrete
+        if not isinstance(x, Tensor):
+            raise ValueError(f"x_0 is a tensor of shape (b, *event), not a {type(x).__name__}")
         if x.ndim <= factor.event_dim or discrete == (x.is_floating_point() or x.is_complex()):
             numbers = "integers" if discrete else "floating point"
             raise ValueError(
@@ -213,6 +215,8 @@ def _clocks(times: Times) -> list[Any]:
         return [dict(zip(grids, row, strict=True)) for row in zip(*grids.values(), strict=True)]
     if isinstance(times, Tensor) and times.ndim > 1:
         return _rising(times)
+    if isinstance(times, int | float) or getattr(times, "ndim", 1) != 1:
+        raise ValueError(f"times are a grid, such as uniform_grid(steps), not {times!r}")
     clocks = [float(t) for t in (times.tolist() if isinstance(times, Tensor) else times)]
     if len(clocks) < 2 or not all(t < s for t, s in pairwise(clocks)):
         raise ValueError(f"times are at least two and strictly rise, not {clocks[:5]}")
@@ -225,6 +229,6 @@ def _rising(times: Tensor | Sequence[float]) -> list[Any]:
     """Return the clocks of samples, elements or a factor, which may stand still."""
     grid = times if isinstance(times, Tensor) else torch.tensor(times)
     rise = len(grid) > 1 and bool((grid.diff(dim=0) >= 0).all())
-    if not (rise and grid.min() >= 0 and grid.max() <= 1):
+    if not (rise and bool((grid[0] >= 0).all()) and bool((grid[-1] <= 1).all())):
         raise ValueError("times are at least two, rise from step to step and lie in [0, 1]")
     return list(grid)

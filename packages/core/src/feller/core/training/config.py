@@ -78,8 +78,13 @@ class Optimizer:
     """Largest norm of the gradient; 0 for no clipping."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names."""
+        """Refuse unknown names, and numbers that would train uphill or not at all."""
         check_choices(self)
+        for name in ("lr", "weight_decay", "warmup", "final", "clip"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is finite and at least 0, not {getattr(self, name)}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are two numbers in [0, 1), not {self.betas}")
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Make the optimizer of a model's weights."""
@@ -151,6 +156,10 @@ class Training:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide into {self.accumulate} micro-batches"
             )
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"seed is a whole number of 64 bits, not {self.seed}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
         if not 0 <= self.condition_drop <= 1:
             raise ValueError(f"condition_drop is a share in [0, 1], not {self.condition_drop}")
 

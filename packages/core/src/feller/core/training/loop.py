@@ -202,7 +202,12 @@ def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
         index = torch.arange(rows.start, rows.stop, device=device, dtype=number.dtype)
         u = stratify(offset, index, training.batch_size)
     t = recipe.times.draw(u, rng, z)
-    if training.condition_drop and condition is not None:
+    if training.condition_drop and condition is None:
+        raise ValueError(
+            f"training.condition_drop is {training.condition_drop}, but the data give no "
+            "condition to drop: set it to 0"
+        )
+    if training.condition_drop:
         dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)
     x_t = model.path.sample(z, t, rng, x_0=_source(run, z, rng, condition))

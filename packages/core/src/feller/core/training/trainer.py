@@ -3,6 +3,7 @@
 It holds a model at last. Running the same command again resumes from the last checkpoint.
 """
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -14,7 +15,7 @@ from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import load_weights, read_config, save_model
-from feller.core.config import encode, leaves
+from feller.core.config import ConfigError, decode, encode, leaves
 from feller.core.files import digest, locked
 from feller.core.registry import model_folder
 from feller.core.training.checkpointing import (
@@ -47,20 +48,28 @@ def train(recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool 
         The model folder.
 
     Raises:
-        ValueError: When `out` holds something else, a run of another recipe, or one that another
-            process is at; when the launcher asks for what the recipe does not; when gradients or
-            weights are no numbers.
+        ValueError: When the recipe holds NaN; when `out` holds something else, a run of another
+            recipe, or one that another process is at; when the launcher asks for what the recipe
+            does not; when gradients or weights are no numbers.
         OSError: When the disk is full, or a process that reads data was killed.
         Stopped: After a signal ended the run early, its state saved; it is a `KeyboardInterrupt`.
     """
     out = Path(out)
     check_folder(out)
+    _check_numbers(recipe)
     accelerator = launched(recipe, out, cpu=cpu)
     run = build_run(recipe, accelerator)
     with locked(out) if accelerator.is_main_process else nullcontext():
         _train(run, out, new_data=new_data)
         accelerator.end_training()
     return out / "model"
+
+
+def _check_numbers(recipe: Recipe) -> None:
+    """Refuse NaN, which passes most comparisons, means nothing and is no JSON."""
+    for key, value in leaves(encode(recipe)).items():
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"{key} is {value}: give a number")
 
 
 def _train(run: Run, out: Path, *, new_data: bool) -> None:
@@ -101,7 +110,10 @@ def _start(run: Run) -> None:
 
 def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
     """Say in one line how the model of a folder is another than the one asked for, if it is."""
-    old, new = leaves(read_config(folder)["model"]), leaves(asked)
+    stored = read_config(folder)["model"]
+    with suppress(ConfigError):  # of types that are not known here: compared as it is written
+        stored = encode(decode(stored))  # a field newer than the model has its default
+    old, new = leaves(stored), leaves(asked)
     keys = [key for key in old | new if old.get(key, "absent") != new.get(key, "absent")]
     if not keys:
         return
