@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -226,17 +227,19 @@ class ImageModel(nn.Module):
         """
         if label is None:
             return None
-        if isinstance(label, str | int):
-            return torch.full((n,), self.codec.label(str(label)))
+        if isinstance(label, str):
+            return torch.full((n,), self.codec.label(label))
+        if isinstance(label, Integral):  # such as numpy's
+            label = torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order
                 raise ValueError(f"label is a class, or a list of one an image, not {label!r}")
-            label = torch.tensor([self.codec.label(str(name)) for name in label], dtype=torch.int64)
+            label = torch.tensor([self.codec.label(name) for name in label], dtype=torch.int64)
         if label.shape != (n,):
             raise ValueError(f"label holds one label an image: ({n},), not {tuple(label.shape)}")
-        if label.is_floating_point() or label.is_complex():
+        if label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
             raise ValueError(f"labels are whole numbers, not {label.dtype}")
-        return self.codec.checked(label)
+        return self.codec.checked(label.long())
 
     def preview(self, stem: Path) -> None:
         """Write a picture of samples from fixed noise: a row a class."""
