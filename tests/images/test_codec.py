@@ -1,6 +1,8 @@
 """The codec of images: every byte survives, and randomness is each row's own."""
 
 import inspect
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from feller.core import random
 from feller.images.codec import ImageCodec
+from feller.images.data import ArrayImages, FolderImages
 
 SHAPES = ("disc", "Ankle boot", "5", "0")
 
@@ -151,3 +154,19 @@ def test_images_are_bytes():
         inspect.unwrap(ImageCodec._scale)(ImageCodec((1, 2, 2)), torch.zeros(1, 2, 2, 1))
     with pytest.raises(ValueError, match="shape is at least 1, not "):
         ImageCodec((1, 0, 2))
+
+
+def test_labels_are_looked_at_before_a_training():
+    codec, images = ImageCodec((1, 2, 2), ("cat", "dog")), torch.zeros(3, 2, 2, 1).byte()
+    assert codec.check_data(ArrayImages(images, torch.tensor([0, 1, 0]))) == ""
+    assert codec.check_data(ArrayImages(images, torch.tensor([0, 0, 0]))) == (
+        "no image has the class dog: nothing trains what is drawn with that label"
+    )
+    assert codec.check_data(ArrayImages(images, torch.zeros(3).long(), labelled=False)) == ""
+    with pytest.raises(ValueError, match="label 2 has no class: the codec names 2"):
+        codec.check_data(ArrayImages(images, torch.tensor([0, 1, 2])))
+    files = FolderImages(((Path("a.png"), 0), (Path("b.png"), 1)), ("dog", "cat"), 2, "L")
+    assert codec.check_data(files) == ""
+    assert "no image has the class cat" in codec.check_data(replace(files, files=files.files[:1]))
+    with pytest.raises(ValueError, match="folders are named bird, the classes of the model cat, "):
+        codec.check_data(replace(files, classes=("dog", "bird")))

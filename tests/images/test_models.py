@@ -340,3 +340,11 @@ def test_labels_are_whole_numbers_of_any_kind(dtype):
     for none in (torch.tensor([True, False]), True):
         with pytest.raises(ValueError, match=r"labels are whole numbers, not|unknown label 'True'"):
             model.labels(2, none)
+
+
+def test_a_look_at_many_channels_is_arrays(tmp_path):
+    network = replace(pictures.NETWORK, in_channels=5, out_channels=5)
+    codec = ImageCodec((5, 8, 8), pictures.CLASSES)
+    pictures.model(ImageModelConfig(network=network, codec=codec)).preview(tmp_path / "step_1")
+    with np.load(tmp_path / "step_1.npz") as arrays:
+        assert arrays["images"].shape == (24, 8, 8, 5)

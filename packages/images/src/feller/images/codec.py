@@ -130,6 +130,26 @@ class ImageCodec(Codec):
         numbers = torch.tensor([known.index(_folded(name)) for name in given])
         return numbers.to(labels.device)[labels]
 
+    def check_data(self, data: Any) -> str:
+        """Refuse labels without a class; return which classes have no image.
+
+        Raises:
+            ValueError: When a label, or a folder, has no class.
+        """
+        labels = getattr(data, "labels", None)
+        if not self.classes or labels is None or not getattr(data, "labelled", True):
+            return ""
+        names = getattr(data, "classes", None)
+        if names is not None and not names:
+            return ""
+        labels = self.numbered(labels, "\n".join(names)) if names else labels
+        found = self.checked(labels.unique()).tolist()
+        missing = [name for i, name in enumerate(self.classes) if i not in found]
+        if not missing:
+            return ""
+        some = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+        return f"no image has the class {some}: nothing trains what is drawn with that label"
+
     def _scale(self, images: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
         if images.dtype != torch.uint8:
             raise ValueError(f"images are bytes 0 ... 255 (torch.uint8), these {images.dtype}")

@@ -46,6 +46,11 @@ class FolderImages:
     background: str = "white"
     passed: str = ""
 
+    @property
+    def labels(self) -> Tensor:
+        """The labels of all images."""
+        return torch.tensor([label for _, label in self.files])
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.files)

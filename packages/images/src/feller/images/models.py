@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor, nn
@@ -229,7 +230,7 @@ class ImageModel(nn.Module):
             return None
         if isinstance(label, str):
             return torch.full((n,), self.codec.label(label))
-        if isinstance(label, Integral):  # such as numpy's
+        if isinstance(label, int | Integral):  # such as numpy's
             label = torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order
@@ -242,8 +243,8 @@ class ImageModel(nn.Module):
         return self.codec.checked(label.long())
 
     def preview(self, stem: Path) -> None:
-        """Write a picture of samples from fixed noise: a row a class."""
-        from feller.images.plots import save_grid
+        """Write a picture of samples from fixed noise, a row a class; arrays of many channels."""
+        from feller.images.plots import MOST_CHANNELS, save_grid
 
         classes = len(self.codec.classes)
         columns = 8
@@ -255,7 +256,10 @@ class ImageModel(nn.Module):
         if plan.solver == "heun":  # a look at half the price
             plan = replace(plan, solver="euler")
         images, _ = self.draw(n, labels, plan)
-        save_grid(images, stem.with_suffix(".png"), columns=columns)
+        if images.shape[-1] > MOST_CHANNELS:
+            np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
+        else:
+            save_grid(images, stem.with_suffix(".png"), columns=columns)
 
     @property
     def _raw_shape(self) -> tuple[int, int, int]:
