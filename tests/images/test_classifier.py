@@ -4,6 +4,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+import pictures
 import pytest
 import torch
 from torch.testing import assert_close
@@ -166,3 +167,27 @@ def test_the_script_writes_a_folder_that_loads(tmp_path, monkeypatch, capsys):
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError):
         load_classifier(folder)
+
+
+def test_a_model_of_images_is_no_classifier(tmp_path):
+    folder = pictures.save(tmp_path / "tiny")
+    with pytest.raises(NoClassifierError, match="tiny holds no classifier, but another model"):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths", "reason"),
+    [
+        ((1, 27, 28), (4, 8), r"even sides of at least 4, not \(27, 28\)"),
+        ((1, 4, 4), (4, 8, 8), "even sides of at least 8, not"),
+        ((1, 8, 8), (), "widths is at least 1, not "),
+    ],
+)
+def test_sizes_that_a_classifier_cannot_have(shape, widths, reason):
+    with pytest.raises(ValueError, match=reason):
+        ClassifierConfig(codec=ImageCodec(shape, ("a", "b")), widths=widths)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="there are no images to look at"):
+        load_classifier("drawn").predict(torch.zeros(0, 28, 28, 1, dtype=torch.uint8))

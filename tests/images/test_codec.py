@@ -1,10 +1,16 @@
 """The codec of images: every byte survives, and randomness is each row's own."""
 
+import inspect
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from feller.core import random
 from feller.images.codec import ImageCodec
+from feller.images.data import ArrayImages, FolderImages
 
 SHAPES = ("disc", "Ankle boot", "5", "0")
 
@@ -117,3 +123,50 @@ def test_labels_of_other_names_are_numbered_as_the_classes_are():
         "folders are named rat, the classes of the model dog, Cat: "
         "give --model.codec.classes cat rat --model.network.num-classes 2"
     )
+
+
+def test_a_whole_number_is_no_name():
+    codec = ImageCodec((1, 2, 2), ("1", "2", "3"))
+    assert [codec.label(number) for number in (0, 1, 2, np.int64(1))] == [0, 1, 2, 1]
+    assert [codec.label(name) for name in ("1", "2", "3", np.str_("3"))] == [0, 1, 2, 2]
+    for missing in ("0", 3):
+        with pytest.raises(ValueError, match=f"unknown label '{missing}'; there are "):
+            codec.label(missing)
+
+
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("caf\u00e9", "cafe\u0301"), ("a", "b", "a")])
+def test_classes_differ_by_more_than_case(names):
+    with pytest.raises(ValueError, match="classes differ by more than case, and "):
+        ImageCodec((1, 2, 2), names)
+    images, labels = torch.zeros(2, 2, 2, 1, dtype=torch.uint8), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="classes differ by more than case, and "):
+        ImageCodec((1, 2, 2), names[:1]).encode((images, labels, "\n".join(names)))
+
+
+def test_accents_are_the_same_however_they_are_written():
+    codec = ImageCodec((1, 2, 2), ("caf\u00e9",))
+    assert codec.numbered(torch.tensor([0]), "cafe\u0301").tolist() == [0]
+    assert codec.label("CAFE\u0301") == 0
+
+
+def test_images_are_bytes():
+    with pytest.raises(ValueError, match=r"images are bytes 0 \.\.\. 255 \(torch\.uint8\), these "):
+        inspect.unwrap(ImageCodec._scale)(ImageCodec((1, 2, 2)), torch.zeros(1, 2, 2, 1))
+    with pytest.raises(ValueError, match="shape is at least 1, not "):
+        ImageCodec((1, 0, 2))
+
+
+def test_labels_are_looked_at_before_a_training():
+    codec, images = ImageCodec((1, 2, 2), ("cat", "dog")), torch.zeros(3, 2, 2, 1).byte()
+    assert codec.check_data(ArrayImages(images, torch.tensor([0, 1, 0]))) == ""
+    assert codec.check_data(ArrayImages(images, torch.tensor([0, 0, 0]))) == (
+        "no image has the class dog: nothing trains what is drawn with that label"
+    )
+    assert codec.check_data(ArrayImages(images, torch.zeros(3).long(), labelled=False)) == ""
+    with pytest.raises(ValueError, match="label 2 has no class: the codec names 2"):
+        codec.check_data(ArrayImages(images, torch.tensor([0, 1, 2])))
+    files = FolderImages(((Path("a.png"), 0), (Path("b.png"), 1)), ("dog", "cat"), 2, "L")
+    assert codec.check_data(files) == ""
+    assert "no image has the class cat" in codec.check_data(replace(files, files=files.files[:1]))
+    with pytest.raises(ValueError, match="folders are named bird, the classes of the model cat, "):
+        codec.check_data(replace(files, classes=("dog", "bird")))

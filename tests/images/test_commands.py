@@ -274,3 +274,20 @@ def test_the_demo_draws_every_model(tmp_path, monkeypatch, capsys):
         with Image.open(tmp_path / file) as picture:
             assert picture.size == (8 * 82, 8 * (10 * rows + 2))
     assert "sampling images/tiny" in capsys.readouterr().err
+
+
+def test_training_looks_at_the_labels_first(tmp_path):
+    images = np.zeros((200, 8, 8), np.uint8)
+    labels = np.zeros(200, np.int64)
+    labels[77] = 2
+    flags = ("train", "images/mnist-flow", "--training.steps", 1, "--training.batch-size", 2)
+    shape = ("--model.codec.shape", 1, 8, 8, "--model.codec.classes", "cat", "dog")
+    network = ("--model.network.num-classes", 2, "--model.network.channels", 8, 8)
+    heads = ("--model.network.head-channels", 8, "--data.source", "npz", "--data.root")
+    flags = (*flags, *shape, *network, *heads, tmp_path / "a.npz", "--out", tmp_path / "run")
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    assert complaint(*flags) == "feller train: label 2 has no class: the codec names 2"
+    np.savez(tmp_path / "a.npz", images=images, labels=0 * labels)
+    code, out, _ = feller(*flags)
+    assert code == 0
+    assert "no image has the class dog: nothing trains what is drawn with that label" in out

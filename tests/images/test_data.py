@@ -134,6 +134,27 @@ def test_damage_is_named_wherever_it_is(save, tmp_path):
     assert named > 0.8 * len(cut + flipped)
 
 
+def test_a_file_that_unpacks_to_very_much_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "_SMALL", 10_000)
+    file, blank = tmp_path / "a.npz", np.zeros((100, 16, 16), np.uint8)
+    np.savez_compressed(file, images=blank)
+    message = refusal(npz_arrays, file, "train")
+    assert message.startswith(f"{file}: it unpacks to 25,728 bytes, ")
+    assert message.endswith("if it is meant to, save it by np.savez, without compression")
+    np.savez(file, images=blank)
+    assert len(npz_arrays(file, "train")) == 100
+    np.savez_compressed(file, images=noise(100, 16, 16))
+    assert len(npz_arrays(file, "train")) == 100
+
+
+def test_negative_labels_are_refused_at_the_start(tmp_path):
+    for labels in (np.array([0, -1, 2], np.int8), np.array([0, 2**64 - 1, 2], np.uint64)):
+        np.savez(tmp_path / "a.npz", images=noise(3, 4, 4), labels=labels)
+        assert refusal(npz_arrays, tmp_path / "a.npz", "train") == (
+            f"{tmp_path / 'a.npz'}: labels are 0 and above, not -1"
+        )
+
+
 def test_other_files_are_refused(tmp_path):
     file = tmp_path / "a.npz"
     np.save(tmp_path / "a.npy", noise(2, 4, 4))

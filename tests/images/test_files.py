@@ -1,5 +1,7 @@
 """Images into files: what is written can be read, and nothing is overwritten by mistake."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -79,3 +81,22 @@ def test_what_exists_is_left_alone(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new", "new.png", "new.npz"):
         check_target(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", [".png", ".npz"])
+def test_an_ending_is_no_name(name, tmp_path):
+    with pytest.raises(ValueError, match="is an ending without a name: choose another --out"):
+        check_target(tmp_path / name)
+
+
+def test_a_device_is_no_folder():
+    with pytest.raises(ValueError, match="/dev/null exists already: choose another --out"):
+        check_target(Path("/dev/null"))
+
+
+def test_many_channels_go_into_arrays(tmp_path):
+    for name in ("a.png", "a"):
+        with pytest.raises(ValueError, match="PNGs have up to 4 channels, these images 5: give"):
+            check_target(tmp_path / name, 5)
+    write_images(images(2, 5), None, tmp_path / "a.npz", ())
+    assert (tmp_path / "a.npz").is_file()

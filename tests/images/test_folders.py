@@ -1,5 +1,7 @@
 """Folders of images: what counts, what its class is, and what is told or refused at the start."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -177,6 +179,30 @@ def test_sixteen_bits_are_scaled(ending, tmp_path):
 def test_numbers_without_a_white_are_refused(pixels, reason, tmp_path):
     write(tmp_path / "a.tif", pixels)
     assert f"a.tif is not a readable image: {reason}" in refusal(folder, tmp_path)
+
+
+def test_a_pipe_is_no_image_and_is_not_waited_for(root):
+    os.mkfifo(root / "dog" / "z.png")
+    assert "z.png is not a readable image: it is not a file; mend" in refusal(folder, root)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_empty(root, monkeypatch):
+    look = os.scandir
+
+    def closed(place):
+        if str(place).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return look(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert refusal(folder, root) == f"{root / 'dog'} cannot be looked into: Permission denied"
+
+
+def test_a_class_has_a_name_of_one_line(root):
+    (root / "dog").rename(root / "do\ng")
+    assert refusal(folder, root) == (
+        "a class has a name of one line, not 'do\\ng': rename its folder"
+    )
 
 
 def test_lab_colours_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Metrics of images: on sets whose figures are known, and of models that draw such sets."""
 
+import inspect
 import math
 from dataclasses import replace
 
@@ -209,3 +210,23 @@ def test_images_without_labels_say_nothing_of_the_classifier(tmp_path):
     found = evaluate(drawn_flow().model.build(), unlabelled, Sampling(steps=1), n=8)
     assert found[0].name == "conditional accuracy"
     assert not any("right on" in metric.protocol for metric in found)
+
+
+def test_a_label_for_each_image(classifier):
+    images, right = torch.zeros(3, 28, 28, 1, dtype=torch.uint8), torch.tensor([0])
+    with pytest.raises(ValueError, match=r"there are 3 images, and labels \(1,\)"):
+        inspect.unwrap(conditional_accuracy)(images, right, classifier)
+
+
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        (np.zeros((1, 28, 28), np.uint8), "at least 2 test images, which a random half may be"),
+        (np.zeros((9, 28, 28), np.uint8), "every test image is a training image too"),
+    ],
+)
+def test_data_of_which_no_figure_is_known(images, reason, tmp_path):
+    np.savez(tmp_path / "a.npz", images=images)
+    data = ImageData(source="npz", root=str(tmp_path / "a.npz"))
+    with pytest.raises(ValueError, match=reason):
+        evaluate(drawn_flow().model.build(), data, Sampling(steps=1, solver="euler"), n=4)

@@ -1,5 +1,6 @@
 """Image models: what is drawn depends on the seed, the place and the label, and on nothing else."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from feller.core.spaces import Euclidean
 from feller.core.training import Training
 from feller.images import models
 from feller.images.codec import ImageCodec
-from feller.images.models import ImageModelConfig, Sampling
+from feller.images.models import ImageModel, ImageModelConfig, Sampling
 from feller.images.networks import DiTConfig, UNetConfig
 
 HOW = Sampling(steps=4, solver="euler")
@@ -323,3 +324,24 @@ def test_models_in_half_precision_draw_the_same(config, dtype):
     model = config.build() if isinstance(config.network, DiTConfig) else pictures.model(config)
     right = model.sample(2, label=1, steps=4).int()
     assert (model.to(dtype).sample(2, label=1, steps=4).int() - right).abs().float().mean() < 4
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint64])
+def test_labels_are_whole_numbers_of_any_kind(dtype):
+    model = pictures.model()
+    right = model.labels(2, [1, 0])
+    assert model.labels(2, torch.tensor([1, 0], dtype=dtype)).equal(right)
+    untyped = inspect.unwrap(ImageModel.labels)  # which a user calls
+    assert untyped(model, 2, torch.tensor([1, 0], dtype=dtype).numpy()).equal(right)
+    assert untyped(model, 1, np.int64(1)).tolist() == [1]
+    for none in (torch.tensor([True, False]), True):
+        with pytest.raises(ValueError, match=r"labels are whole numbers, not|unknown label 'True'"):
+            model.labels(2, none)
+
+
+def test_a_look_at_many_channels_is_arrays(tmp_path):
+    network = replace(pictures.NETWORK, in_channels=5, out_channels=5)
+    codec = ImageCodec((5, 8, 8), pictures.CLASSES)
+    pictures.model(ImageModelConfig(network=network, codec=codec)).preview(tmp_path / "step_1")
+    with np.load(tmp_path / "step_1.npz") as arrays:
+        assert arrays["images"].shape == (24, 8, 8, 5)

@@ -57,3 +57,9 @@ def test_large_images_are_not(tmp_path):
     save_grid(numbered(1, (65, 65, 1)), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (69, 69)
+
+
+@pytest.mark.parametrize("columns", [0, -1])
+def test_a_grid_has_a_column(columns):
+    with pytest.raises(ValueError, match=f"a grid has at least one column, not {columns}"):
+        grid(numbered(3), columns=columns)

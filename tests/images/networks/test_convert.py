@@ -1,10 +1,12 @@
 """Networks of diffusers as ours give the same function. This module alone imports diffusers."""
 
 import json
+import re
 import warnings
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel
@@ -174,3 +176,25 @@ def test_weights_of_another_network_are_refused(tmp_path):
         with pytest.raises(ValueError, match=reason) as caught:
             unet_from_diffusers(tmp_path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ({"block_out_channels": [320_000, 640_000]}, "it has more than 1,000,064 numbers"),
+        ({"layers_per_block": 10**9}, "it has more than 1,000,064 numbers"),
+        ({"num_class_embeds": 10**11}, "it has more than 1,000,064 numbers"),
+        ({"num_class_embeds": -3}, "num_class_embeds is at least 0, not -3"),
+        ({"norm_num_groups": 0}, "norm_num_groups = 0 does not divide "),
+    ],
+)
+def test_sizes_are_looked_at_before_they_are_built(field, reason, tmp_path):
+    small = {"block_out_channels": [32, 64], "layers_per_block": 1, "add_attention": False}
+    blocks = {f"{half}_block_types": [f"{half.title()}Block2D"] * 2 for half in ("down", "up")}
+    (tmp_path / "config.json").write_text(json.dumps({**small, **blocks, **field}))
+    save_file({"conv_in.bias": torch.zeros(32)}, tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(ValueError, match=re.escape(f"is not a UNet2DModel that is held: {reason}")):
+        unet_from_diffusers(tmp_path)
+    (tmp_path / "config.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ValueError, match="is not a UNet2DModel that is held: it is nested too"):
+        unet_from_diffusers(tmp_path)

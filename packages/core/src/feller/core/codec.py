@@ -28,3 +28,13 @@ class Codec(ABC):
     @abstractmethod
     def drop(self, condition: Any, where: Bool[Tensor, " b"]) -> Any:
         """Replace the conditions of some rows by the condition that says nothing."""
+
+    def check_data(self, data: Any) -> str:
+        """Refuse a data set that cannot be trained on; return what is to be said of it, or nothing.
+
+        A training asks once, at its start.
+
+        Raises:
+            ValueError: When items would be refused later, as they are drawn.
+        """
+        return ""

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from feller.core.checkpoint import load_model
+from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.images.codec import ImageCodec
 
@@ -46,6 +47,18 @@ class ClassifierConfig:
 
     codec: ImageCodec
     widths: tuple[int, ...] = (32, 96)
+
+    def __post_init__(self) -> None:
+        """Refuse no stage, no class, or images that have no half at some stage."""
+        check_sizes(self, "widths")
+        multiple, sides = 2 ** len(self.widths), self.codec.shape[1:]
+        if not self.codec.classes:
+            raise ValueError("a classifier has at least one class")
+        if any(side % 2 for side in sides) or min(sides) < multiple:
+            raise ValueError(
+                f"a classifier of {len(self.widths)} widths takes even sides of at least "
+                f"{multiple}, not {sides}"
+            )
 
     def build(self) -> "Classifier":
         """Make the classifier with fresh weights."""
@@ -91,9 +104,11 @@ class Classifier(nn.Module):
         """Return the features of raw images, in double precision.
 
         Raises:
-            ValueError: When the images are not of the classifier's size.
+            ValueError: When there are no images, or they are not of the classifier's size.
         """
         device = self.head.weight.device
+        if not len(images):
+            raise ValueError("there are no images to look at")
         parts = (self.codec.encode((part, None))[0] for part in images.split(batch_size))
         return torch.cat([self.features(x.to(device)).double() for x in parts])
 
@@ -130,7 +145,10 @@ def load_classifier(name: str | Path) -> Classifier:
     """
     for folder in (_folder() / name, Path(name)):
         if (folder / "config.json").is_file():
-            return load_model(folder)
+            found = load_model(folder)
+            if not isinstance(found, Classifier):
+                raise NoClassifierError(f"{folder} holds no classifier, but another model")
+            return found
     known = ", ".join(bundled_classifiers()) or "none"
     raise NoClassifierError(f"no classifier {str(name)!r}; there are {known}")
 

@@ -4,8 +4,11 @@ Raw images are `uint8 (b, h, w, c)`, as files and plots have them; states are `f
 w)`, as networks want them.
 """
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -14,6 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import check_sizes
 from feller.core.codec import Codec
 from feller.core.config import tagged
 from feller.core.typing import Rng
@@ -41,6 +45,11 @@ class ImageCodec(Codec):
     shape: tuple[int, int, int]
     classes: tuple[str, ...] = ()
     flip: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse images of no size, and classes that no name tells apart."""
+        check_sizes(self, "shape")
+        _check_apart(self.classes)
 
     def encode(
         self, raw: Sequence[Any], rng: Rng = None
@@ -74,19 +83,21 @@ class ImageCodec(Codec):
         """Replace labels by the null label, which is the number of classes."""
         return condition.masked_fill(where, len(self.classes))
 
-    def label(self, name: str) -> int:
-        """Return the label of a class, by name or number.
+    def label(self, name: object) -> int:
+        """Return the label of a class, by name or number; a whole number is never a name.
 
         Raises:
             ValueError: When there is no such class.
         """
-        names = [c.lower() for c in self.classes]
-        if name.lower() in names:
-            return names.index(name.lower())
-        if name.isdecimal() and int(name) < len(self.classes):
-            return int(name)
-        known = ", ".join(f"{i} {c}" for i, c in enumerate(self.classes)) or "none"
-        raise ValueError(f"unknown label {name!r}; there are {known}")
+        names, word = [_folded(c) for c in self.classes], str(name)
+        # Where classes are called 1, 2, 3, the word 0 is none of them.
+        number = isinstance(name, Integral) or not "".join(self.classes).isdecimal()
+        if not isinstance(name, Integral) and _folded(word) in names:
+            return names.index(_folded(word))
+        if number and word.isdecimal() and int(word) < len(self.classes):
+            return int(word)
+        known = [f"{i} {c}" if number else c for i, c in enumerate(self.classes)]
+        raise ValueError(f"unknown label {word!r}; there are {', '.join(known) or 'none'}")
 
     def numbered(self, labels: Int[Tensor, " b"], names: str) -> Int[Tensor, " b"]:
         """Return the codec's numbers of labels that number other names, as those of folders do.
@@ -107,18 +118,41 @@ class ImageCodec(Codec):
                     "--model.network.num-classes 0)"
                 )
             return labels
-        known, given = [c.lower() for c in self.classes], names.split("\n")
-        strange = [name for name in given if name.lower() not in known]
+        known, given = [_folded(c) for c in self.classes], names.split("\n")
+        _check_apart(given)
+        strange = [name for name in given if _folded(name) not in known]
         if strange:
             raise ValueError(
                 f"folders are named {', '.join(strange[:5])}, the classes of the model "
                 f"{', '.join(self.classes)}: give --model.codec.classes {' '.join(given[:5])}"
                 f"{' ...' if len(given) > 5 else ''} --model.network.num-classes {len(given)}"
             )
-        numbers = torch.tensor([known.index(name.lower()) for name in given])
+        numbers = torch.tensor([known.index(_folded(name)) for name in given])
         return numbers.to(labels.device)[labels]
 
+    def check_data(self, data: Any) -> str:
+        """Refuse labels without a class; return which classes have no image.
+
+        Raises:
+            ValueError: When a label, or a folder, has no class.
+        """
+        labels = getattr(data, "labels", None)
+        if not self.classes or labels is None or not getattr(data, "labelled", True):
+            return ""
+        names = getattr(data, "classes", None)
+        if names is not None and not names:
+            return ""
+        labels = self.numbered(labels, "\n".join(names)) if names else labels
+        found = self.checked(labels.unique()).tolist()
+        missing = [name for i, name in enumerate(self.classes) if i not in found]
+        if not missing:
+            return ""
+        some = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+        return f"no image has the class {some}: nothing trains what is drawn with that label"
+
     def _scale(self, images: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
+        if images.dtype != torch.uint8:
+            raise ValueError(f"images are bytes 0 ... 255 (torch.uint8), these {images.dtype}")
         x = rearrange(images, "b h w c -> b c h w").float() / 127.5 - 1
         if x.shape[1:] != self.shape:
             raise ValueError(f"images are (c, h, w) = {self.shape}, these {tuple(x.shape[1:])}")
@@ -139,3 +173,16 @@ class ImageCodec(Codec):
                         f"label {label} has no class: the codec names {len(self.classes)}"
                     )
         return labels
+
+
+def _folded(name: str) -> str:
+    """Return a name without case, its accents in one form: systems write either."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _check_apart(names: Sequence[str]) -> None:
+    """Refuse names that are one without case: their images would be one class."""
+    name, count = Counter(map(_folded, names)).most_common(1)[0] if names else ("", 1)
+    if count > 1:
+        alike = ", ".join(repr(other) for other in names if _folded(other) == name)
+        raise ValueError(f"classes differ by more than case, and {alike} do not: rename them")

@@ -89,6 +89,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     check_target(flags.out)
     model = load(name, device=flags.device)
+    check_target(flags.out, model.codec.shape[0])
     labels = _labels(model, flags.label, flags.n)
     if flags.guidance != 1 and labels is None:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")

@@ -7,6 +7,7 @@ there.
 import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,8 @@ from feller.images.drawn import draw_shapes
 from feller.images.folders import DataError, FolderImages, open_folder
 
 __all__ = ["ArrayImages", "DataError", "FolderImages", "ImageData", "npz_arrays"]
+
+_EXPANSION, _SMALL = 100, 2**28  # times its size, and bytes, that a file may unpack to
 
 Split = Literal["train", "test"]
 Source = Literal["mnist", "fashion-mnist", "cifar10", "npz", "folder", "drawn"]
@@ -113,6 +116,7 @@ def npz_arrays(file: Path, split: Split) -> ArrayImages:
         raise DataError(f"{file} is missing; expected an .npz file of uint8 images")
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            _check_expansion(arrays.zip.infolist())
             if f"{split}_payload" in arrays:
                 images = _decode_jpegs(arrays, split)
             else:
@@ -136,9 +140,27 @@ def _in_memory(
             f"{where}: expected uint8 images (n, h, w) or (n, h, w, c) and n whole labels, "
             f"found {images.dtype} {images.shape} and {labels.dtype} {labels.shape}"
         )
+    known = labels.astype(np.int64)
+    if known.min() < 0:
+        raise DataError(f"{where}: labels are 0 and above, not {known.min()}")
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-    return ArrayImages(pixels, torch.from_numpy(labels.astype(np.int64)), labelled)
+    return ArrayImages(pixels, torch.from_numpy(known), labelled)
+
+
+def _check_expansion(parts: list[zipfile.ZipInfo]) -> None:
+    """Refuse what unpacks to much more than it is, before any of it is unpacked.
+
+    Blank images and pages of text pack well, to a hundredth perhaps. An array that is longer than
+    its part says ends in an error of numpy's.
+    """
+    whole = sum(part.file_size for part in parts)
+    packed = sum(part.compress_size for part in parts)
+    if whole > max(_SMALL, _EXPANSION * packed):
+        raise DataError(
+            f"it unpacks to {whole:,} bytes, {whole // max(1, packed)} times its size: if it is "
+            "meant to, save it by np.savez, without compression"
+        )
 
 
 def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.ndarray:

@@ -108,6 +108,9 @@ def nearest_neighbour_ratio(
     Copies of training images have ratio 0, new images of the same law 1. Blur also lowers it: read
     it beside the kernel distance. The interval takes the two means for independent and normal.
 
+    Raises:
+        ValueError: When all test images are in the training set.
+
     Example:
         >>> from feller.images.drawn import draw_shapes
         >>> train, test, new = (torch.from_numpy(draw_shapes(300, 28, s)[0]) for s in (0, 1, 2))
@@ -118,6 +121,8 @@ def nearest_neighbour_ratio(
         True
     """
     near, usual = nearest_distances(images, train), nearest_distances(test, train)
+    if usual.mean() == 0:
+        raise ValueError("every test image is a training image too: nothing to compare with")
     ratio = float(near.mean() / usual.mean())
     variances = [float(d.var() / len(d) / usual.mean() ** 2) for d in (near, usual)]
     error = QUANTILE * math.sqrt(variances[0] + ratio**2 * variances[1])

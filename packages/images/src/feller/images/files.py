@@ -8,25 +8,35 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from feller.images.plots import save_grid
+from feller.images.plots import MOST_CHANNELS, save_grid
 
 __all__ = ["check_target", "write_images"]
 
 
-def check_target(out: Path) -> None:
+def check_target(out: Path, channels: int = 1) -> None:
     """Refuse a target that cannot be written, before anything is computed.
 
+    Args:
+        out: See `write_images`.
+        channels: Of the images.
+
     Raises:
-        ValueError: When the suffix is unknown, a folder has files in it, a file is a folder, or
-            its place cannot be written to.
+        ValueError: When the suffix is unknown, a folder has files in it, a file is a folder, its
+            place cannot be written to, or a PNG does not hold so many channels.
     """
+    if out.name in (".png", ".npz"):
+        raise ValueError(f"{out} is an ending without a name: choose another --out")
     if out.suffix not in (".png", ".npz", ""):
         raise ValueError(
             f"--out ends in .png (a grid), .npz or nothing (a folder), not {out.suffix}"
         )
+    if out.suffix != ".npz" and channels > MOST_CHANNELS:
+        raise ValueError(
+            f"PNGs have up to {MOST_CHANNELS} channels, these images {channels}: give an .npz"
+        )
     if out.suffix and out.is_dir():
         raise ValueError(f"{out} is a folder: choose another --out")
-    if not out.suffix and out.exists() and (out.is_file() or any(out.iterdir())):
+    if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists already: choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(out.parent, os.W_OK):
@@ -48,7 +58,7 @@ def write_images(
             PNGs.
         classes: The names of the labels.
     """
-    check_target(out)
+    check_target(out, images.shape[-1])
     if out.suffix == ".png":
         save_grid(images, out)
     elif not out.suffix:

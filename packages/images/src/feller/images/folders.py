@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from feller.images.pixels import DataError, check_headers, opaque, opened, upright
 
 __all__ = ["ENDINGS", "DataError", "FolderImages", "open_folder"]
 
@@ -23,12 +24,6 @@ ENDINGS = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2"),
 )
 _SPLITS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
-_TAIL = 65_536
-_LAST = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # what stands at the end of a whole file
-
-
-class DataError(ValueError):
-    """A data file is missing or is not what was expected."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,11 @@ class FolderImages:
     background: str = "white"
     passed: str = ""
 
+    @property
+    def labels(self) -> Tensor:
+        """The labels of all images."""
+        return torch.tensor([label for _, label in self.files])
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.files)
@@ -72,15 +72,11 @@ class FolderImages:
         return f"{len(self)} images {classes}{self.passed and f'; passed over: {self.passed}'}"
 
     def _read(self, file: Path) -> np.ndarray:
-        from PIL import Image, ImageOps
+        from PIL import ImageOps
 
-        try:
-            with Image.open(file) as image:
-                _check_pixels(image)
-                opaque = _opaque(ImageOps.exif_transpose(image), self.background)
-                square = ImageOps.fit(opaque.convert(self.mode), (self.size, self.size))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(_unreadable(file, error)) from None
+        with opened(file) as image:
+            plain = opaque(upright(image), self.background)
+            square = ImageOps.fit(plain.convert(self.mode), (self.size, self.size))
         pixels = np.asarray(square)
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
@@ -112,6 +108,9 @@ def open_folder(
     home = _split_of(root, split)
     holding = {name: list(_files(home / name)) for name in _folders(home)}
     classes = tuple(name for name, files in holding.items() if any(map(_counts, files)))
+    for name in classes:
+        if len(name.splitlines()) > 1:
+            raise DataError(f"a class has a name of one line, not {name!r}: rename its folder")
     beside = sorted(file for file in home.iterdir() if file.is_file() and not _hidden(file.name))
     loose = [file for file in beside if _counts(file)]
     if classes and loose:
@@ -125,7 +124,7 @@ def open_folder(
         raise DataError(f"{home} has no images ({', '.join(sorted(ENDINGS))})")
     others = [file for found in (beside, *holding.values()) for file in found if not _counts(file)]
     passed = _passed_over(others, [name for name in holding if name not in classes])
-    frames = _check_headers([file for file, _ in files])
+    frames = check_headers([file for file, _ in files])
     if frames:
         passed = ", ".join([*[passed] * bool(passed), f"all but the first frame of {frames} files"])
     return FolderImages(tuple(files), classes, size, "L" if gray else "RGB", background, passed)
@@ -162,7 +161,7 @@ def _folders(root: Path) -> list[str]:
 def _files(home: Path) -> Iterator[Path]:
     """Yield all files below a folder in order, hidden ones left out, links followed once."""
     seen: set[str] = set()
-    for folder, folders, names in os.walk(home, followlinks=True):
+    for folder, folders, names in os.walk(home, followlinks=True, onerror=_unlisted):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
@@ -170,6 +169,11 @@ def _files(home: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _hidden(name))
         yield from (Path(folder, name) for name in sorted(names) if not _hidden(name))
+
+
+def _unlisted(error: OSError) -> None:
+    """Refuse a folder that cannot be looked into, which would count as empty."""
+    raise DataError(f"{error.filename} cannot be looked into: {error.strerror}")
 
 
 def _hidden(name: str) -> bool:
@@ -186,77 +190,3 @@ def _passed_over(files: list[Path], folders: list[str]) -> str:
     if folders:
         words.append(f"folders without images ({', '.join(folders[:5])})")
     return ", ".join(words)
-
-
-def _check_headers(files: list[Path]) -> int:
-    """Return how many files have several frames.
-
-    Raises:
-        DataError: When files are no images, are cut short, or hold what cannot be shown as bytes.
-    """
-    faults, frames = [], 0
-    for file in files:
-        try:
-            frames += _has_frames(file)
-        except DataError as error:
-            faults.append(str(error))
-    if faults:
-        more = f" (and {len(faults) - 1} more of {len(files)})" if len(faults) > 1 else ""
-        raise DataError(f"{faults[0]}{more}; mend or remove such files")
-    return frames
-
-
-def _has_frames(file: Path) -> bool:
-    """Say whether a file has several frames; refuse it as far as its header and end tell.
-
-    Raises:
-        DataError: When it cannot be used.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            _check_pixels(image)
-            last = _LAST.get(image.format or "")
-            if last and last not in _tail(file):
-                image.load()  # it may be whole, with much behind it
-            return bool(getattr(image, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(_unreadable(file, error)) from None
-
-
-def _tail(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        stream.seek(max(0, file.stat().st_size - _TAIL))
-        return stream.read()
-
-
-def _unreadable(file: Path, error: Exception) -> str:
-    return f"{file} is not a readable image: {' '.join(str(error).split())}"
-
-
-def _check_pixels(image: Any) -> None:
-    """Refuse numbers of which it is not known what is white: floats, and 32 or 12 bits."""
-    if image.mode == "LAB":
-        raise ValueError("it is in Lab colours: convert it to RGB first")
-    if image.mode[0] not in "IF":
-        return
-    tags = getattr(image, "tag_v2", None)
-    if tags is None:  # PNG, PPM and JPEG 2000 say that they have 16 bits
-        if image.mode[0] == "F" or image.format not in ("PNG", "PPM", "JPEG2000"):
-            raise ValueError(f"it has pixels of mode {image.mode}: convert it to 8 bits first")
-    elif tags.get(258, (1,))[0] != 16 or tags.get(339, (1,))[0] != 1 or tags.get(262, 1) != 1:
-        raise ValueError("it is a TIFF of floats, or not of 16 bits: convert it to 8 bits first")
-
-
-def _opaque(image: Any, background: str) -> Any:
-    """Return an image of 8 bits without transparency: 16 bits scaled, the background shown."""
-    from PIL import Image
-
-    if image.mode[0] == "I":
-        numbers = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((numbers * 255 + 32_767) // 65_535).astype(np.uint8))
-    if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
-        return image
-    over = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", over.size, background), over)

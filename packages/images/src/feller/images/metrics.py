@@ -87,6 +87,9 @@ def conditional_accuracy(
 ) -> Estimate:
     """Return the share of images in which the classifier sees the label, with its Wilson interval.
 
+    Raises:
+        ValueError: When there is not one label an image.
+
     Example:
         >>> from feller.images.classifier import load_classifier
         >>> shapes = ImageData(source="drawn").build("test")
@@ -94,6 +97,8 @@ def conditional_accuracy(
         >>> share.low > 0.95
         True
     """
+    if labels.shape != (len(images),):
+        raise ValueError(f"there are {len(images)} images, and labels {tuple(labels.shape)}")
     right = classifier.predict(images) == labels.cpu()
     return wilson_interval(int(right.sum()), len(images))
 
@@ -236,11 +241,25 @@ def _splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor 
     (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source
     if not train.equal(test):
-        return train, test, labels, name
+        return train, _several(test), labels, name
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     known, held_out = order.tensor_split(2)
     name = f"{name}, which has no test split: a random half stands for it"
-    return train[known], test[held_out], None if labels is None else labels[held_out], name
+    return (
+        train[known],
+        _several(test[held_out]),
+        None if labels is None else labels[held_out],
+        name,
+    )
+
+
+def _several(test: Tensor) -> Tensor:
+    """Refuse one test image: there is no interval of one."""
+    if len(test) < 2:
+        raise ValueError(
+            f"figures need at least 2 test images, which a random half may be, not {len(test)}"
+        )
+    return test
 
 
 def _read(

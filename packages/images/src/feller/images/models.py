@@ -3,9 +3,11 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor, nn
@@ -226,21 +228,23 @@ class ImageModel(nn.Module):
         """
         if label is None:
             return None
-        if isinstance(label, str | int):
-            return torch.full((n,), self.codec.label(str(label)))
+        if isinstance(label, str):
+            return torch.full((n,), self.codec.label(label))
+        if isinstance(label, int | Integral):  # such as numpy's
+            label = torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order
                 raise ValueError(f"label is a class, or a list of one an image, not {label!r}")
-            label = torch.tensor([self.codec.label(str(name)) for name in label], dtype=torch.int64)
+            label = torch.tensor([self.codec.label(name) for name in label], dtype=torch.int64)
         if label.shape != (n,):
             raise ValueError(f"label holds one label an image: ({n},), not {tuple(label.shape)}")
-        if label.is_floating_point() or label.is_complex():
+        if label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
             raise ValueError(f"labels are whole numbers, not {label.dtype}")
-        return self.codec.checked(label)
+        return self.codec.checked(label.long())
 
     def preview(self, stem: Path) -> None:
-        """Write a picture of samples from fixed noise: a row a class."""
-        from feller.images.plots import save_grid
+        """Write a picture of samples from fixed noise, a row a class; arrays of many channels."""
+        from feller.images.plots import MOST_CHANNELS, save_grid
 
         classes = len(self.codec.classes)
         columns = 8
@@ -252,7 +256,10 @@ class ImageModel(nn.Module):
         if plan.solver == "heun":  # a look at half the price
             plan = replace(plan, solver="euler")
         images, _ = self.draw(n, labels, plan)
-        save_grid(images, stem.with_suffix(".png"), columns=columns)
+        if images.shape[-1] > MOST_CHANNELS:
+            np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
+        else:
+            save_grid(images, stem.with_suffix(".png"), columns=columns)
 
     @property
     def _raw_shape(self) -> tuple[int, int, int]:

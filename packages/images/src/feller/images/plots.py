@@ -7,7 +7,10 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
-__all__ = ["grid", "save_grid"]
+__all__ = ["MOST_CHANNELS", "grid", "save_grid"]
+
+MOST_CHANNELS = 4
+"""What a PNG holds: gray or colours, with or without transparency."""
 
 
 def grid(
@@ -16,7 +19,7 @@ def grid(
     """Lay images out in rows, with a gap around each.
 
     Raises:
-        ValueError: When there are none.
+        ValueError: When there are none, or no column.
 
     Example:
         >>> grid(torch.zeros(3, 4, 4, 1, dtype=torch.uint8), columns=2, gap=1).shape
@@ -25,6 +28,8 @@ def grid(
     n, h, w, c = images.shape
     if n == 0:
         raise ValueError("a grid shows at least one image")
+    if columns < 1:
+        raise ValueError(f"a grid has at least one column, not {columns}")
     columns = min(columns, n)
     rows = -(-n // columns)
     tiles = torch.full((rows * columns, h + gap, w + gap, c), 255, dtype=torch.uint8)

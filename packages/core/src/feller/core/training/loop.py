@@ -96,6 +96,8 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     ema = EMA(model, recipe.training.ema_decay)
     optimizer = recipe.optimizer.build(model)
     model, optimizer = accelerator.prepare(model, optimizer)
+    if said := ema.model.codec.check_data(data):  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        accelerator.print(said)
     return Run(recipe, accelerator, model, optimizer, ema, data)
 
 

@@ -1,6 +1,5 @@
 """Weights of public networks, under our names."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from feller.core.files import read_json
+from feller.core.sizes import build_within
 from feller.images.networks.diffusers_config import unet_config_from_diffusers
 from feller.images.networks.unet import UNet, UNetConfig
 
@@ -55,8 +56,10 @@ def unet_from_diffusers(folder: str | Path, *, null_class: bool = False) -> UNet
     """
     file, weights = (Path(folder) / name for name in ("config.json", _WEIGHTS))
     try:
-        theirs, state = json.loads(file.read_text()), load_file(weights)
-        network = unet_config_from_diffusers(theirs, null_class=null_class).build()
+        theirs, state = read_json(file), load_file(weights)
+        config = unet_config_from_diffusers(theirs, null_class=null_class)
+        held = sum(weight.numel() for weight in state.values())
+        network = build_within(config.build, 2 * held + 1_000_000)
     except FileNotFoundError:
         raise ValueError(
             f"{folder} has not both {file.name} and {weights.name}: save_pretrained of diffusers "

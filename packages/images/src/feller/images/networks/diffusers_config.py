@@ -106,6 +106,8 @@ def unet_config_from_diffusers(
     channels = tuple(full["block_out_channels"])
     levels, residual = _levels(full, len(channels))
     classes = full["num_class_embeds"] or 0
+    if classes < 0:
+        raise ValueError(f"num_class_embeds is at least 0, not {classes}")
     if null_class and classes < 2:
         raise ValueError(f"num_class_embeds is {classes}: there is no last class for no label")
     return UNetConfig(
@@ -160,7 +162,11 @@ def _check_embedding(full: Mapping[str, Any]) -> None:
 def _check_groups(full: Mapping[str, Any]) -> None:
     """Refuse an attention of the middle with another norm, or groups that do not divide."""
     groups, special = full["norm_num_groups"], full["attn_norm_num_groups"]
-    if not isinstance(groups, int) or any(width % groups for width in full["block_out_channels"]):
+    if (
+        not isinstance(groups, int)
+        or groups < 1
+        or any(width % groups for width in full["block_out_channels"])
+    ):
         raise ValueError(
             f"norm_num_groups = {groups!r} does not divide {full['block_out_channels']}"
         )

@@ -1,0 +1,141 @@
+"""Files of images: whether one is whole, is held to what can be shown as bytes, and stands upright.
+
+Every file is looked at before the first step, as cheaply as its format allows: at its header, and
+at what tells that nothing is missing at its end. Where nothing tells, its pixels are read.
+"""
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["DataError", "check_headers", "opaque", "opened", "upright"]
+
+_TAIL = 65_536
+_LAST = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "JPEG2000": b"\xff\xd9"}  # at the end of a file
+_PLACES = {273: 279, 324: 325}  # in a TIFF, where strips or tiles are and how long
+
+
+# Pillow's readers of damaged files end in most of Python's errors.
+_FAULTS = (
+    *(ArithmeticError, AttributeError, AssertionError, EOFError, LookupError, OSError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError, struct.error),
+)
+
+
+class DataError(ValueError):
+    """A data file is missing or is not what was expected."""
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Any]:
+    """Open an image, for Pillow.
+
+    Raises:
+        DataError: When it is no image, or holds what cannot be shown as bytes; also what is wrong
+            with it while it is open.
+    """
+    from PIL import Image
+
+    try:
+        if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+            raise ValueError("it is not a file")
+        with warnings.catch_warnings():  # of sizes within the limit, and of damaged notes
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                _check_pixels(image)
+                yield image
+    except DataError:
+        raise
+    except (MemoryError, Image.DecompressionBombError, *_FAULTS) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{file} is not a readable image: {reason}") from None
+
+
+def check_headers(files: list[Path]) -> int:
+    """Return how many files have several frames.
+
+    Raises:
+        DataError: When files are no images, are cut short, or hold what cannot be shown as bytes.
+    """
+    faults, frames = [], 0
+    for file in files:
+        try:
+            with opened(file) as image:
+                if not _is_whole(image, file):
+                    image.load()  # it may be whole, with much behind it
+                frames += bool(getattr(image, "is_animated", False))
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        more = f" (and {len(faults) - 1} more of {len(files)})" if len(faults) > 1 else ""
+        raise DataError(f"{faults[0]}{more}; mend or remove such files")
+    return frames
+
+
+def upright(image: Any) -> Any:
+    """Return an image as its camera was held; as it is where what it says of that is damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except _FAULTS:
+        image.load()  # where its pixels are damaged, that is the fault
+        return image
+
+
+def opaque(image: Any, background: str) -> Any:
+    """Return an image of 8 bits without transparency: 16 bits scaled, the background shown."""
+    from PIL import Image
+
+    if image.mode[0] == "I":
+        numbers = np.asarray(image).astype(np.uint32)
+        scaled = Image.fromarray(((numbers * 255 + 32_767) // 65_535).astype(np.uint8))
+        clear = image.info.get("transparency")
+        if clear is None:
+            return scaled
+        image = scaled.convert("RGB")
+        image.putalpha(Image.fromarray(np.where(numbers == clear, 0, 255).astype(np.uint8)))
+    elif image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
+        return image
+    over = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", over.size, background), over)
+
+
+def _is_whole(image: Any, file: Path) -> bool:
+    """Say whether a format tells, without its pixels, that nothing is missing at the end."""
+    size = file.stat().st_size
+    if last := _LAST.get(image.format):
+        return last in _read(file, max(0, size - _TAIL), _TAIL)
+    if image.format == "WEBP":  # a RIFF file: how long the rest is stands fourth
+        return struct.unpack("<I", _read(file, 4, 4))[0] + 8 <= size
+    tags = getattr(image, "tag_v2", {})
+    for starts, lengths in _PLACES.items():
+        if starts in tags and lengths in tags:
+            pieces = zip(tags[starts], tags[lengths], strict=False)
+            return max(start + length for start, length in pieces) <= size
+    return False
+
+
+def _read(file: Path, start: int, length: int) -> bytes:
+    with file.open("rb") as stream:
+        stream.seek(start)
+        return stream.read(length)
+
+
+def _check_pixels(image: Any) -> None:
+    """Refuse numbers of which it is not known what is white: floats, and 32 or 12 bits."""
+    if image.mode == "LAB":
+        raise ValueError("it is in Lab colours: convert it to RGB first")
+    if image.mode[0] not in "IF":
+        return
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:  # PNG, PPM and JPEG 2000 say that they have 16 bits
+        if image.mode[0] == "F" or image.format not in ("PNG", "PPM", "JPEG2000"):
+            raise ValueError(f"it has pixels of mode {image.mode}: convert it to 8 bits first")
+    elif tags.get(258, (1,))[0] != 16 or tags.get(339, (1,))[0] != 1 or tags.get(262, 1) != 1:
+        raise ValueError("it is a TIFF of floats, or not of 16 bits: convert it to 8 bits first")

@@ -1,0 +1,83 @@
+"""Files of images: each is whole, of bytes and upright, or named at the start."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from feller.images.pixels import DataError, check_headers, opaque, opened, upright
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def gray_png(pixels, clear):
+    """A PNG of 16 bits in which one gray is transparent, which Pillow does not write."""
+    height, width = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0),
+        b"tRNS": struct.pack(">H", clear),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts.items()
+    )
+
+
+@pytest.mark.parametrize(("background", "seen"), [("white", 255), ("#808080", 128)])
+def test_a_gray_of_sixteen_bits_may_be_transparent(background, seen, tmp_path):
+    pixels = np.full((8, 8), 1_000, np.uint16)
+    pixels[:, 4:] = 40_000
+    (tmp_path / "a.png").write_bytes(gray_png(pixels, 1_000))
+    with opened(tmp_path / "a.png") as image:
+        shown = np.asarray(opaque(image, background).convert("L"))
+    assert (shown[:, :4] == seen).all()
+    assert (shown[:, 4:] == 156).all()
+
+
+@pytest.mark.parametrize(
+    "ending", ["bmp", "webp", "tif", "gif", "ppm", "pgm", "tga", "jp2", "png", "jpg"]
+)
+@pytest.mark.parametrize("lost", [0.3, 0.02])
+def test_a_file_cut_short_is_named_at_the_start(ending, lost, tmp_path):
+    file = tmp_path / f"a.{ending}"
+    Image.fromarray(noise(64, 64, 3) if ending != "pgm" else noise(64, 64)).save(file)
+    assert check_headers([file]) == 0
+    content = file.read_bytes()
+    file.write_bytes(content[: int((1 - lost) * len(content))])
+    with pytest.raises(DataError, match=f"a.{ending} is not a readable image: "):
+        check_headers([file])
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_what_a_damaged_note_says_does_not_matter(ending, exif, tmp_path):
+    file = tmp_path / f"a.{ending}"
+    Image.fromarray(np.full((8, 8, 3), 100, np.uint8)).save(file, exif=exif)
+    assert check_headers([file]) == 0
+    with opened(file) as image:
+        assert abs(np.asarray(upright(image)).astype(int) - 100).max() <= 2
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "webp", "tif", "gif", "ppm", "tga", "jp2"])
+def test_damage_is_a_data_error_wherever_it_is(ending, tmp_path):
+    file, rng = tmp_path / f"a.{ending}", np.random.default_rng(1)
+    Image.fromarray(noise(12, 12, 3)).save(file)
+    content = bytearray(file.read_bytes())
+    for _ in range(40):
+        damaged = content.copy()
+        for place in rng.integers(0, min(len(content), 200), 3):
+            damaged[place] = rng.integers(256)
+        file.write_bytes(damaged)
+        try:
+            check_headers([file])
+            with opened(file) as image:
+                opaque(upright(image), "white").convert("RGB")
+        except DataError as error:  # anything else is a mistake of ours
+            assert "\n" not in str(error)
