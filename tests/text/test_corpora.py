@@ -150,3 +150,13 @@ def test_what_is_hidden_is_not_read(tmp_path):
 def test_a_missing_path_is_said(source):
     with pytest.raises(DataError, match=r"--data\.path is missing: give"):
         read(source)
+
+
+def test_a_backslash_is_no_new_line(tmp_path):
+    """A shell hands on two characters; the file would be one document, without a word."""
+    (tmp_path / "a.txt").write_text("one\n\ntwo")
+    for source, path in (("file", tmp_path / "a.txt"), ("folder", tmp_path)):
+        with pytest.raises(DataError, match=r"has no separator .*a shell takes \$'\\n'"):
+            read(source, path, separator="\\n\\n")
+    (tmp_path / "b.txt").write_text("one\\two")
+    assert len(read("folder", tmp_path, separator="\\")) == 3

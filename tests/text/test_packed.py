@@ -53,3 +53,21 @@ def test_the_limit_is_what_is_said(tmp_path, most, fits, monkeypatch):
     except DataError:
         found = []
     assert (found == ["0" * 300_000]) == fits
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
+def test_a_mark_of_byte_order_is_no_text(tmp_path, suffix, pack):
+    file = tmp_path / f"a.txt{suffix}"
+    file.write_bytes(pack("\ufeffTo\r\nbe \ufeff".encode()))
+    with open_text(file) as stream:
+        assert stream.read() == "To\r\nbe \ufeff"
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_text_of_another_width_is_refused(tmp_path, suffix, pack, encoding):
+    """Without its mark UTF-16 of plain letters is valid UTF-8, of twice the length."""
+    file = tmp_path / f"a.txt{suffix}"
+    file.write_bytes(pack("To be".encode(encoding)))
+    with pytest.raises(DataError, match="holds NUL bytes: it is UTF-16"), open_text(file) as stream:
+        stream.read()

@@ -216,3 +216,10 @@ def test_a_seed_is_a_number():
     model = texts.model()
     with warnings.catch_warnings(), pytest.raises((ValueError, TypeError), match="seed"):
         draw_chains(model, context(model.codec), 1, Sampling(steps=1), seed=None)
+
+
+def test_batches_of_many_texts_hold_no_list_of_them():
+    """As many texts as one likes, of which a batch is there at a time."""
+    model = texts.model().eval()
+    given, how = context(model.codec, length=4), Sampling(steps=1, batch_size=2)
+    assert len(next(draw_batches(model, given, 10**15, how)).x) == 2

@@ -82,3 +82,30 @@ def test_text_that_is_lost_is_refused():
     assert words.encode_exactly("a") == [0]
     with pytest.raises(TokenizerError, match=r"lossy on this text: 'b' \(at 0\) comes back as '.U"):
         words.encode_exactly("b")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.WordLevel({"a": 0}, unk_token="[UNK]"),
+        models.WordPiece({"a": 0}, unk_token="[UNK]"),
+        models.Unigram([("a", 0.0)]),
+    ],
+)
+def test_text_without_an_id_is_refused(model):
+    """A file that names no token for the unknown; its library raises a bare exception."""
+    pieces = Pieces(Library(model).to_str())
+    assert pieces.encode("a") == [0]
+    with pytest.raises(TokenizerError, match="has no id for something in 'c'"):
+        pieces.encode("c")
+
+
+def test_merges_are_not_left_out_at_random(pieces):
+    made = Library.from_str(pieces.definition)
+    made.model.dropout = 0.5
+    assert Pieces(made.to_str()).encode(CODE[0]) == pieces.encode(CODE[0])
+
+
+def test_a_file_with_a_mark_of_byte_order(pieces, tmp_path):
+    (tmp_path / "a.json").write_text(pieces.definition, encoding="utf-8-sig")
+    assert Pieces(str(tmp_path / "a.json")) == pieces

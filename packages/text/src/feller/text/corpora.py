@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from feller.text.folders import files_under
 from feller.text.packed import DataError, open_text, suffix_of
 from feller.text.tables import (
     Table,
@@ -141,15 +142,28 @@ def passages(corpus: Corpus) -> Iterator[Passage]:
     if not corpus.path and not corpus.source.startswith("stdlib"):
         raise DataError(f"--data.path is missing: {_PLACES[corpus.source]}")
     if corpus.source == "file" or (corpus.source == "datasets" and path.is_file()):
-        yield from _file(path, corpus)
+        yield from _parted(_file(path, corpus), corpus)
     elif corpus.source == "folder":
-        yield from _folder(path, corpus)
+        yield from _parted(_folder(path, corpus), corpus)
     elif corpus.source == "stdlib":
         yield from _whole(_library())
     elif corpus.source == "stdlib-docs":
         yield from _whole(_docs())
     else:
         yield from _rows(corpus.path, rows_of_data_set(corpus.path, corpus.table))
+
+
+def _parted(parts: Iterable[Passage], corpus: Corpus) -> Iterator[Passage]:
+    r"""Refuse a separator with a backslash that is nowhere: of a shell, `\n` is two characters."""
+    found = False
+    for part in parts:
+        found = found or not part.name.endswith("#0")
+        yield part
+    if "\\" in corpus.separator and not found:
+        raise DataError(
+            f"{corpus.path} has no separator {corpus.separator!r}: for a new line, a shell takes "
+            "$'\\n', and feller no backslash"
+        )
 
 
 def _whole(found: Iterable[Document]) -> Iterator[Passage]:
@@ -214,7 +228,7 @@ def _folder(root: Path, corpus: Corpus) -> Iterator[Passage]:
     if Path(pattern).anchor:
         raise DataError(f"{pattern!r} is no pattern of files, *.txt, but a path from the root")
     try:
-        found = sorted(p for p in root.rglob(pattern) if p.is_file() and not _hidden(p, root))
+        found = [p for p in files_under(root, pattern) if not _hidden(p, root)]
     except ValueError as error:
         raise DataError(f"{pattern!r} is no pattern of files such as *.txt: {error}") from None
     if not found:

@@ -35,6 +35,7 @@ from feller.text.corpora import (
     joined,
     passages,
 )
+from feller.text.folders import refuse_overlap, state_of
 from feller.text.tables import Table
 from feller.text.tokenizers import Bytes, Tokenizer
 from feller.text.tokenizers.streams import Tally, encode_pieces
@@ -164,6 +165,10 @@ class TextData(DataConfig):
                 f"the source {self.source} is the library of this Python, not "
                 f"{self.path or self.test_path}: give --data.source file, or folder, too"
             )
+        if self.path and self.test_path:
+            refuse_overlap(self.path, self.test_path)
+        if self.test_split and self.test_split == self.split and not self.test_path:
+            raise DataError(f"--data.test-split {self.split} is what is trained on: give another")
         every = self._corpus(split)
         if self.test_path or self.test_split:
             yield from passages(every)
@@ -215,7 +220,7 @@ class TextData(DataConfig):
         root = Path(self.cache) if self.cache else usual
         free = {"length", "stride", "cache"}
         facts = {k: v for k, v in encode(self).items() if k not in free}
-        facts["state"] = [_state(p) for p in (self.path, self.test_path) if p]
+        facts["state"] = [state_of(p) for p in (self.path, self.test_path) if p]
         if self.source.startswith("stdlib"):
             facts["state"] = [sys.version]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
@@ -285,14 +290,7 @@ def _after(parts: Iterable[Passage], count: int) -> Iterator[Passage]:
 
 def _place(name: str) -> float:
     """Return a number in [0, 1) that depends on the name alone."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
-
-
-def _state(path: str) -> list[object]:
-    """Return what changes when a file or folder does."""
-    if not Path(path).exists():
-        return [path]
-    root = Path(path)
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    states = ((p.relative_to(root).as_posix(), p.stat()) for p in files)
-    return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
+    return (
+        int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+        / 2**64
+    )

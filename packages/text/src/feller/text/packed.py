@@ -48,9 +48,11 @@ def suffix_of(file: Path) -> str:
 def open_text(file: Path) -> Iterator[io.TextIOWrapper]:
     """Open a file as UTF-8 text, unpacked, with its line ends as they are.
 
+    A mark of byte order at its beginning is left out: it is no part of the text.
+
     Raises:
-        DataError: When it is missing, damaged, an archive of files or not UTF-8, or unpacks to more
-            than `EXPANSION` times its size and `SMALL`.
+        DataError: When it is missing, damaged, an archive of files or not UTF-8, begins with NUL
+            bytes among others, or unpacks to more than `EXPANSION` times its size and `SMALL`.
     """
     if not file.is_file():
         raise DataError(f"{file} is not a file")
@@ -67,11 +69,19 @@ def open_text(file: Path) -> Iterator[io.TextIOWrapper]:
 
 
 def _stream(file: Path) -> io.TextIOWrapper:
+    stream = _opened(file)
+    # UTF-16 of plain letters, and archives, are valid UTF-8: letters with NUL between.
+    if b"\0" in stream.peek(1):
+        stream.close()
+        raise DataError(f"{file} holds NUL bytes: it is UTF-16, or no text; give UTF-8")
+    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+
+
+def _opened(file: Path) -> io.BufferedReader:
     if (kind := file.suffix.lower()) not in _OPEN:
-        return file.open(encoding="utf-8", newline="")
+        return file.open("rb")
     most = max(SMALL, EXPANSION * file.stat().st_size)
-    unpacked = _Bounded(_OPEN[kind](file, "rb"), most, file)
-    return io.TextIOWrapper(io.BufferedReader(unpacked, 2**16), encoding="utf-8", newline="")
+    return io.BufferedReader(_Bounded(_OPEN[kind](file, "rb"), most, file), 2**16)
 
 
 class _Bounded(io.RawIOBase):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -38,6 +38,9 @@ __all__ = [
     "sampling_of",
     "shaping_for",
 ]
+
+LONGEST = 2**20
+"""Tokens of a text."""
 
 _SCHEMES: Mapping[str, Callable[[int, int], Scheme]] = MappingProxyType(
     {
@@ -129,7 +132,7 @@ def context(
 
     Raises:
         TokenizerError: When the tokenizer does not know something given, or does not give it back.
-        ValueError: When what is given leaves no token free, or `length` is below one.
+        ValueError: When what is given leaves no token free, or `length` is not 1 to `LONGEST`.
 
     Example:
         >>> context(TextCodec(length=4), "a", "b").free
@@ -145,8 +148,9 @@ def context(
         for text in (prompt, suffix)
     )
     given = len(first) + len(last)
-    if n < 1:
-        raise ValueError(f"length is at least 1, not {n}")
+    if not 1 <= n <= LONGEST:
+        bound = "at least 1" if n < 1 else f"at most {LONGEST:,}"
+        raise ValueError(f"length is {bound}, not {n}")
     if given >= n:
         raise ValueError(
             f"the prompt and suffix have {given} tokens, and the context {n}: shorten them"
@@ -206,7 +210,7 @@ def draw_batches(
         rows = slice(start, min(start + sampling.batch_size, n))
         rng = random.rows(seed, rows.start, rows.stop, stream="sample")
         begun = begin(model, x[rows], rng, free=free[rows], block=sampling.block)
-        labels = condition_of_rows(condition, torch.arange(n)[rows])
+        labels = condition_of_rows(condition, torch.arange(rows.start, rows.stop))
         yield simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=shaping)
 
 
@@ -214,11 +218,13 @@ def sampling_of(options: Mapping[str, Any]) -> Sampling:
     """Return how text is drawn, from options by name.
 
     Raises:
-        ValueError: When one is unknown, or draws nothing.
+        ValueError: When one is unknown, of another kind, or draws nothing.
     """
     known = [field.name for field in fields(Sampling)]
     for name in options.keys() - set(known):
         raise ValueError(f"unknown option {name!r} of sampling; there are {', '.join(known)}")
+    for name, value in options.items():
+        _check_kind(name, value)
     return Sampling(**options)
 
 
@@ -244,6 +250,18 @@ def shaping_for(model: Any, sampling: Sampling) -> Shaping:
     if len(without) >= codec.vocabulary(has_mask=False).sampleable:
         raise ValueError("all tokens of the tokenizer are special: give --special, to draw them")
     return replace(sampling.shaping, without=without)
+
+
+def _check_kind(name: str, value: object) -> None:
+    """Refuse an option that is no name or number where one is due; None leaves some of them out."""
+    if name == "special" or (value is None and name in ("top_k", "top_p", "block")):
+        return
+    if name not in ("solver", "temperature", "top_p"):
+        _check_whole(name, value)
+        return
+    kind, what = (str, "name") if name == "solver" else (Real, "number")
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is a {what}, not {value!r}")
 
 
 def _check_whole(name: str, value: object) -> None:

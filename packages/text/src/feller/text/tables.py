@@ -54,10 +54,7 @@ def rows_of_file(file: Path, table: Table) -> Iterator[str]:
         yield from _texts(_parquet(file, table.column), str(file), table.column)
         return
     with open_text(file) as stream:
-        lines = iter(stream)
-        first = next(lines, "").removeprefix("\ufeff")  # a mark of order is no part of a name
-        rows = _READERS[kind](chain([first], lines), file)
-        yield from _texts(rows, str(file), table.column)
+        yield from _texts(_READERS[kind](iter(stream), file), str(file), table.column)
 
 
 def rows_of_data_set(name: str, table: Table) -> Iterator[str]:

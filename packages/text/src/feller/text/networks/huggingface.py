@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 import tyro
+from huggingface_hub.errors import StrictDataclassError
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -23,18 +24,19 @@ from feller.core.config import tagged
 from feller.core.nn.embeddings import TimeEmbedding
 from feller.text.networks.base import TextNetworkConfig
 from feller.text.networks.entrances import embed, entrance, without_idle_parts, words
+from feller.text.networks.refusals import (
+    first_line,
+    refuse_difference,
+    refuse_fetching,
+    refuse_one_sided,
+)
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["HuggingFaceConfig", "HuggingFaceNetwork"]
 
-# Fields of a configuration that decide nothing of a network: the vocabulary is ours.
-_NAMES = {"architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
-_LABELS = {"id2label", "label2id", "num_labels", "problem_type"}
-_IDLE = _NAMES | _LABELS | {"vocab_size", "initializer_range", "use_cache"}
-
 # What transformers raises when a configuration is senseless, or a model's forward needs more.
 _ABSENT = (ArithmeticError, AssertionError, AttributeError, LookupError)
-_MISFITS = (*_ABSENT, RuntimeError, TypeError, ValueError)
+_MISFITS = (*_ABSENT, RuntimeError, StrictDataclassError, TypeError, ValueError)
 # What it raises when a folder's files are missing, or are not what they should be.
 _CORRUPT = (*_MISFITS, OSError, EOFError, SafetensorError, UnpicklingError)
 
@@ -73,7 +75,7 @@ class HuggingFaceConfig(TextNetworkConfig):
                 text = Path(text).read_text(encoding="utf-8").strip()
             if "model_type" not in (fields := json.loads(text)):
                 raise ValueError("it has no model_type")
-            _refuse_fetching(fields)
+            refuse_fetching(fields)
         except (OSError, RecursionError, ValueError) as error:
             reason = f"{self.definition[:80]} is no configuration of transformers: {error}"
             raise ValueError(reason) from None
@@ -125,7 +127,8 @@ class HuggingFaceNetwork(nn.Module):
         except _MISFITS as error:
             kind = self.model.config.model_type
             reason = f"network.definition: a {kind} does not run without its last layer: "
-            raise ValueError(reason + _first_line(error)) from None
+            raise ValueError(reason + first_line(error)) from None
+        refuse_one_sided(self, length)
         self.train()
 
     def forward(
@@ -152,19 +155,6 @@ class HuggingFaceNetwork(nn.Module):
         return self.model(**entrance(self.model, embedded, seen), attention_mask=seen).logits
 
 
-def _refuse_fetching(fields: Any, name: str = "") -> None:
-    """Refuse an implementation that would be fetched as code."""
-    if isinstance(fields, dict):
-        for key, value in fields.items():
-            _refuse_fetching(value, name if name.endswith("_implementation") else key)
-    elif name.endswith("_implementation") and isinstance(fields, str) and "/" in fields:
-        raise ValueError(f"{name} {fields[:60]!r} would fetch code: name one of its own, as 'sdpa'")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def _fresh(config: HuggingFaceConfig, vocabulary: Vocabulary) -> Any:
     from transformers import AutoConfig, AutoModelForMaskedLM
 
@@ -177,7 +167,7 @@ def _fresh(config: HuggingFaceConfig, vocabulary: Vocabulary) -> Any:
         made.vocab_size = vocabulary.size if pad is None else max(vocabulary.size, pad + 1)
         model = AutoModelForMaskedLM.from_config(made, dtype=torch.float32)
     except _MISFITS as error:
-        reason = f"transformers makes no masked language model of this: {_first_line(error)}"
+        reason = f"transformers makes no masked language model of this: {first_line(error)}"
         raise ValueError(reason) from None
     words = model.get_input_embeddings()
     if words.padding_idx is not None:  # theirs is zero; ours is an id like any other
@@ -197,7 +187,7 @@ def _pretrained(config: HuggingFaceConfig) -> tuple[Any, Set[str]]:
         theirs = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         made = AutoConfig.for_model(**theirs)
         ours = AutoConfig.for_model(**json.loads(config.definition))
-        _refuse_difference(ours.to_dict(), made.to_dict())
+        refuse_difference(ours.to_dict(), made.to_dict())
         model, found = AutoModelForMaskedLM.from_pretrained(
             folder,
             config=made,
@@ -210,19 +200,8 @@ def _pretrained(config: HuggingFaceConfig) -> tuple[Any, Set[str]]:
             raise ValueError(f"{name} has shape {tuple(has)}, its config.json has {tuple(wants)}")
     except _CORRUPT as error:
         reason = f"{folder} holds no masked language model of this definition: "
-        raise ValueError(reason + _first_line(error)) from None
+        raise ValueError(reason + first_line(error)) from None
     return model, found["missing_keys"]
-
-
-def _refuse_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Refuse configurations of two networks; only the id of padding may move its positions."""
-    for key in ["model_type", *sorted((ours.keys() | theirs.keys()) - _IDLE)]:
-        if key.endswith("_token_id") and key != "pad_token_id":
-            continue
-        if (mine := ours.get(key)) != (other := theirs.get(key)):
-            raise ValueError(
-                f"{key} is {mine} in network.definition and {other} in the folder's config.json"
-            )
 
 
 def _refuse_missing(model: Any, missing: Set[str], folder: str) -> None:

@@ -147,6 +147,8 @@ def _pieces(definition: str) -> Any:
     # A file may ask for either, made for another model's inputs: data are cut, not shortened.
     made.no_truncation()
     made.no_padding()
+    if getattr(made.model, "dropout", None):
+        made.model.dropout = None  # merges left out at random, for its own training
     ids, size = set(made.get_vocab().values()), made.get_vocab_size()
     if ids != set(range(size)):
         raise TokenizerError(
@@ -176,10 +178,15 @@ def _encoded(definition: str, text: str) -> Any:
         return _pieces(definition).encode(text, add_special_tokens=False)
     except TypeError:  # what the library says of a lone surrogate
         raise TokenizerError(f"not Unicode text, give UTF-8: {text[:20]!r}") from None
+    except TokenizerError:
+        raise
+    except Exception as error:  # bare, for text with no id where there is none for the unknown
+        reason = f"the tokenizer has no id for something in {text[:20]!r}: {error}"
+        raise TokenizerError(reason) from None
 
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise TokenizerError(f"{file} is not a readable tokenizer.json: {error}") from None

@@ -1,0 +1,59 @@
+"""Folders of text: their files, what changes with them, and whether two lie apart.
+
+A link to a folder is followed, once, where it leads out of the folder; what lies inside is read in
+any case. `Path.rglob` follows none, and a corpus that is linked together would lack most of itself.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from feller.text.packed import DataError
+
+__all__ = ["files_under", "refuse_overlap", "state_of"]
+
+
+def files_under(root: Path, pattern: str = "*") -> list[Path]:
+    """Return the files of a folder that match a pattern, at any depth, in order.
+
+    Raises:
+        ValueError: When it is no pattern.
+    """
+    return sorted({p for place in _places(root) for p in place.rglob(pattern) if p.is_file()})
+
+
+def refuse_overlap(path: str, test_path: str) -> None:
+    """Refuse a text that is held out and trained on.
+
+    Raises:
+        DataError: When both are one place, or one lies in the other.
+    """
+    one, other = Path(path).resolve(), Path(test_path).resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise DataError(
+            f"--data.test-path {test_path} is held out, and --data.path {path} trains on it: give "
+            "two places that lie apart"
+        )
+
+
+def state_of(path: str) -> list[object]:
+    """Return what changes when a file or folder does."""
+    root = Path(path)
+    if not root.exists():
+        return [path]
+    files = [root] if root.is_file() else files_under(root)
+    states = ((p.relative_to(root).as_posix(), p.stat()) for p in files)
+    return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
+
+
+def _places(root: Path) -> Iterator[Path]:
+    """Yield a folder, and the folders outside that links in it lead to, each once."""
+    known, waiting = [root.resolve()], [root]
+    while waiting:
+        yield (place := waiting.pop())
+        for link in sorted(p for p in place.rglob("*") if p.is_symlink() and p.is_dir()):
+            real = link.resolve()
+            # Inside what is read already, or around it, in a circle.
+            if any(real == k or k in real.parents or real in k.parents for k in known):
+                continue
+            known.append(real)
+            waiting.append(link)
