@@ -1,10 +1,12 @@
 """Backbones out of tables of atoms: what belongs to a chain, and what does not."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from biotite.structure import AtomArray
+from biotite.structure.io.pdb import PDBFile
 from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, MaskValue, set_structure
 from folds import regular
 from structures import atom_array, chain, models, same
@@ -321,3 +323,28 @@ def test_frames_that_end_without_models_are_not_chained_together():
     frame = pdb_of(regular(5).atoms, ["ALA"] * 5)
     (found,) = chains_of(columns_of_pdb(f"{frame}\nEND\n{frame}\nEND\n".encode()), "x")
     assert len(found) == 5
+
+
+def written(one):
+    """The records of a chain."""
+    file = PDBFile()
+    file.set_structure(atom_array({"A": one}))
+    return [line for line in file.lines if line.startswith("ATOM")]
+
+
+def test_residues_of_one_number_are_told_by_their_bond():
+    one = replace(regular(6), residues=chain(6).residues)
+    lines = [f"{line[:22]}   1{line[26:]}" for line in written(one)]
+    (found,) = pdb("\n".join(lines) + "\n")
+    assert found.sequence == one.sequence
+    assert found.index.tolist() == [1] * 6
+    assert not np.isnan(found.atoms).any()
+
+
+@pytest.mark.parametrize("place", ["9999.0009999.0009999.000", f"{'inf':>8}" * 3])
+def test_what_was_never_put_is_nowhere(place):
+    one = chain(4)
+    lines = written(one)
+    lines[8] = lines[8][:30] + place + lines[8][54:]  # N of the third residue
+    (found,) = pdb("\n".join(lines) + "\n")
+    assert np.argwhere(np.isnan(found.atoms).all(-1)).tolist() == [[2, 0]]

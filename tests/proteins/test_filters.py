@@ -98,7 +98,7 @@ def test_compactness_is_measured_on_ca():
 def test_the_radius_of_gyration_is_near_the_usual_one(size, sign, expected):
     one = wander(60)
     one.atoms[:] *= np.exp(sign * size - compactness(one))
-    assert kind(replace(ALL, max_gyration=0.3, max_step=99.0), one) == expected
+    assert kind(replace(ALL, max_gyration=0.3, max_step=99.0, max_missing=1.0), one) == expected
 
 
 def test_what_has_no_size_is_refused():
@@ -146,3 +146,10 @@ def test_filters_survive_json():
 def test_senseless_lengths_are_refused(limits):
     with pytest.raises(ValueError, match="min_length"):
         Filters(**limits)
+
+
+def test_a_frame_without_bonds_is_refused():
+    one = chain(20)
+    one.atoms[7, 0] += 5.0
+    assert kind(ALL, one) == "no bonds"
+    assert kind(replace(ALL, max_missing=0.05), one) is None

@@ -1,6 +1,7 @@
 """What a user names: read, or refused in one line."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,18 @@ def test_trajectories_beside_samples_are_no_samples(tmp_path):
         assert len(read_backbones(path)) == 1
     (alone,) = (folder / "trajectories").iterdir()
     assert len(read_structures(alone)[0]) == 1
+
+
+def test_one_structure_in_two_formats_is_read_once(tmp_path):
+    for name in ("x.cif", "x.pdb"):
+        structures.write(structures.atom_array({"A": structures.chain(9)}), tmp_path / name)
+    chains, refusals = read_structures(tmp_path)
+    assert [chain.name for chain in chains] == ["x"]
+    assert [(r.name, r.reason) for r in refusals] == [("x", "another file of this name was read")]
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1])
+def test_places_that_are_no_frames_are_refused(scale, tmp_path):
+    chain = structures.chain(9)
+    file = one(tmp_path, replace(chain, atoms=chain.atoms * np.float32(scale)))
+    assert "residue 1 of one has N, CA and C where no bonds are" in refusal(read_backbones, file)

@@ -108,3 +108,11 @@ def test_a_damaged_cache_is_one_line_of_the_data(cache, tmp_path):
         file.write_text('{"names": 3}')
     with pytest.raises(DataError, match=r"index\.json is damaged: delete its folder"):
         data.build()
+
+
+def test_an_index_is_not_nested_without_end(cache, tmp_path):
+    file = tmp_path / "index.json"
+    text = (cache / "cache" / "index.json").read_text()
+    file.write_text(f'{{"more": {"[" * 500}{"]" * 500}, {text[1:]}')
+    with pytest.raises(DataError, match="is not readable"):
+        read_index(file)

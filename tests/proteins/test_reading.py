@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from structures import atom_array, chain, folder_of_chains, same, write
 
+from feller.proteins import reading
 from feller.proteins.chains import Chain
 from feller.proteins.reading import SUFFIXES, Refusal, entries, read_chains, read_entries
 
@@ -141,3 +142,27 @@ def test_real_structures_with_side_chains(data_root):
         index = {row["id"]: row for row in csv.DictReader(stream)}
     found = list(read_chains(root / "pdb_allatom_40_256.bcif.zip"))
     assert {c.name: c.sequence for c in found} == {i: row["sequence"] for i, row in index.items()}
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"# M\xfcller\n"])
+def test_letters_of_old_hide_no_table(before, tmp_path):
+    file = write(atom_array({"A": chain(5)}), tmp_path / "a.cif")
+    file.write_bytes(before + file.read_bytes())
+    (found,) = read_chains(file)
+    assert same(found, chain(5))
+
+
+def test_gzip_is_known_by_what_it_is(tmp_path):
+    file = write(atom_array({"A": chain(5)}), tmp_path / "a.pdb.gz").rename(tmp_path / "a.pdb")
+    (found,) = read_chains(file)
+    assert same(found, chain(5))
+
+
+def test_a_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "SMALL", 2**16)
+    data = b"REMARK" + b" " * 2**20
+    (tmp_path / "a.pdb.gz").write_bytes(gzip.compress(data))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b.pdb", data)
+    for name in ("a.pdb.gz", "b.zip"):
+        assert "unpacks to more than" in reason(tmp_path / name)

@@ -1,6 +1,8 @@
 import copy
 import inspect
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,12 @@ def model():
         dim=32, pair=8, depth=2, num_heads=2, updates=2, self_conditioning=True
     )
     return ProteinModelConfig(network=network).build()
+
+
+def how(options):
+    """What `Sampling` says of its fields, without the hook, which checks types in tests alone."""
+    fields = SimpleNamespace(**asdict(Sampling()) | options)
+    inspect.unwrap(Sampling.__post_init__)(fields)
 
 
 def test_calls_are_steps_and_every_state_is_kept(model):
@@ -141,3 +149,32 @@ def test_what_cannot_be_drawn_is_refused(model):
         other = copy.deepcopy(model).to(dtype)
         with pytest.raises(ValueError, match=f"the weights are {dtype}: draw of model.float"):
             plain(other, 1, nothing(5), Sampling(steps=2))
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "reason"),
+    [
+        (nothing, (2.5,), "length is a whole number of at least 1, not 2.5"),
+        (nothing, ("8",), "length is a whole number of at least 1, not '8'"),
+        (nothing, (2_000_000,), "length is at most 10,000, not 2,000,000"),
+        (how, ({"steps": 2.5},), "steps is a whole number of at least 1, not 2.5"),
+        (how, ({"batch_size": None},), "batch_size is a whole number of at least 1, not None"),
+        (how, ({"noise": "a"},), "noise is at least 0 and finite, not 'a'"),
+        (how, ({"power": "a"},), "power is positive and finite, not 'a'"),
+    ],
+)
+def test_a_slip_is_told_in_a_line(function, given, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        inspect.unwrap(function)(*given)
+
+
+def test_what_is_given_is_not_letters(model):
+    with pytest.raises(ValueError, match="as sequence_of makes of a chain, not 'MKV'"):
+        inspect.unwrap(draw)(model, 1, "MKV", Sampling(steps=2))
+
+
+def test_numbers_of_numpy_are_numbers(model):
+    plain = inspect.unwrap(draw)
+    one = plain(model, np.int64(2), nothing(4), Sampling(steps=2), seed=np.int64(3))
+    other = plain(model, 2, nothing(4), Sampling(steps=2), seed=3)
+    assert one.state["translation"].equal(other.state["translation"])

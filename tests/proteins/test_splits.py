@@ -179,6 +179,7 @@ def test_unknown_residues_make_no_relatives(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # 12,000 structures are read
 def test_real_lists_match_real_chains(data_root, tmp_path, capsys):
     root = data_root / "proteins"
     some = ProteinData(

@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from feller.proteins.chains import ATOMS, Chain
+from feller.proteins.chains import ATOMS, LONGEST_BOND, SHORTEST_BOND, Chain
 from feller.proteins.records import SLOTS, SPARE, check_whole, records_of_pdb
 from feller.proteins.residues import codes_of_names
 
 __all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
 
 _NONE = (".", "?", "", " ")
+
+NOWHERE = 9999.0
+"""Angstrom from which on a place is none: what CHARMM writes where an atom was never put."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +147,8 @@ def chains_of(columns: Columns, name: str) -> list[Chain]:
 def _chain(columns: Columns, name: str) -> Chain | None:
     """Make one chain; none of what holds no amino acid."""
     columns = _without_alternatives(columns)
+    nowhere = (np.abs(columns.place) >= NOWHERE).any(-1, keepdims=True)
+    columns = replace(columns, place=np.where(nowhere, np.float32(np.nan), columns.place))
     starts = _starts(columns)
     row = np.cumsum(starts) - 1
     every = np.full((int(starts.sum()), len(ATOMS) + 1, 3), np.nan, dtype=np.float32)
@@ -160,11 +165,15 @@ def _chain(columns: Columns, name: str) -> Chain | None:
 
 
 def _starts(columns: Columns) -> np.ndarray:
-    """Say which rows begin a residue."""
+    """Say which rows begin a residue: by number, or by the bond to one of the same number."""
     starts = np.ones(len(columns.slot), dtype=bool)
-    number, insertion = columns.number, columns.insertion
+    number, insertion, slot = columns.number, columns.insertion, columns.slot
     starts[1:] = (number[1:] != number[:-1]) | (insertion[1:] != insertion[:-1])
-    return starts
+    rows, runs = np.arange(len(slot)), np.cumsum(starts)
+    carbon = np.maximum.accumulate(np.where(slot == ATOMS.index("C"), rows, -1))
+    again = (slot == ATOMS.index("N")) & (carbon >= 0) & (runs == runs[carbon]) & ~starts
+    apart = np.linalg.norm(columns.place - columns.place[carbon], axis=-1)
+    return starts | (again & (apart > SHORTEST_BOND) & (apart < LONGEST_BOND))
 
 
 def _without_alternatives(columns: Columns) -> Columns:

@@ -28,8 +28,8 @@ class Filters:
     Attributes:
         min_length: Fewest residues.
         max_length: Most residues.
-        max_missing: Largest share of residues that lack one of N, CA, C and O. Data leave out
-            those that lack more than O, as gaps.
+        max_missing: Largest share of residues that lack one of N, CA, C and O, and of those that
+            have N, CA and C without bonds. Data leave out those that lack more than O, as gaps.
         max_step: Longest step from CA to CA, in Angstrom.
         max_resolution: Worst resolution in Angstrom, of the structures that say theirs.
         min_known: Smallest share of canonical residues.
@@ -105,6 +105,9 @@ class Filters:
             yield "gyration", f"the radius of gyration is {usual}"
         if self.max_coil < 1 and (coil := coil_share(chain)) > self.max_coil:
             yield "coil", f"{coil:.1%} of residues are coil"
+        odd = float((chain.has_frame & ~chain.has_bonds).mean())
+        if odd > self.max_missing:
+            yield "no bonds", f"{odd:.1%} of residues have N, CA and C where no bonds are"
 
 
 def compactness(chain: Chain) -> float:

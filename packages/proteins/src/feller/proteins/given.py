@@ -6,17 +6,19 @@ ideal residues; a sample has the given atoms in their place.
 """
 
 from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from feller.proteins.chains import UNKNOWN, Chain, check_frames
+from feller.proteins.chains import MOST_RESIDUES, UNKNOWN, Chain, check_frames
 from feller.proteins.contigs import Contigs, Kept
 from feller.proteins.frames import ANGSTROM, frames_from_atoms, with_oxygens
 
-__all__ = ["Given", "backbone_of", "motif_of", "nothing", "sequence_of"]
+__all__ = ["Given", "backbone_of", "check_positive", "motif_of", "nothing", "sequence_of"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,31 @@ class Given:
         return replace(chain, atoms=torch.where(given.isnan(), atoms, given).numpy())
 
 
+def check_positive(name: str, value: Any) -> None:
+    """Refuse what is no whole number of at least 1.
+
+    Raises:
+        ValueError: When it is not.
+
+    Example:
+        >>> check_positive("length", 8)
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is a whole number of at least 1, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} is at least 1, not {value}")
+
+
 def nothing(length: int) -> Given:
     """Return a chain of which the length alone is known.
 
     Raises:
-        ValueError: When there is no residue.
+        ValueError: When there is no residue, more than a chain has, or no whole number of them.
     """
-    if length < 1:
-        raise ValueError(f"length is at least 1, not {length}")
-    return _given(_absent(length), torch.full((length,), UNKNOWN))
+    check_positive("length", length)
+    if length > MOST_RESIDUES:
+        raise ValueError(f"length is at most {MOST_RESIDUES:,}, not {length:,}")
+    return _given(_absent(int(length)), torch.full((int(length),), UNKNOWN))
 
 
 def sequence_of(chain: Chain) -> Given:

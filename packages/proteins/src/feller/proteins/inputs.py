@@ -31,7 +31,8 @@ SHOWN = 60  # characters of what is no sequence
 def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
     """Read the chains of a file, a folder or a `.zip`, and what there is none of.
 
-    Trajectories beside samples, which begin at noise, are passed over and said so.
+    Trajectories beside samples, which begin at noise, are passed over and said so, and so is a
+    structure that was read in another format.
 
     Raises:
         ValueError: When there is no chain at all.
@@ -40,8 +41,12 @@ def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
     alone = len(found) == 1 and found[0].path == path and not found[0].member
     wanted = [e for e in found if alone or TRAJECTORIES not in Path(e.name).parts]
     items = list(read_entries(wanted))
-    chains = [item for item in items if isinstance(item, Chain)]
+    named: dict[str, Chain] = {}
     refusals = [item for item in items if isinstance(item, Refusal)]
+    for item in items:
+        if isinstance(item, Chain) and named.setdefault(item.name, item) is not item:
+            refusals.append(Refusal(item.name, "another file of this name was read", "twice"))
+    chains = list(named.values())
     if len(wanted) < len(found):
         count = len(found) - len(wanted)
         reason = f"{count} trajectories: their ends are the samples"

@@ -13,6 +13,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from feller.core.files import read_json
+
 __all__ = ["DataError", "MappedShard", "map_shard", "read_index", "read_portion"]
 
 _KINDS = {"I16": np.int16, "U8": np.uint8, "I32": np.int32, "I64": np.int64, "F32": np.float32}
@@ -139,8 +141,8 @@ def _are_counts(value: Any) -> bool:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = read_json(file)
+    except (OSError, ValueError):
         raise DataError(f"{file} is not readable: delete its folder to build it again") from None
     if not isinstance(found, dict):
         raise _damaged(file)

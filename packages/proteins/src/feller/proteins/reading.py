@@ -4,6 +4,8 @@ Of a file the first model is read, of that the amino acids, and of those four ba
 a residue has alternatives, the one of highest occupancy, the first of equals. Selenomethionine is
 methionine; other modified residues are unknown. Only the columns that this takes are decoded.
 
+A file is unpacked by what it is, and to no more than `EXPANSION` times its size, or `SMALL`.
+
 What cannot be read is a `Refusal` among the chains: never an exception, never left out.
 """
 
@@ -16,11 +18,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from feller.proteins.chains import Chain
 from feller.proteins.columns import Columns, chains_of, columns_of_cif, columns_of_pdb
 
 __all__ = ["SUFFIXES", "Entry", "Refusal", "entries", "read_chains", "read_entries"]
+
+
+_GZIP = b"\x1f\x8b"
+"""How gzipped data begin."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ class Entry:
 def _columns_of_text_cif(data: bytes) -> Columns:
     from biotite.structure.io.pdbx import CIFFile
 
-    return columns_of_cif(CIFFile.read(io.StringIO(data.decode())))
+    # What is not UTF-8 is the name of an author, in a file of long ago.
+    text = data.decode("utf-8-sig", errors="replace")
+    return columns_of_cif(CIFFile.read(io.StringIO(text)))
 
 
 def _columns_of_binary_cif(data: bytes) -> Columns:
@@ -79,6 +88,12 @@ _FORMATS: Mapping[str, Callable[[bytes], Columns]] = MappingProxyType(
 
 SUFFIXES = tuple(_FORMATS)
 """Endings of structure files; `.gz` may follow."""
+
+EXPANSION = 200
+"""How many times its own size a packed file may unpack to; a trajectory does 20 times."""
+
+SMALL = 2**28
+"""What any packed file may unpack to: 256 MiB."""
 
 
 def read_chains(path: str | Path) -> Iterator[Chain | Refusal]:
@@ -138,15 +153,29 @@ def _read(entry: Entry, archive: zipfile.ZipFile | None) -> list[Chain] | list[R
     if entry.trouble:
         return [Refusal(entry.name, entry.trouble)]
     try:
-        data = archive.read(entry.member) if archive else entry.path.read_bytes()
+        data = _member(archive, entry.member) if archive else entry.path.read_bytes()
         file_name = entry.member or entry.path.name
-        if file_name.lower().endswith(".gz"):
-            data = gzip.decompress(data)
+        if file_name.lower().endswith(".gz") or data.startswith(_GZIP):
+            data = _bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), len(data))
         chains = chains_of(_FORMATS[_suffix(file_name)](data), entry.name)
     except Exception as error:  # biotite, msgpack, zipfile and zlib have errors of many kinds
         reason = " ".join(str(error).split()) or "no reason given"
         return [Refusal(entry.name, f"{type(error).__name__}: {reason}")]
     return chains or [Refusal(entry.name, "it has no amino acids", "not protein")]
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as stream:
+        return _bounded(stream, archive.getinfo(name).compress_size)
+
+
+def _bounded(stream: Any, size: int) -> bytes:
+    """Unpack what is packed in some bytes; what a header says of its size is not believed."""
+    most = max(SMALL, EXPANSION * size)
+    data = stream.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it unpacks to more than {most / 2**20:,.0f} MiB: unpack it first")
+    return data
 
 
 def _suffix(name: str) -> str:

@@ -8,13 +8,14 @@ of their law. So `steps` is the number of network calls.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core import random
-from feller.core.checks import check_weights
+from feller.core.checks import check_seed, check_weights
 from feller.core.generators import (
     Categorical,
     Diffusion,
@@ -27,7 +28,7 @@ from feller.core.parametrizations import convert
 from feller.core.solvers import Euler
 from feller.core.solvers.base import Evaluation, follow
 from feller.core.times import expand_time, power_grid
-from feller.proteins.given import Given
+from feller.proteins.given import Given, check_positive
 from feller.proteins.predictions import Prediction
 
 __all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
@@ -69,15 +70,14 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse senseless values."""
-        if self.steps < 1 or self.batch_size < 1:
-            raise ValueError(
-                f"steps and batch_size are at least 1, not {self.steps} and {self.batch_size}"
-            )
-        if not 0 < self.power < math.inf:
-            raise ValueError(f"power is positive and finite, not {self.power}")
+        for name in ("steps", "batch_size"):
+            check_positive(name, getattr(self, name))
+        if not (isinstance(self.power, Real) and 0 < float(self.power) < math.inf):
+            raise ValueError(f"power is positive and finite, not {self.power!r}")
         for name in ("noise", "noise_scale", "temperature"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is at least 0 and finite, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
+                raise ValueError(f"{name} is at least 0 and finite, not {value!r}")
         if self.flow is not None or self.jump is not None:
             check_weights("flow and jump", self.weights)
 
@@ -107,17 +107,19 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
     """Draw `n` proteins around what is given.
 
     Raises:
-        ValueError: When there is no sample, no seed, or the weights are of another precision.
+        ValueError: When there is no sample, no seed, nothing that can be given, or the weights are
+            of another precision.
     """
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"n is at least 1, not {n}")
-    if not isinstance(seed, int):
-        raise ValueError(f"seed is a whole number, not {seed}")
+    check_positive("n", n)
+    check_seed(seed)
+    if not isinstance(given, Given):
+        raise ValueError(f"given is a Given, as sequence_of makes of a chain, not {given!r:.40}")
     if (dtype := next(model.parameters()).dtype) != torch.float32:
         raise ValueError(f"rotations take float32, the weights are {dtype}: draw of model.float()")
     if sampling.flow is not None or sampling.jump is not None:
         flow, jump = sampling.weights
         model = model.weighted(flow=flow, jump=jump)
+    n, seed = int(n), int(seed)  # of numpy's, too
     starts = range(0, n, sampling.batch_size)
     with evaluating(model):
         parts = [
