@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from feller.proteins.fisher import mean_cosine
 from feller.proteins.given import nothing
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameOutput, FrameTransformerConfig
+from feller.proteins.paths import FisherPath, HeatKernelPath
+from feller.proteins.rotations import angle
 from feller.proteins.sampling import Sampling, draw
 
 
@@ -112,13 +115,62 @@ def test_noise_leaves_the_law_of_places_alone_and_less_of_it_narrows_it(monkeypa
     assert spread(2.0, 0.3) < 0.4
 
 
+def test_noise_leaves_the_law_of_rotations_alone_and_less_of_it_narrows_it(monkeypatch):
+    """All data unturned: rotations at time t are isotropic Fisher, of the path's concentration."""
+    model = ProteinModelConfig(network=FrameTransformerConfig(dim=8, depth=2, num_heads=1)).build()
+    heads = model.heads.forward
+
+    def unturned(output):
+        found = heads(output)
+        still = torch.eye(3).expand_as(found.rotation)
+        sharp = torch.full_like(found.concentrations, 1e5)
+        centres = still[..., None, :, :].expand_as(found.centres)
+        return replace(found, rotation=still, centres=centres, concentrations=sharp)
+
+    monkeypatch.setattr(model.heads, "forward", unturned)
+
+    def away(noise, scale, **weights):
+        how = {"rotation_noise": noise, "noise_scale": scale, "flow": 0.0, "jump": 0.0} | weights
+        drawing = draw(model, 24, nothing(16), Sampling(steps=60, power=1.0, keep=True, **how))
+        return float(1 - angle(drawing.steps[30]["rotation"]).cos().mean())
+
+    expected = float(1 - mean_cosine(FisherPath().parameter(torch.tensor(0.5))))
+    assert away(1.0, 1.0, flow=1.0) == pytest.approx(expected, rel=0.15)
+    assert away(1.0, 1.0, jump=1.0) == pytest.approx(expected, rel=0.15)
+    assert away(3.0, 0.3, flow=1.0) < 0.7 * expected
+
+
 def test_what_is_known_gets_no_noise(model):
     given = nothing(5)
-    given.known["translation"][2] = True
-    given.state["translation"][2] = 0.25
-    drawing = draw(model, 2, given, Sampling(steps=5, noise=2.0))
+    for name, value in (("translation", torch.tensor(0.25)), ("rotation", torch.eye(3))):
+        given.known[name][2] = True
+        given.state[name][2] = value
+    drawing = draw(model, 2, given, Sampling(steps=5, noise=2.0, rotation_noise=2.0))
     assert (drawing.state["translation"][:, 2] == 0.25).all()
+    assert (drawing.state["rotation"][:, 2] == torch.eye(3)).all()
     assert drawing.state["translation"].isfinite().all()
+    assert drawing.state["rotation"].isfinite().all()
+
+
+def test_noise_is_the_models_unless_it_is_asked_for(model):
+    twin = copy.copy(model)
+    twin.config = replace(model.config, noise=2.0, rotation_noise=3.0, noise_scale=0.5)
+    asked = {"noise": 2.0, "rotation_noise": 3.0, "noise_scale": 0.5}
+
+    def places(which, **noise):
+        return draw(which, 1, nothing(6), Sampling(steps=4, **noise)).state["translation"]
+
+    assert places(twin).equal(places(model, **asked))
+    assert places(twin, noise=0.0, rotation_noise=0.0).equal(places(model))
+    assert not places(twin).equal(places(twin, rotation_noise=0.0))
+    assert not places(twin).equal(places(model))
+
+
+def test_rotations_have_noise_on_the_fisher_path_only():
+    network = FrameTransformerConfig(dim=8, depth=2, num_heads=1)
+    model = ProteinModelConfig(network=network, rotation=HeatKernelPath()).build()
+    with pytest.raises(ValueError, match="rotation_noise is for rotations on a FisherPath, not"):
+        draw(model, 1, nothing(5), Sampling(steps=2, rotation_noise=1.0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 4.0])

@@ -16,11 +16,13 @@ from feller.core.solvers import Euler, simulate
 from feller.core.testing import check_solution
 from feller.core.times import uniform_grid
 from feller.core.verify import Plan
+from feller.proteins.destinations import Isotropic
 from feller.proteins.diffusion import RotationDiffusion
+from feller.proteins.fisher import FISHER
 from feller.proteins.jumps import PosteriorJump
 from feller.proteins.paths import FisherPath, HeatKernelPath
 from feller.proteins.rotations import Rotations, angle, exp, log, relative
-from feller.proteins.solutions import isotropic_langevin
+from feller.proteins.solutions import fisher_langevin, isotropic_langevin
 from feller.proteins.sources import UniformRotations
 
 PATHS = [FisherPath(), HeatKernelPath()]
@@ -269,3 +271,31 @@ def test_a_posterior_is_a_jump(rng):
     found = from_posterior(FisherPath(), Jump, x, 0.5, posterior)
     assert isinstance(found, PosteriorJump)
     assert isinstance(solution(FisherPath(), Diffusion)(FisherPath(), x, 0.5, x), RotationDiffusion)
+
+
+@every_time
+def test_the_marginal_pull_is_the_posterior_mean_of_the_conditional_ones(t, rng):
+    path, draws = FisherPath(), 20_000
+    x, centres = rotations(1, rng=rng), rotations(1, 3, rng=rng)
+    spread = torch.tensor([[0.1, 3.0, 40.0]], dtype=torch.float64)
+    shares = torch.tensor([[1.0, 0.6, 0.4]], dtype=torch.float64)  # they need not sum to one
+    posterior = Mixture(shares, Isotropic(centres, spread, FISHER))
+    found = fisher_langevin(path, x, t, posterior)
+    many = posterior.map(lambda value: value.expand(draws, *value.shape[1:]))
+    each = isotropic_langevin(path, x.expand(draws, 3, 3), t, many.sample(rng))
+    error = each.drift.std(0) / math.sqrt(draws)
+    assert ((each.drift.mean(0) - found.drift[0]).abs() < 4.5 * error + 1e-12).all()
+    assert_close(found.variance[0], each.variance[0])
+
+
+@every_time
+def test_the_pull_of_one_rotation_is_its_own(t, rng):
+    x, z = rotations(5, rng=rng), rotations(5, rng=rng)
+    one = torch.ones(5, 1, dtype=torch.float64)
+    sharp = Mixture(one, Isotropic(z[:, None], 1e9 * one, FISHER))
+    found, expected = (
+        fisher_langevin(FisherPath(), x, t, sharp),
+        isotropic_langevin(FisherPath(), x, t, z),
+    )
+    assert_close(found.drift, expected.drift, rtol=1e-6, atol=1e-8)
+    assert_close(found.variance, expected.variance)

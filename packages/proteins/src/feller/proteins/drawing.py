@@ -38,10 +38,14 @@ class DrawFlags:
     """The weight of the flow of rotations; the model's own when absent."""
     jump: float | None = None
     """The weight of their jump; the rest when absent."""
-    noise: float = 0.0
-    """How much Langevin noise places get, 0 for none: it mends what went wrong."""
-    noise_scale: float = 1.0
-    """By how much that noise is scaled down: below 1 samples are more usual and less diverse."""
+    noise: float | None = None
+    """How much Langevin noise places get, 0 for none: it mends what went wrong; the model's own if
+    None."""
+    rotation_noise: float | None = None
+    """The same of rotations; the model's own if None."""
+    noise_scale: float | None = None
+    """By how much noise is scaled down: below 1 samples are more usual and less diverse; the
+    model's own if None."""
     temperature: float = 1.0
     """Of residues: 1 for their law, towards 0 for its mode."""
     sequence: bool = True

@@ -6,6 +6,7 @@ each with its own clock, per residue where it must be.
 """
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,6 +57,9 @@ class ProteinModelConfig(ModelConfig):
         modes: Fisher modes in the law of a data rotation.
         flow: The weight of the flow of rotations, where sampling does not say.
         jump: The weight of their jump.
+        noise: The Langevin noise of places, where sampling does not say.
+        rotation_noise: That of rotations.
+        noise_scale: By how much noise is scaled down.
         sequence: Whether it was trained on residues: else they stay unknown in what is drawn.
         codec: Atoms against frames.
     """
@@ -66,12 +70,18 @@ class ProteinModelConfig(ModelConfig):
     modes: int = 4
     flow: float = 1.0
     jump: float = 0.0
+    noise: float = 0.0
+    rotation_noise: float = 0.0
+    noise_scale: float = 1.0
     sequence: bool = True
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:
-        """Refuse weights that are none, and a law of no mode."""
+        """Refuse weights and noise that are none, and a law of no mode."""
         check_weights("flow and jump", (self.flow, self.jump))
+        for name in ("noise", "rotation_noise", "noise_scale"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is at least 0 and finite, not {getattr(self, name)}")
         if self.modes < 1:
             raise ValueError(f"modes is at least 1, not {self.modes}")
 

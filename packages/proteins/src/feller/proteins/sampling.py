@@ -28,10 +28,15 @@ from feller.core.parametrizations import convert
 from feller.core.solvers import Euler
 from feller.core.solvers.base import Evaluation, follow
 from feller.core.times import expand_time, power_grid
+from feller.proteins.diffusion import RotationDiffusion
 from feller.proteins.given import Given, check_positive
+from feller.proteins.paths import FisherPath
 from feller.proteins.predictions import Prediction
+from feller.proteins.solutions import fisher_langevin
 
 __all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
+
+_NOISE = ("noise", "rotation_noise", "noise_scale")
 
 COLDEST = 1e-6  # below which logits would overflow; it is the mode by then
 
@@ -46,10 +51,13 @@ class Sampling:
             where bonds are made.
         flow: The weight of the flow of rotations; the model's when absent.
         jump: The weight of their jump; the rest when absent.
-        noise: How much Langevin noise places get, 0 for none: it leaves their law alone, and lets
-            them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05) nm^2 a unit time.
-        noise_scale: By how much that noise is scaled down: below 1 samples are more usual, and less
-            diverse, than the law.
+        noise: How much Langevin noise places get, 0 for none: it leaves their distribution alone,
+            and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05) nm^2 a
+            unit time. The model's if None.
+        rotation_noise: The same of rotations, in units of their path's own variance. The model's if
+            None.
+        noise_scale: By how much noise is scaled down: below 1 samples are more usual, and less
+            diverse, than the distribution. The model's if None.
         temperature: Of residues: 1 for their law, towards 0 for its mode.
         sequence: Whether residues are drawn along, by a model that was trained on them; else they
             stay unknown.
@@ -61,8 +69,9 @@ class Sampling:
     power: float = 2.0
     flow: float | None = None
     jump: float | None = None
-    noise: float = 0.0
-    noise_scale: float = 1.0
+    noise: float | None = None
+    rotation_noise: float | None = None
+    noise_scale: float | None = None
     temperature: float = 1.0
     sequence: bool = True
     batch_size: int = 32
@@ -74,9 +83,10 @@ class Sampling:
             check_positive(name, getattr(self, name))
         if not (isinstance(self.power, Real) and 0 < float(self.power) < math.inf):
             raise ValueError(f"power is positive and finite, not {self.power!r}")
-        for name in ("noise", "noise_scale", "temperature"):
+        for name in (*_NOISE, "temperature"):
             value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
+            there = name == "temperature" or value is not None
+            if there and not (isinstance(value, Real) and 0 <= float(value) < math.inf):
                 raise ValueError(f"{name} is at least 0 and finite, not {value!r}")
         if self.flow is not None or self.jump is not None:
             check_weights("flow and jump", self.weights)
@@ -86,6 +96,20 @@ class Sampling:
         """The weights of flow and jump, where one is given the other is the rest."""
         flow = 1 - self.jump if self.flow is None else self.flow  # pyright: ignore
         return flow, 1 - flow if self.jump is None else self.jump
+
+    def of(self, model: Any) -> "Sampling":
+        """Return it with what it leaves to a model filled in.
+
+        Raises:
+            ValueError: When the rotations of the model cannot have noise.
+        """
+        own = {name: getattr(model.config, name) for name in _NOISE}
+        asked = {name: getattr(self, name) for name in _NOISE}
+        noise = {name: own[name] if asked[name] is None else asked[name] for name in _NOISE}
+        path = model.path.factors["rotation"]
+        if noise["rotation_noise"] and not isinstance(path, FisherPath):
+            raise ValueError(f"rotation_noise is for rotations on a FisherPath, not on {path}")
+        return replace(self, **noise, sequence=self.sequence and model.config.sequence)
 
 
 @dataclass(frozen=True)
@@ -138,7 +162,7 @@ def draw_rows(
 ) -> Drawing:
     """Draw the rows `rows[0]` to `rows[1]` of an endless batch, with the model's own weights."""
     rng = random.rows(seed, *rows)
-    sampling = replace(sampling, sequence=sampling.sequence and model.config.sequence)
+    sampling = sampling.of(model)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
     grid = power_grid(sampling.steps, sampling.power)[:-1]
     times = {name: _clock(grid, known[name]) for name in state}
@@ -188,7 +212,7 @@ def _clock(grid: Tensor, known: Tensor) -> Tensor:
 
 
 class _Looking:
-    """A model that is shown what it predicted at the step before, and whose places get noise."""
+    """A model that is shown what it predicted at the step before, and whose frames get noise."""
 
     def __init__(self, model: Any, sampling: Sampling) -> None:
         self._model, self._sampling = model, sampling
@@ -199,11 +223,14 @@ class _Looking:
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
         found = self.predict(x, t, condition)
         product = self._model.generator(found, x, t)
-        if not self._sampling.noise:
-            return product
-        flow = product.factors["translation"]
-        noise = self._langevin(found, x["translation"], t["translation"])
-        return Product({**product.factors, "translation": 1.0 * flow + stationary(noise)})
+        factors = dict(product.factors)
+        if self._sampling.noise:
+            noise = self._langevin(found, x["translation"], t["translation"])
+            factors["translation"] = 1.0 * factors["translation"] + stationary(noise)
+        if self._sampling.rotation_noise:
+            turns = self._turns(found, x["rotation"], t["rotation"])
+            factors["rotation"] = factors["rotation"] + stationary(turns)
+        return Product(factors)
 
     def predict(self, x: Any, t: Any, condition: Any = None) -> Prediction:
         found = self._model(x, t, condition, previous=self._previous, predict=True)
@@ -211,13 +238,22 @@ class _Looking:
             self._previous = found.translation
         return replace(found, residue=_cooled(found.residue, self._sampling.temperature))
 
+    def _turns(self, found: Prediction, x: Tensor, t: Any) -> RotationDiffusion:
+        """Return the Langevin diffusion of rotations; with less noise than its own where asked."""
+        noise: Any = self._sampling.rotation_noise
+        scale: Any = self._sampling.noise_scale
+        langevin = fisher_langevin(self.path.factors["rotation"], x, t, found.law)
+        return RotationDiffusion(noise * langevin.drift, noise * scale**2 * langevin.variance)
+
     def _langevin(self, found: Prediction, x: Tensor, t: Any) -> Diffusion:
         """Return the Langevin diffusion of places; with less noise than its own where asked."""
         moving = expand_time(t, x).clamp_max(1 - 1e-5)  # what is known stands still
         schedule = self.path.factors["translation"].schedule
         score = convert(found.translation, ("x_1", "score"), schedule, x, moving)
-        variance = self._sampling.noise * (1 - moving) / (moving + 0.05)
-        spread = (self._sampling.noise_scale**2 * variance).expand_as(x)
+        noise: Any = self._sampling.noise
+        scale: Any = self._sampling.noise_scale
+        variance = noise * (1 - moving) / (moving + 0.05)
+        spread = (scale**2 * variance).expand_as(x)
         return Diffusion(variance / 2 * score, spread)
 
 

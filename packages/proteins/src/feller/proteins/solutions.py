@@ -13,20 +13,24 @@ parameter of the law and g, score and rise those of `RadialLaw`:
 The geodesic path has its flow, and the mixture path its jumps, from the core.
 """
 
+from typing import Any
+
 from torch import Tensor
 
-from feller.core.generators import Destination, Diffusion, Flow, Jump
+from feller.core.generators import Destination, Diffusion, Flow, Jump, Mixture
 from feller.core.solutions.rates import clock_of
 from feller.core.solutions.table import solves, solves_from_posterior
 from feller.core.times import expand_time
 from feller.core.typing import Time
 from feller.proteins.destinations import About
 from feller.proteins.diffusion import RotationDiffusion
+from feller.proteins.fisher import mean_cosine
 from feller.proteins.jumps import PosteriorJump
-from feller.proteins.paths import IsotropicPath
+from feller.proteins.paths import FisherPath, IsotropicPath
 from feller.proteins.rotations import angle, hat, log, relative
 
 __all__ = [
+    "fisher_langevin",
     "isotropic_diffusion",
     "isotropic_flow",
     "isotropic_jump",
@@ -58,6 +62,40 @@ def isotropic_langevin(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Ro
     variance = path.variance(t).expand_as(w)
     pull = variance / 2 * path.law.score(w, path.parameter(t))
     return RotationDiffusion(_radial(x, z, w, pull), variance)
+
+
+def fisher_langevin(path: FisherPath, x: Tensor, t: Time, posterior: Mixture) -> RotationDiffusion:
+    r"""Return the diffusion that leaves the marginal p_t alone; its variance is that of the path.
+
+    The marginal score is the posterior mean of the conditional ones. Those of the Fisher path,
+    :math:`-\frac{\nu}{2} (R_1^T R - R^T R_1)` in the axes of R, are linear in R_1, and the mean of
+    an isotropic Fisher distribution about C is :math:`\frac{1 + 2 B}{3} C`.
+
+    Args:
+        path: The path.
+        x: Rotations R.
+        t: Times.
+        posterior: A mixture of isotropic Fisher distributions of R_1.
+
+    Example:
+        >>> import torch
+        >>> from feller.proteins.destinations import Isotropic
+        >>> from feller.proteins.fisher import FISHER
+        >>> from feller.proteins.rotations import exp
+        >>> here, far = torch.eye(3).expand(1, 1, 3, 3), exp(torch.tensor([[[[0.0, 0.0, 1.0]]]]))
+        >>> sharp = Mixture(torch.ones(1, 1, 1), Isotropic(far, torch.full((1, 1, 1), 1e6), FISHER))
+        >>> fisher_langevin(FisherPath(), here, 0.5, sharp).drift[0, 0, 1, 0] > 0
+        tensor(True)
+    """
+    modes: Any = posterior.laws
+    share = posterior.weights / posterior.weights.sum(-1, keepdim=True)
+    shrunk = share * (1 + 2 * mean_cosine(modes.parameter)) / 3
+    mean = (shrunk[..., None, None] * modes.centre).sum(-3)
+    t = expand_time(t, x[..., 0, 0])
+    variance = path.variance(t).expand(x.shape[:-2])
+    turned = mean.mT @ x
+    pull = (-variance * path.parameter(t) / 4)[..., None, None] * (turned - turned.mT)
+    return RotationDiffusion(x @ pull, variance)
 
 
 @solves(IsotropicPath, Jump)
