@@ -205,7 +205,7 @@ def test_what_is_finished_stays(model, tmp_path, monkeypatch):
         (("-n", -1), "-n is at least 1, not -1"),
         (("--length", "0"), "--length is at least 1, not 0"),
         (("--length", "long"), "--length is a number, 80, or a range, 60-100, not 'long'"),
-        (("--steps", 0), "steps and batch_size are at least 1, not 0"),
+        (("--steps", 0), "steps is at least 1, not 0"),
         (("--flow", 0.7, "--jump", 0.7), "sum to 1"),
         (("--fold", "MKVZ"), "letter 4 of the sequence, 'Z', is none of"),
         (("--fold", "MKV", "--contigs", "5"), "--fold and --contigs are different tasks"),

@@ -35,7 +35,7 @@ from feller.proteins.reading import Entry, Refusal, read_entries
 
 __all__ = ["DataError", "Shards", "build_shards", "digest_of", "open_shards"]
 
-FORMAT = 3
+FORMAT = 4
 PORTION = 1024
 """Structure files of a shard."""
 STEP = 0.01
