@@ -177,3 +177,8 @@ def test_a_tag_belongs_to_one_class():
     with pytest.raises(ValueError, match="'condot' belongs to CondOT"):
         tagged("condot")(Untagged)
     assert decode({"type": "condot"}) == CondOT()
+
+
+def test_a_type_that_is_no_name_is_unknown():
+    with pytest.raises(ConfigError, match=r"config\.a: unknown type \['condot'\]"):
+        decode({"a": {"type": ["condot"]}})

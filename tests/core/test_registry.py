@@ -96,6 +96,9 @@ def test_a_folder_without_a_model_is_refused(toys, tmp_path):
 def test_a_folder_is_loaded(tmp_path):
     folder = pictures.save(tmp_path / "tiny")
     assert load(str(folder)).config == pictures.CONFIG
+    assert load(folder).config == pictures.CONFIG  # a path as it is
+    assert read_card(folder) == read_card(str(folder))
+    assert data_of(folder) is None
 
 
 FROM_HUB = """

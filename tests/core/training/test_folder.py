@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from feller.core.training.fingerprints import fingerprint
 from feller.core.training.folder import begin_session, check_folder, compare_run
 from feller.core.training.loop import build_run
+from feller.core.training.trainer import train
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,13 @@ def test_a_model_without_a_checkpoint_is_not_trained_over(claim, tmp_path):
     (tmp_path / "a" / "model").mkdir()
     with pytest.raises(ValueError, match="has a model and no checkpoint to go on from"):
         claim(points.recipe())
+
+
+@pytest.mark.parametrize("sessions", [None, "two"])
+def test_sessions_that_are_no_list_begin_anew(sessions, tmp_path):
+    train(points.recipe(steps=1), tmp_path / "a", cpu=True)
+    file = tmp_path / "a" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"sessions": sessions}))
+    train(points.recipe(steps=2), tmp_path / "a", cpu=True)
+    (session,) = json.loads(file.read_text())["sessions"]
+    assert session["step"] == 1

@@ -121,8 +121,8 @@ def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _lookup(tag: str, where: str) -> type:
-    if tag in _TYPES:
+def _lookup(tag: Any, where: str) -> type:
+    if isinstance(tag, str) and tag in _TYPES:
         return _TYPES[tag]
     near = difflib.get_close_matches(str(tag), _TYPES, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "import the module that defines it"

@@ -13,7 +13,7 @@ from feller.core.domains import RegistryError, domain_of, recipe, unknown
 __all__ = ["data_of", "load", "model_folder", "read_card"]
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str | Path) -> Path:
     """Return the folder of a model.
 
     Args:
@@ -22,6 +22,7 @@ def model_folder(name: str) -> Path:
     Raises:
         RegistryError: When there is no such model.
     """
+    name = str(name)
     if name.startswith("hf-hub:"):
         return _download(name.removeprefix("hf-hub:"))
     path = Path(name)
@@ -36,7 +37,7 @@ def model_folder(name: str) -> Path:
     return bundled
 
 
-def load(name: str, *, device: str = "cpu") -> Any:
+def load(name: str | Path, *, device: str = "cpu") -> Any:
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
@@ -60,12 +61,12 @@ def load(name: str, *, device: str = "cpu") -> Any:
     return load_model(model_folder(name), device=device)
 
 
-def read_card(name: str) -> ModelCard:
+def read_card(name: str | Path) -> ModelCard:
     """Return the card of a model."""
     return ModelCard.read(model_folder(name))
 
 
-def data_of(name: str) -> Any | None:
+def data_of(name: str | Path) -> Any | None:
     """Return the data of a model's run, or else of the recipe its card names; None without either.
 
     Raises:

@@ -117,7 +117,8 @@ def begin_session(out: Path, run: Run, data: Fingerprint) -> None:
         return  # nothing happens any more
     facts = _facts(out) if run.step else {}
     facts["data"] = data
-    facts["sessions"] = [*facts.get("sessions", []), _session(run, before)]
+    sessions = facts.get("sessions")
+    facts["sessions"] = [*(sessions if isinstance(sessions, list) else []), _session(run, before)]
     write_text(file, json.dumps(encode(recipe), indent=2) + "\n")
     write_text(out / "run.json", json.dumps(facts, indent=2) + "\n")
 
