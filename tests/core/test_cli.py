@@ -172,3 +172,14 @@ def test_the_exit_code_reaches_the_shell():
     assert done.returncode == 2
     assert done.stderr.startswith("feller show: unknown model 'images/nothing'; ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a stream in a shell")
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("list", 0), ("lst", 2)])
+def test_a_closed_terminal_is_no_error(closed, command, code):
+    """`feller list >&-`: Python has None where a stream was closed."""
+    line = f'"$0" -m feller.core {command} {closed}'
+    done = subprocess.run(["sh", "-c", line, sys.executable], capture_output=True, timeout=60)
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
