@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     With `FELLER_TRACEBACK=1` in the environment errors keep their traceback.
     """
+    _open_closed()
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
@@ -68,6 +70,14 @@ def _run(arguments: list[str]) -> int:
             raise
         print(f"feller {name}: {_line(error)}", file=sys.stderr)
         return 2
+
+
+def _open_closed() -> None:
+    """Let what is said to a closed output (`feller ... >&-`) go nowhere: Python has None there."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _flush() -> None:
