@@ -129,10 +129,11 @@ def probability_flow(generator: Generator) -> Tensor:
         raise ValueError(f"a {type(generator).__name__} without a flow has no probability flow")
     if len(flows) == 1:
         return flows[0][1]
-    total = sum(weight for weight, _ in flows)
+    total: Any = sum(weight for weight, _ in flows)
     if not bool((torch.as_tensor(total) > 0).all()):
         raise ValueError("the flows of a superposition have no weight together: none is its law")
-    return sum((w * v for w, v in flows[1:]), start=flows[0][0] * flows[0][1]) / total
+    first, *others = (weight * velocity for weight, velocity in flows)
+    return sum(others, start=first) / total
 
 
 class _AtDataError(ValueError):
