@@ -18,10 +18,10 @@ import numpy as np
 from biotite.structure.io.pdbx import BinaryCIFFile, get_structure
 from paired import compare
 
-from feller.proteins.chains import Chain
-from feller.proteins.filters import Filters
-from feller.proteins.reading import Entry, entries, read_entries
-from feller.proteins.shards import Shards, build_shards
+from feller.proteins.data.filters import Filters
+from feller.proteins.data.shards import Shards, build_shards
+from feller.proteins.structure.chain import Chain
+from feller.proteins.structure.reading import Entry, entries, read_entries
 
 ALL = Filters(
     min_length=1, max_length=10**6, max_missing=1.0, max_step=1e9, max_gyration=1e9, max_coil=1.0

@@ -19,7 +19,7 @@ import torch
 from paired import compare, show
 from torch import Tensor
 
-from feller.proteins import rotations
+from feller.proteins.so3 import rotations
 
 COUNT = 100_000
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from feller.proteins.codec import ProteinCodec
-from feller.proteins.frames import atoms_from_frames
-from feller.proteins.rotations import exp
+from feller.proteins.so3.rotations import exp
+from feller.proteins.structure.frames import atoms_from_frames
 
 
 def raw(b=2, n=7):

@@ -7,7 +7,7 @@ from feller.core import random
 from feller.proteins.losses import FrameLoss
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
-from feller.proteins.rotations import exp
+from feller.proteins.so3.rotations import exp
 
 
 def model(**options):

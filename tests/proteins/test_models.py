@@ -7,7 +7,7 @@ from feller.core.solvers import Euler, simulate
 from feller.core.times import uniform_grid
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
-from feller.proteins.rotations import exp
+from feller.proteins.so3.rotations import exp
 
 TURN, SHIFT = exp(torch.tensor([0.5, -1.1, 2.0])), torch.tensor([0.3, -2.0, 1.0])
 

@@ -11,12 +11,12 @@ from accelerate import Accelerator
 from feller.core.domains import recipe
 from feller.core.times import Uniform
 from feller.core.training.loop import build_run, training_steps
-from feller.proteins.clocks import FrameTimes
-from feller.proteins.filters import Filters
+from feller.proteins.data.filters import Filters
 from feller.proteins.losses import FrameLoss
 from feller.proteins.metrics.kabsch import rmsd
-from feller.proteins.reading import read_chains
-from feller.proteins.writing import write_chains
+from feller.proteins.structure.reading import read_chains
+from feller.proteins.structure.writing import write_chains
+from feller.proteins.times import FrameTimes
 
 STEPS = 1_700
 THREADS = 2

@@ -8,7 +8,6 @@ import structures
 from matplotlib.colors import to_rgba
 from PIL import Image
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.geometry import bond_validity, ca_validity
 from feller.proteins.metrics.ramachandran import counts
 from feller.proteins.metrics.secondary import structure_shares
@@ -21,6 +20,7 @@ from feller.proteins.plots import (
     ramachandran,
     trajectory_strip,
 )
+from feller.proteins.structure.chain import Chain
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from feller.core.domains import domains, recipe
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.proteins import recipes
-from feller.proteins.writing import write_chains
+from feller.proteins.structure.writing import write_chains
 
 NAMES = sorted(domains()["proteins"].recipes)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from feller.proteins.fisher import mean_cosine
-from feller.proteins.given import nothing
+from feller.proteins.design.conditioning import nothing
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameOutput, FrameTransformerConfig
-from feller.proteins.paths import FisherPath, HeatKernelPath
-from feller.proteins.rotations import angle
 from feller.proteins.sampling import Sampling, draw
+from feller.proteins.so3.fisher import mean_cosine
+from feller.proteins.so3.paths import FisherPath, HeatKernelPath
+from feller.proteins.so3.rotations import angle
 
 
 @pytest.fixture(scope="module")

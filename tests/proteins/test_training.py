@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from feller.core.domains import recipe
 from feller.core.training.trainer import train
-from feller.proteins.writing import write_chains
+from feller.proteins.structure.writing import write_chains
 
 
 @pytest.fixture

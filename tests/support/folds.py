@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from feller.proteins.chains import Chain
+from feller.proteins.structure.chain import Chain
 
 LENGTHS = {"N-CA": 1.46, "CA-C": 1.525, "C-N": 1.33}
 ANGLES = {"N-CA-C": 111.0, "CA-C-N": 116.6, "C-N-CA": 121.5}

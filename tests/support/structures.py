@@ -7,8 +7,8 @@ from biotite.structure import AtomArray, stack
 from biotite.structure.io.pdb import PDBFile
 from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, set_structure
 
-from feller.proteins.chains import ATOMS, LETTERS, Chain
-from feller.proteins.residues import CANONICAL
+from feller.proteins.structure.amino_acids import CANONICAL
+from feller.proteins.structure.chain import ATOMS, LETTERS, Chain
 
 
 def chain(n=60, *, name="x", seed=0, first=1):

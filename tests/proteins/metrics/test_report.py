@@ -10,12 +10,12 @@ import pytest
 from folds import chain_of, mirrored, mixed, regular
 
 from feller.core.cards import Metric
-from feller.proteins.chains import Chain
 from feller.proteins.metrics import report as module
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
 from feller.proteins.metrics.secondary import structure_shares
 from feller.proteins.metrics.shape import NATIVE_RADIUS, lengths, radii
-from feller.proteins.reading import read_chains
+from feller.proteins.structure.chain import Chain
+from feller.proteins.structure.reading import read_chains
 
 NATIVE = [mixed(n, seed=n) for n in range(40, 70)]
 OURS = [mixed(n, seed=100 + n) for n in range(45, 57)]

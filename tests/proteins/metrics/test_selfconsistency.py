@@ -9,7 +9,6 @@ import pytest
 import torch
 from folds import chain_of, mixed, regular
 
-from feller.proteins.chains import LETTERS
 from feller.proteins.metrics import selfconsistency
 from feller.proteins.metrics.selfconsistency import (
     design,
@@ -18,6 +17,7 @@ from feller.proteins.metrics.selfconsistency import (
     self_consistency,
     sequence_figures,
 )
+from feller.proteins.structure.chain import LETTERS
 
 
 class Known:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from feller.proteins.networks.attention import FrameAttention
-from feller.proteins.rotations import exp
+from feller.proteins.so3.rotations import exp
 
 B, N, DIM, HEADS = 2, 6, 16, 4
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.proteins.frames import atoms_from_frames, frames_from_atoms
 from feller.proteins.networks.features import (
     GEOMETRY,
     LINKS,
@@ -20,7 +19,8 @@ from feller.proteins.networks.features import (
     squared_distances,
     surroundings,
 )
-from feller.proteins.rotations import exp
+from feller.proteins.so3.rotations import exp
+from feller.proteins.structure.frames import atoms_from_frames, frames_from_atoms
 
 
 def frames(rng, b=2, n=6, dtype=torch.float64):

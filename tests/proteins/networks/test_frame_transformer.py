@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from feller.core.config import decode, encode
 from feller.proteins.networks import FrameTransformerConfig
 from feller.proteins.networks.features import LINKS
-from feller.proteins.rotations import Rotations, exp
+from feller.proteins.so3.rotations import Rotations, exp
 
 SMALL = {"dim": 16, "pair": 8, "depth": 2, "num_heads": 2}
 VARIANTS = [

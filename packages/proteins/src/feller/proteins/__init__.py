@@ -1,6 +1,6 @@
 """Proteins for feller: frames whose rotations flow, diffuse and jump on one path.
 
-Importing this package imports no torch. `feller.proteins.solutions` enters the solutions of its
+Importing this package imports no torch. `feller.proteins.so3.solutions` enters the solutions of its
 paths into the table of the core.
 """
 
@@ -19,11 +19,11 @@ DOMAIN = Domain(
         "multiflow": "feller.proteins.recipes:multiflow",
     },
     commands={
-        "sample": "feller.proteins.commands:sample",
-        "evaluate": "feller.proteins.measuring:evaluate",
-        "verify": "feller.proteins.verification:verify_model",
+        "sample": "feller.proteins.commands.sample:sample",
+        "evaluate": "feller.proteins.commands.evaluate:evaluate",
+        "verify": "feller.proteins.commands.verify:verify_model",
     },
-    demo="feller.proteins.commands:demo",
+    demo="feller.proteins.commands.demo:demo",
     measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),
-    examples="feller.proteins.examples:examples",
+    examples="feller.proteins.so3.examples:examples",
 )

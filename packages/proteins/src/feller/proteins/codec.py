@@ -17,8 +17,8 @@ from torch import Tensor
 from feller.core.codec import Codec
 from feller.core.config import tagged
 from feller.core.typing import Rng
-from feller.proteins.chains import Chain
-from feller.proteins.frames import atoms_from_frames, frames_from_atoms
+from feller.proteins.structure.chain import Chain
+from feller.proteins.structure.frames import atoms_from_frames, frames_from_atoms
 
 __all__ = ["ProteinCodec"]
 

@@ -27,14 +27,14 @@ from torch import Tensor
 from feller.core.config import tagged
 from feller.core.losses import Loss, check_path
 from feller.core.times import factor_times
-from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import consecutive
-from feller.proteins.frames import ANGSTROM, atoms_from_frames
 from feller.proteins.models import MASK
+from feller.proteins.networks.heads import Prediction
 from feller.proteins.paths import FramePath
-from feller.proteins.predictions import Prediction
-from feller.proteins.rotations import relative, vee
-from feller.proteins.solutions import isotropic_flow
+from feller.proteins.so3.rotations import relative, vee
+from feller.proteins.so3.solutions import isotropic_flow
+from feller.proteins.structure.frames import ANGSTROM, atoms_from_frames
+from feller.proteins.times import residue_clocks
 
 __all__ = ["FrameLoss"]
 

@@ -28,16 +28,17 @@ from feller.core.solutions import event_rate, jump_clock
 from feller.core.sources import Masked
 from feller.core.spaces import ProductSpace, Tokens
 from feller.core.training import ModelConfig
-from feller.proteins.chains import UNKNOWN, Chain
-from feller.proteins.clocks import residue_clocks
 from feller.proteins.codec import ProteinCodec, consecutive
-from feller.proteins.given import Given, nothing
-from feller.proteins.jumps import PosteriorJump
+from feller.proteins.design.conditioning import Given, nothing
 from feller.proteins.networks import FrameTransformerConfig
-from feller.proteins.paths import FisherPath, FramePath, HeatKernelPath
-from feller.proteins.predictions import FrameHeads, Prediction
-from feller.proteins.rotations import hat, relative, vee
-from feller.proteins.solutions import isotropic_flow
+from feller.proteins.networks.heads import FrameHeads, Prediction
+from feller.proteins.paths import FramePath
+from feller.proteins.so3.jumps import PosteriorJump
+from feller.proteins.so3.paths import FisherPath, HeatKernelPath
+from feller.proteins.so3.rotations import hat, relative, vee
+from feller.proteins.so3.solutions import isotropic_flow
+from feller.proteins.structure.chain import UNKNOWN, Chain
+from feller.proteins.times import residue_clocks
 
 __all__ = ["MASK", "ProteinModel", "ProteinModelConfig"]
 
@@ -182,7 +183,7 @@ class ProteinModel(nn.Module):
         Args:
             n: How many.
             length: Residues of each, where nothing is given.
-            given: What is known of them: see `feller.proteins.given`.
+            given: What is known of them: see `feller.proteins.design.conditioning`.
             seed: Chain i depends on the seed and on i, not on `n`.
             sampling: Fields of `feller.proteins.sampling.Sampling`: steps, flow, jump, batch_size,
                 and so on.
@@ -195,7 +196,7 @@ class ProteinModel(nn.Module):
 
     def preview(self, stem: Path) -> None:
         """Write four samples and how sound they are."""
-        from feller.proteins.writing import write_chains
+        from feller.proteins.structure.writing import write_chains
 
         write_chains(self.sample(4, length=64, steps=50), stem)
 

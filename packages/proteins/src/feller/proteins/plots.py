@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.backbones import backbones, distance
 from feller.proteins.metrics.ramachandran import counts
 from feller.proteins.metrics.secondary import secondary_structure
 from feller.proteins.metrics.shape import NATIVE_RADIUS, lengths, radii
+from feller.proteins.structure.chain import Chain
 
 __all__ = [
     "bond_lengths",
@@ -50,7 +50,7 @@ def ramachandran(chains: Chains, reference: Chains | None = None) -> Figure:
         reference: What they are compared with.
 
     Example:
-        >>> from feller.proteins.chains import codes_of
+        >>> from feller.proteins.structure.chain import codes_of
         >>> atoms = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
         >>> chain = Chain("a", atoms, codes_of("AAAAA"), np.arange(5, dtype=np.int32))
         >>> len(ramachandran([chain]).axes)  # one, and the scale

@@ -9,11 +9,11 @@ from typing import cast
 
 from feller.core.times import Beta
 from feller.core.training import Optimizer, Recipe, Training
-from feller.proteins.clocks import FrameTimes
-from feller.proteins.data import ProteinData
+from feller.proteins.data.dataset import ProteinData
 from feller.proteins.losses import FrameLoss
 from feller.proteins.models import ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
+from feller.proteins.times import FrameTimes
 
 __all__ = ["frameflow", "multiflow", "short_codesign", "short_flow", "short_jump"]
 

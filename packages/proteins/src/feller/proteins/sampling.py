@@ -28,11 +28,11 @@ from feller.core.parametrizations import convert
 from feller.core.solvers import Euler
 from feller.core.solvers.base import Evaluation, follow
 from feller.core.times import expand_time, power_grid
-from feller.proteins.diffusion import RotationDiffusion
-from feller.proteins.given import Given, check_positive
-from feller.proteins.paths import FisherPath
-from feller.proteins.predictions import Prediction
-from feller.proteins.solutions import fisher_langevin
+from feller.proteins.design.conditioning import Given, check_positive
+from feller.proteins.networks.heads import Prediction
+from feller.proteins.so3.diffusion import RotationDiffusion
+from feller.proteins.so3.paths import FisherPath
+from feller.proteins.so3.solutions import fisher_langevin
 
 __all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
 

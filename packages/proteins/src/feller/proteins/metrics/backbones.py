@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from feller.proteins.chains import Chain, bonded
 from feller.proteins.metrics.estimates import Tally
+from feller.proteins.structure.chain import Chain, bonded
 
 __all__ = ["Backbones", "angle", "backbones", "dihedral", "distance"]
 

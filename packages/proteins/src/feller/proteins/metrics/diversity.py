@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.estimates import DRAWS, Estimate, resamples
 from feller.proteins.metrics.tm import Tool, tm_score, whole
+from feller.proteins.structure.chain import Chain
 
 __all__ = ["SAME_FOLD", "clusters", "mean_pair", "nearest_scores", "pair_scores", "thumbnails"]
 

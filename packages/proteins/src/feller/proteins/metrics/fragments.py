@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.backbones import backbones
 from feller.proteins.metrics.estimates import Tally
 from feller.proteins.metrics.kabsch import nearest_rmsd
+from feller.proteins.structure.chain import Chain
 
 __all__ = ["fragment_rmsd", "fragments"]
 

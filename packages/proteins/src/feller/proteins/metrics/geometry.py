@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.backbones import Backbones, angle, backbones, dihedral, distance
 from feller.proteins.metrics.estimates import Tally
+from feller.proteins.structure.chain import Chain
 
 __all__ = [
     "NATIVE",

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.backbones import Backbones, backbones
 from feller.proteins.metrics.estimates import Tally
+from feller.proteins.structure.chain import Chain
 
 __all__ = ["BINS", "REGIONS", "counts", "regions"]
 

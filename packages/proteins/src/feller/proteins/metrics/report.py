@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from feller.core.cards import Metric
-from feller.proteins.chains import Chain
 from feller.proteins.metrics import diversity
 from feller.proteins.metrics.estimates import Estimate, Tally, mean_tally
-from feller.proteins.metrics.figures import chain_tallies, divergences, figure
 from feller.proteins.metrics.fragments import fragment_rmsd
 from feller.proteins.metrics.selfconsistency import MISSING, has_proteinmpnn, sequence_figures
 from feller.proteins.metrics.shape import fit_radius
+from feller.proteins.metrics.table import chain_tallies, divergences, figure
 from feller.proteins.metrics.tm import tool_of
+from feller.proteins.structure.chain import Chain
 
 __all__ = ["Settings", "comparable", "metrics_of", "report"]
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.backbones import backbones
 from feller.proteins.metrics.estimates import Tally
-from feller.proteins.psea import psea
+from feller.proteins.structure.chain import Chain
+from feller.proteins.structure.psea import psea
 
 __all__ = ["secondary_structure", "structure_shares"]
 

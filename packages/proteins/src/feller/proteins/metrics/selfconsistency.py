@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from feller.proteins.chains import LETTERS, UNKNOWN, Chain
 from feller.proteins.metrics.estimates import Tally, mean_tally
 from feller.proteins.metrics.kabsch import rmsd
+from feller.proteins.structure.chain import LETTERS, UNKNOWN, Chain
 
 __all__ = [
     "MISSING",

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.backbones import backbones
 from feller.proteins.metrics.estimates import Tally, mean_tally
+from feller.proteins.structure.chain import Chain
 
 __all__ = [
     "NATIVE_RADIUS",

@@ -19,8 +19,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from feller.proteins.chains import Chain
 from feller.proteins.metrics.kabsch import kabsch
+from feller.proteins.structure.chain import Chain
 
 __all__ = ["Score", "Tool", "tm_score", "tool_of", "whole"]
 

@@ -15,7 +15,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from feller.proteins.frames import ANGSTROM, IDEAL
+from feller.proteins.structure.frames import ANGSTROM, IDEAL
 
 __all__ = [
     "GEOMETRY",

@@ -32,7 +32,7 @@ from feller.proteins.networks.blocks import (
     PairBias,
 )
 from feller.proteins.networks.features import LINKS, SURROUNDINGS, geometry, links, surroundings
-from feller.proteins.rotations import exp
+from feller.proteins.so3.rotations import exp
 
 __all__ = ["FrameOutput", "FrameTransformer", "FrameTransformerConfig"]
 
@@ -103,7 +103,7 @@ class FrameTransformer(nn.Module):
         config: Size and options.
 
     Example:
-        >>> from feller.proteins.rotations import exp
+        >>> from feller.proteins.so3.rotations import exp
         >>> network = FrameTransformerConfig(dim=32, depth=2, num_heads=4).build()
         >>> rotation, residue = exp(torch.randn(1, 7, 3)), torch.full((1, 7), 20)
         >>> x = {"translation": torch.randn(1, 7, 3), "rotation": rotation, "residue": residue}

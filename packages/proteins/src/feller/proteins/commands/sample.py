@@ -1,0 +1,103 @@
+"""`feller sample` for proteins: backbones, folds, sequences and scaffolds into a folder."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from feller.core.registry import load
+from feller.proteins.commands.drawing import (
+    DrawFlags,
+    cautions,
+    chains_of,
+    drawn,
+    frames_of,
+    trained_length,
+)
+from feller.proteins.design.sample_folder import SampleFolder, soundness
+from feller.proteins.design.tasks import DesignFlags, plan
+
+__all__ = ["SampleFlags", "sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFlags:
+    """Draw backbones with residues, folds, sequences or scaffolds."""
+
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
+    """How many; of several sequences or backbones, of each."""
+    out: Path = Path("samples")
+    """The folder they are written to, each as soon as its batch is done."""
+    format: Literal["pdb", "cif", "bcif"] = "pdb"
+    """Of the structures."""
+    design: tyro.conf.OmitArgPrefixes[DesignFlags] = field(default_factory=DesignFlags)
+    """What is given of them."""
+    draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
+    """How they are drawn."""
+    seed: int = 0
+    """Sample i depends on the seed and on i alone."""
+    page: bool = False
+    """Write samples.html too, which shows them in three dimensions."""
+    trajectory: bool = False
+    """Write how each came, as the models of one file, to the folder `trajectories` beside."""
+    json: bool = False
+    """Print what was done as JSON."""
+
+
+def sample(name: str, argv: Sequence[str]) -> None:
+    """Draw proteins from a model into a folder.
+
+    Raises:
+        ValueError: On senseless flags, files that are not what they should be, or a folder that
+            holds something else.
+    """
+    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    if flags.design.inverse_fold is not None and not flags.draw.sequence:
+        raise ValueError("--inverse-fold draws sequences: it excludes --no-sequence")
+    how = flags.draw.sampling(keep=flags.trajectory)
+    batches = plan(flags.design, flags.n, seed=flags.seed, batch_size=flags.draw.batch_size)
+    folder = SampleFolder(
+        path=flags.out,
+        names=tuple(name for batch in batches for name in batch.names),
+        format=flags.format,
+        fasta=flags.draw.sequence,
+        page=flags.page,
+        trajectories=flags.trajectory,
+        maps=flags.design.contigs is not None,
+    )
+    folder.check()
+    model, start, nfe = load(name, device=flags.draw.device), time.perf_counter(), 0
+    if flags.design.inverse_fold is not None and not model.config.sequence:
+        raise ValueError(
+            f"{name} was trained without residues: --inverse-fold needs a model of them"
+        )
+    for line in cautions(model, batches, how, trained_length(name)):
+        print(f"warning: {line}", file=sys.stderr)
+    for batch, drawing in drawn(model, batches, how):
+        made, steps = chains_of(model, batch, drawing), frames_of(model, batch, drawing)
+        folder.add(made, steps, batch.given.kept)
+        nfe = drawing.nfe
+    seconds = time.perf_counter() - start
+    folder.finish(f"Samples of {name}")
+    _tell(
+        folder, {"nfe": nfe, "seconds": round(seconds, 3), "seed": flags.seed}, as_json=flags.json
+    )
+
+
+def _tell(folder: SampleFolder, facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print where samples are, and how sound they are."""
+    n, sound = len(folder.names), soundness([sample.chain for sample in folder.samples])
+    if as_json:
+        print(json.dumps({"out": str(folder.path), "n": n, **facts, **sound}))
+        return
+    calls = f"{facts['nfe']} network calls each, {facts['seconds']:.1f} s"
+    print(f"{folder.path}: {n} chains, {calls}")
+    bonds, near = ("none" if x is None else f"{x:.3f}" for x in sound.values())
+    print(f"C-N bonds valid: {bonds}; clashes per residue: {near}")
+    if folder.page:
+        print(f"open {folder.path / 'samples.html'}")

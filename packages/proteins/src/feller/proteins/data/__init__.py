@@ -1,0 +1,1 @@
+"""Training data: structures read, filtered, cached and split."""

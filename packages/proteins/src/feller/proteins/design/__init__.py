@@ -1,0 +1,1 @@
+"""Design: what is given of a protein, what is asked for, and where the answers go."""

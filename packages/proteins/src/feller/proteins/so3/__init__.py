@@ -1,0 +1,1 @@
+"""Rotations: their space, isotropic paths on it, and the flows, diffusions and jumps of these."""

@@ -1,0 +1,96 @@
+"""Destinations of rotations: isotropic laws, and where jumps land about a centre."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from feller.core import random
+from feller.core.generators import Destination
+from feller.core.typing import Rng
+from feller.proteins.so3.radial import RadialLaw
+from feller.proteins.so3.rotations import exp
+
+__all__ = ["About", "Isotropic"]
+
+
+_NO_POINTS = "no points are known that stand for a law of rotations; draw from it"
+
+
+@dataclass(frozen=True)
+class Isotropic(Destination):
+    """R_1 Exp(w axis): the angle w by a family of laws, the axis uniform.
+
+    A mixture of these, `Mixture(weights, Isotropic(...))`, is a posterior over rotations.
+
+    Attributes:
+        centre: R_1.
+        parameter: That of the law.
+        law: The family.
+
+    Example:
+        >>> import torch
+        >>> from feller.proteins.so3.fisher import FISHER
+        >>> law = Isotropic(torch.eye(3), torch.tensor(1e6), FISHER)
+        >>> law.sample(torch.Generator().manual_seed(0)).round().diagonal()
+        tensor([1., 1., 1.])
+    """
+
+    centre: Float[Tensor, "*batch 3 3"]
+    parameter: Float[Tensor, "*batch"]
+    law: RadialLaw
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Isotropic":
+        """Change the centres and the parameters."""
+        return Isotropic(change(self.centre), change(self.parameter), self.law)
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Draw an angle and an axis for each."""
+        u = random.uniform(self.parameter.shape, rng, like=self.parameter)
+        return _turn(self.centre, self.law.quantile(u, self.parameter), rng)
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Refuse: no few points stand for a law of rotations.
+
+        Raises:
+            LookupError: Always.
+        """
+        raise LookupError(_NO_POINTS)
+
+
+@dataclass(frozen=True)
+class About(Destination):
+    """R_1 Exp(w axis): w where the mass of a family of laws changes, the axis uniform.
+
+    Attributes:
+        centre: R_1.
+        parameter: That of the law.
+        law: The family.
+        inside: Whether it lands where mass gathers, inside of the edge, or where it is lost.
+    """
+
+    centre: Float[Tensor, "*batch 3 3"]
+    parameter: Float[Tensor, "*batch"]
+    law: RadialLaw
+    inside: bool = True
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "About":
+        """Change the centres and the parameters."""
+        return About(change(self.centre), change(self.parameter), self.law, self.inside)
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Draw an angle and an axis for each."""
+        u = random.uniform(self.parameter.shape, rng, like=self.parameter)
+        return _turn(self.centre, self.law.landing(u, self.parameter, inside=self.inside), rng)
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Refuse: see `Isotropic`."""
+        raise LookupError(_NO_POINTS)
+
+
+def _turn(centre: Tensor, w: Tensor, rng: Rng) -> Tensor:
+    """Turn each centre by an angle about an axis drawn from all alike."""
+    axis = random.normal((*w.shape, 3), rng, like=centre)
+    axis = axis / axis.norm(dim=-1, keepdim=True).clamp_min(1e-30)
+    return centre @ exp(w.to(axis.dtype)[..., None] * axis)

@@ -1,0 +1,272 @@
+"""The columns of a structure file that a backbone takes, and the chains they make.
+
+The table of atoms of a file is the same in its three formats: each column an array over atoms. Rows
+are dropped as early as may be, so that little is decoded, compared or copied: other models, other
+atoms, what is no part of a polymer.
+"""
+
+import io
+import math
+from codecs import BOM_UTF8
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from feller.proteins.structure.amino_acids import codes_of_names
+from feller.proteins.structure.chain import ATOMS, LONGEST_BOND, SHORTEST_BOND, Chain
+from feller.proteins.structure.records import SLOTS, SPARE, check_whole, records_of_pdb
+
+__all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
+
+_NONE = (".", "?", "", " ")
+
+NOWHERE = 9999.0
+"""Angstrom from which on a place is none: what CHARMM writes where an atom was never put."""
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The backbone atoms of a structure, a row each.
+
+    Attributes:
+        slot: Which of N, CA, C and O, or 4 for the second oxygen of a terminus.
+        residue: Three-letter name.
+        chain: Name of the chain.
+        number: Of the residue.
+        insertion: What tells residues of one number apart.
+        alternative: Which of the places of an atom that has several.
+        occupancy: The share of molecules that have this alternative.
+        place: In Angstrom, `(rows, 3)`.
+        resolution: Of the structure, in Angstrom; NaN where it is not known.
+    """
+
+    slot: np.ndarray
+    residue: np.ndarray
+    chain: np.ndarray
+    number: np.ndarray
+    insertion: np.ndarray
+    alternative: np.ndarray
+    occupancy: np.ndarray
+    place: np.ndarray
+    resolution: float = math.nan
+
+    def __getitem__(self, rows: Any) -> "Columns":
+        """Return some of the rows."""
+        arrays = [getattr(self, f.name)[rows] for f in fields(self) if f.name != "resolution"]
+        return Columns(*arrays, resolution=self.resolution)
+
+
+def columns_of_cif(file: Any) -> Columns:
+    """Take what a backbone needs from biotite's `CIFFile` or `BinaryCIFFile`.
+
+    Raises:
+        ValueError: When the file has no atoms.
+    """
+    block = next((block for block in file.values() if "atom_site" in block), None)
+    if block is None:
+        raise ValueError("it has no table of atoms (atom_site)")
+    table = block["atom_site"]
+    names = _strings(table, "label_atom_id", "auth_atom_id")
+    slot = np.full(len(names), -1, dtype=np.int8)
+    for name, place in SLOTS.items():
+        slot[names == name] = place
+    keep = slot >= 0
+    if "pdbx_PDB_model_num" in table:
+        model = _column(table, "pdbx_PDB_model_num").data.array
+        keep &= model == model[0]
+    if "label_seq_id" in table:
+        polymer = _is_given(table["label_seq_id"])
+        keep &= polymer | ~polymer.any()
+    alternative = _strings(table, "label_alt_id")[keep]
+    number = _column(table, "auth_seq_id", "label_seq_id", rows=keep)
+    if _missing(number, keep).any():
+        raise ValueError("an atom of a backbone has no number of its residue (auth_seq_id)")
+    return Columns(
+        slot[keep],
+        _strings(table, "auth_comp_id", "label_comp_id", rows=keep)[keep],
+        _strings(table, "auth_asym_id", "label_asym_id", rows=keep)[keep],
+        number.as_array(np.int32)[keep],
+        _strings(table, "pdbx_PDB_ins_code")[keep],
+        alternative,
+        _occupancy(table, alternative, keep),
+        np.stack([_coordinate(table[f"Cartn_{axis}"], keep) for axis in "xyz"], axis=-1),
+        _resolution(block),
+    )
+
+
+def columns_of_pdb(data: bytes) -> Columns:
+    """Take what a backbone needs from the text of a PDB file.
+
+    Only the records of backbone atoms of the first model reach the parser. A canonical residue
+    among the hetero atoms is a free amino acid, and is left out.
+
+    Raises:
+        ValueError: When there is none, or the file ends in the middle of a record.
+    """
+    from biotite.structure.io.pdb import PDBFile
+
+    text = data.removeprefix(BOM_UTF8).decode("latin-1")
+    check_whole(text)
+    records, chains, resolution = records_of_pdb(text)
+    if not records:
+        raise ValueError("it has no ATOM records of a backbone")
+    file = PDBFile.read(io.StringIO("\n".join(records)))
+    rows = file.get_structure(model=1, altloc="all", extra_fields=["occupancy"])
+    return Columns(
+        np.array([SLOTS[name] for name in rows.atom_name], dtype=np.int8),
+        rows.res_name,
+        np.array(chains),
+        rows.res_id.astype(np.int32),
+        rows.ins_code,
+        rows.altloc_id,
+        rows.occupancy,
+        np.asarray(rows.coord, dtype=np.float32),
+        resolution,
+    )
+
+
+def chains_of(columns: Columns, name: str) -> list[Chain]:
+    """Make the chains of a structure, in the order in which they begin.
+
+    Args:
+        columns: Its backbone atoms.
+        name: That of the structure; chains add theirs where there are several.
+    """
+    labels = columns.chain
+    if len(labels) and (labels == labels[0]).all():
+        parts = {str(labels[0]): columns}
+    else:
+        parts = {label: columns[labels == label] for label in dict.fromkeys(labels.tolist())}
+    made = {label: _chain(part, name) for label, part in parts.items()}
+    found = {label.strip(): chain for label, chain in made.items() if chain is not None}
+    names = {label: f"{name}_{label or '_'}" if len(found) > 1 else name for label in found}
+    return [replace(c, name=names[label], letter=label) for label, c in found.items()]
+
+
+def _chain(columns: Columns, name: str) -> Chain | None:
+    """Make one chain; none of what holds no amino acid."""
+    columns = _without_alternatives(columns)
+    nowhere = (np.abs(columns.place) >= NOWHERE).any(-1, keepdims=True)
+    columns = replace(columns, place=np.where(nowhere, np.float32(np.nan), columns.place))
+    starts = _starts(columns)
+    row = np.cumsum(starts) - 1
+    every = np.full((int(starts.sum()), len(ATOMS) + 1, 3), np.nan, dtype=np.float32)
+    # Backwards, so that the first of two atoms of one name stays.
+    every[row[::-1], columns.slot[::-1]] = columns.place[::-1]
+    atoms, oxygen = every[:, :SPARE].copy(), ATOMS.index("O")
+    atoms[:, oxygen] = np.where(np.isnan(atoms[:, oxygen]), every[:, SPARE], atoms[:, oxygen])
+    codes = codes_of_names(columns.residue[starts], atoms)
+    kept = codes >= 0
+    if not kept.any():
+        return None
+    index = columns.number[starts][kept]
+    return Chain(name, atoms[kept], codes[kept].astype(np.uint8), index, columns.resolution)
+
+
+def _starts(columns: Columns) -> np.ndarray:
+    """Say which rows begin a residue: by number, or by the bond to one of the same number."""
+    starts = np.ones(len(columns.slot), dtype=bool)
+    number, insertion, slot = columns.number, columns.insertion, columns.slot
+    starts[1:] = (number[1:] != number[:-1]) | (insertion[1:] != insertion[:-1])
+    rows, runs = np.arange(len(slot)), np.cumsum(starts)
+    carbon = np.maximum.accumulate(np.where(slot == ATOMS.index("C"), rows, -1))
+    again = (slot == ATOMS.index("N")) & (carbon >= 0) & (runs == runs[carbon]) & ~starts
+    apart = np.linalg.norm(columns.place - columns.place[carbon], axis=-1)
+    return starts | (again & (apart > SHORTEST_BOND) & (apart < LONGEST_BOND))
+
+
+def _without_alternatives(columns: Columns) -> Columns:
+    """Keep of each residue the atoms without alternatives, and those of the likeliest one."""
+    has = _told(columns.alternative)
+    if not has.any():
+        return columns
+    # By name, as some files tell all of one alternative before the next.
+    _, insertion = np.unique(columns.insertion, return_inverse=True)
+    names = columns.number.astype(np.int64) * (insertion.max() + 1) + insertion
+    _, residue = np.unique(names, return_inverse=True)
+    shares: dict[tuple[int, str], list[float]] = {}
+    rows = zip(residue[has], columns.alternative[has], columns.occupancy[has], strict=True)
+    for place, label, share in rows:
+        shares.setdefault((int(place), str(label)), []).append(float(share))
+    best: dict[int, tuple[float, str]] = {}
+    for (place, label), known in sorted(shares.items()):
+        share = sum(known) / len(known)
+        if place not in best or share > best[place][0]:
+            best[place] = (share, label)
+    labels = np.array([best.get(int(place), (0.0, ""))[1] for place in residue])
+    return columns[~has | (columns.alternative == labels)]
+
+
+def _column(table: Any, *names: str, rows: np.ndarray | None = None) -> Any:
+    """Return the first column there is that has a value in some of the rows, else the last.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    there = [name for name in names if name in table]
+    # One after the other, as each is decoded when it is asked for.
+    for name in there:
+        column = table[name]
+        if rows is None or name == there[-1] or not _missing(column, rows).all():
+            return column
+    raise ValueError(f"its table of atoms has no column {' or '.join(names)}")
+
+
+def _strings(table: Any, *names: str, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return a column as strings; that of insertions or alternatives may be absent."""
+    if names[0] in ("label_alt_id", "pdbx_PDB_ins_code") and names[0] not in table:
+        return np.zeros(table.row_count, dtype="U1")
+    return _column(table, *names, rows=rows).as_array(str)
+
+
+def _missing(column: Any, rows: np.ndarray) -> np.ndarray:
+    """Say which of the rows of a column have no value; a single False where there is no mask."""
+    return np.array([False]) if column.mask is None else column.mask.array[rows] != 0
+
+
+def _coordinate(column: Any, rows: np.ndarray) -> np.ndarray:
+    """Return places along an axis, NaN where they are not told."""
+    places = column.as_array(np.float32)[rows]
+    return places if column.mask is None else np.where(_missing(column, rows), np.nan, places)
+
+
+def _is_given(column: Any) -> np.ndarray:
+    """Say which rows of a column have a value."""
+    if column.mask is not None:
+        return column.mask.array == 0
+    values = column.data.array
+    return _told(values) if values.dtype.kind == "U" else np.ones(len(values), dtype=bool)
+
+
+def _told(values: np.ndarray) -> np.ndarray:
+    """Say which strings say something: four comparisons are less work than a search of four."""
+    return np.logical_and.reduce([values != none for none in _NONE])
+
+
+def _occupancy(table: Any, alternative: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return occupancies where they decide something, else ones."""
+    if "occupancy" in table and _told(alternative).any():
+        return table["occupancy"].as_array(np.float32, masked_value=1.0)[keep]
+    return np.ones(len(alternative), dtype=np.float32)
+
+
+def _resolution(block: Any) -> float:
+    """Return the resolution that a crystal or a microscope gave, in Angstrom."""
+    for category, name in (
+        ("refine", "ls_d_res_high"),
+        ("em_3d_reconstruction", "resolution"),
+        ("reflns", "d_resolution_high"),
+    ):
+        if category in block and name in block[category]:
+            value = _number(str(block[category][name].as_array(str)[0]))
+            if not math.isnan(value):
+                return value
+    return math.nan
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
