@@ -39,7 +39,7 @@ TOLERANCES = {"u": 2, "f": 0.02}
 load = cache(registry.load)
 
 
-# short-codesign has had noise of its own since its samples were recorded.
+# Models of proteins have had noise of their own since their samples were recorded.
 NO_NOISE = {"noise": 0.0, "rotation_noise": 0.0, "noise_scale": 1.0}
 CALM = ("--noise", 0, "--rotation-noise", 0, "--noise-scale", 1)
 
@@ -151,14 +151,14 @@ BUNDLED = {
         "flags": flags_of_texts,
     },
     "proteins/short-flow": {
-        "plain": proteins(),
-        "noise": proteins(noise=1.0, noise_scale=0.5, power=1.0),
-        "scaffold": structures("-n", 2, "--contigs", "3-5,A4-8,4", "--motif", "GIVEN"),
+        "plain": proteins(**NO_NOISE),
+        "noise": proteins(noise=1.0, rotation_noise=0.0, noise_scale=0.5, power=1.0),
+        "scaffold": structures("-n", 2, "--contigs", "3-5,A4-8,4", "--motif", "GIVEN", *CALM),
     },
     "proteins/short-jump": {
-        "plain": proteins(),
-        "noise": proteins(noise=0.3, batch_size=1, seed=2),
-        "lengths": structures("-n", 3, "--length", "8-12"),
+        "plain": proteins(**NO_NOISE),
+        "noise": proteins(batch_size=1, seed=2, **(NO_NOISE | {"noise": 0.3})),
+        "lengths": structures("-n", 3, "--length", "8-12", *CALM),
     },
     "proteins/short-codesign": {
         "plain": proteins(**NO_NOISE),
