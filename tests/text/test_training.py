@@ -49,10 +49,17 @@ def test_a_run_that_is_interrupted_is_the_run(tmp_path, model, objective):
 
 
 @pytest.mark.parametrize("objective", [CrossEntropy(), Bound()])
-def test_classes_without_labels_are_refused(tmp_path, objective):
+@pytest.mark.parametrize(
+    ("drop", "reason"),
+    [
+        (0.0, "has 3 classes, and the data yield no labels: set model"),
+        (0.1, "the data give no condition to drop"),
+    ],
+)
+def test_classes_without_labels_are_refused(tmp_path, objective, drop, reason):
     """Text yields none: the rows of the labels would stay as they began."""
-    asked = recipe(tmp_path, texts.config(num_classes=3), objective, steps=2, condition_drop=0.1)
-    with pytest.raises(ValueError, match="has 3 classes, and the data yield no labels: set model"):
+    asked = recipe(tmp_path, texts.config(num_classes=3), objective, steps=2, condition_drop=drop)
+    with pytest.raises(ValueError, match=reason):
         train(asked, tmp_path / "run", cpu=True)
 
 
