@@ -15,11 +15,11 @@ import torch
 from paired import compare
 from torch import Tensor
 
+from feller.core.discrete.categorical import draw_weighted
+from feller.core.discrete.solvers import Leap, simulate_tokens
 from feller.core.paths import MixturePath
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
-from feller.text.draws import draw_weighted
-from feller.text.simulation import Leap, simulate_tokens
 
 B, N, V, STEPS = 8, 256, 50_257, 32
 

@@ -23,9 +23,9 @@ from feller.core.training import Optimizer
 from feller.images.classifier import Classifier, ClassifierConfig
 from feller.images.codec import ImageCodec
 from feller.images.data import ArrayImages, ImageData
-from feller.images.drawn import SHAPES
-from feller.images.metrics import conditional_accuracy
+from feller.images.metrics.report import conditional_accuracy
 from feller.images.recipes import DIGITS, GARMENTS
+from feller.images.shapes import SHAPES
 
 CODECS = {
     "fashion-mnist": ImageCodec((1, 28, 28), GARMENTS),
@@ -35,7 +35,7 @@ CODECS = {
 DATA = {
     "fashion-mnist": "Fashion-MNIST (Xiao et al., arXiv 1708.07747; MIT licence)",
     "mnist": "MNIST (LeCun, Cortes and Burges)",
-    "drawn": "ten shapes drawn by formula (feller.images.drawn)",
+    "drawn": "ten shapes drawn by formula (feller.images.shapes)",
 }
 SHIFT = 2
 

@@ -24,9 +24,9 @@ from feller.images.classifier import (
 )
 from feller.images.codec import ImageCodec
 from feller.images.data import ArrayImages, ImageData
-from feller.images.drawn import draw_shapes
-from feller.images.metrics import conditional_accuracy
+from feller.images.metrics.report import conditional_accuracy
 from feller.images.recipes import cifar10_dit_flow, drawn_flow, fashion_flow, mnist_flow
+from feller.images.shapes import draw_shapes
 from train_classifier import Schooling, shifted, train
 
 CONFIG = ClassifierConfig(codec=ImageCodec((3, 8, 12), ("day", "night")), widths=(4, 6))

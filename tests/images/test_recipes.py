@@ -12,7 +12,7 @@ from feller.core.domains import domains, recipe
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.images import recipes
-from feller.images.drawn import SHAPES
+from feller.images.shapes import SHAPES
 
 NAMES = sorted(domains()["images"].recipes)
 TINY = [name for name in NAMES if not name.startswith("cifar10")]

@@ -12,11 +12,11 @@ from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.spaces import Euclidean
 from feller.images.codec import ImageCodec
-from feller.images.drawn import draw_shapes
 from feller.images.models import ImageModelConfig
 from feller.images.networks import UNetConfig
 from feller.images.sampling import Sampling, suited
 from feller.images.schedules import Tabulated
+from feller.images.shapes import draw_shapes
 
 CHOSEN = {
     CondOT(): ("heun", "uniform"),

@@ -5,7 +5,7 @@ import torch
 
 from feller.core import load
 from feller.images.classifier import load_classifier
-from feller.images.metrics import class_shares, conditional_accuracy
+from feller.images.metrics.report import class_shares, conditional_accuracy
 from feller.images.models import Sampling
 
 

@@ -9,13 +9,13 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from feller.core.discrete.kernel import Kernel, log_source
+from feller.core.discrete.solvers import Leap
+from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.paths import MixturePath
 from feller.core.schedules import CondOT
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
-from feller.text.kernels import Kernel, log_source
-from feller.text.simulation import Leap
-from feller.text.sources import MaskedUniform, UnigramTokens
 
 SOURCES = {
     "mask": lambda v: Masked(v),

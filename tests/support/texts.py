@@ -5,7 +5,7 @@ import copy
 import torch
 
 from feller.core.nn.transformer import TransformerConfig
-from feller.text.causal import CausalModelConfig
+from feller.text.autoregressive import CausalModelConfig
 from feller.text.codec import TextCodec
 from feller.text.models import TextModelConfig
 from feller.text.networks import TextTransformerConfig

@@ -10,13 +10,13 @@ from torch.testing import assert_close
 
 from feller.core.checkpoint import load_model, save_model
 from feller.core.config import decode, encode
+from feller.core.discrete.guidance import ClassifierFree
+from feller.core.discrete.losses import CrossEntropy
+from feller.core.discrete.parametrizations import own_evidence
 from feller.core.generators import Jump
 from feller.core.models import Model
 from feller.core.schedules import Cosine
-from feller.text.guidance import ClassifierFree
-from feller.text.losses import CrossEntropy
 from feller.text.networks import TextTransformerConfig
-from feller.text.parametrizations import own_evidence
 from feller.text.tokenizers import Pieces
 
 every_source = pytest.mark.parametrize("noise", SOURCES)

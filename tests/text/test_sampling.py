@@ -10,8 +10,8 @@ from tokenizers import Tokenizer as Library
 from tokenizers import models
 
 from feller.core.config import decode, encode
+from feller.core.discrete.guidance import ClassifierFree
 from feller.text.codec import TextCodec
-from feller.text.guidance import ClassifierFree
 from feller.text.sampling import (
     _SCHEMES,
     Context,

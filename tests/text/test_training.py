@@ -9,11 +9,11 @@ from launching import curve, curves_of_one_and_two
 from safetensors.torch import load_file
 
 from feller.core import load
+from feller.core.discrete.losses import Bound, CrossEntropy, NextToken
 from feller.core.training import Optimizer, Recipe, Training
 from feller.core.training.trainer import train
 from feller.text.data import TextData
-from feller.text.losses import Bound, CrossEntropy, NextToken
-from feller.text.metrics import likelihood
+from feller.text.metrics.report import likelihood
 
 
 def recipe(tmp_path, model, objective, **training):

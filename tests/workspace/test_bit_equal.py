@@ -105,9 +105,9 @@ def flags_of_texts(name, folder):
 def guided_texts(name, _):
     """Guidance by the prompt, for which there is no flag."""
     from feller.core import random
-    from feller.text.guidance import ClassifierFree
+    from feller.core.discrete.guidance import ClassifierFree
+    from feller.core.discrete.solvers import Leap, begin, simulate_tokens
     from feller.text.sampling import context
-    from feller.text.simulation import Leap, begin, simulate_tokens
 
     model = load(name)
     given = context(model.codec, "To be, or not to be, that is", length=64)

@@ -118,6 +118,24 @@ def test_feller_is_a_namespace_package():
     assert not [path for path in sources() if path.endswith("/src/feller/__init__.py")]
 
 
+IN_EVERY_DOMAIN = (
+    *(f"commands/{command}.py" for command in ("sample", "evaluate", "verify", "demo")),
+    *("codec.py", "models.py", "recipes.py", "sampling.py", "plots.py"),
+    *("metrics/report.py", "networks/__init__.py"),
+)
+
+
+def test_domains_keep_one_layout():
+    """Who knows one domain knows where to look in the next."""
+    folders = [path.parent for path in (ROOT / "packages").glob("*/src/feller/*/__init__.py")]
+    domains = [folder for folder in folders if folder.name != "core"]
+    assert len(domains) >= 3
+    missing = [f for d in domains for f in (d / name for name in IN_EVERY_DOMAIN) if not f.exists()]
+    assert not missing
+    datasets = [any((d / f).exists() for f in ("data.py", "data/dataset.py")) for d in domains]
+    assert all(datasets)
+
+
 def test_the_mirror():
     path = "packages/core/src/feller/core/solvers/euler.py"
     assert mirror_of(path).as_posix() == "tests/core/solvers/test_euler.py"

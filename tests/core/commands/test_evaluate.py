@@ -6,7 +6,7 @@ from toys import only
 
 from feller.core.commands import evaluate
 from feller.core.domains import Domain
-from feller.images import commands
+from feller.images.commands import evaluate as commands
 
 
 def test_the_domain_is_called(tmp_path, monkeypatch):

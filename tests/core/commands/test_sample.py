@@ -3,7 +3,7 @@
 import pictures
 from terminal import complaint, feller
 
-from feller.images import commands
+from feller.images.commands import sample as commands
 
 
 def test_the_domain_is_called(tmp_path, monkeypatch):

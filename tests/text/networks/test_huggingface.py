@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from feller.core.checkpoint import load_model, save_model
 from feller.core.config import decode, encode
-from feller.text.losses import CrossEntropy
+from feller.core.discrete.losses import CrossEntropy
 from feller.text.networks import HuggingFaceConfig
 from feller.text.vocabulary import Vocabulary
 

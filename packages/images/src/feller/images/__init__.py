@@ -1,7 +1,8 @@
 """Images for feller: Generator Matching on pixels.
 
 The modules have the same names in every domain: `codec`, `data`, `networks`, `models`, `recipes`,
-`metrics`, `plots`, and `weights` for the bundled models. Importing this package imports no torch.
+`sampling`, `metrics`, `plots`, `commands`, and `weights` for the bundled models. Importing this
+package imports no torch.
 """
 
 from feller.core.domains import Domain
@@ -19,9 +20,9 @@ DOMAIN = Domain(
         "cifar10-dit-flow": "feller.images.recipes:cifar10_dit_flow",
     },
     commands={
-        "sample": "feller.images.commands:sample",
-        "evaluate": "feller.images.commands:evaluate",
-        "verify": "feller.images.verification:verify_model",
+        "sample": "feller.images.commands.sample:sample",
+        "evaluate": "feller.images.commands.evaluate:evaluate",
+        "verify": "feller.images.commands.verify:verify_model",
     },
-    demo="feller.images.commands:demo",
+    demo="feller.images.commands.demo:demo",
 )

@@ -22,8 +22,8 @@ from torch import Tensor
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.core.training import DataConfig
-from feller.images.drawn import draw_shapes
 from feller.images.folders import DataError, FolderImages, open_folder
+from feller.images.shapes import draw_shapes
 
 __all__ = ["ArrayImages", "DataError", "FolderImages", "ImageData", "npz_arrays"]
 

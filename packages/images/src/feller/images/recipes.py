@@ -10,9 +10,9 @@ from feller.core.times import LogitNormal, Skewed
 from feller.core.training import Optimizer, Recipe, Training
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
-from feller.images.drawn import SHAPES
 from feller.images.models import ImageModelConfig
 from feller.images.networks import DIT_SIZES, DiTConfig, UNetConfig
+from feller.images.shapes import SHAPES
 
 __all__ = ["cifar10_dit_flow", "cifar10_flow", "drawn_flow", "fashion_flow", "mnist_flow"]
 

@@ -1,7 +1,8 @@
 """Text for feller: continuous-time Markov chains on tokens.
 
 The modules have the same names in every domain: `codec`, `data`, `networks`, `models`, `recipes`,
-`metrics`, `plots`, and `weights` for the bundled models. Importing this package imports no torch.
+`sampling`, `metrics`, `plots`, `commands`, and `weights` for the bundled models. Importing this
+package imports no torch.
 """
 
 from feller.core.domains import Domain
@@ -28,9 +29,9 @@ DOMAIN = Domain(
         "owt-uniform": "feller.text.recipes:owt_uniform",
     },
     commands={
-        "sample": "feller.text.commands:sample",
-        "evaluate": "feller.text.commands:evaluate",
-        "verify": "feller.text.verification:verify_model",
+        "sample": "feller.text.commands.sample:sample",
+        "evaluate": "feller.text.commands.evaluate:evaluate",
+        "verify": "feller.text.commands.verify:verify_model",
     },
-    demo="feller.text.commands:demo",
+    demo="feller.text.commands.demo:demo",
 )

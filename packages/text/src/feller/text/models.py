@@ -2,7 +2,7 @@
 
 The chain is the mixture path of the core; its generator is a `Jump` whose destination is the
 network's posterior. What the network returns for an element are logits of the sampleable ids, as
-the posterior or the leave-one-out law (`feller.text.parametrizations`).
+the posterior or the leave-one-out law (`feller.core.discrete.parametrizations`).
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,14 @@ from torch import Tensor, nn
 from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
+from feller.core.discrete.chunked_logits import Reading, read_chunks
+from feller.core.discrete.parametrizations import (
+    TokenParametrization,
+    convert_logits,
+    own_evidence,
+)
+from feller.core.discrete.solvers import Chains
+from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.generators import Categorical, Generator, Jump
 from feller.core.heads import Kinds
 from feller.core.nn.modes import evaluating
@@ -30,12 +38,6 @@ from feller.core.training import ModelConfig
 from feller.core.typing import Time
 from feller.text.codec import TextCodec
 from feller.text.networks import TextNetworkConfig
-from feller.text.parametrizations import (
-    TokenParametrization,
-    convert_logits,
-    own_evidence,
-)
-from feller.text.reading import Reading, read_chunks
 from feller.text.sampling import (
     Context,
     Sampling,
@@ -43,8 +45,6 @@ from feller.text.sampling import (
     draw_chains,
     sampling_of,
 )
-from feller.text.simulation import Chains
-from feller.text.sources import MaskedUniform, UnigramTokens
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["Noise", "TextModel", "TextModelConfig"]

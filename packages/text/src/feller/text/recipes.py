@@ -9,12 +9,12 @@ of `lm1b` and `owt` have no tokenizer: the one that comes with this package was 
 from dataclasses import replace
 from typing import cast
 
+from feller.core.discrete.losses import Bound, CrossEntropy, NextToken
 from feller.core.nn.transformer import TransformerConfig
 from feller.core.training import Optimizer, Recipe, Training
-from feller.text.causal import CausalModelConfig
+from feller.text.autoregressive import CausalModelConfig
 from feller.text.codec import TextCodec
 from feller.text.data import TextData
-from feller.text.losses import Bound, CrossEntropy, NextToken
 from feller.text.models import TextModelConfig
 from feller.text.networks import TextTransformerConfig
 from feller.text.tokenizers import Characters, Pieces, bundled_pieces

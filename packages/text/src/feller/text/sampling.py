@@ -13,9 +13,8 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_count
 from feller.core.config import tagged
-from feller.text.codec import TextCodec
-from feller.text.draws import Shaping
-from feller.text.simulation import (
+from feller.core.discrete.categorical import Shaping
+from feller.core.discrete.solvers import (
     Adaptive,
     Ancestral,
     Chains,
@@ -27,7 +26,8 @@ from feller.text.simulation import (
     begin,
     simulate_tokens,
 )
-from feller.text.simulation.chains import condition_of_rows
+from feller.core.discrete.solvers.state import condition_of_rows
+from feller.text.codec import TextCodec
 
 __all__ = [
     "Context",

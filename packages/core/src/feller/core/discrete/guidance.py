@@ -1,0 +1,176 @@
+r"""Guidance of token chains: the law that is drawn from, bent towards a condition.
+
+- **Classifier-free**: :math:`\log p = \log p_0 + \gamma (\log p_c - \log p_0)`, normalised again.
+  It may be done to the posterior or to the leave-one-out law: they differ by what the state says
+  for itself, which the weights, that sum to one, pass through.
+- **By a predictor** of the condition: a jump that puts y where z is has its rate multiplied by
+  p(c | with y) / p(c | with z). One gradient with respect to the embedded state gives the log of
+  that ratio for every y to first order; exact where the predictor is linear in the embedding.
+
+Both bend where a jump goes, and leave its chance alone.
+
+With a mask source the first is the rule of Schiff et al., arXiv 2412.10193 (D-CFG), and the
+normalised form of the rates of Nisonoff et al., arXiv 2406.01572, which change the chance of a jump
+by the sum of :math:`p_c^\gamma p_0^{1 - \gamma}` too. With a uniform source both papers have
+another rule, which bends whole transitions, staying among them: that is
+`feller.core.discrete.solvers.GuidedAncestral`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from feller.core.discrete.kernel import TokenModel, check_condition, network_calls
+from feller.core.paths import MixturePath
+from feller.core.times import expand_time
+
+__all__ = ["ClassifierFree", "PredictorGuided"]
+
+Predictor = Callable[[Float[Tensor, "b n d"], Tensor], Float[Tensor, " b"]]
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
+    """A token model guided by itself without its condition.
+
+    Attributes:
+        model: A model that takes `condition=None` for unconditional.
+        scale: 0 is the unconditional model, 1 the conditional one, above 1 guided.
+        hidden: Places `(n,)` of a prompt that the unconditional model sees masked, for a model
+            whose condition is its prompt.
+    """
+
+    model: TokenModel
+    scale: float = 2.0
+    hidden: Bool[Tensor, " n"] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to hide a prompt where there is no mask."""
+        if self.hidden is not None and self.model.vocabulary.mask is None:
+            raise ValueError("hidden masks a prompt, but the vocabulary has no mask")
+
+    @property
+    def path(self) -> MixturePath:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def vocabulary(self) -> Any:
+        """The vocabulary of the model."""
+        return self.model.vocabulary
+
+    @property
+    def parametrization(self) -> Any:
+        """What the model predicts."""
+        return self.model.parametrization
+
+    def network_calls(self, condition: Any) -> int:
+        """Return the network calls of each answer."""
+        each = network_calls(self.model, condition)
+        unguided = condition is None and self.hidden is None
+        return each if unguided or self.scale in (0, 1) else 2 * each
+
+    def check_condition(self, condition: Any) -> None:
+        """Refuse a condition, or none, that the model was never trained on.
+
+        Raises:
+            ValueError: When the model says so.
+        """
+        if self.scale != 0:
+            check_condition(self.model, condition)
+        if self.scale != 1:
+            check_condition(self.model, None)
+
+    def logits(
+        self,
+        x: Int[Tensor, "b n"],
+        kappa: Tensor,
+        condition: Any = None,
+        *,
+        where: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "*elements v"]:
+        """Return the guided log-probabilities; what the condition rules out stays ruled out."""
+        if self.scale == 1 or (condition is None and self.hidden is None):
+            return self.model.logits(x, kappa, condition, where=where)
+        without = self._without(x, kappa, where).log_softmax(-1)
+        if self.scale == 0:
+            return without
+        with_ = self.model.logits(x, kappa, condition, where=where).log_softmax(-1)
+        floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
+        guided = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
+        return guided.masked_fill_(with_ == -torch.inf, -torch.inf)
+
+    def _without(self, x: Tensor, kappa: Tensor, where: Tensor | None) -> Tensor:
+        """Return the unconditional logits; of a hidden prompt nothing has arrived."""
+        if self.hidden is not None:
+            x = x.masked_fill(self.hidden, self.vocabulary.mask)
+            kappa = expand_time(kappa, x).expand(x.shape).masked_fill(self.hidden, 0.0)
+        return self.model.logits(x, kappa, None, where=where)
+
+
+@dataclass(frozen=True)
+class PredictorGuided:
+    """A token model guided by a predictor of the condition, to first order.
+
+    Attributes:
+        model: The model.
+        predictor: Returns log p(c | x_t) of each row from the embedded state and kappa;
+            differentiable in the first.
+        embedding: The embedding of every id.
+        scale: Multiplies the gradient.
+    """
+
+    model: TokenModel
+    predictor: Predictor
+    embedding: Float[Tensor, "k d"]
+    scale: float = 1.0
+
+    @property
+    def path(self) -> MixturePath:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def vocabulary(self) -> Any:
+        """The vocabulary of the model."""
+        return self.model.vocabulary
+
+    @property
+    def parametrization(self) -> Any:
+        """What the model predicts."""
+        return self.model.parametrization
+
+    def network_calls(self, condition: Any) -> int:
+        """Return the network calls of each answer; the predictor's are not counted."""
+        return network_calls(self.model, condition)
+
+    def check_condition(self, condition: Any) -> None:
+        """Refuse a condition that the model was never trained on.
+
+        Raises:
+            ValueError: When the model says so.
+        """
+        check_condition(self.model, condition)
+
+    def logits(
+        self,
+        x: Int[Tensor, "b n"],
+        kappa: Tensor,
+        condition: Any = None,
+        *,
+        where: Bool[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "*elements v"]:
+        """Return the model's logits with the predictor's first-order change for each id."""
+        # What was made in inference mode has no gradients; what is made here of it does.
+        with torch.inference_mode(False), torch.enable_grad():
+            embedded = self.embedding.detach()[x].requires_grad_()
+            found = self.predictor(embedded, kappa.clone()).sum()
+            (slope,) = torch.autograd.grad(found, embedded)
+        slope = slope if where is None else slope[where]
+        logits = self.model.logits(x, kappa, condition, where=where)
+        ids = self.embedding[: logits.shape[-1]].detach()
+        return torch.add(logits, (slope @ ids.T).to(logits), alpha=self.scale)

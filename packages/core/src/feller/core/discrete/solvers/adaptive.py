@@ -1,0 +1,76 @@
+r"""Reveal what is surest first: an order chosen by the model.
+
+One token a call is exact whatever the order: each is drawn from its law given what is known.
+Several a call do not see each other, which costs least where there is least to know. Confident
+orders of an imperfect model repeat themselves (https://github.com/kuleshov-group/mdlm/issues/35):
+watch the entropy of what comes out, or keep to `FirstHitting`.
+
+Source: confidence, Chang et al., arXiv 2202.04200; margin, Kim et al., arXiv 2502.06768; the bound
+on the entropy, Ben-Hamu et al., arXiv 2505.24857.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from feller.core.checks import check_choices
+from feller.core.discrete.categorical import Certainty, certainty
+from feller.core.discrete.solvers.base import Oracle, Scheme
+from feller.core.discrete.solvers.first_hitting import check_masks, first_in_rows
+from feller.core.discrete.solvers.state import Chains
+from feller.core.typing import Rng
+
+__all__ = ["Adaptive"]
+
+
+@dataclass(frozen=True)
+class Adaptive(Scheme):
+    """Ask for every mask, reveal the surest, ask again.
+
+    Attributes:
+        by: What is sure: the likeliest token's probability (`confidence`), what it has over the
+            second (`margin`), or a small `entropy`.
+        per_call: Reveals a network call.
+        bound: Reveal instead as many as have the sum of their entropies, the largest left out, at
+            or below this, in nats: a bound on what they would tell each other. At least one.
+    """
+
+    by: Certainty = "confidence"
+    per_call: int = 1
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to reveal none, and a bound on what is not the entropy."""
+        check_choices(self)
+        if self.per_call < 1:
+            raise ValueError(f"a call reveals at least one token, not {self.per_call}")
+        if self.bound is not None and (self.by != "entropy" or self.bound < 0):
+            raise ValueError(
+                f"bound is at least 0 and goes with by='entropy', not {self.bound} by {self.by!r}"
+            )
+
+    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
+        """Ask for the masks, reveal some."""
+        check_masks(self, oracle)
+        masked = oracle.undecided(chains)
+        if not masked.any():
+            return replace(chains, clock=torch.ones_like(chains.clock))
+        logits, asked = oracle.logits(chains, masked)
+        chosen = self._choose(certainty(logits, self.by), masked)
+        ids, log_prob = oracle.draw_from(logits[chosen[masked]], chains, chosen, rng)
+        left = (masked & ~chosen).sum(1) / chains.open.sum(1).clamp_min(1)
+        clock = 1 - left.double()
+        moved = replace(asked, clock=clock, steps=chains.steps + 1)
+        return moved.arrive(chosen, ids, log_prob)
+
+    def _choose(self, sure: Tensor, masked: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+        keys = torch.zeros(masked.shape, dtype=sure.dtype, device=sure.device)
+        keys = keys.masked_scatter(masked, -sure)
+        count = masked.sum(1).clamp_max(self.per_call)
+        if self.bound is not None:
+            entropies = keys.masked_fill(~masked, torch.inf).sort(1).values
+            before = entropies.cumsum(1) - entropies
+            count = (before.nan_to_num(torch.inf) <= self.bound + 1e-6).sum(1)
+        return first_in_rows(keys, masked, count)

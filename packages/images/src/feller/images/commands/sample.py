@@ -1,0 +1,97 @@
+"""`feller sample` for images: a grid, an archive or a folder."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from jaxtyping import Int
+from torch import Tensor
+
+from feller.core.registry import load
+from feller.images.models import ImageModel
+from feller.images.sampling import GridName, Sampling, suited
+from feller.images.writing import check_target, write_images
+
+__all__ = ["SampleFlags", "sample", "sampling_of"]
+
+
+@dataclass(frozen=True)
+class SampleFlags:
+    """Draw images."""
+
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
+    """How many."""
+    out: Path = Path("samples.png")
+    """A .png grid, an .npz with `images` and `labels`, or a folder of images."""
+    label: str | None = None
+    """A class by name or number, several with commas, or `all`; any when absent."""
+    guidance: float = 1.0
+    """Scale of classifier-free guidance; 1 for none. Needs --label."""
+    solver: str = "auto"
+    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++ ...; auto for one that suits the
+    schedule."""
+    steps: int = 20
+    """Steps of the solver."""
+    grid: GridName = "auto"
+    """Times of the steps; auto for those that suit the schedule and the solver."""
+    end: float | None = None
+    """The last time, in (0, 1]."""
+    seed: int = 0
+    """Image i depends on the seed and on i alone (with dopri5, to within its tolerance)."""
+    device: str = "auto"
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    json: bool = False
+    """Print what was done as JSON."""
+
+
+def sample(name: str, argv: Sequence[str]) -> None:
+    """Draw images from a model into files.
+
+    Raises:
+        ValueError: On an unknown label or solver, or a target that exists.
+    """
+    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    if flags.n < 1:
+        raise ValueError(f"-n is at least 1, not {flags.n}")
+    check_target(flags.out)
+    model = load(name, device=flags.device)
+    check_target(flags.out, model.codec.shape[0])
+    labels = _labels(model, flags.label, flags.n)
+    if flags.guidance != 1 and labels is None:
+        raise ValueError("--guidance needs --label: without one there is nothing to guide to")
+    how = suited(sampling_of(flags), model)
+    start = time.perf_counter()
+    images, nfe = model.draw(flags.n, labels, how, seed=flags.seed)
+    seconds = time.perf_counter() - start
+    write_images(images, labels, flags.out, model.codec.classes)
+    report = {"out": str(flags.out), "n": flags.n, "nfe": nfe, "seconds": round(seconds, 3)}
+    if flags.json:
+        print(json.dumps(report | {"seed": flags.seed, "solver": how.solver}))
+    else:
+        print(f"{flags.out}: {flags.n} images, {nfe} network calls each, {seconds:.1f} s")
+
+
+def sampling_of(flags: Any) -> Sampling:
+    """Return the sampling that the flags of `sample` or `evaluate` ask for."""
+    return Sampling(
+        steps=flags.steps,
+        solver=flags.solver,
+        guidance=flags.guidance,
+        grid=flags.grid,
+        end=flags.end,
+    )
+
+
+def _labels(model: ImageModel, label: str | None, n: int) -> Int[Tensor, " n"] | None:
+    """Return labels that repeat the asked classes in turn."""
+    if label is None:
+        return None
+    classes = model.codec.classes
+    asked = classes if label == "all" and classes else label.split(",")
+    chosen = torch.tensor([model.codec.label(name.strip()) for name in asked])
+    return chosen[torch.arange(n) % len(chosen)]

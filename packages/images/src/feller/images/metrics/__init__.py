@@ -1,0 +1,1 @@
+"""Figures of images: accuracy and class shares, kernel distances, memorisation."""

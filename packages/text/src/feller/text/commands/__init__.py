@@ -1,0 +1,1 @@
+"""What the `feller` commands do for text."""

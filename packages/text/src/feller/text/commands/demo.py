@@ -1,0 +1,46 @@
+"""`feller demo` for text: samples and infillings of every bundled chain."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from feller.core.domains import list_models
+from feller.core.registry import load
+from feller.text.autoregressive import CausalModel
+from feller.text.commands.sample import draw_picture
+from feller.text.sampling import Sampling, context
+
+__all__ = ["demo"]
+
+
+def demo(out: Path) -> list[tuple[str, str, str]]:
+    """Draw a text from every bundled chain, and infill one; write pictures of what came when.
+
+    Returns:
+        A title, a file name and a caption for each.
+    """
+    figures = []
+    for name in list_models("text/*"):
+        model = load(name, device="auto")
+        if isinstance(model, CausalModel):
+            continue
+        print(f"sampling {name} ...", file=sys.stderr)
+        prompt, suffix = _ends(model)
+        for kind, given in (
+            ("sample", context(model.codec)),
+            ("infilling", context(model.codec, prompt, suffix)),
+        ):
+            chains = model.draw(1, given, Sampling())
+            file = f"{name.replace('/', '-')}-{kind}.png"
+            draw_picture(model, given, chains, out / file, f"{name}: {kind}")
+            caption = f"{int(chains.nfe.max())} network calls. Colour: at which kappa a token came"
+            white = "; what is white was given." if kind == "infilling" else "."
+            figures.append((f"{name}: {kind}", file, caption + white))
+    return figures
+
+
+def _ends(model: Any) -> tuple[str, str]:
+    """Return a beginning and an end that suit what a model writes."""
+    if "def" in model.codec.decode(model.codec.tokens("def")[None]) and model.codec.has_end:
+        return "def mean(numbers):\n", "    return total / count\n"
+    return "ROMEO:\n", "\nJULIET:\nI will not.\n"

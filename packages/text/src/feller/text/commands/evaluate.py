@@ -1,0 +1,92 @@
+"""`feller evaluate` for text: the likelihood of a text, and what samples are like."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from feller.core.registry import data_of, load
+from feller.text.autoregressive import CausalModel
+from feller.text.corpora import DataError
+from feller.text.data import TextData
+from feller.text.sampling import Sampling, context
+
+__all__ = ["EvaluateFlags", "evaluate", "usual_data"]
+
+
+@dataclass(frozen=True)
+class EvaluateFlags:
+    """Measure a model: its likelihood of a text, and what its samples are like."""
+
+    data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=lambda: TextData(share=0.0))
+    """The text, cut by the model's own tokenizer; that of the run or recipe when none is named."""
+    split: Literal["train", "test"] | None = None
+    """Which part of it; when absent `test` of the run's own, `train` of another, which is the whole
+    of it while --data.share is 0."""
+    draws: int = 8
+    """Noisy states of each window; more make the interval narrower."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
+    """Samples for the other figures, at least 2; 0 for none."""
+    steps: int = 256
+    """Steps of the solver."""
+    solver: str = "leap"
+    """The solver."""
+    seed: int = 0
+    """Chooses the noise and the samples."""
+    device: str = "auto"
+    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    json: bool = False
+    """Print JSON."""
+
+
+def evaluate(name: str, argv: Sequence[str]) -> None:
+    """Print the figures of a model.
+
+    Raises:
+        ValueError: On senseless flags; when the data are missing or corrupt, or hold what the
+            tokenizer does not know or does not give back.
+    """
+    from feller.text.metrics.report import likelihood, variety
+
+    flags = tyro.cli(EvaluateFlags, args=list(argv), prog=f"feller evaluate {name}")
+    if flags.n < 0 or flags.n == 1:
+        raise ValueError(f"-n is 0, for no samples, or at least 2, not {flags.n}")
+    how = Sampling(steps=flags.steps, solver=flags.solver)
+    model = load(name, device=flags.device)
+    samples = flags.n > 0 and not isinstance(model, CausalModel)
+    if samples:
+        _try(model, how)
+    data, split = _text(name, flags)
+    metrics = likelihood(model, data, split, draws=flags.draws, seed=flags.seed)
+    try:
+        if samples:
+            metrics += variety(model, data, split, how, n=flags.n, seed=flags.seed)
+    except DataError as error:  # the likelihood stands all the same
+        print(f"feller evaluate: no samples are measured: {error}", file=sys.stderr)
+    if flags.json:
+        print(json.dumps([asdict(metric) for metric in metrics], indent=2))
+        return
+    for metric in metrics:
+        print(f"{metric.name:28} {metric!s:32} {metric.protocol}".rstrip())
+
+
+def usual_data(name: str) -> TextData:
+    """Return the data of a run, or else those of the recipe that the model's card names."""
+    data = data_of(name) or TextData()
+    # What the model itself decides; a tokenizer may be megabytes, which --help would print.
+    return replace(data, tokenizer=TextData().tokenizer, has_end=False)
+
+
+def _text(name: str, flags: EvaluateFlags) -> tuple[TextData, Literal["train", "test"]]:
+    """Return what to measure on: the text that is named, or what the model's run held out."""
+    if flags.data != EvaluateFlags().data:
+        return flags.data, flags.split or "train"
+    return usual_data(name), flags.split or "test"
+
+
+def _try(model: Any, how: Sampling) -> None:
+    """Refuse a solver that does not suit the model's source, before anything that takes long."""
+    model.draw(1, context(model.codec), replace(how, steps=1))

@@ -1,0 +1,1 @@
+"""Figures of text: likelihood, diversity, the frontier of divergences."""
