@@ -10,7 +10,6 @@ posterior (Schiff et al., arXiv 2412.10193). On an interval of time: Kynkäänni
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import singledispatch
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from feller.core.generators import (
     Product,
     Superposition,
 )
+from feller.core.generators.by_kind import ByKind
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.times import expand_time, factor_times
@@ -133,7 +133,10 @@ def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
     """
     if type(unconditional) is not type(conditional):
         raise ValueError(_unknown(unconditional, conditional))
-    return _guide(conditional, unconditional, scale)
+    guided = _GUIDES.find(type(conditional))
+    if guided is None:
+        raise ValueError(_unknown(unconditional, conditional))
+    return guided(conditional, unconditional, scale)
 
 
 def _unknown(unconditional: Generator, conditional: Generator) -> str:
@@ -141,23 +144,21 @@ def _unknown(unconditional: Generator, conditional: Generator) -> str:
     return f"guidance between {names} is not known"
 
 
-@singledispatch
-def _guide(conditional: Any, unconditional: Any, scale: Any) -> Any:
-    raise ValueError(_unknown(unconditional, conditional))
+_GUIDES = ByKind()
 
 
-@_guide.register
+@_GUIDES.register(Flow)
 def _guide_flow(conditional: Flow, unconditional: Flow, scale: Scale) -> Flow:
     return Flow(torch.lerp(unconditional.velocity, conditional.velocity, scale))
 
 
-@_guide.register
+@_GUIDES.register(Diffusion)
 def _guide_diffusion(conditional: Diffusion, unconditional: Diffusion, scale: Scale) -> Diffusion:
     drift = torch.lerp(unconditional.drift, conditional.drift, scale)
     return Diffusion(drift, conditional.covariance)
 
 
-@_guide.register
+@_GUIDES.register(Jump)
 def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
     """Return the jump whose rate into each cell is R_c^scale R_0^(1 - scale)."""
     start, end = (
@@ -171,7 +172,7 @@ def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
     )
 
 
-@_guide.register
+@_GUIDES.register(FromPosterior)
 def _guide_posterior(
     conditional: FromPosterior, unconditional: FromPosterior, scale: Scale
 ) -> FromPosterior:
@@ -181,14 +182,14 @@ def _guide_posterior(
     return replace(conditional, posterior=replace(posterior, logits=logits))
 
 
-@_guide.register
+@_GUIDES.register(Product)
 def _guide_product(conditional: Product, unconditional: Product, scale: Any) -> Product:
     scales = factor_times(scale, conditional.factors)
     pairs = ((name, unconditional.factors[name], g) for name, g in conditional.factors.items())
     return Product({name: guide(u, c, scales[name]) for name, u, c in pairs})
 
 
-@_guide.register
+@_GUIDES.register(Superposition)
 def _guide_sum(
     conditional: Superposition, unconditional: Superposition, scale: Scale
 ) -> Superposition:

@@ -4,12 +4,12 @@ What broadcasts, or fits by chance, would move states by the numbers of other st
 """
 
 from collections.abc import Mapping
-from functools import singledispatch
 from typing import Any
 
 from torch import Tensor
 
 from feller.core.generators.base import Superposition
+from feller.core.generators.by_kind import ByKind
 from feller.core.generators.diffusion import Diffusion
 from feller.core.generators.flow import Flow
 from feller.core.generators.jump import Jump
@@ -38,37 +38,42 @@ def check_shapes(generator: Any, space: Any, x: Any) -> None:
     _check_kind(generator, space, x)
 
 
-@singledispatch
+_CHECKS = ByKind()
+
+
 def _check_kind(generator: Any, space: Any, x: Any) -> None:
-    """Look at nothing: a kind from outside looks at its own shapes."""
+    """Look at what is known; a kind from outside looks at its own shapes."""
+    check = _CHECKS.find(type(generator))
+    if check is not None:
+        check(generator, space, x)
 
 
-@_check_kind.register
+@_CHECKS.register(Flow)
 def _check_flow(flow: Flow, space: Any, x: Any) -> None:
     _check("a velocity", flow.velocity, x)
 
 
-@_check_kind.register
+@_CHECKS.register(Diffusion)
 def _check_diffusion(diffusion: Diffusion, space: Any, x: Any) -> None:
     _check("a drift", diffusion.drift, x)
     _check_broadcast("a covariance", diffusion.covariance, x)
 
 
-@_check_kind.register
+@_CHECKS.register(Jump)
 def _check_jump(jump: Jump, space: Any, x: Any) -> None:
     elements = x.shape[: x.ndim - getattr(space, "element_dim", 0)]
     if jump.intensity.shape != elements:
         _refuse("an intensity", jump.intensity, tuple(elements))
 
 
-@_check_kind.register
+@_CHECKS.register(Product)
 def _check_product(product: Product, space: Any, x: Any) -> None:
     if isinstance(x, Mapping) and x.keys() == product.factors.keys():
         for name, factor in product.factors.items():
             _check_kind(factor, space.factors[name], x[name])
 
 
-@_check_kind.register
+@_CHECKS.register(Superposition)
 def _check_sum(generator: Superposition, space: Any, x: Any) -> None:
     for part in generator.parts:
         _check_kind(part.generator, space, x)
