@@ -12,6 +12,7 @@ import feller.core
 from feller.core import config
 from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagged
 from feller.core.couplings import MinibatchOT
+from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.divergences import SquaredNorm
 from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead, ProductHead
 from feller.core.losses import Objective
@@ -52,6 +53,8 @@ CHANGED = [  # every field away from its default
     GeodesicPath(Euclidean(), Gaussian()),
     MIXTURE,
     MixturePath(Tokens(5), UniformTokens(5)),
+    MixturePath(Tokens(3), UnigramTokens((3.0, 1.0, 2.0))),
+    MixturePath(Tokens(5), MaskedUniform(4, 0.3)),
     ProductPath({"position": GaussianPath(), "residue": MIXTURE}),
     ProductSpace({"position": Euclidean(), "residue": Tokens(5)}),
     VariancePreserving(0.2, 10.0),

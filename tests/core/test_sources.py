@@ -8,6 +8,7 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core import random
+from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.sources import (
     Gaussian,
     Masked,
@@ -27,6 +28,8 @@ HOMES = [
     (UniformSphere(), Sphere()),
     (UniformTokens(5), Tokens(5)),
     (Masked(4), Tokens(5)),
+    (UnigramTokens((3.0, 1.0, 2.0)), Tokens(3)),
+    (MaskedUniform(4, 0.3), Tokens(5)),
 ]
 every_source = pytest.mark.parametrize(
     ("source", "space"), HOMES, ids=lambda value: str(value)[:20]

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.sources import (
     Gaussian,
     Masked,
@@ -23,6 +24,8 @@ HOMES = [
     (UniformSphere(), Sphere()),
     (UniformTokens(4), Tokens(5)),
     (Masked(4), Tokens(5)),
+    (UnigramTokens((3.0, 1.0, 2.0)), Tokens(3)),
+    (MaskedUniform(4, 0.3), Tokens(5)),
 ]
 
 
