@@ -55,7 +55,7 @@ class GeneratorModel(nn.Module):
             the condition. On a product path states, times and outputs are dicts.
         path: The conditional path it is trained on.
         head: How its output is read; a velocity when absent.
-        coupling: How source samples and data are joined in training; independent when absent.
+        coupling: How source samples and data are joined in training; independent if None.
 
     Example:
         >>> import torch

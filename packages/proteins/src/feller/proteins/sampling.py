@@ -50,7 +50,7 @@ class Sampling:
         power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
             where bonds are made.
         flow: The weight of the flow of rotations; the model's when absent.
-        jump: The weight of their jump; the rest when absent.
+        jump: The weight of their jump; by default the rest.
         noise: How much Langevin noise places get, 0 for none: it leaves their distribution alone,
             and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05) nm^2 a
             unit time. The model's if None.

@@ -36,7 +36,7 @@ class EvaluateFlags:
     seed: int = 0
     """Chooses the samples."""
     device: str = "auto"
-    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
     json: bool = False
     """Print JSON."""
 

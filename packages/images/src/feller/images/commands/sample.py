@@ -29,7 +29,7 @@ class SampleFlags:
     out: Path = Path("samples.png")
     """A .png grid, an .npz with `images` and `labels`, or a folder of images."""
     label: str | None = None
-    """A class by name or number, several with commas, or `all`; any when absent."""
+    """A class by name or number, several with commas, or `all`; by default any."""
     guidance: float = 1.0
     """Scale of classifier-free guidance; 1 for none. Needs --label."""
     solver: str = "auto"
@@ -44,7 +44,7 @@ class SampleFlags:
     seed: int = 0
     """Image i depends on the seed and on i alone (with dopri5, to within its tolerance)."""
     device: str = "auto"
-    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
     json: bool = False
     """Print what was done as JSON."""
 

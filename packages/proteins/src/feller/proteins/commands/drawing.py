@@ -35,9 +35,9 @@ class DrawFlags:
     power: float = 2.0
     """How much they crowd at the data: 1 for even steps."""
     flow: float | None = None
-    """The weight of the flow of rotations; the model's own when absent."""
+    """The weight of the flow of rotations; by default the model's own."""
     jump: float | None = None
-    """The weight of their jump; the rest when absent."""
+    """The weight of their jump; by default the rest."""
     noise: float | None = None
     """How much Langevin noise places get, 0 for none: it mends what went wrong; the model's own if
     None."""
@@ -51,9 +51,9 @@ class DrawFlags:
     sequence: bool = True
     """Draw residues along; else they stay unknown."""
     batch_size: int | None = None
-    """Samples at once; 32 of up to 128 residues, fewer of longer ones, when absent."""
+    """Samples at once; 32 of up to 128 residues, fewer of longer ones by default."""
     device: str = "auto"
-    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
 
     def sampling(self, *, keep: bool = False) -> Sampling:
         """Return how to draw; `keep` keeps every step."""

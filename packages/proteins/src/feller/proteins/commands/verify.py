@@ -66,7 +66,7 @@ class VerifyFlags:
     flow: float | None = None
     """The weight of the flow of rotations; the model's when absent."""
     jump: float | None = None
-    """The weight of their jump; the rest when absent."""
+    """The weight of their jump; by default the rest."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(n=256))
     """What is compared, and what passes."""
 

@@ -263,7 +263,7 @@ def _write_pdb(array: Any, file: Path, name: str) -> None:
     last = array.array_length() - 1
     place = f"{array.res_name[last]:>3} A{array.res_id[last]:>4}{array.ins_code[last]:1}"
     end = f"TER   {(last + 1) % 99999 + 1:>5}      {place}".ljust(80)
-    # mkdssp 4 takes a file whose first letter is no H for mmCIF.
+    # mkdssp 4 takes a file whose first letter is no H for mmCIF. XXXX is the id of no PDB entry.
     lines = ["HEADER    PROTEIN MODEL".ljust(62) + "XXXX".ljust(18)]
     for line in pdb.lines:
         lines.extend([end, line] if line.startswith("ENDMDL") else [line])

@@ -24,7 +24,7 @@ class EvaluateFlags:
     data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=lambda: TextData(share=0.0))
     """The text, cut by the model's own tokenizer; that of the run or recipe when none is named."""
     split: Literal["train", "test"] | None = None
-    """Which part of it; when absent `test` of the run's own, `train` of another, which is the whole
+    """Which part of it; by default `test` of the run's own, `train` of another, which is the whole
     of it while --data.share is 0."""
     draws: int = 8
     """Noisy states of each window; more make the interval narrower."""
@@ -37,7 +37,7 @@ class EvaluateFlags:
     seed: int = 0
     """Chooses the noise and the samples."""
     device: str = "auto"
-    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
     json: bool = False
     """Print JSON."""
 

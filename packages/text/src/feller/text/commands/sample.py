@@ -31,19 +31,19 @@ class SampleFlags:
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
     """How many."""
     out: Path | None = None
-    """A .txt, a .jsonl, or a .png that shows what came when; the terminal when absent."""
+    """A .txt, a .jsonl, or a .png that shows what came when; by default the terminal."""
     prompt: str = ""
     """How each begins; it comes back unchanged."""
     suffix: str = ""
     """How each ends; it comes back unchanged."""
     length: int | None = None
-    """Tokens of each, prompt and suffix included; those of the model's context when absent."""
+    """Tokens of each, prompt and suffix included; by default those of the model's context."""
     sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
     """How they are drawn."""
     seed: int = 0
     """Text i depends on the seed and on i alone."""
     device: str = "auto"
-    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
     live: bool = False
     """Show the first text in the terminal as it is revealed."""
     json: bool = False
