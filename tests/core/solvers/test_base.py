@@ -12,7 +12,17 @@ from feller.core.generators import Flow, Generator
 from feller.core.guidance import Guided
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
-from feller.core.solvers import HEUN, Dopri5, Euler, Evaluation, RungeKutta, base, follow, simulate
+from feller.core.solvers import (
+    HEUN,
+    Dopri5,
+    Euler,
+    Evaluation,
+    RungeKutta,
+    Solver,
+    base,
+    follow,
+    simulate,
+)
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 
@@ -221,3 +231,39 @@ def test_no_samples_are_simulated_to_none(solver):
 
 def test_no_samples_have_no_clocks():
     assert simulate(FALL, X[:0], torch.zeros(3, 0), Euler()).state.shape == X[:0].shape
+
+
+class Countdown(Solver):
+    """Carries how many steps are left beside the state, and has times of its own."""
+
+    takes = frozenset({Generator})
+    own_times = True
+
+    def begin(self, model, x_0, times, rng):
+        self.seen = times
+        return x_0, 3
+
+    def step(self, model, x, t, s, rng):
+        return x[0] + 1, x[1] - 1
+
+    def done(self, state):
+        return state[1] == 0
+
+    def finish(self, state):
+        return state[0]
+
+
+def test_a_solver_may_carry_more_than_a_state_and_end_early():
+    x = torch.zeros(2, 1)
+    assert_close(simulate(FALL, x, None, Countdown()).state, x + 3)
+    assert_close(simulate(FALL, x, torch.linspace(0, 1, 3), Countdown()).state, x + 2)
+    assert [float(state[0]) for state in follow(Evaluation(FALL), x, None, Countdown())] == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_only_a_solver_with_times_of_its_own_goes_without():
+    with pytest.raises(ValueError, match="times are a grid"):
+        simulate(FALL, X, None, Euler())

@@ -1,14 +1,16 @@
 """Simulation: one loop, and solvers that say what a step is.
 
 `simulate` follows a grid of times; at each step the solver asks the model for generators and
-returns the next state. NFE, the number of network calls per sample, is counted on the way.
+returns the next state. NFE, the number of network calls per sample, is counted on the way. What a
+solver carries from step to step may be richer than a state: it says how it begins, when it is done
+and what it shows.
 """
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, ClassVar
 
 import torch
@@ -24,15 +26,24 @@ from feller.core.typing import Rng, State
 
 __all__ = ["Evaluation", "Simulation", "Solver", "Times", "check", "elapsed", "follow", "simulate"]
 
-Times = Tensor | Sequence[float] | Mapping[str, Tensor | Sequence[float]]
-"""A grid of times; on a product space, one for all factors or one for each by name."""
+Times = Tensor | Sequence[float] | Mapping[str, Tensor | Sequence[float]] | None
+"""A grid of times; on a product space, one for all factors or one for each by name.
+
+None where the solver has times of its own.
+"""
 
 
 class Evaluation:
-    """A model bound to its condition, which counts its network calls."""
+    """A model bound to its condition, which counts its network calls.
+
+    Attributes:
+        model: The model itself, for solvers that ask it for more than its generator.
+        condition: What it is told at each call.
+        nfe: Network calls so far.
+    """
 
     def __init__(self, model: Model, condition: Any = None) -> None:
-        self._model = model
+        self.model = model
         self._cost = getattr(model, "network_calls", None)
         self.condition = condition
         self.space: Any = model.space
@@ -44,7 +55,7 @@ class Evaluation:
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
         self.nfe += 1 if self._cost is None else self._cost(t, self.condition)
-        generator = self._model(x, t, self.condition)
+        generator = self.model(x, t, self.condition)
         check_shapes(generator, self.space, x)
         return generator
 
@@ -65,6 +76,8 @@ class Solver(ABC):
         shares_clock: Whether the whole batch has one clock.
         takes_score: Whether it takes the score from the velocity, which tells it only where the
             source is Gaussian and independent of the data.
+        own_times: Whether it has times of its own, and goes on until it is `done`; `simulate` is
+            then given None for times.
     """
 
     takes: ClassVar[Kinds]
@@ -72,14 +85,39 @@ class Solver(ABC):
     paths: ClassVar[tuple[type, ...]] = ()
     shares_clock: ClassVar[bool] = False
     takes_score: ClassVar[bool] = False
+    own_times: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Return the state at time `s` from the state `x` at time `t` < `s`.
 
         States are tensors, or dicts of them where the space is a product; times are floats or
-        clocks (tensors), or dicts of them where factors have their own.
+        clocks (tensors), or dicts of them where factors have their own. A solver with times of its
+        own is given 0 and 1 at each step.
         """
+
+    def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
+        """Return what the first step starts from: `x_0`, or a richer state made of it.
+
+        Args:
+            model: The model, before any call.
+            x_0: What `simulate` was given.
+            times: The grid as a list of clocks; None for a solver with times of its own.
+            rng: Where randomness comes from.
+
+        Raises:
+            ValueError: When x_0 is no state of the model's space.
+        """
+        _check_start(model.space, x_0)
+        return x_0
+
+    def done(self, state: Any) -> bool:
+        """Return whether nothing is left to do, so that the loop ends before the grid does."""
+        return False
+
+    def finish(self, state: Any) -> Any:
+        """Return what is shown of a state: all of it, unless the solver keeps more."""
+        return state
 
 
 @dataclass(frozen=True)
@@ -110,7 +148,7 @@ def simulate(
         x_0: States at the first time, `(b, *event)`; a dict of them on a product space.
         times: Increasing times `(steps + 1,)`, or a clock per sample or element, `(steps + 1, b,
             ...)`; where a clock stands still, so does the state. On a product space also a dict of
-            these, all of the same number of steps.
+            these, all of the same number of steps. None for a solver with times of its own.
         solver: The step.
         rng: Where randomness comes from.
         condition: Passed to the model.
@@ -132,7 +170,7 @@ def simulate(
     """
     check_no_gradient("simulate", x_0=x_0, model=model, condition=condition, times=times)
     evaluation, state = Evaluation(model, condition), x_0
-    for state in follow(evaluation, x_0, times, solver, rng):  # noqa: B007  (the last one counts)
+    for state in _states(evaluation, x_0, times, solver, rng):  # noqa: B007  (the last one counts)
         pass
     return Simulation(state, evaluation.nfe)
 
@@ -145,14 +183,25 @@ def follow(
     rng: Rng = None,
 ) -> Iterator[Any]:
     """Yield the state at each time of the grid after the first: the loop behind `simulate`."""
-    clocks = _clocks(times)
-    check(model, solver, clocks[0])
-    _check_start(model.space, x_0)
-    solver, x = copy.copy(solver), x_0
-    for t, s in pairwise(clocks):
+    states = _states(model, x_0, times, solver, rng)
+    next(states)
+    return states
+
+
+def _states(model: Evaluation, x_0: State, times: Times, solver: Solver, rng: Rng) -> Iterator[Any]:
+    """Yield the state before the first step and after each."""
+    clocks = None if solver.own_times and times is None else _clocks(times)
+    check(model, solver, 0.0 if clocks is None else clocks[0])
+    solver = copy.copy(solver)
+    with torch.no_grad():
+        state = solver.begin(model, x_0, clocks, rng)
+    yield solver.finish(state)
+    for t, s in repeat((0.0, 1.0)) if clocks is None else pairwise(clocks):
+        if solver.done(state):
+            return
         with torch.no_grad():
-            x = solver.step(model, x, t, s, rng)
-        yield x
+            state = solver.step(model, state, t, s, rng)
+        yield solver.finish(state)
 
 
 def check(model: Evaluation, solver: Solver, clock: Any) -> None:
@@ -215,7 +264,7 @@ def _clocks(times: Times) -> list[Any]:
         return [dict(zip(grids, row, strict=True)) for row in zip(*grids.values(), strict=True)]
     if isinstance(times, Tensor) and times.ndim > 1:
         return _rising(times)
-    if isinstance(times, int | float) or getattr(times, "ndim", 1) != 1:
+    if times is None or isinstance(times, int | float) or getattr(times, "ndim", 1) != 1:
         raise ValueError(f"times are a grid, such as uniform_grid(steps), not {times!r}")
     clocks = [float(t) for t in (times.tolist() if isinstance(times, Tensor) else times)]
     if len(clocks) < 2 or not all(t < s for t, s in pairwise(clocks)):

@@ -50,7 +50,6 @@ class PredictorCorrector(Solver):
     corrector: Model | None = None
     time: float = 0.05
     corrections: int = 1
-    _own: Solver | None = field(default=None, init=False, repr=False)
 
     @property
     def takes(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -77,11 +76,15 @@ class PredictorCorrector(Solver):
         """Whether the predictor does; Langevin dynamics do."""
         return self.corrector is None or self.predictor.takes_score
 
+    def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
+        """Begin as the predictor does."""
+        # A predictor may keep what it learns in a simulation, so each simulation has its own.
+        self.predictor = copy.copy(self.predictor)
+        return self.predictor.begin(model, x_0, times, rng)
+
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Predict, then correct."""
-        # A predictor may keep what it learns in a simulation, so each simulation has its own.
-        self._own = copy.copy(self.predictor) if self._own is None else self._own
-        x, correct = self._own.step(model, x, t, s, rng), self._correct
+        x, correct = self.predictor.step(model, x, t, s, rng), self._correct
         if isinstance(s, float) and s >= 1:
             return x
         if self.corrector is None:
