@@ -21,7 +21,7 @@ from feller.core.spaces import Tokens
 from feller.core.times import uniform_grid
 from feller.core.training import ModelConfig, loop
 from feller.core.training.batches import Share
-from feller.core.training.loop import build_run, loss_of_rows, training_steps
+from feller.core.training.loop import build_run, losses_of_rows, training_steps
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_rows_are_the_objective_by_hand(accelerator):
         return inner(x, t, condition)
 
     run.model.generator.network.forward = spy
-    loss = loss_of_rows(run, (z, labels), range(24))
+    (loss,) = losses_of_rows(run, (z, labels), range(24)).values()
     t = seen["t"][:, None]
     x_0 = (seen["x"] - t * z) / (1 - t)
     assert torch.equal(seen["condition"], labels)
@@ -95,7 +95,7 @@ def test_conditions_are_dropped_at_the_asked_share(accelerator):
     seen = []
     inner = run.model.generator.network.forward
     run.model.generator.network.forward = lambda x, t, c=None: (seen.append(c), inner(x, t, c))[1]
-    loss_of_rows(run, recipe.data.build()[[i % 100 for i in range(2000)]], range(2000))
+    losses_of_rows(run, recipe.data.build()[[i % 100 for i in range(2000)]], range(2000))
     assert float((seen[0] == 2).float().mean()) == pytest.approx(0.25, abs=0.04)
 
 
@@ -204,20 +204,25 @@ class Infinite(torch.autograd.Function):
         return torch.full((1,), torch.inf)
 
 
+def times(losses, factor):
+    return {name: loss * factor for name, loss in losses.items()}
+
+
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_a_step_with_an_infinite_gradient_changes_nothing_but_the_count(name, clip, monkeypatch):
     recipe = clipped(points.recipe(steps=5), clip)
     recipe = replace(recipe, optimizer=replace(recipe.optimizer, name=name))
     run = build_run(recipe, Accelerator(cpu=True))
-    plain = loop.loss_of_rows
+    plain = loop.losses_of_rows
 
     def wild(run, batch, rows):
         bad = run.step in (2, 3)
         some = run.bare_model.generator.network.body[-1].bias[:1]
-        return plain(run, batch, rows) + (Infinite.apply(some) if bad else 0)
+        (loss,) = plain(run, batch, rows).values()
+        return {"": loss + (Infinite.apply(some) if bad else 0)}
 
-    monkeypatch.setattr(loop, "loss_of_rows", wild)
+    monkeypatch.setattr(loop, "losses_of_rows", wild)
     seen = []
     for record in training_steps(run):
         assert record.loss.isfinite()
@@ -238,8 +243,8 @@ def test_a_scaler_that_looks_for_its_scale_is_no_fault(scale, row, monkeypatch):
     run, stepped = build_run(points.recipe(steps=1), Accelerator(cpu=True)), []
     run.accelerator.scaler = SimpleNamespace(get_scale=lambda: scale, scale=lambda x: x)
     monkeypatch.setattr(run.optimizer, "step", lambda: stepped.append(run.step))
-    plain = loop.loss_of_rows
-    monkeypatch.setattr(loop, "loss_of_rows", lambda *given: plain(*given) * torch.inf)
+    plain = loop.losses_of_rows
+    monkeypatch.setattr(loop, "losses_of_rows", lambda *given: times(plain(*given), torch.inf))
     (record,) = training_steps(run)
     assert record.skipped
     assert stepped == [0]
@@ -248,8 +253,8 @@ def test_a_scaler_that_looks_for_its_scale_is_no_fault(scale, row, monkeypatch):
 
 def test_what_is_squared_without_clipping_is_small_enough_to_be(accelerator, monkeypatch):
     run = build_run(clipped(points.recipe(steps=2), 0.0), accelerator)
-    plain = loop.loss_of_rows
-    monkeypatch.setattr(loop, "loss_of_rows", lambda *given: plain(*given) * 1e30)
+    plain = loop.losses_of_rows
+    monkeypatch.setattr(loop, "losses_of_rows", lambda *given: times(plain(*given), 1e30))
     assert [record.skipped for record in training_steps(run)] == [True, True]
     assert not run.optimizer.state
 

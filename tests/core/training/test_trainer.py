@@ -163,12 +163,12 @@ def test_an_error_in_one_of_two_processes_loses_nothing(rank, tmp_path):
         "import points\n"
         "from feller.core.training import loop\n"
         "from feller.core.training.trainer import train\n"
-        "plain = loop.loss_of_rows\n"
+        "plain = loop.losses_of_rows\n"
         "def failing(run, batch, rows):\n"
         f"    if run.step == 12 and run.accelerator.process_index == {rank}:\n"
         "        raise ValueError('a corrupt image')\n"
         "    return plain(run, batch, rows)\n"
-        "loop.loss_of_rows = failing\n"
+        "loop.losses_of_rows = failing\n"
         "train(points.recipe(steps=20), sys.argv[1], cpu=True)\n"
     )
     command = launched(2, script, out)
@@ -273,12 +273,12 @@ def test_the_coupling_of_a_recipe_is_that_of_its_model(tmp_path, monkeypatch):
 
 def loss_with(monkeypatch, change):
     """Train with a loss that is changed by the step."""
-    plain = loop.loss_of_rows
+    plain = loop.losses_of_rows
 
     def changed(run, batch, rows):
-        return change(run, plain(run, batch, rows))
+        return {name: change(run, loss) for name, loss in plain(run, batch, rows).items()}
 
-    monkeypatch.setattr(loop, "loss_of_rows", changed)
+    monkeypatch.setattr(loop, "losses_of_rows", changed)
 
 
 def strict(out):

@@ -1,10 +1,20 @@
 """Losses: how far a predicted generator is from the conditional one, in expectation.
 
 `Objective` is the one loss of every kind of generator. `Comparison` is what a kind of one's own is
-given to be compared with.
+given to be compared with. Losses add up: `Objective() + 0.1 * mine`.
 """
 
+from feller.core.losses.base import Loss, LossSum, LossTerm, check_path
 from feller.core.losses.comparison import Comparison, Measures
-from feller.core.losses.objective import DIVERGENCES, Loss, Objective, check_path
+from feller.core.losses.objective import DIVERGENCES, Objective
 
-__all__ = ["DIVERGENCES", "Comparison", "Loss", "Measures", "Objective", "check_path"]
+__all__ = [
+    "DIVERGENCES",
+    "Comparison",
+    "Loss",
+    "LossSum",
+    "LossTerm",
+    "Measures",
+    "Objective",
+    "check_path",
+]

@@ -8,7 +8,6 @@ An element that is known costs nothing: at t = 1 by a clock of its own, or, wher
 learnt and the source is the mask, any token but the mask.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,11 +21,12 @@ from feller.core.config import tagged
 from feller.core.divergences import BregmanDivergence, GeneralizedKL, SquaredNorm
 from feller.core.generators import Diffusion, Flow, FromPosterior, Generator, Jump
 from feller.core.generators.shapes import check_shapes
+from feller.core.losses.base import Loss, check_path
 from feller.core.losses.comparison import Comparison, Measures
 from feller.core.models import Model
 from feller.core.parametrizations import Parametrization
 
-__all__ = ["DIVERGENCES", "Loss", "Objective", "check_path"]
+__all__ = ["DIVERGENCES", "Objective"]
 
 DIVERGENCES: Mapping[type[Generator], BregmanDivergence] = MappingProxyType(
     {
@@ -37,44 +37,6 @@ DIVERGENCES: Mapping[type[Generator], BregmanDivergence] = MappingProxyType(
     }
 )
 """The divergence of each kind of generator, where none is chosen."""
-
-
-class Loss(ABC):
-    """What training makes small: the loss of each sample at (x_t, t)."""
-
-    @abstractmethod
-    def __call__(
-        self,
-        model: Model,
-        path: Any,
-        z: Any,
-        t: Any,
-        x_t: Any,
-        *,
-        condition: Any = None,
-    ) -> Float[Tensor, " b"]:
-        """Return the loss of each sample, given the data point z it comes from.
-
-        States, data and times of a product are dicts.
-        """
-
-
-def check_path(model: Any, path: Any) -> None:
-    """Refuse a path that is not the model's: it would be trained to follow another than it says.
-
-    Raises:
-        ValueError: When the model has another path.
-
-    Example:
-        >>> import torch
-        >>> from feller.core.paths import GaussianPath
-        >>> check_path(torch.nn.Identity(), GaussianPath())  # has no path
-    """
-    own = getattr(getattr(model, "module", model), "path", None)  # a process group wraps it
-    if own is not None and own != path:
-        raise ValueError(
-            f"the model is on {own}, and the loss was given {path}: give it model.path"
-        )
 
 
 @tagged("objective")

@@ -27,7 +27,7 @@ class Log:
     Attributes:
         run: The run.
         file: Where lines go.
-        losses: Those of steps since the last line, without skipped ones.
+        losses: Those of steps since the last line, without skipped ones, by the names of parts.
         last: The last step that was not skipped.
         since: When the last line was written.
         samples: Samples seen since then.
@@ -35,7 +35,7 @@ class Log:
 
     run: Run
     file: Path
-    losses: list[torch.Tensor] = field(default_factory=list)
+    losses: list[dict[str, torch.Tensor]] = field(default_factory=list)
     last: StepRecord | None = None
     since: float = field(default_factory=time.perf_counter)
     samples: int = 0
@@ -44,32 +44,36 @@ class Log:
         """Note a step."""
         self.samples += self.run.recipe.training.batch_size
         if not record.skipped:
-            self.losses.append(record.loss)
+            self.losses.append(record.losses)
             self.last = record
 
-    def mean(self) -> float:
-        """Return the mean loss over all processes since the last line.
+    def means(self) -> dict[str, float]:
+        """Return the mean loss over all processes since the last line, and that of each named part.
 
         Raises:
             Diverged: When it is no number.
         """
         if not self.losses:
-            return 0.0
+            return {}
         assert self.last is not None
-        loss = float(self.run.accelerator.reduce(torch.stack(self.losses).mean(), "mean"))  # pyright: ignore[reportArgumentType]
+        names = self.losses[0].keys()
+        each = torch.stack([torch.stack([step[name] for step in self.losses]) for name in names])
+        mean: Any = self.run.accelerator.reduce(each.mean(1), "mean")  # pyright: ignore[reportArgumentType]
+        parts = dict(zip(names, mean.tolist(), strict=True))
+        loss = sum(parts.values())
         if not math.isfinite(loss):
             raise Diverged(f"the loss is {loss} at step {self.last.step}: lower optimizer.lr")
-        return loss
+        return {"loss": loss, **{f"loss/{name}": part for name, part in parts.items() if name}}
 
     def is_finite(self) -> bool:
         """Say whether the losses of this process since the last line are numbers."""
-        return all(bool(loss.isfinite()) for loss in self.losses)
+        return all(bool(loss.isfinite()) for step in self.losses for loss in step.values())
 
     def write(self) -> dict[str, str]:
         """Write a line, where a step since the last was not skipped; return what a bar shows."""
         if not self.losses:
             return {"skipped": str(self.run.skipped)}
-        run, record, loss = self.run, self.last, self.mean()
+        run, record, means = self.run, self.last, self.means()
         assert record is not None
         now = time.perf_counter()
         run.seconds += now - self.since
@@ -77,7 +81,7 @@ class Log:
         self.since, self.losses, self.samples = now, [], 0
         line: dict[str, Any] = {
             "step": run.step,
-            "loss": loss,
+            **means,
             "rate": record.rate,
             "samples_per_second": round(speed, 2),
             "seconds": round(run.seconds, 1),
@@ -90,7 +94,7 @@ class Log:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
         scalars = {k: v for k, v in line.items() if k != "step"}
         run.accelerator.log(scalars, step=run.step)
-        return {"loss": f"{loss:.4f}", "samples/s": f"{speed:.0f}"}
+        return {"loss": f"{means['loss']:.4f}", "samples/s": f"{speed:.0f}"}
 
 
 def forget_lost_steps(file: Path, last: int) -> None:

@@ -25,7 +25,7 @@ from feller.core.times import stratify
 from feller.core.training.batches import Batches, Share
 from feller.core.training.config import Dataset, Recipe
 
-__all__ = ["Run", "StepRecord", "build_run", "loss_of_rows", "training_steps"]
+__all__ = ["Run", "StepRecord", "build_run", "losses_of_rows", "training_steps"]
 
 
 @dataclass
@@ -72,17 +72,23 @@ class StepRecord:
 
     Attributes:
         step: Its number, from 1.
-        loss: The mean loss of this process's rows, on its device and not synchronised.
+        losses: The mean loss of this process's rows, on its device and not synchronised: what the
+            loss is the sum of, by name.
         gradient_norm: The norm of the gradient before clipping, over all processes.
         rate: The learning rate.
         skipped: Whether it changed no weights, for its gradient was not finite.
     """
 
     step: int
-    loss: Tensor
+    losses: dict[str, Tensor]
     gradient_norm: Tensor
     rate: float
     skipped: bool = False
+
+    @property
+    def loss(self) -> Tensor:
+        """The loss: the sum of its parts."""
+        return _total(self.losses)
 
 
 def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
@@ -138,14 +144,14 @@ def _step(run: Run, share: Share, batches: Iterator[Any]) -> StepRecord:
     rate = recipe.optimizer.rate(run.step, recipe.training.steps)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    losses = []
+    losses: list[dict[str, Tensor]] = []
     for i, rows in enumerate(share):
         batch = send_to_device(_next(batches), accelerator.device)
         last = i == len(share) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
-            loss = loss_of_rows(run, batch, rows) / len(share)
-            accelerator.backward(loss)
-        losses.append(loss.detach())
+            parts = losses_of_rows(run, batch, rows)
+            accelerator.backward(_total(parts) / len(share))
+        losses.append({name: part.detach() / len(share) for name, part in parts.items()})
     clip = recipe.optimizer.clip
     norm: Any = accelerator.clip_grad_norm_(run.model.parameters(), clip or math.inf)
     # AdamW and Muon keep squares of what is not clipped.
@@ -153,7 +159,12 @@ def _step(run: Run, share: Share, batches: Iterator[Any]) -> StepRecord:
     run.changing = True
     _change(run, finite)
     run.changing = False
-    return StepRecord(run.step, torch.stack(losses).sum(), norm, rate, skipped=not finite)
+    means = {name: torch.stack([each[name] for each in losses]).sum() for name in losses[0]}
+    return StepRecord(run.step, means, norm, rate, skipped=not finite)
+
+
+def _total(losses: dict[str, Tensor]) -> Tensor:
+    return torch.stack([*losses.values()]).sum()
 
 
 def _change(run: Run, finite: bool) -> None:
@@ -190,8 +201,8 @@ def _next(batches: Iterator[Any]) -> Any:
         ) from None
 
 
-def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
-    """Return the mean loss of some rows of the current step's global batch."""
+def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
+    """Return the mean loss of some rows of the current step's global batch, by its parts."""
     recipe, model = run.recipe, run.bare_model
     training, stream = recipe.training, f"step {run.step}"
     rng = random.rows(training.seed, rows.start, rows.stop, stream=stream)
@@ -214,8 +225,8 @@ def loss_of_rows(run: Run, batch: Any, rows: range) -> Tensor:
         condition = model.codec.drop(condition, dropped)
     x_t = model.path.sample(z, t, rng, x_0=_source(run, z, rng, condition))
     with run.accelerator.autocast():
-        losses = recipe.objective(run.model, model.path, z, t, x_t, condition=condition)
-    return losses.mean()
+        losses = recipe.objective.by_part(run.model, model.path, z, t, x_t, condition=condition)
+    return {name: loss.mean() for name, loss in losses.items()}
 
 
 def _source(run: Run, z: Any, rng: Any, condition: Any) -> Any:

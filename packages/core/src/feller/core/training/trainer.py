@@ -146,7 +146,7 @@ def _follow(run: Run, out: Path, stop: Stop) -> int:
                 _preview(run, out)
             due |= record.step % training.checkpoint_every == 0
             if due and not run.row:
-                log.mean()  # weights of a run that fails replace no good ones
+                log.means()  # weights of a run that fails replace no good ones
                 save_checkpoint(run, out / "checkpoints")
                 due = False
             if number := stopped_by(stop, run.step, accelerator):
@@ -174,7 +174,7 @@ def _judge(run: Run, record: StepRecord, out: Path) -> None:
 
 def _judge_last(run: Run, log: Log, out: Path) -> None:
     """Refuse to keep the weights of a run that ends where its losses are no numbers."""
-    log.mean()
+    log.means()
     if run.row:
         raise Diverged(
             f"the gradient is not finite in the last {run.row} steps, up to step {run.step}: lower "
