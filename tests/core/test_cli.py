@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_without_a_command_it_names_them(argv):
     assert out.startswith("usage: feller COMMAND ...")
     for name in COMMANDS:
         assert f"\n  {name} " in out
+
+
+def test_the_version_is_that_of_every_package_of_feller():
+    code, out, err = feller("--version")
+    assert (code, err) == (0, "")
+    packages = ["feller-core", "feller-images", "feller-proteins", "feller-text"]
+    assert out == ", ".join(f"{name} {version(name)}" for name in packages) + "\n"
 
 
 def test_an_unknown_command_is_refused():
@@ -85,7 +93,7 @@ def test_the_program_is_installed():
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("argv", ["list", "--help", "list --help", ""])
+@pytest.mark.parametrize("argv", ["list", "--help", "--version", "list --help", ""])
 def test_a_reader_may_leave(argv, unbuffered):
     done = subprocess.run(
         f"{sys.executable} -m feller.core {argv} | true; echo ${{PIPESTATUS[0]}}",

@@ -7,6 +7,7 @@ import hub
 import pictures
 import points
 import pytest
+import torch
 from toys import installed, only, refusal
 
 from feller.core.cards import ModelCard
@@ -17,6 +18,7 @@ from feller.core.domains import (
     recipe,
 )
 from feller.core.registry import data_of, load, model_folder, read_card
+from feller.images import ImageModel
 
 
 @pytest.fixture
@@ -99,6 +101,12 @@ def test_a_folder_is_loaded(tmp_path):
     assert load(folder).config == pictures.CONFIG  # a path as it is
     assert read_card(folder) == read_card(str(folder))
     assert data_of(folder) is None
+
+
+def test_a_model_of_another_kind_than_expected_is_refused(tmp_path):
+    folder = pictures.save(tmp_path / "tiny")
+    assert load(folder, ImageModel).config == pictures.CONFIG
+    assert refusal(load, folder, torch.nn.Linear).endswith("is of type ImageModel, not Linear")
 
 
 FROM_HUB = """

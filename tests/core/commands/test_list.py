@@ -37,15 +37,26 @@ def bundled(tmp_path, monkeypatch, only_images):
 def test_a_table():
     code, out, _ = feller("list")
     assert code == 0
-    header, first, second, empty, recipes = out.splitlines()
-    assert header.split() == ["model", "size", "task", "licence", "quality"]
-    assert first.split(maxsplit=4) == [
-        "images/a-flow", "1.23M", "images", "Apache-2.0", "accuracy 0.5 (0.25 to 0.75); distance 2",
-    ]  # fmt: skip
-    assert second.split() == ["images/b-flow", "0.00M", "MIT"]
-    assert header.index("licence") == first.index("Apache") == second.index("MIT")
-    assert not empty
-    assert recipes.startswith("recipes: images/")
+    table, foot = out.split("\n\n")
+    header, first, quality, second, licence = table.splitlines()
+    assert header.split() == ["model", "size", "task"]
+    assert first.split() == ["images/a-flow", "1.23M", "images"]
+    assert quality.strip() == "accuracy 0.5 (0.25 to 0.75); Apache-2.0"
+    assert second.split() == ["images/b-flow", "0.00M"]
+    assert licence.strip() == "MIT"
+    assert header.index("size") == first.index("1.23M") == second.index("0.00M")
+    assert foot.startswith("recipes: images/")
+
+
+def test_it_fits_80_columns_and_breaks_no_name():
+    out = feller("list")[1]
+    assert max(map(len, out.splitlines())) <= 80
+    assert {*list_recipes()} <= {*out.replace(",", " ").split()}
+
+
+def test_what_is_known_but_not_installed_is_named():
+    assert "pip install feller-text feller-proteins" in feller("list")[1]
+    assert json.loads(feller("list", "--json")[1])["not_installed"] == ["text", "proteins"]
 
 
 def test_json():
@@ -69,4 +80,4 @@ def test_a_pattern():
     listed = json.loads(out)
     assert [model["name"] for model in listed["models"]] == ["images/b-flow"]
     assert listed["recipes"] == []
-    assert feller("list", "zzz")[1].endswith("recipes: none\n")
+    assert "recipes: none\n" in feller("list", "zzz")[1]

@@ -17,13 +17,13 @@ __all__ = ["main"]
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
-        "list": "the models and recipes that are installed",
-        "show": "the card of a model",
-        "sample": "draw from a model into files",
-        "train": "train a recipe, or go on training it",
+        "list": "list the installed models and recipes",
+        "show": "print the card of a model",
+        "sample": "sample from a model into files",
+        "train": "train a recipe, or resume a run",
         "evaluate": "measure a model against data",
-        "verify": "hold solutions, or a model, against the forward equation",
-        "demo": "sample every model and make a page to look at",
+        "verify": "check solutions, or a model, against the Kolmogorov equation",
+        "demo": "sample every bundled model and write a page of the results",
     }
 )
 
@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
+        return 0
+    if arguments[0] == "--version":
+        print(_versions())
         return 0
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
@@ -108,5 +111,23 @@ def _usage() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(
-        ["usage: feller COMMAND ...", "", *lines, "", "`feller COMMAND --help` says more."]
+        [
+            "usage: feller COMMAND ...",
+            "",
+            *lines,
+            "",
+            "`feller COMMAND --help` says more, `feller --version` what is installed.",
+        ]
+    )
+
+
+def _versions() -> str:
+    """Return the version of the core, and of each package that brings a domain."""
+    from importlib.metadata import entry_points, version
+
+    packages = [point.dist for point in entry_points(group="feller.domains")]
+    found = {each.name: each.version for each in packages if each is not None}
+    return ", ".join(
+        f"{name} {number}"
+        for name, number in [("feller-core", version("feller-core")), *sorted(found.items())]
     )

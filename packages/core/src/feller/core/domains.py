@@ -21,6 +21,7 @@ __all__ = [
     "domains",
     "list_models",
     "list_recipes",
+    "missing_domains",
     "recipe",
     "resolve",
     "unknown",
@@ -81,6 +82,12 @@ class Domain:
 def domains() -> dict[str, Domain]:
     """Return the installed domains by name."""
     return {point.name: point.load() for point in entry_points(group="feller.domains")}
+
+
+def missing_domains() -> list[str]:
+    """Return the names of the domains that feller has and this installation lacks."""
+    installed = domains()
+    return [name for name in KNOWN_DOMAINS if name not in installed]
 
 
 def domain_of(name: str, what: str = "model") -> Domain:

@@ -5,31 +5,48 @@ the same file says which module a name lives in. So `import feller.core` costs n
 completion list everything, and pyright and mypy know every type.
 """
 
-import ast
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["attach"]
 
-Attached = tuple[Callable[[str], object], Callable[[], list[str]], list[str]]
-"""The `__getattr__`, `__dir__` and `__all__` of a package."""
+_IMPORT = re.compile(r"^from ([\w.]+) import (\w+) as \2$", re.MULTILINE)
+_DEFINED = re.compile(r"^([A-Z]\w*): ", re.MULTILINE)
 
 
-def attach(package: str, file: str) -> Attached:
+class Namespace(NamedTuple):
+    """What makes a package lazy.
+
+    Attributes:
+        load: Its `__getattr__`.
+        names: Its `__dir__`.
+        public: Its `__all__`.
+    """
+
+    load: Callable[[str], object]
+    names: Callable[[], list[str]]
+    public: list[str]
+
+
+def attach(package: str, file: str) -> Namespace:
     """Return what makes a package lazy.
 
     Args:
         package: Its `__name__`.
-        file: Its `__file__`, with an `__init__.pyi` beside it of lines `from module import name as
-            name`.
+        file: Its `__file__`, with an `__init__.pyi` beside it: a line `from module import name as
+            name` for each lazy name, and `NAME: type` for each constant that the package defines.
 
     Example:
         >>> import feller.core
         >>> "GaussianPath" in dir(feller.core)
         True
     """
-    homes = _homes(Path(file).with_suffix(".pyi"))
+    stub = Path(file).with_suffix(".pyi").read_text()
+    homes = {name: module for module, name in _IMPORT.findall(stub)}
+    public = sorted([*homes, *_DEFINED.findall(stub)])
 
     def load(name: str) -> object:
         if name == "__version__":
@@ -40,10 +57,4 @@ def attach(package: str, file: str) -> Attached:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(homes[name]), name)
 
-    return load, lambda: sorted(homes), sorted(homes)
-
-
-def _homes(stub: Path) -> dict[str, str]:
-    """Return the module that each public name is imported from in a stub."""
-    imports = (n for n in ast.parse(stub.read_text()).body if isinstance(n, ast.ImportFrom))
-    return {alias.asname or "": str(n.module) for n in imports for alias in n.names if alias.asname}
+    return Namespace(load, lambda: [*public, "__version__"], public)

@@ -5,12 +5,14 @@ Nothing here imports torch before a model is loaded. `feller.core.domains` has w
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from feller.core.cards import ModelCard
 from feller.core.domains import RegistryError, domain_of, recipe, unknown
 
 __all__ = ["data_of", "load", "model_folder", "read_card"]
+
+M = TypeVar("M")
 
 
 def model_folder(name: str | Path) -> Path:
@@ -37,18 +39,24 @@ def model_folder(name: str | Path) -> Path:
     return bundled
 
 
-def load(name: str | Path, *, device: str = "cpu") -> Any:
+@overload
+def load(name: str | Path, *, device: str = "cpu") -> Any: ...
+@overload
+def load(name: str | Path, kind: type[M], *, device: str = "cpu") -> M: ...
+def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> Any:
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
         name: `images/fashion-flow`, a path, or `hf-hub:org/repo`.
+        kind: The class of model to expect, such as `feller.images.ImageModel`, so that a type
+            checker knows what comes; by default any.
         device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
 
     Returns:
         The domain's model, in evaluation mode.
 
     Raises:
-        RegistryError: When there is no such model.
+        RegistryError: When there is no such model, or it is of another kind.
         CheckpointError: When its files are not what they should be.
 
     Example:
@@ -58,7 +66,10 @@ def load(name: str | Path, *, device: str = "cpu") -> Any:
     """
     from feller.core.checkpoint import load_model
 
-    return load_model(model_folder(name), device=device)
+    model = load_model(model_folder(name), device=device)
+    if not isinstance(model, kind):
+        raise RegistryError(f"{name} is of type {type(model).__name__}, not {kind.__name__}")
+    return model
 
 
 def read_card(name: str | Path) -> ModelCard:

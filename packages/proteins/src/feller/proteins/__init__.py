@@ -1,12 +1,14 @@
 """Proteins for feller: frames whose rotations flow, diffuse and jump on one path.
 
-Importing this package imports no torch. `feller.proteins.so3.solutions` enters the solutions of its
+The public names are in `__init__.pyi`; each is loaded when first used, so that importing this
+package imports no torch. `feller.proteins.so3.solutions` enters the solutions of its
 paths into the table of the core.
 """
 
 from feller.core.domains import Domain
+from feller.core.lazy import attach
 
-__all__ = ["DOMAIN"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
 
 DOMAIN = Domain(
     name="proteins",

@@ -1,13 +1,15 @@
 """Text for feller: continuous-time Markov chains on tokens.
 
 The modules have the same names in every domain: `codec`, `data`, `networks`, `models`, `recipes`,
-`sampling`, `metrics`, `plots`, `commands`, and `weights` for the bundled models. Importing this
-package imports no torch.
+`sampling`, `metrics`, `plots`, `commands`, and `weights` for the bundled models. The public
+names are in `__init__.pyi`; each is loaded when first used, so that importing this package imports
+no torch.
 """
 
 from feller.core.domains import Domain
+from feller.core.lazy import attach
 
-__all__ = ["DOMAIN"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
 
 DOMAIN = Domain(
     name="text",

@@ -2,24 +2,28 @@
 
 import argparse
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
 from feller.core.cards import Metric
-from feller.core.domains import list_models, list_recipes
+from feller.core.domains import list_models, list_recipes, missing_domains
 from feller.core.registry import read_card
 
 __all__ = ["run"]
 
 
 def run(argv: Sequence[str]) -> None:
-    """Print a table of models, then the recipes."""
+    """Print a table of models, then the recipes, and which domains are not installed."""
     parser = argparse.ArgumentParser("feller list", description=__doc__)
-    parser.add_argument("pattern", nargs="?", default="*", help="such as 'images/*'")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "pattern", nargs="?", default="*", help="names to list, such as 'images/*' (default: all)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with every metric")
     options = parser.parse_args(argv)
     cards = [replace(read_card(name), name=name) for name in list_models(options.pattern)]
     recipes = list_recipes(options.pattern)
+    missing = missing_domains()
     if options.json:
         models = [
             {
@@ -31,22 +35,30 @@ def run(argv: Sequence[str]) -> None:
             }
             for card in cards
         ]
-        print(json.dumps({"models": models, "recipes": recipes}, indent=2))
+        found = {"models": models, "recipes": recipes, "not_installed": missing}
+        print(json.dumps(found, indent=2))
         return
-    rows = [("model", "size", "task", "licence", "quality")]
-    rows += [
-        (card.name, _size(card.parameters), card.task, card.licence, _quality(card.metrics))
-        for card in cards
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
-    print(f"\nrecipes: {', '.join(recipes) or 'none'}")
+    width = max([len("model"), *(len(card.name) for card in cards)])
+    print(f"{'model':{width}}  size   task")
+    for card in cards:
+        print(_wrapped(f"{card.name:{width}}  {_size(card.parameters)}  {card.task}".rstrip()))
+        print(_wrapped("    " + "; ".join([*map(_quality, card.metrics[:1]), card.licence])))
+    print("\n" + _wrapped(f"recipes: {', '.join(recipes) or 'none'}"))
+    if missing:
+        packages = " ".join(f"feller-{name}" for name in missing)
+        print(_wrapped(f"not installed: {', '.join(missing)} (pip install {packages})"))
+
+
+def _wrapped(text: str) -> str:
+    """Break a line at 80 columns, between words."""
+    return textwrap.fill(
+        text, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _size(parameters: int) -> str:
     return f"{parameters / 1e6:.2f}M"
 
 
-def _quality(metrics: Sequence[Metric]) -> str:
-    return "; ".join(f"{metric.name} {metric}" for metric in metrics[:2])
+def _quality(metric: Metric) -> str:
+    return f"{metric.name} {metric}"
