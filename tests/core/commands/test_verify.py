@@ -40,7 +40,18 @@ def test_a_table_is_printed():
     code, out, _ = feller("verify", "--path", "geodesic")
     assert code == 0
     assert out.splitlines()[0].startswith("path      space        schedule")
-    assert out.endswith("3 of 3 pass\n")
+    assert "3 of 3 pass\nerrors below " in out
+
+
+def test_each_run_has_times_and_directions_of_its_own():
+    def seed(*argv):
+        _, out, _ = feller("verify", "--path", "geodesic", "--space", "torus", "--json", *argv)
+        return json.loads(out)[0]
+
+    first, other = seed(), seed()
+    assert (first["seed"], first["time"]) != (other["seed"], other["time"])
+    assert seed("--seed", first["seed"], "--moments", 3) == first
+    assert len(seed("--moments", 1, "--directions", 1, "--details")["residuals"]) == 3
 
 
 def test_a_superposition_is_chosen():

@@ -145,8 +145,8 @@ def check_no_gradient(what: str, **inputs: Any) -> None:
     for name, value in inputs.items():
         if _asks(value):
             raise ValueError(
-                f"{what} gives no gradient, and {name} asks for one: detach it, or use "
-                "torch.no_grad()"
+                f"{what} gives no gradient, and {name} asks for one: detach it, use "
+                "torch.no_grad(), or give a solver WithGradient(...)"
             )
 
 

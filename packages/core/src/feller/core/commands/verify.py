@@ -36,11 +36,27 @@ def _parser() -> argparse.ArgumentParser:
     add("--schedule", help="this schedule in place of the examples' own: condot, cosine, ...")
     add("--kind", help="one or a sum: flow=.5,jump=.5; also backward-jump, langevin, corrector")
     add("--stationary", action="store_true", help="the sum of --kind leaves the path alone")
-    add("--times", help="times between 0 and 1, with commas")
-    add("--samples", type=int, default=8192, help="states, where they are drawn")
-    add("--errors", type=float, default=5.0, help="standard errors that a residual may be off")
-    add("--tolerance", type=float, default=1e-5, help="how much more")
-    add("--seed", type=int, default=0, help="chooses the samples")
+    add("--times", help="times between 0 and 1, with commas (default: random ones)")
+    add("--moments", type=int, default=3, help="how many random times (default 3)")
+    add(
+        "--directions",
+        type=int,
+        default=2,
+        help="how many random directions test functions have (default 2)",
+    )
+    add("--samples", type=int, default=32768, help="states, where they are drawn (default 32768)")
+    add(
+        "--errors",
+        type=float,
+        default=5.0,
+        help="standard errors that a residual may be off (default 5)",
+    )
+    add("--tolerance", type=float, default=1e-5, help="how much more (default 0.00001)")
+    add(
+        "--seed",
+        type=int,
+        help="chooses times, directions and samples (default: another each run; it is printed)",
+    )
     add("--json", action="store_true", help="print JSON, one row a solution")
     add("--details", action="store_true", help="show every time and function, not the worst alone")
     add("--plot", type=Path, metavar="FILE", help="draw both sides; needs matplotlib")
@@ -49,13 +65,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _solutions(options: argparse.Namespace) -> int:
     from feller.core.verify import Plan, verify_case
+    from feller.core.verify.plan import fresh_seed
     from feller.core.verify.report import Output, report
 
     plan = Plan(
+        moments=options.moments,
+        directions=options.directions,
         samples=options.samples,
         errors=options.errors,
         tolerance=options.tolerance,
-        seed=options.seed,
+        seed=fresh_seed() if options.seed is None else options.seed,
     )
     if options.times:
         plan = replace(plan, times=tuple(_number(t, "--times") for t in options.times.split(",")))

@@ -14,7 +14,7 @@ is exact; of a trained model this is the likelihood of its flow.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -72,14 +72,15 @@ def log_likelihood(
         model: A model with a flow among its parts, on Euclidean space, with a `path`.
         x_1: Samples `(b, *event)`.
         times: The grid, rising. A solver with steps of its own needs no more than its ends.
-        solver: Any solver of flows; `Dopri5()` when absent.
+        solver: Any solver of flows; `Dopri5()` if None. `WithGradient` around it gives a gradient,
+            for training by maximum likelihood.
         trace: `ExactTrace()` when absent, for few dimensions; `HutchinsonTrace(rng)` for many.
         condition: Passed to the model.
 
     Raises:
         ValueError: When the model has no flow, is not on Euclidean space or has no path, the
             samples are not of its space, the flow is not finite on the way or has not the shape of
-            the samples, or a gradient is asked for: there is none.
+            the samples, or a gradient is asked for: only `WithGradient` gives one.
 
     Example:
         >>> from feller.core.paths import GaussianPath
@@ -90,13 +91,14 @@ def log_likelihood(
         >>> bool((found.nats + 0.5 * math.log(2 * math.pi)).abs() < 1e-3)
         True
     """
-    check_no_gradient("log_likelihood", x_1=x_1, model=model, condition=condition)
+    solver = Dopri5() if solver is None else solver
+    if not solver.gives_gradient:
+        check_no_gradient("log_likelihood", x_1=x_1, model=model, condition=condition)
     _check(model, x_1)
     x_1 = x_1.to(torch.promote_types(x_1.dtype, torch.float32))
     trace = ExactTrace() if trace is None else trace
     reversed_ = _Reversed(model, x_1.shape[1:], trace.prepare(x_1))
     start = torch.cat([x_1.flatten(1), x_1.new_zeros(len(x_1), trace.columns)], 1)
-    solver = Dopri5() if solver is None else solver
     end = _back(reversed_, start, times, solver, condition)
     if not bool(end.state.isfinite().all()):
         raise ValueError("the flow is not finite on the way: end the times further before t = 1")
@@ -183,10 +185,8 @@ def _back(
 ) -> Simulation:
     """Simulate from the data to the source; errors of a time say that it runs back."""
     clocks = _turned(times)
-    if isinstance(solver, Dopri5):  # or its steps would pass the first of the times
-        solver = replace(solver, end=clocks[-1])
-    try:
-        return simulate(model, start, clocks, solver, condition=condition)
+    try:  # steps of the solver's own end at the first of the times
+        return simulate(model, start, clocks, solver.until(clocks[-1]), condition=condition)
     except ValueError as error:
         if isinstance(error, _AtDataError) or "at t = " not in str(error):
             raise

@@ -6,6 +6,7 @@ from feller.core.solvers.base import Evaluation, Simulation, Solver, follow, sim
 from feller.core.solvers.euler import Euler
 from feller.core.solvers.events import EventDriven
 from feller.core.solvers.exponential import ExponentialIntegrator
+from feller.core.solvers.gradients import WithGradient
 from feller.core.solvers.grids import grid_for
 from feller.core.solvers.mixed import Mixed
 from feller.core.solvers.multistep import Multistep
@@ -35,6 +36,7 @@ __all__ = [
     "StochasticHeun",
     "Tableau",
     "Thinning",
+    "WithGradient",
     "follow",
     "grid_for",
     "named_solver",

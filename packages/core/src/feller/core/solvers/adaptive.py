@@ -6,7 +6,7 @@ Differential Equations I, II.4 to II.6.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -93,6 +93,10 @@ class Dopri5(Solver):
     _h: float = field(default=0.0, init=False, repr=False)
     _wall: float = field(default=math.inf, init=False, repr=False)
 
+    def until(self, end: float) -> "Dopri5":
+        """Return the method that asks no model after `end`."""
+        return replace(self, end=end)
+
     def step(self, model: Evaluation, x: Tensor, t: float, s: float, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
         if s > self.end:
@@ -133,10 +137,10 @@ class Dopri5(Solver):
         return _Step(t, s, x, stage, stages) if error <= 1 else last  # pyright: ignore[reportPossiblyUnboundVariable]
 
     def _norm(self, value: Tensor, x: Tensor, y: Tensor) -> float:
-        scale = torch.maximum(x.abs(), y.abs()).mul_(self.rtol).add_(self.atol)
+        scale = torch.maximum(x.abs(), y.abs()).detach().mul_(self.rtol).add_(self.atol)
         if not value.numel():  # no samples, no error
             return 0.0
-        return float(value.div(scale).square_().mean().sqrt_())
+        return float(value.detach().div(scale).square_().mean().sqrt_())
 
     def _first_step(self, model: Evaluation, x: Tensor, velocity: Tensor, t: float) -> float:
         """Choose a step over which the velocity changes little (Hairer et al., II.4)."""

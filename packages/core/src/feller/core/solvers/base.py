@@ -39,6 +39,7 @@ class Evaluation:
     Attributes:
         model: The model itself, for solvers that ask it for more than its generator.
         condition: What it is told at each call.
+        finite_at_end: Whether its generators are finite at t = 1.
         nfe: Network calls so far.
     """
 
@@ -50,6 +51,7 @@ class Evaluation:
         self.path: Any = getattr(model, "path", None)
         self.coupling: Coupling = coupling_of(model)
         self.kinds: Kinds = model.kinds
+        self.finite_at_end: bool = getattr(model, "finite_at_end", False)
         self.nfe = 0
 
     def __call__(self, x: Any, t: Any) -> Any:
@@ -63,8 +65,8 @@ class Evaluation:
 class Solver(ABC):
     """A rule for one step.
 
-    `simulate` gives each simulation a shallow copy of its solver, so a solver may keep what it
-    learnt in one step for the next: a history, a step size.
+    `simulate` gives each simulation a `fork` of its solver, so a solver may keep what it learnt in
+    one step for the next: a history, a step size.
 
     What a solver cannot take is refused before the loop, by what it says of itself.
 
@@ -78,6 +80,7 @@ class Solver(ABC):
             source is Gaussian and independent of the data.
         own_times: Whether it has times of its own, and goes on until it is `done`; `simulate` is
             then given None for times.
+        gives_gradient: Whether steps are taken with a graph behind them.
     """
 
     takes: ClassVar[Kinds]
@@ -86,6 +89,7 @@ class Solver(ABC):
     shares_clock: ClassVar[bool] = False
     takes_score: ClassVar[bool] = False
     own_times: ClassVar[bool] = False
+    gives_gradient: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
@@ -95,6 +99,14 @@ class Solver(ABC):
         clocks (tensors), or dicts of them where factors have their own. A solver with times of its
         own is given 0 and 1 at each step.
         """
+
+    def fork(self) -> "Solver":
+        """Return a copy for one simulation: what that learns does not come back."""
+        return copy.copy(self)
+
+    def until(self, end: float) -> "Solver":
+        """Return the solver for grids that end there: one with steps of its own goes no further."""
+        return self
 
     def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
         """Return what the first step starts from: `x_0`, or a richer state made of it.
@@ -156,7 +168,7 @@ def simulate(
     Raises:
         ValueError: When the solver cannot take the model or its clocks, the times are not a grid
             or x_0 no states of the model's space, what the model returns has not the shape of the
-            states, or a gradient is asked for: there is none.
+            states, or a gradient is asked for: only `WithGradient` gives one.
 
     Example:
         >>> from feller.core.generators import Flow
@@ -168,7 +180,8 @@ def simulate(
         >>> simulation.state, simulation.nfe
         (tensor([[3.]]), 2)
     """
-    check_no_gradient("simulate", x_0=x_0, model=model, condition=condition, times=times)
+    if not solver.gives_gradient:
+        check_no_gradient("simulate", x_0=x_0, model=model, condition=condition, times=times)
     evaluation, state = Evaluation(model, condition), x_0
     for state in _states(evaluation, x_0, times, solver, rng):  # noqa: B007  (the last one counts)
         pass
@@ -192,14 +205,15 @@ def _states(model: Evaluation, x_0: State, times: Times, solver: Solver, rng: Rn
     """Yield the state before the first step and after each."""
     clocks = None if solver.own_times and times is None else _clocks(times)
     check(model, solver, 0.0 if clocks is None else clocks[0])
-    solver = copy.copy(solver)
-    with torch.no_grad():
+    solver = solver.fork()
+    graph = solver.gives_gradient and torch.is_grad_enabled()
+    with torch.set_grad_enabled(graph):
         state = solver.begin(model, x_0, clocks, rng)
     yield solver.finish(state)
     for t, s in repeat((0.0, 1.0)) if clocks is None else pairwise(clocks):
         if solver.done(state):
             return
-        with torch.no_grad():
+        with torch.set_grad_enabled(graph):
             state = solver.step(model, state, t, s, rng)
         yield solver.finish(state)
 

@@ -7,7 +7,6 @@ nothing is given, Langevin dynamics from the score of a flow on the Gaussian pat
 al., arXiv 2011.13456, algorithm 1; Generator Matching, arXiv 2410.20587, proposition 3.
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -76,10 +75,12 @@ class PredictorCorrector(Solver):
         """Whether the predictor does; Langevin dynamics do."""
         return self.corrector is None or self.predictor.takes_score
 
+    def fork(self) -> "PredictorCorrector":
+        """Return a copy with a predictor of its own."""
+        return replace(self, predictor=self.predictor.fork())
+
     def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
         """Begin as the predictor does."""
-        # A predictor may keep what it learns in a simulation, so each simulation has its own.
-        self.predictor = copy.copy(self.predictor)
         return self.predictor.begin(model, x_0, times, rng)
 
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:

@@ -11,11 +11,12 @@ generator changes the sign of the right side; for a stationary one it is 0. A tr
 only so far: the size of its residual against that of d/dt E f is an error one can read.
 """
 
-from feller.core.verify.check import Plan, Residual, Verification, verify
+from feller.core.verify.check import Residual, Verification, verify
 from feller.core.verify.entry import Entry
 from feller.core.verify.examples import Example, Examples
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.laws import Sums
+from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 from feller.core.verify.rows import Case, Term, cases, verify_case
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,48 +15,13 @@ from feller.core.generators import Role
 from feller.core.generators.parts import SIGN
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
-from feller.core.verify.laws import Law, Method, Sums, drawn, exact
+from feller.core.verify.lattice import SETS, even, student
+from feller.core.verify.laws import Law, drawn, exact
+from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 from feller.core.verify.weights import weight_fault
 
-__all__ = ["Plan", "Residual", "Verification", "verify"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is looked at, and how closely.
-
-    Attributes:
-        times: The times, each inside (0, 1).
-        functions: The test functions; when absent those of the sums, or a `bank` for the space.
-        sums: How the law is summed exactly where the core cannot; where it can, when absent.
-        samples: States at each time, where the law is not summed exactly.
-        batch: So many of them at once.
-        method: How samples tell d/dt E f; by the path when absent.
-        errors: How many standard errors a residual may be off 0 ...
-        tolerance: ... on top of this much, for rounding and quadrature.
-        seed: Chooses the samples.
-    """
-
-    times: tuple[float, ...] = (0.15, 0.5, 0.8)
-    functions: Statistics | None = None
-    sums: Sums | None = None
-    samples: int = 8192
-    batch: int = 4096
-    method: Method | None = None
-    errors: float = 5.0
-    tolerance: float = 1e-5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse times outside, and samples too few for a standard error."""
-        if not self.times or not all(1e-4 <= t <= 1 - 1e-4 for t in self.times):
-            raise ValueError(f"times lie between 0.0001 and 0.9999, not {self.times}")
-        if self.samples < 2 or self.batch < 1:
-            raise ValueError(f"at least 2 samples are drawn, not {self.samples}")
-        for name in ("errors", "tolerance"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is a finite number >= 0, not {getattr(self, name)}")
+__all__ = ["Residual", "Verification", "verify"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +58,8 @@ class Residual:
         gap = sides[1] - due * sides[0]
         change, action = sides.mean(1).tolist()
         error = float(gap.std() / len(gap) ** 0.5)
-        allowed = plan.errors * error + plan.tolerance
+        errors = student(plan.errors, SETS) if len(gap) == SETS else plan.errors
+        allowed = errors * error + plan.tolerance
         return cls(*what, change, action, due * change, error, allowed)
 
     @property
@@ -117,6 +83,7 @@ class Verification:
         role: Forward, backward or stationary.
         labels: What was verified, by column of a report.
         note: What is wrong beforehand: weights that make no superposition.
+        seed: What chose times, directions and samples.
     """
 
     residuals: tuple[Residual, ...]
@@ -124,6 +91,7 @@ class Verification:
     role: Role = "forward"
     labels: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    seed: int = 0
 
     @property
     def passed(self) -> bool:
@@ -151,6 +119,17 @@ class Verification:
     def noise(self, time: float | None = None) -> float:
         """Return the standard errors in the same unit: smaller relative errors are not resolved."""
         return math.sqrt(sum(share * r.standard_error**2 for r, share in self._shares(time)))
+
+    @property
+    def resolution(self) -> float:
+        """The smallest error that fails, as a share of the generator: less is not resolved.
+
+        Of a generator that does all of its work too fast, by that much, one residual at least is
+        larger than allowed.
+        """
+        return min(
+            (r.allowed / abs(r.change) for r in self.residuals if r.change), default=math.inf
+        )
 
     def _shares(self, time: float | None) -> list[tuple[Residual, float]]:
         """Return residuals, each with what its square weighs in the mean."""
@@ -201,7 +180,7 @@ def verify(
     functions = _functions(path, reference, plan)
     residuals: list[Residual] = []
     method = note = ""
-    for t in plan.times:
+    for t in plan.chosen_times:
         sides, weights = [], None
         for law, condition, seed in _laws(path, reference, t, plan):
             with torch.no_grad():
@@ -210,13 +189,14 @@ def verify(
             if plan.sums is not None and law.weights is not None:
                 generator = plan.sums.landings(generator)
             weights, method = law.weights, law.method
-            sides.append(_sides(law, generator, functions.values, seed))
+            both = _sides(law, generator, functions.values, seed)
+            sides.append(both.mean(1, keepdim=True) if law.is_set else both)
         both = torch.cat(sides, 1).unbind(-1)
         residuals += [
             _residual((t, name), rows, weights, plan, SIGN[role])
             for name, rows in zip(functions.names, both, strict=True)
         ]
-    return Verification(tuple(residuals), method, role, note=note)
+    return Verification(tuple(residuals), method, role, note=note, seed=plan.seed)
 
 
 def _functions(path: Any, reference: Reference, plan: Plan) -> Statistics:
@@ -224,7 +204,8 @@ def _functions(path: Any, reference: Reference, plan: Plan) -> Statistics:
         return plan.functions
     if plan.sums is not None:
         return plan.sums.functions(reference.points)
-    return bank(path.space, reference.points)
+    seed = random.seed_of(plan.seed, "directions")
+    return bank(path.space, reference.points, count=plan.directions, seed=seed)
 
 
 def _laws(
@@ -236,6 +217,13 @@ def _laws(
         law = total(path, reference.points, reference.probabilities, t)
         if law is not None:
             yield law, None, plan.seed
+            return
+    if plan.method is None:
+        count = 0
+        for law, condition in even(path, reference, t, plan.samples, plan.seed):
+            count += 1
+            yield replace(law, is_set=True), condition, random.seed_of(plan.seed, t, count)
+        if count:
             return
     for start in range(0, plan.samples, plan.batch):
         seed = random.seed_of(plan.seed, t, start)

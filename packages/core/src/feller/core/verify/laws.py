@@ -22,21 +22,19 @@ from torch import Tensor
 from feller.core.generators import Generator
 from feller.core.paths import MixturePath, ProductPath
 from feller.core.verify.actions import Functions, choose, moved
+from feller.core.verify.cells import Cells, cells_of
 from feller.core.verify.functions import Statistics, interval
 
 __all__ = ["Law", "Method", "Sums", "drawn", "exact", "pathwise", "switched", "weighed"]
 
 Method = Literal["quadrature", "enumeration", "pathwise", "switching", "score"]
 
-CELLS = 8000
 STATES = 4096
-STEP = 1e-5
+STEP = 1e-3
 SMOOTH = 1e-6
 
 Data = tuple[Tensor, Tensor]
 """Points `(k, *event)` and their probabilities `(k,)`."""
-Cells = tuple[Tensor, Tensor | float]
-"""States, and how large a part of the space each stands for."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,14 @@ class Law:
         weights: The weight of each state where these sum the law exactly; None for samples, all
             alike, whose contributions are averaged.
         method: How it came about.
+        is_set: Whether the states are one draw together, spread evenly.
     """
 
     states: Any
     rise: Callable[[Functions], Tensor]
     weights: Tensor | None
     method: str
+    is_set: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,7 @@ def _switching(path: MixturePath, z: Tensor, t: float, rng: torch.Generator) -> 
 
 def _score(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
     x = path.sample(z, t, rng)
-    after, before = (_log_density(path, x, t + s, z) for s in (STEP, -STEP))
-    slope = (after - before) / (2 * STEP)
+    slope = _slope(lambda t: _log_density(path, x, t, z), t)
     return Law(x, lambda f: f(x) * slope[:, None], None, "score")
 
 
@@ -197,7 +196,7 @@ def _line(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
     def sample(z: Tensor, rng: torch.Generator) -> Tensor:
         return path.sample(z, t, rng)
 
-    cells = _cells(sample, points, interval(path.space))
+    cells = cells_of(sample, points, interval(path.space))
     law = weighed(path, (points, weights), t, cells, "quadrature")
     # Two sums, each of every second cell, differ by what an edge between two cells is worth.
     slope = law.rise(lambda x: torch.ones(len(x), 1, dtype=torch.float64, device=x.device))
@@ -209,7 +208,7 @@ def _atoms_and_line(path: MixturePath, points: Tensor, weights: Tensor, t: float
     def sample(z: Tensor, rng: torch.Generator) -> Tensor:
         return path.sample_source(z.shape, rng, like=z)
 
-    cells = _cells(sample, points, interval(path.space) or interval(path.source))
+    cells = cells_of(sample, points, interval(path.space) or interval(path.source))
     return switched(path, (points, weights), t, cells)
 
 
@@ -232,22 +231,6 @@ def switched(path: MixturePath, data: Data, t: float, cells: Cells) -> Law:
     return Law(states, lambda f: f(states) * slope[:, None], masses, "quadrature")
 
 
-def _cells(
-    sample: Callable[[Tensor, torch.Generator], Tensor],
-    points: Tensor,
-    ends: tuple[float, float] | None,
-) -> Cells:
-    """Return the middles of equal cells between the ends, or over thrice the reach of samples."""
-    if ends is None:
-        z = points.double().repeat_interleave(-(-STATES // len(points)), 0)
-        drawn = sample(z, torch.Generator().manual_seed(0))
-        low, high = float(drawn.min()), float(drawn.max())
-        ends = (2 * low - high, 2 * high - low)
-    cell = (ends[1] - ends[0]) / CELLS
-    places = torch.arange(CELLS, dtype=torch.float64, device=points.device) + 0.5
-    return (ends[0] + cell * places).reshape(-1, *points.shape[1:]), cell
-
-
 def weighed(path: Any, data: Data, t: float, cells: Cells, method: str) -> Law:
     """Return states with the density of the path, times the size of a cell, as their weights.
 
@@ -263,11 +246,21 @@ def weighed(path: Any, data: Data, t: float, cells: Cells, method: str) -> Law:
     def masses(t: float) -> Tensor:
         return _log_density(path, x[:, None], t, points[None]).exp() @ weights * cell
 
-    mass, slope = masses(t), (masses(t + STEP) - masses(t - STEP)) / (2 * STEP)
+    mass, slope = masses(t), _slope(masses, t)
     # Where there is nothing, a generator need not be a number.
     there = (mass != 0) | (slope != 0)
     states, mass, slope = x[there].to(points), mass[there], slope[there]
     return Law(states, lambda f: f(states) * slope[:, None], mass, method)
+
+
+def _slope(f: Callable[[float], Tensor], t: float) -> Tensor:
+    """Return f'(t) from four points, as far apart as the nearer end allows: right to fourth order.
+
+    A density of tokens is 0 at some, where its logarithm has no derivative that torch knows.
+    """
+    h = STEP * min(t, 1 - t)
+    near, far = f(t + h) - f(t - h), f(t + 2 * h) - f(t - 2 * h)
+    return (8 * near - far) / (12 * h)
 
 
 def _has_density(path: Any, points: Tensor) -> bool:

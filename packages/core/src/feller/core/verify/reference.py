@@ -43,7 +43,16 @@ class Reference:
     def draw(self, n: int, rng: torch.Generator) -> tuple[Any, Tensor | None]:
         """Draw points, and the conditions that go with them."""
         index = torch.multinomial(self.probabilities.cpu(), n, replacement=True, generator=rng)
-        index = index.to(_first(self.points).device)
+        return self._rows(index.to(_first(self.points).device))
+
+    def at(self, u: Tensor) -> tuple[Any, Tensor | None]:
+        """Return the point at each quantile, and its condition: uniforms in, draws out."""
+        reached = torch.searchsorted(
+            self.probabilities.cumsum(0), u.double().contiguous(), right=True
+        )
+        return self._rows(reached.clamp_max(len(_first(self.points)) - 1))
+
+    def _rows(self, index: Tensor) -> tuple[Any, Tensor | None]:
         conditions = None if self.conditions is None else self.conditions[index]
         if isinstance(self.points, Mapping):
             return {name: value[index] for name, value in self.points.items()}, conditions

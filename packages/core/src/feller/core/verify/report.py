@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from feller.core.verify.check import Plan, Residual, Verification
+from feller.core.verify.check import Residual, Verification
+from feller.core.verify.plan import Plan, fresh_seed
 
 __all__ = ["ModelFlags", "Output", "as_row", "draw", "report", "report_model", "table"]
 
@@ -33,12 +34,14 @@ class ModelFlags:
     """Which part of the data."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1024
     """States at each time."""
-    times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """The times."""
+    times: tuple[float, ...] | None = None
+    """The times; if None, so many random ones as --moments says."""
+    moments: int = 5
+    """How many random times."""
     threshold: float = 0.05
     """The largest relative error that passes."""
-    seed: int = 0
-    """Chooses data and noise."""
+    seed: int | None = None
+    """Chooses times, test functions, data and noise; another each run if None."""
     device: str = "auto"
     """cpu, cuda, ...; an accelerator if there is one when absent."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
@@ -46,7 +49,8 @@ class ModelFlags:
 
     def plan(self, batch: int) -> Plan:
         """Return what is looked at, so many states at once."""
-        return Plan(self.times, samples=self.n, batch=batch, seed=self.seed)
+        seed = fresh_seed() if self.seed is None else self.seed
+        return Plan(self.times, self.moments, samples=self.n, batch=batch, seed=seed)
 
 
 def report(found: Sequence[Verification], output: Output) -> int:
@@ -62,7 +66,7 @@ def report(found: Sequence[Verification], output: Output) -> int:
     else:
         print("\n".join(_aligned(table(found, details=output.details))))
         failed = sum(not v.passed for v in found)
-        print(f"\n{len(found) - failed} of {len(found)} pass" + _faults(found))
+        print(f"\n{len(found) - failed} of {len(found)} pass{_limits(found)}{_faults(found)}")
     return int(any(not v.passed for v in found))
 
 
@@ -87,8 +91,8 @@ def report_model(found: Verification, threshold: float, output: Output) -> int:
     print("\n".join(_aligned(_model_table(found, details=output.details))))
     verdict = "pass" if passed else "FAIL"
     print(
-        f"\nrelative error {found.relative():.3f} (samples resolve {found.noise():.3f}), "
-        f"at most {threshold:g}: {verdict}{_faults([found])}"
+        f"\nrelative error {found.relative():.3f}, at most {threshold:g}: {verdict}; errors below "
+        f"{found.noise():.3f} are not resolved; seed {found.seed}{_faults([found])}"
     )
     return int(not passed)
 
@@ -122,6 +126,8 @@ def as_row(found: Verification, *, details: bool = False) -> dict[str, Any]:
         "action": worst.action,
         "relative": found.relative(),
         "noise": found.noise(),
+        "resolution": found.resolution,
+        "seed": found.seed,
         "note": found.note,
     }
     if details:
@@ -185,6 +191,17 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _limits(found: Sequence[Verification]) -> str:
+    """Return what is not resolved: the largest of the smallest errors that fail, and of which."""
+    if not found:
+        return ""
+    coarsest = max(found, key=lambda v: v.resolution)
+    row = " ".join(coarsest.labels.values())
+    return (
+        f"\nerrors below {coarsest.resolution:.1%} are not resolved ({row}); seed {coarsest.seed}"
+    )
 
 
 def _faults(found: Sequence[Verification]) -> str:

@@ -9,10 +9,11 @@ from torch import Tensor
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Role
 from feller.core.solutions import Solution, solution, solved
-from feller.core.verify.check import Plan, Verification, verify
+from feller.core.verify.check import Verification, verify
 from feller.core.verify.entry import Entry
 from feller.core.verify.examples import correctors, every
 from feller.core.verify.laws import Sums
+from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 
 __all__ = ["Case", "Term", "cases", "combined", "verify_case"]
