@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from feller.core.algebra import Reweighted, stationary
+from feller.core.algebra import stationary
 from feller.core.couplings import (
     Coupling,
     IndependentCoupling,
@@ -30,6 +30,7 @@ from feller.core.models import GeneratorModel, Model
 from feller.core.noise import Langevin, Noised
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
+from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
     Euler,
     ExponentialIntegrator,

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.algebra import Reweighted
 from feller.core.generators import Flow, Generator
 from feller.core.guidance import Guided
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
     HEUN,
     Dopri5,

@@ -11,34 +11,25 @@ Source: Generator Matching, arXiv 2410.20587, proposition 3.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from feller.core.couplings import Coupling, IndependentCoupling
-from feller.core.generators import FromPosterior, Generator, Part, Role, Superposition
+from feller.core.generators import Generator, Part, Role, Superposition
 from feller.core.heads import Kinds
 from feller.core.spaces import ProductSpace, StateSpace
-from feller.core.times import expand_time
 from feller.core.typing import Time
+from feller.core.weights import Multiplied, Weight, WeightLike, weight_of
 
 __all__ = [
     "DerivedModel",
     "Model",
     "ModelPart",
-    "Reweighted",
     "SuperposedModel",
-    "Weight",
     "backward",
     "stationary",
     "weigh",
 ]
-
-Weight = float | Tensor | Callable[[Tensor], Tensor]
-"""A number, a tensor that broadcasts against the state, or a function from times to weights."""
 
 
 class Model(ABC):
@@ -53,6 +44,7 @@ class Model(ABC):
         coupling: How source samples and data were joined in training.
 
     Example:
+        >>> import torch
         >>> from feller.core.generators import Flow
         >>> from feller.core.paths import GaussianPath
         >>> class Still(Model):
@@ -85,7 +77,7 @@ class Model(ABC):
         """Return the kinds of each part, where the generator is a sum of parts in a fixed order."""
         return (self.kinds,)
 
-    def __rmul__(self, weight: "Weight") -> "SuperposedModel":
+    def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Return the model with a weight: a part of a superposition."""
         return weigh(weight, self)
 
@@ -143,19 +135,19 @@ class ModelPart:
     role: Role = "forward"
 
 
-def weigh(weight: Weight, model: Any) -> "SuperposedModel":
+def weigh(weight: WeightLike, model: Any) -> "SuperposedModel":
     """Return a model as a forward part of a superposition."""
-    return SuperposedModel((ModelPart(weight, model),))
+    return SuperposedModel((ModelPart(weight_of(weight), model),))
 
 
 def stationary(model: Any) -> "SuperposedModel":
     """Mark a model whose generator leaves the marginal law alone: it adds at any weight."""
-    return SuperposedModel((ModelPart(1.0, model, "stationary"),))
+    return SuperposedModel((ModelPart(weight_of(1.0), model, "stationary"),))
 
 
 def backward(model: Any) -> "SuperposedModel":
     """Mark a model whose generator solves the KFE backward in time."""
-    return SuperposedModel((ModelPart(1.0, model, "backward"),))
+    return SuperposedModel((ModelPart(weight_of(1.0), model, "backward"),))
 
 
 @dataclass(frozen=True)
@@ -167,6 +159,7 @@ class SuperposedModel(Model):
             generator, where the weights at that time make no superposition.
 
     Example:
+        >>> import torch
         >>> from feller.core.generators import Flow, Jump
         >>> from feller.core.paths import GaussianPath
         >>> from feller.core.posteriors import FiniteData
@@ -201,11 +194,11 @@ class SuperposedModel(Model):
         """Let `sum` begin at 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
-    def __rmul__(self, weight: Weight) -> "SuperposedModel":
+    def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Weigh every part."""
-        return SuperposedModel(
-            tuple(replace(part, weight=_product(weight, part.weight)) for part in self.parts)
-        )
+        given = weight_of(weight)
+        parts = (replace(part, weight=Multiplied(given, part.weight)) for part in self.parts)
+        return SuperposedModel(tuple(parts))
 
     @property
     def space(self) -> StateSpace | ProductSpace:
@@ -239,87 +232,7 @@ class SuperposedModel(Model):
         """Return the superposition at (x, t)."""
         return Superposition(
             tuple(
-                Part(_weight_at(part.weight, x, t), part.model(x, t, condition), part.role)
+                Part(part.weight.at(x, t), part.model(x, t, condition), part.role)
                 for part in self.parts
             )
         )
-
-
-@dataclass(frozen=True)
-class Reweighted(DerivedModel):
-    """A model that returns a superposition, with other weights: a joint network mixed anew.
-
-    The network is called once, however many parts there are.
-
-    Attributes:
-        model: A model whose generator is a superposition, in a fixed order of parts.
-        weights: A weight for each part.
-    """
-
-    model: Any
-    weights: tuple[Weight, ...]
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of the parts that keep a weight; of all, where the model does not tell."""
-        parts = self.model.part_kinds()
-        if len(parts) != len(self.weights):
-            return self.model.kinds
-        kept = (k for k, weight in zip(parts, self.weights, strict=True) if not _is_zero(weight))
-        return frozenset[type[Generator]]().union(*kept)
-
-    def __call__(self, x: Any, t: Any, condition: Any = None) -> Superposition:
-        """Return the superposition with the new weights; parts at weight 0 are left out.
-
-        Raises:
-            ValueError: When there are not as many weights as parts.
-        """
-        found = self.model(x, t, condition)
-        found = found.generator if isinstance(found, FromPosterior) else found
-        if not isinstance(found, Superposition) or len(found.parts) != len(self.weights):
-            count = len(found.parts) if isinstance(found, Superposition) else 1
-            raise ValueError(f"{len(self.weights)} weights are for as many parts, not for {count}")
-        return Superposition(
-            tuple(
-                replace(part, weight=_weight_at(weight, x, t))
-                for part, weight in zip(found.parts, self.weights, strict=True)
-                if not _is_zero(weight)
-            )
-        )
-
-
-def _is_zero(weight: Weight) -> bool:
-    return isinstance(weight, float | int) and weight == 0
-
-
-def _weight_at(weight: Weight, x: Any, t: Any) -> float | Tensor:
-    """Return a weight at time `t`: of the shape of the time, expanded against the state."""
-    if isinstance(weight, Tensor):
-        return _against(weight, x)
-    if not callable(weight):
-        return weight
-    if isinstance(t, float | int):
-        value = weight(torch.tensor(float(t), device="cpu"))
-        if isinstance(value, Tensor) and value.numel() > 1:
-            return _against(value, x)
-        return float(value)
-    if not isinstance(x, Tensor):
-        raise ValueError("a weight that is a function of time takes one clock for all factors")
-    return expand_time(weight(t), x)
-
-
-def _against(weight: Tensor, x: Any) -> Tensor:
-    """Return a weight with all axes of the state: some kinds have fewer, and cut the last ones."""
-    if not isinstance(x, Tensor) or not 0 < weight.ndim < x.ndim:
-        return weight
-    return weight.reshape((1,) * (x.ndim - weight.ndim) + weight.shape)
-
-
-def _product(a: Weight, b: Weight) -> Weight:
-    if callable(a) or callable(b):
-        return lambda t: _value(a, t) * _value(b, t)
-    return a * b
-
-
-def _value(weight: Weight, t: Tensor) -> Any:
-    return weight(t) if callable(weight) else weight
