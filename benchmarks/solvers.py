@@ -15,6 +15,7 @@ from paired import compare, show
 from torch import Tensor
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.solvers import (
     HEUN,
@@ -34,7 +35,7 @@ from feller.core.times import uniform_grid
 STEPS = 100
 
 
-class Decay:
+class Decay(Model):
     """The flow of velocity -x: a trivial network call."""
 
     path = GaussianPath(Euclidean(3))
@@ -46,11 +47,12 @@ class Decay:
         return Flow(-x)
 
 
-class NoisyDecay:
+class NoisyDecay(Model):
     """The diffusion of drift -x and unit noise."""
 
     space = Euclidean(3)
     kinds = frozenset({Diffusion})
+    path = None
 
     def __call__(self, x: Tensor, t: float, condition: None = None) -> Diffusion:
         """Return the diffusion."""

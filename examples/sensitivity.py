@@ -14,6 +14,7 @@ import torch
 
 from feller.core.algebra import weigh
 from feller.core.generators import Diffusion, Flow
+from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Euler, simulate
@@ -27,7 +28,7 @@ oracle = FiniteData(GaussianPath(), Flow, points, weights)
 
 
 @dataclass(frozen=True)
-class Perturbed:
+class Perturbed(Model):
     """The exact process with noise g^2 = noise (1 - t), its velocity or its score off by a wave."""
 
     noise: float
@@ -35,6 +36,7 @@ class Perturbed:
     score_off: float = 0.0
     space: ClassVar = oracle.space
     kinds: ClassVar = frozenset({Diffusion})
+    path: ClassVar = None
 
     def __call__(self, x, t, condition=None):
         velocity, wave = oracle(x, t).velocity, torch.sin(2 * x + 1)

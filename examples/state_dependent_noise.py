@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.models import Model
 from feller.core.noise import Noised
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
@@ -66,11 +67,12 @@ def learn(iterations=200, n=4000):
 
 
 @dataclass(frozen=True)
-class Bent:
+class Bent(Model):
     """The curved noise without the gradient of its square: what not to do."""
 
     space: ClassVar = flow.space
     kinds: ClassVar = frozenset({Diffusion})
+    path: ClassVar = None
 
     def __call__(self, x, t, condition=None):
         velocity, variance = flow(x, t).velocity, curved(torch.tensor(t), x) ** 2

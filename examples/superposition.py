@@ -9,11 +9,11 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from feller.core.algebra import Reweighted
 from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
+from feller.core.reweighted import Reweighted
 from feller.core.solvers import Euler, Mixed, simulate
 from feller.core.times import logarithmic_grid
 

@@ -5,13 +5,13 @@ import torch
 from scipy import stats
 from torch.testing import assert_close
 
-from feller.core.algebra import Reweighted, SuperposedModel, backward, stationary
-from feller.core.generators import Diffusion, Flow, Jump, Superposition
-from feller.core.guidance import Guided
+from feller.core.algebra import backward, stationary
+from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
+from feller.core.reweighted import Reweighted
 from feller.core.schedules import Cosine
 from feller.core.solvers import RungeKutta, simulate
 from feller.core.solvers.euler import Euler
@@ -122,23 +122,6 @@ class Two(torch.nn.Module):
         return torch.cat([-x[..., None], x[..., None].expand(*x.shape, 9)], -1)
 
 
-def test_a_joint_network_is_mixed_anew():
-    joint = GeneratorModel(Two(), GaussianPath(), HEAD)
-    found = Reweighted(joint, (lambda t: 1 - t, lambda t: t))(X, 0.25)
-    assert isinstance(found, Superposition)
-    assert [float(part.weight) for part in found.parts] == [0.75, 0.25]
-    assert isinstance(0.5 * joint + 0.5 * joint, SuperposedModel)
-    with pytest.raises(ValueError, match="3 weights are for as many parts"):
-        Reweighted(joint, (0.2, 0.3, 0.5))(X, 0.25)
-
-
-def test_weights_left_out_leave_their_kinds_out():
-    joint = GeneratorModel(Two(), GaussianPath(), HEAD)
-    assert Reweighted(joint, (1.0, 0.0)).kinds == {Flow}
-    assert Reweighted(0.5 * FLOW + 0.5 * JUMP, (0.0, 1.0)).kinds == {Jump}
-    assert simulate(Reweighted(joint, (1.0, 0.0)), X, [0.0, 0.5], RungeKutta()).nfe == 2
-
-
 def test_a_function_may_weigh_each_coordinate():
     path = GaussianPath()
     flow, jump = (FiniteData(path, kind, POINTS.expand(2, 2)) for kind in (Flow, Jump))
@@ -147,11 +130,7 @@ def test_a_function_may_weigh_each_coordinate():
     assert model(torch.zeros(3, 2), 0.5).parts[0].weight.tolist() == [[1.0, 0.0]]
 
 
-def test_a_reweighted_model_counts_what_its_model_costs():
-    guided = Guided(0.5 * FLOW + 0.5 * JUMP, 2.0)
-    again = Reweighted(0.5 * FLOW + 0.5 * JUMP, (0.3, 0.7))
-    assert again.network_calls(0.5) == 2
-    assert Reweighted(guided, (0.3, 0.7)).network_calls(0.5, torch.ones(1)) == 4
+def test_only_weighed_models_add():
     with pytest.raises(TypeError, match="weigh each model"):
         0.5 * FLOW + JUMP
     assert len(sum([0.5 * FLOW, 0.5 * JUMP]).parts) == 2

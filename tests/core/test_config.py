@@ -47,6 +47,7 @@ class ProbeData(DataConfig):
 
 MIXTURE = MixturePath(Tokens(5, event_dim=0), Masked(4), Polynomial(3.0))
 CHANGED = [  # every field away from its default
+    Objective() + 0.1 * Objective(loss_space="x_1").named("data"),
     GaussianPath(Euclidean(3), Cosine()),
     GeodesicPath(Sphere(), UniformSphere(), Cosine()),
     GeodesicPath(Torus(2), UniformBox(-3.0, 3.0)),

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from feller.core.algebra import Reweighted, stationary, weigh
+from feller.core.algebra import stationary
 from feller.core.couplings import (
     Coupling,
     IndependentCoupling,
@@ -26,10 +26,11 @@ from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, JumpHead, PosteriorHead
 from feller.core.likelihood import evidence_bound, log_likelihood
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.noise import Langevin, Noised
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
+from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
     Euler,
     ExponentialIntegrator,
@@ -65,16 +66,13 @@ def transport(x, t):
 
 
 @dataclass(frozen=True)
-class Transported:
+class Transported(Model):
     """The exact flow of optimal transport, which says what it is, or does not."""
 
     coupling: Coupling
     path = GaussianPath()
     space = path.space
     kinds = frozenset({Flow})
-
-    def __rmul__(self, weight):
-        return weigh(weight, self)
 
     def __call__(self, x, t, condition=None):
         return Flow(transport(x, t))

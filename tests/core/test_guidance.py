@@ -94,8 +94,9 @@ def test_unknown_kinds_are_refused():
     class Odd(Generator):
         apply = step = average = None
 
-    class OddModel:
+    class OddModel(Model):
         space, kinds = MODEL.space, frozenset({Odd})
+        path = None
 
         def __call__(self, x, t, condition=None):
             return Odd()
@@ -176,12 +177,14 @@ def test_what_one_model_leaves_out():
 def test_products_are_guided_factor_by_factor():
     x = {"a": torch.zeros(2, 1), "b": torch.zeros(2, 1)}
 
-    def model(x, t, condition=None):
-        value = 1.0 if condition is None else 3.0
-        return Product({name: Flow(torch.full_like(v, value)) for name, v in x.items()})
+    class Flows(Model):
+        path, kinds = None, frozenset({Product})
 
-    model.space = model.kinds = None
-    guided = Guided(model, 2.0, (0.4, 1.0))
+        def __call__(self, x, t, condition=None):
+            value = 1.0 if condition is None else 3.0
+            return Product({name: Flow(torch.full_like(v, value)) for name, v in x.items()})
+
+    guided = Guided(Flows(), 2.0, (0.4, 1.0))
     found = guided(x, {"a": 0.5, "b": 0.1}, CONDITION).factors
     assert_close(found["a"].velocity, torch.full((2, 1), 5.0))
     assert_close(found["b"].velocity, torch.full((2, 1), 3.0))

@@ -179,7 +179,7 @@ def test_a_signature_is_asked_for_once(monkeypatch):
 
 
 def test_noise_costs_what_its_model_costs():
-    class Twice:
+    class Twice(Model):
         path, space, kinds = GaussianPath(), GaussianPath().space, frozenset({Flow})
 
         def network_calls(self, t, condition=None):

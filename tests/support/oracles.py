@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from feller.core.algebra import DerivedModel
 from feller.core.generators import Diffusion, Flow, Jump, Superposition
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData, FiniteProductData
@@ -49,23 +50,11 @@ MODELS = {
 
 
 @dataclass(frozen=True)
-class Scaled:
+class Scaled(DerivedModel):
     """A model whose rates are off by a factor."""
 
     model: object
     factor: float
-
-    @property
-    def space(self):
-        return self.model.space
-
-    @property
-    def path(self):
-        return self.model.path
-
-    @property
-    def kinds(self):
-        return self.model.kinds
 
     def __call__(self, x, t, condition=None):
         generator = self.model(x, t, condition)

@@ -9,7 +9,7 @@ from torch import nn
 
 from feller.core.codec import Codec
 from feller.core.config import tagged
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
 from feller.core.training import DataConfig, ModelConfig, Optimizer, Recipe, Training
 
@@ -48,9 +48,8 @@ class PointModelConfig(ModelConfig):
         return PointModel(self)
 
 
-class PointModel(nn.Module):
+class PointModel(nn.Module, Model):
     path = GaussianPath()
-    space = path.space
     codec = PointCodec()
 
     def __init__(self, config):

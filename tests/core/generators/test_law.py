@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy import stats
 
-from feller.core.algebra import backward, stationary
+from feller.core.algebra import DerivedModel, backward, stationary
 from feller.core.generators import Categorical, Diffusion, Flow, Generator, Jump
+from feller.core.models import Model
 from feller.core.noise import Langevin
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
 from feller.core.posteriors import FiniteData
@@ -48,19 +49,11 @@ def p_of_counts(counts, shares):
 
 
 @dataclass(frozen=True)
-class Fast:
+class Fast(DerivedModel):
     """A model at another rate than its own: two parts at full weight, which is no superposition."""
 
     model: object
     rate: float = 2.0
-
-    @property
-    def space(self):
-        return self.model.space
-
-    @property
-    def kinds(self):
-        return self.model.kinds
 
     def __call__(self, x, t, condition=None):
         return Faster(self.model(x, t), self.rate)
@@ -135,12 +128,13 @@ def test_on_the_gaussian_path(schedule, name):
 
 
 @dataclass(frozen=True)
-class Both:
+class Both(Model):
     """A flow and a jump both at full weight."""
 
     flow: FiniteData
     jump: FiniteData
     kinds = frozenset({Generator})
+    path = None
 
     @property
     def space(self):
@@ -168,11 +162,12 @@ TOKEN_PATHS = {
 
 
 @dataclass(frozen=True)
-class Corrector:
+class Corrector(Model):
     """The corrector of the mixture path, from the exact posterior of each token."""
 
     model: FiniteData
     kinds = frozenset({Jump})
+    path = None
 
     @property
     def space(self):

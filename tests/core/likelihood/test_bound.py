@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from feller.core import random
 from feller.core.generators import Flow, Jump
 from feller.core.likelihood import Strata, evidence_bound, path_divergence
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
@@ -244,7 +244,7 @@ def test_no_shares_of_time_are_refused(settings):
 
 
 def test_bad_input_is_refused():
-    class Pathless:
+    class Pathless(Model):
         kinds, space, path = frozenset({Flow}), Euclidean(), None
 
         def __call__(self, x, t, condition=None):

@@ -13,7 +13,7 @@ from feller.core import generators
 from feller.core.algebra import stationary
 from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.likelihood import HutchinsonTrace, log_likelihood, probability_flow
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine, VariancePreserving
@@ -180,10 +180,11 @@ def test_the_probability_flow_is_a_weighted_mean():
         probability_flow(Diffusion(torch.ones(1, 1), torch.ones(1, 1)))
 
 
-class Nowhere:
+class Nowhere(Model):
     """A model that does not say which path it follows."""
 
     space, kinds = Euclidean(), frozenset({Flow})
+    path = None
 
     def __call__(self, x, t, condition=None):
         return Flow(-x)
@@ -251,7 +252,7 @@ def test_a_gradient_is_refused_where_one_is_asked_for():
 
 
 def test_velocities_of_another_shape_are_refused():
-    class Wide:
+    class Wide(Model):
         path = GaussianPath()
         space = path.space
         kinds = frozenset({Flow})

@@ -23,7 +23,7 @@ from feller.core.generators import (
 )
 from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead
 from feller.core.losses import DIVERGENCES, Objective, check_path
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
@@ -60,8 +60,9 @@ def test_the_oracle_has_the_irreducible_loss(t):
 
 @pytest.mark.parametrize("t", [0.1, 0.7])
 def test_any_other_model_has_its_squared_distance_more(t):
-    class Bent:
+    class Bent(Model):
         kinds, space = ORACLE.kinds, ORACLE.space
+        path = None
 
         def __call__(self, x, t, condition=None):
             return Flow(ORACLE(x, t).velocity + x.sin())
@@ -116,12 +117,13 @@ def test_each_kind_has_its_divergence():
 
 
 @dataclass
-class Returns:
+class Returns(Model):
     """A model that returns what it is made with."""
 
     generator: Any
     space: Any = PATH.space
     kinds: frozenset = frozenset()
+    path = None
 
     def __call__(self, x, t, condition=None):
         return self.generator(x, t) if callable(self.generator) else self.generator
@@ -170,7 +172,7 @@ class Constant(nn.Module):
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Model):
     """A chain of one token: rates `(b, k)` from each state, as a model of jumps."""
 
     path: Any

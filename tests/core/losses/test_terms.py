@@ -31,7 +31,7 @@ from feller.core.generators import (
 from feller.core.heads import FlowHead, JumpHead, PosteriorHead
 from feller.core.losses import Objective
 from feller.core.losses.terms import compare_jumps, compare_posteriors, rates
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
@@ -72,7 +72,7 @@ class Network(nn.Module):
 
 
 @dataclass
-class TokenJumps:
+class TokenJumps(Model):
     """A model of jumps of tokens: an intensity and logits for each."""
 
     network: nn.Module
@@ -90,11 +90,12 @@ class TokenJumps:
 
 
 @dataclass
-class Diffusions:
+class Diffusions(Model):
     """A model of diffusions: a drift and a covariance for each coordinate."""
 
     network: nn.Module
     kinds, space = frozenset({Diffusion}), GAUSSIAN.space
+    path = None
 
     def __call__(self, x, t, condition=None):
         drift, covariance = self.network(x, t).unbind(-1)

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from feller.core.generators import Atoms, Categorical, Jump, stationary
 from feller.core.generators.parts import check_parts
+from feller.core.models import Model
 from feller.core.paths import MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial
@@ -96,8 +97,9 @@ def test_a_simulation_with_it_stays_on_the_path(path, rng):
     z = torch.full((20_000, 1), 1)
     t = 0.5
 
-    class Corrected:
+    class Corrected(Model):
         space, kinds = path.space, frozenset({Jump})
+        path = None
 
         def __call__(self, x, time, condition=None):
             return mixture_corrector(path, x, t, z).scaled(6.0)

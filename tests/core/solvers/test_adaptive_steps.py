@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.heads import FlowHead
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.solvers import Adaptive, simulate
@@ -51,7 +51,7 @@ def test_steps_are_short_where_the_drift_bends():
 def test_few_elements_have_an_event_in_a_step(model, events, rng):
     shares, before = [], []
 
-    class Watched:
+    class Watched(Model):
         space, kinds, path = model.space, model.kinds, model.path
 
         def __call__(self, x, t, condition=None):

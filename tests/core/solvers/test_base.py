@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.algebra import Reweighted
 from feller.core.generators import Flow, Generator
 from feller.core.guidance import Guided
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
     HEUN,
     Dopri5,
@@ -37,7 +37,7 @@ class Odd(Generator):
     apply = step = average = None
 
 
-class Given:
+class Given(Model):
     """A model whose velocity is any function of the state."""
 
     space = GaussianPath().space
@@ -51,9 +51,10 @@ class Given:
         return Flow(self.velocity(x))
 
 
-class Untouchable:
+class Untouchable(Model):
     """A model that must not be called."""
 
+    path = None
     space = GaussianPath().space
 
     def __init__(self, *kinds):

@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
+from feller.core.models import Model
 from feller.core.paths import GaussianPath, GeodesicPath
 from feller.core.posteriors import FiniteData
 from feller.core.solutions import solution
@@ -33,8 +34,9 @@ def test_geodesics_lead_to_the_data_and_stay_on_the_manifold(path, rng):
     like = torch.empty(0, dtype=torch.float64)
     z, x_0 = (path.sample_source((50, 3), rng, like=like) for _ in range(2))
 
-    class Conditional:
+    class Conditional(Model):
         kinds, space = frozenset({Flow}), path.space
+        path = None
 
         def __call__(self, x, t, condition=None):
             path.space.check(x)

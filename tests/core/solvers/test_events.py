@@ -18,6 +18,7 @@ from scipy import stats
 
 from feller.core import random
 from feller.core.generators import Categorical, FromPosterior, Jump
+from feller.core.models import Model
 from feller.core.paths import MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial
@@ -57,7 +58,7 @@ def test_the_law_on_the_way_does_not_depend_on_the_grid(model, grid, rng):
 def test_events_come_at_their_own_times_one_by_one(rng):
     curved, times = MixturePath(Tokens(3), Masked(2), Polynomial(2.0)), []
 
-    class Watched:
+    class Watched(Model):
         space, kinds, path = curved.space, frozenset({Jump}), curved
 
         def __call__(self, x, t, condition=None):
@@ -76,7 +77,7 @@ def test_a_posterior_s_network_is_a_model_like_any(rng):
     """A head that says the posterior of every element, known ones too, at the full hazard."""
     exact = on_tokens(MASKED)
 
-    class Head:
+    class Head(Model):
         space, kinds, path = exact.space, exact.kinds, exact.path
 
         def __call__(self, x, t, condition=None):

@@ -8,6 +8,7 @@ from oracles import MASKED, MODELS, PAIRS, on_tokens, p_value, source
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Jump
+from feller.core.models import Model
 from feller.core.paths import GaussianPath, GeodesicPath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import Cosine
@@ -32,8 +33,9 @@ def test_of_a_flow_it_is_the_midpoint_method():
 def test_a_jump_in_the_first_half_is_followed_from_where_it_lands(rng):
     """Certain jumps to y at once, then half a step of drift from there."""
 
-    class Certain:
+    class Certain(Model):
         space, kinds = GaussianPath().space, frozenset({Flow, Jump})
+        path = None
 
         def __call__(self, x, t, condition=None):
             from feller.core.generators import Point

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Categorical, Diffusion, Flow, Jump
 from feller.core.heads import PosteriorHead
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Dopri5, Euler, PredictorCorrector, simulate
@@ -29,7 +29,7 @@ def path_sample(t, rng):
     return GAUSSIAN.sample(z, t, rng)
 
 
-class Langevin:
+class Langevin(Model):
     """A stationary diffusion: drift sigma score / 2 with noise sigma."""
 
     space, path, kinds = GAUSSIAN.space, GAUSSIAN, frozenset({Diffusion})
@@ -41,7 +41,7 @@ class Langevin:
         return Diffusion((1 - t) * score / 2, (1 - t).expand_as(x))
 
 
-class Reversed:
+class Reversed(Model):
     """The flow against time: it solves the KFE backward."""
 
     space, path, kinds = GAUSSIAN.space, GAUSSIAN, frozenset({Flow})
@@ -50,7 +50,7 @@ class Reversed:
         return Flow(-FLOW(x, t).velocity)
 
 
-class Standing:
+class Standing(Model):
     """A predictor's model that does not move."""
 
     space, path, kinds = GAUSSIAN.space, GAUSSIAN, frozenset({Flow})
@@ -118,7 +118,7 @@ def test_few_steps_are_nearer_the_law_with_corrections(rng):
 def test_forward_and_backward_jumps_undo_each_other(rng):
     """A corrector of tokens, to a fair draw from anywhere, at one time: no clock moves."""
 
-    class Fair:
+    class Fair(Model):
         space = MODELS["masks"].space
         path, kinds = MODELS["masks"].path, frozenset({Jump})
 

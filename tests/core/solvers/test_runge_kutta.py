@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from feller.core.generators import Flow
 from feller.core.heads import FlowHead
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import NormalMixture
 from feller.core.schedules import Cosine
@@ -88,8 +88,9 @@ def test_a_tableau_of_one_stage_is_eulers():
 
 @pytest.mark.parametrize("name", ["heun", "dopri5"])
 def test_curved_spaces_are_refused_before_the_model_is_called(name):
-    class Untouchable:
+    class Untouchable(Model):
         kinds, space = frozenset({Flow}), Sphere()
+        path = None
 
         def __call__(self, x, t, condition=None):
             raise AssertionError("the model was called")

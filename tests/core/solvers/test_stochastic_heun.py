@@ -10,16 +10,18 @@ from scipy import integrate
 
 from feller.core import random
 from feller.core.generators import Diffusion, Flow
+from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Euler, StochasticHeun, simulate
 from feller.core.spaces import Euclidean
 
 
-class Equation:
+class Equation(Model):
     """dX = drift dt + noise dW."""
 
     space, kinds = Euclidean(), frozenset({Diffusion})
+    path = None
 
     def __init__(self, drift, noise):
         self.drift, self.noise = drift, noise

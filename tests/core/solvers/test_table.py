@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from feller.core import random
 from feller.core.generators import Flow
 from feller.core.heads import FlowHead
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine
@@ -87,8 +87,9 @@ def test_a_mixture_of_normals_comes_back(name, rng):
 
 
 def test_a_slow_mixture_does_not(rng):
-    class Slow:
+    class Slow(Model):
         kinds, space = MIXTURE.kinds, MIXTURE.space
+        path = None
 
         def __call__(self, x, t, condition=None):
             return Flow(0.95 * MIXTURE(x, t).velocity)

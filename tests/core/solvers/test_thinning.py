@@ -10,6 +10,7 @@ from scipy import integrate, stats
 
 from feller.core import random
 from feller.core.generators import Categorical, Jump, Point
+from feller.core.models import Model
 from feller.core.paths import MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Euler, EventDriven, Thinning, simulate
@@ -25,10 +26,11 @@ def rates(t):
     return (1 + math.sin(6 * t)) / 2, t / 2
 
 
-class Chain:
+class Chain(Model):
     """Two states with rates that rise and fall; landing where it is counts half the events."""
 
     space, kinds = Tokens(2), frozenset({Jump})
+    path = None
 
     def __init__(self, factor=1.0):
         self.factor = factor

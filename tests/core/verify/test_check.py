@@ -9,7 +9,7 @@ import torch
 from feller.core import random
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Diffusion, Flow, Jump, Product
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData, FiniteProductData, NormalMixture
 from feller.core.solutions import solution
@@ -74,7 +74,7 @@ def langevin(path, points, weights):
     """Drift g^2 / 2 score, with noise g = sigma: it leaves p_t alone."""
 
     @dataclass(frozen=True)
-    class Langevin:
+    class Langevin(Model):
         path: GaussianPath
         kinds = frozenset({Diffusion})
 
@@ -147,7 +147,7 @@ def test_in_many_dimensions_samples_decide(rng):
 
 
 @dataclass(frozen=True)
-class Slow:
+class Slow(Model):
     """A flow model at a multiple of its velocity."""
 
     model: object
@@ -199,7 +199,7 @@ def test_a_model_is_told_the_conditions_of_its_points():
 
 
 @dataclass(frozen=True)
-class Both:
+class Both(Model):
     """The conditional generator of a product, at a multiple of the jump's rate."""
 
     path: ProductPath
@@ -292,8 +292,11 @@ def test_a_residual_on_samples_is_that_of_what_is_due(due, error):
 
 
 def test_a_model_without_a_path_is_named():
-    with pytest.raises(ValueError, match="function has no path"):
-        verify(lambda x, t, condition: None, DATA)
+    class Pathless(Model):
+        path, __call__ = None, None
+
+    with pytest.raises(ValueError, match="Pathless has no path"):
+        verify(Pathless(), DATA)
 
 
 def test_a_fault_is_a_failure_however_small_the_residuals():

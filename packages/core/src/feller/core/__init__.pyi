@@ -1,4 +1,3 @@
-from feller.core.algebra import Reweighted as Reweighted
 from feller.core.algebra import SuperposedModel as SuperposedModel
 from feller.core.cards import Metric as Metric
 from feller.core.cards import ModelCard as ModelCard
@@ -70,6 +69,7 @@ from feller.core.posteriors import FiniteData as FiniteData
 from feller.core.posteriors import FiniteProductData as FiniteProductData
 from feller.core.posteriors import NormalMixture as NormalMixture
 from feller.core.registry import load as load
+from feller.core.reweighted import Reweighted as Reweighted
 from feller.core.schedules import CondOT as CondOT
 from feller.core.schedules import Cosine as Cosine
 from feller.core.schedules import Geometric as Geometric

@@ -5,35 +5,119 @@ they follow one marginal path: weights of forward parts sum to one, at every tim
 adds at any weight; a backward part takes its weight back from the forward ones. A weight is a
 number, a tensor that broadcasts against the state (a weight per coordinate) or a function of time.
 
+A model made of another, such as one that is guided, is a `DerivedModel`: on its path, at its cost.
+
 Source: Generator Matching, arXiv 2410.20587, proposition 3.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from feller.core.couplings import Coupling, coupling_of
-from feller.core.generators import FromPosterior, Generator, Part, Role, Superposition
+from feller.core.couplings import Coupling, IndependentCoupling
+from feller.core.generators import Generator, Part, Role, Superposition
 from feller.core.heads import Kinds
 from feller.core.spaces import ProductSpace, StateSpace
-from feller.core.times import expand_time
 from feller.core.typing import Time
+from feller.core.weights import Multiplied, Weight, WeightLike, weight_of
 
 __all__ = [
+    "DerivedModel",
+    "Model",
     "ModelPart",
-    "Reweighted",
     "SuperposedModel",
-    "Weight",
     "backward",
     "stationary",
     "weigh",
 ]
 
-Weight = float | Tensor | Callable[[Tensor], Tensor]
-"""A number, a tensor that broadcasts against the state, or a function from times to weights."""
+
+class Model(ABC):
+    """What returns a generator at (x, t): a network, an exact posterior, a sum of models.
+
+    A model of one's own derives from it, beside `torch.nn.Module` where it has weights: it has a
+    path and kinds, and says what it returns in `__call__`, or `forward`.
+
+    Attributes:
+        path: The conditional path that its generator follows; None where there is none.
+        kinds: The kinds of generator it returns.
+        coupling: How source samples and data were joined in training.
+
+    Example:
+        >>> import torch
+        >>> from feller.core.generators import Flow
+        >>> from feller.core.paths import GaussianPath
+        >>> class Still(Model):
+        ...     path, kinds = GaussianPath(), frozenset({Flow})
+        ...
+        ...     def __call__(self, x, t, condition=None):
+        ...         return Flow(torch.zeros_like(x))
+        >>> (0.5 * Still() + 0.5 * Still()).network_calls(0.5)
+        2
+    """
+
+    path: Any
+    kinds: Kinds
+    coupling: Coupling = IndependentCoupling()
+
+    @abstractmethod
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
+        """Return the generator at the states `x` and the time `t`; dicts, for a product."""
+
+    @property
+    def space(self) -> Any:
+        """Where states live: the space of the path."""
+        return self.path.space
+
+    def network_calls(self, t: Any, condition: Any = None) -> int:
+        """Return how often an evaluation calls a network."""
+        return 1
+
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each part, where the generator is a sum of parts in a fixed order."""
+        return (self.kinds,)
+
+    def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
+        """Return the model with a weight: a part of a superposition."""
+        return weigh(weight, self)
+
+
+class DerivedModel(Model, ABC):
+    """A model made of another: on its path, of its kinds, at its cost.
+
+    Attributes:
+        model: The other.
+    """
+
+    model: Any
+
+    @property
+    def path(self) -> Any:
+        """The path of the model."""
+        return self.model.path
+
+    @property
+    def space(self) -> Any:
+        """The space of the model."""
+        return self.model.space
+
+    @property
+    def coupling(self) -> Coupling:
+        """The coupling that the model was trained with."""
+        return self.model.coupling
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of the model."""
+        return self.model.kinds
+
+    def network_calls(self, t: Any, condition: Any = None) -> int:
+        """Return the network calls of the model."""
+        return self.model.network_calls(t, condition)
+
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each part of the model."""
+        return self.model.part_kinds()
 
 
 @dataclass(frozen=True)
@@ -51,23 +135,23 @@ class ModelPart:
     role: Role = "forward"
 
 
-def weigh(weight: Weight, model: Any) -> "SuperposedModel":
+def weigh(weight: WeightLike, model: Any) -> "SuperposedModel":
     """Return a model as a forward part of a superposition."""
-    return SuperposedModel((ModelPart(weight, model),))
+    return SuperposedModel((ModelPart(weight_of(weight), model),))
 
 
 def stationary(model: Any) -> "SuperposedModel":
     """Mark a model whose generator leaves the marginal law alone: it adds at any weight."""
-    return SuperposedModel((ModelPart(1.0, model, "stationary"),))
+    return SuperposedModel((ModelPart(weight_of(1.0), model, "stationary"),))
 
 
 def backward(model: Any) -> "SuperposedModel":
     """Mark a model whose generator solves the KFE backward in time."""
-    return SuperposedModel((ModelPart(1.0, model, "backward"),))
+    return SuperposedModel((ModelPart(weight_of(1.0), model, "backward"),))
 
 
 @dataclass(frozen=True)
-class SuperposedModel:
+class SuperposedModel(Model):
     """A weighted sum of models on one path; each is asked in turn.
 
     Raises:
@@ -75,6 +159,7 @@ class SuperposedModel:
             generator, where the weights at that time make no superposition.
 
     Example:
+        >>> import torch
         >>> from feller.core.generators import Flow, Jump
         >>> from feller.core.paths import GaussianPath
         >>> from feller.core.posteriors import FiniteData
@@ -92,18 +177,12 @@ class SuperposedModel:
 
     def __post_init__(self) -> None:
         """Refuse models of different paths: their generators have no law in common."""
-        for what in ("space", "path"):
-            values = [getattr(part.model, what, None) for part in self.parts]
+        for what in ("space", "path", "coupling"):
+            values = [getattr(part.model, what) for part in self.parts]
             first = next((value for value in values if value is not None), None)
             other = next((v for v in values if v is not None and v != first), None)
             if other is not None:
                 raise ValueError(f"models of a superposition share their {what}: {first}, {other}")
-        first, *others = (coupling_of(part.model) for part in self.parts)
-        for other in others:
-            if other != first:  # each has a marginal path of its own
-                raise ValueError(
-                    f"models of a superposition share their coupling: {first}, {other}"
-                )
 
     def __add__(self, other: "SuperposedModel") -> "SuperposedModel":
         """Join two sums."""
@@ -115,11 +194,11 @@ class SuperposedModel:
         """Let `sum` begin at 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
-    def __rmul__(self, weight: Weight) -> "SuperposedModel":
+    def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Weigh every part."""
-        return SuperposedModel(
-            tuple(replace(part, weight=_product(weight, part.weight)) for part in self.parts)
-        )
+        given = weight_of(weight)
+        parts = (replace(part, weight=Multiplied(given, part.weight)) for part in self.parts)
+        return SuperposedModel(tuple(parts))
 
     @property
     def space(self) -> StateSpace | ProductSpace:
@@ -129,136 +208,31 @@ class SuperposedModel:
     @property
     def path(self) -> Any:
         """The path of the models; None where none tells."""
-        paths = (getattr(part.model, "path", None) for part in self.parts)
-        return next((path for path in paths if path is not None), None)
+        return next((p.model.path for p in self.parts if p.model.path is not None), None)
 
     @property
     def coupling(self) -> Coupling:
         """The coupling that the models were trained with."""
-        return coupling_of(self.parts[0].model)
+        return self.parts[0].model.coupling
 
     @property
     def kinds(self) -> Kinds:
         """The kinds of all parts."""
-        return frozenset[type[Generator]]().union(*(part.model.kinds for part in self.parts))
+        return frozenset[type[Generator]]().union(*self.part_kinds())
+
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each part."""
+        return tuple(part.model.kinds for part in self.parts)
 
     def network_calls(self, t: Time, condition: Any = None) -> int:
         """Return the network calls of all parts."""
-        costs = (getattr(part.model, "network_calls", None) for part in self.parts)
-        return sum(1 if cost is None else cost(t, condition) for cost in costs)
+        return sum(part.model.network_calls(t, condition) for part in self.parts)
 
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Superposition:
         """Return the superposition at (x, t)."""
         return Superposition(
             tuple(
-                Part(_weight_at(part.weight, x, t), part.model(x, t, condition), part.role)
+                Part(part.weight.at(x, t), part.model(x, t, condition), part.role)
                 for part in self.parts
             )
         )
-
-
-@dataclass(frozen=True)
-class Reweighted:
-    """A model that returns a superposition, with other weights: a joint network mixed anew.
-
-    The network is called once, however many parts there are.
-
-    Attributes:
-        model: A model whose generator is a superposition, in a fixed order of parts.
-        weights: A weight for each part.
-    """
-
-    model: Any
-    weights: tuple[Weight, ...]
-
-    @property
-    def space(self) -> StateSpace | ProductSpace:
-        """The space of the model."""
-        return self.model.space
-
-    @property
-    def path(self) -> Any:
-        """The path of the model."""
-        return self.model.path
-
-    @property
-    def coupling(self) -> Coupling:
-        """The coupling that the model was trained with."""
-        return coupling_of(self.model)
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of the parts that keep a weight; of all, where the model does not tell."""
-        parts = getattr(self.model, "parts", None) or getattr(
-            getattr(self.model, "head", None), "heads", None
-        )
-        if not isinstance(parts, tuple) or len(parts) != len(self.weights):
-            return self.model.kinds
-        kept = [p for p, weight in zip(parts, self.weights, strict=True) if not _is_zero(weight)]
-        every = (p.model.kinds if isinstance(p, ModelPart) else p.kinds for p in kept)
-        return frozenset[type[Generator]]().union(*every)
-
-    def network_calls(self, t: Any, condition: Any = None) -> int:
-        """Return the network calls of the model."""
-        cost = getattr(self.model, "network_calls", None)
-        return 1 if cost is None else cost(t, condition)
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model as a part of a superposition."""
-        return weigh(weight, self)
-
-    def __call__(self, x: Any, t: Any, condition: Any = None) -> Superposition:
-        """Return the superposition with the new weights; parts at weight 0 are left out.
-
-        Raises:
-            ValueError: When there are not as many weights as parts.
-        """
-        found = self.model(x, t, condition)
-        found = found.generator if isinstance(found, FromPosterior) else found
-        if not isinstance(found, Superposition) or len(found.parts) != len(self.weights):
-            count = len(found.parts) if isinstance(found, Superposition) else 1
-            raise ValueError(f"{len(self.weights)} weights are for as many parts, not for {count}")
-        return Superposition(
-            tuple(
-                replace(part, weight=_weight_at(weight, x, t))
-                for part, weight in zip(found.parts, self.weights, strict=True)
-                if not _is_zero(weight)
-            )
-        )
-
-
-def _is_zero(weight: Weight) -> bool:
-    return isinstance(weight, float | int) and weight == 0
-
-
-def _weight_at(weight: Weight, x: Any, t: Any) -> float | Tensor:
-    """Return a weight at time `t`: of the shape of the time, expanded against the state."""
-    if isinstance(weight, Tensor):
-        return _against(weight, x)
-    if not callable(weight):
-        return weight
-    if isinstance(t, float | int):
-        value = weight(torch.tensor(float(t), device="cpu"))
-        if isinstance(value, Tensor) and value.numel() > 1:
-            return _against(value, x)
-        return float(value)
-    if not isinstance(x, Tensor):
-        raise ValueError("a weight that is a function of time takes one clock for all factors")
-    return expand_time(weight(t), x)
-
-
-def _against(weight: Tensor, x: Any) -> Tensor:
-    """Return a weight with all axes of the state: some kinds have fewer, and cut the last ones."""
-    if not isinstance(x, Tensor) or not 0 < weight.ndim < x.ndim:
-        return weight
-    return weight.reshape((1,) * (x.ndim - weight.ndim) + weight.shape)
-
-
-def _product(a: Weight, b: Weight) -> Weight:
-    if callable(a) or callable(b):
-        return lambda t: _value(a, t) * _value(b, t)
-    return a * b
-
-
-def _value(weight: Weight, t: Tensor) -> Any:
-    return weight(t) if callable(weight) else weight

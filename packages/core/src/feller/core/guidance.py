@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feller.core.algebra import SuperposedModel, Weight, weigh
-from feller.core.couplings import Coupling, coupling_of
+from feller.core.algebra import DerivedModel, Model
 from feller.core.generators import (
     Diffusion,
     Flow,
@@ -27,8 +26,6 @@ from feller.core.generators import (
     Superposition,
 )
 from feller.core.generators.by_kind import ByKind
-from feller.core.heads import Kinds
-from feller.core.models import Model
 from feller.core.times import expand_time, factor_times
 
 __all__ = ["Guided", "guide"]
@@ -37,7 +34,7 @@ Scale = float | Tensor
 
 
 @dataclass(frozen=True)
-class Guided:
+class Guided(DerivedModel):
     """A model guided to its condition.
 
     Scale 0 is the unconditional model, 1 the conditional one, above 1 guided. Papers that write
@@ -61,35 +58,10 @@ class Guided:
         if not 0 <= low < high <= 1:
             raise ValueError(f"interval is 0 <= low < high <= 1, not {self.interval}")
 
-    @property
-    def space(self) -> Any:
-        """The space of the model."""
-        return self.model.space
-
-    @property
-    def path(self) -> Any:
-        """The path of the model."""
-        return getattr(self.model, "path", None)
-
-    @property
-    def coupling(self) -> Coupling:
-        """The coupling that the model was trained with."""
-        return coupling_of(self.model)
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of the model."""
-        return self.model.kinds
-
     def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return 2 of the model's calls where guidance acts, else 1."""
         one = condition is None or self.scale == 1 or self._is_outside(t)
-        cost = getattr(self.model, "network_calls", None)
-        return (1 if one else 2) * (1 if cost is None else cost(t, condition))
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
+        return (1 if one else 2) * self.model.network_calls(t, condition)
 
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the guided generator."""

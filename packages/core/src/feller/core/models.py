@@ -5,49 +5,24 @@ elsewhere.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.algebra import Model
 from feller.core.checks import check_times
 from feller.core.couplings import Coupling, set_coupling
 from feller.core.generators import Generator
-from feller.core.heads import FlowHead, Head, Kinds, ProductHead
+from feller.core.heads import FlowHead, Head, JointHead, Kinds, ProductHead
 from feller.core.paths import ConditionalPath, ProductPath
-from feller.core.spaces import ProductSpace, StateSpace
 from feller.core.times import factor_times
 from feller.core.typing import Time
 
 __all__ = ["GeneratorModel", "Model"]
 
 
-@runtime_checkable
-class Model(Protocol):
-    """What solvers need: anything that returns a generator at (x, t) and says of which kinds.
-
-    A model whose evaluations cost another number of network calls than one has a method
-    `network_calls(t, condition)`; one that was trained with pairs that depend on each other has a
-    `coupling`.
-    """
-
-    @property
-    def space(self) -> StateSpace | ProductSpace:
-        """Where states live."""
-        ...
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of generator the model returns."""
-        ...
-
-    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
-        """Return the generator at the states `x` and the time `t`; dicts, for a product."""
-        ...
-
-
-class GeneratorModel(nn.Module):
+class GeneratorModel(nn.Module, Model):
     """A network on a path, read as a generator.
 
     Args:
@@ -80,18 +55,14 @@ class GeneratorModel(nn.Module):
             set_coupling(self, coupling)
 
     @property
-    def space(self) -> Any:
-        """The space of the path."""
-        return self.path.space
-
-    @property
     def kinds(self) -> Kinds:
         """The kinds of generator the head returns."""
         return self.head.kinds
 
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each part that the head reads."""
+        heads = self.head.heads if isinstance(self.head, JointHead) else (self.head,)
+        return tuple(head.kinds for head in heads)
 
     def forward(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the generator at `x`, shape `(b, *event)`, and time `t`."""

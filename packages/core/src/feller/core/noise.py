@@ -17,15 +17,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.algebra import DerivedModel
 from feller.core.couplings import check_score
-from feller.core.generators import Diffusion, Generator
+from feller.core.generators import Diffusion
 from feller.core.heads import Kinds
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath
 from feller.core.solutions import langevin
 from feller.core.solutions.diffusion import default_variance
-from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -40,7 +39,7 @@ tensor. None is :math:`g^2 = -2 \sigma \dot\sigma`, finite at the source and 0 a
 
 
 @dataclass(frozen=True)
-class Langevin:
+class Langevin(DerivedModel):
     """The Langevin diffusion of a flow model's law: stationary, so mark it so in a superposition.
 
     Attributes:
@@ -59,35 +58,20 @@ class Langevin:
 
     model: Any
     noise: Noise = None
-    kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Diffusion})
+    kinds: ClassVar[Kinds] = frozenset({Diffusion})  # pyright: ignore[reportIncompatibleMethodOverride]
     _of_state: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a model whose score does not follow from its velocity."""
-        if not isinstance(getattr(self.model, "path", None), GaussianPath):
+        if not isinstance(self.path, GaussianPath):
             raise ValueError("noise is added to a model on a GaussianPath, which knows its score")
         check_score(self.model, "noise added to a flow")
         # Looked at once: a compiled call cannot ask for a signature.
         object.__setattr__(self, "_of_state", _depends_on_state(self.noise))
 
-    @property
-    def path(self) -> GaussianPath:
-        """The path of the model."""
-        return self.model.path
-
-    @property
-    def space(self) -> StateSpace:
-        """The space of the model."""
-        return self.model.space
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
-
-    def network_calls(self, t: Time, condition: Any = None) -> int:
-        """Return the network calls of the model."""
-        cost = getattr(self.model, "network_calls", None)
-        return 1 if cost is None else cost(t, condition)
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the one kind."""
+        return (self.kinds,)
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
         """Return the Langevin diffusion at (x, t)."""
@@ -110,7 +94,7 @@ class Langevin:
 
 
 @dataclass(frozen=True)
-class Noised:
+class Noised(DerivedModel):
     """A flow model with noise: a diffusion of the same marginal law.
 
     Attributes:
@@ -127,31 +111,16 @@ class Noised:
 
     model: Any
     noise: Noise = None
-    kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Diffusion})
+    kinds: ClassVar[Kinds] = frozenset({Diffusion})  # pyright: ignore[reportIncompatibleMethodOverride]
     _part: Langevin = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a model whose score does not follow from its velocity."""
         object.__setattr__(self, "_part", Langevin(self.model, self.noise))
 
-    @property
-    def path(self) -> GaussianPath:
-        """The path of the model."""
-        return self.model.path
-
-    @property
-    def space(self) -> StateSpace:
-        """The space of the model."""
-        return self.model.space
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
-
-    def network_calls(self, t: Time, condition: Any = None) -> int:
-        """Return the network calls of the model."""
-        cost = getattr(self.model, "network_calls", None)
-        return 1 if cost is None else cost(t, condition)
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the one kind."""
+        return (self.kinds,)
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
         """Return flow and Langevin diffusion, added; the model is called once."""

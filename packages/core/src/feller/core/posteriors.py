@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.algebra import Model
 from feller.core.checks import check_times, readable
 from feller.core.generators import Flow, Generator, Product
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solutions import solution
-from feller.core.spaces import ProductSpace, StateSpace
+from feller.core.spaces import StateSpace
 from feller.core.times import expand_time, factor_times
 from feller.core.typing import Time
 
@@ -27,7 +27,7 @@ __all__ = ["FiniteData", "FiniteProductData", "NormalMixture"]
 
 
 @dataclass(frozen=True)
-class FiniteData:
+class FiniteData(Model):
     """The marginal generator for data that are finitely many points.
 
     Attributes:
@@ -59,18 +59,9 @@ class FiniteData:
         _check_points(self.points, self.weights, self.path.space)
 
     @property
-    def space(self) -> StateSpace:
-        """The space of the path."""
-        return self.path.space
-
-    @property
     def kinds(self) -> frozenset[type[Generator]]:
         """The kinds of generator the model returns."""
         return frozenset({self.kind})
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
 
     def posterior(self, x: Tensor, t: Time) -> Float[Tensor, "b k"]:
         """Return the probability of each data point given x_t."""
@@ -88,7 +79,7 @@ class FiniteData:
 
 
 @dataclass(frozen=True)
-class FiniteProductData:
+class FiniteProductData(Model):
     """The marginal generator for data that are finitely many points of a product space.
 
     Every factor's generator sees all factors: they share one posterior.
@@ -110,15 +101,6 @@ class FiniteProductData:
         """Refuse points without an axis for them, and weights that are not theirs."""
         for name, path in self.path.factors.items():
             _check_points(self.points[name], self.weights, path.space)
-
-    @property
-    def space(self) -> ProductSpace:
-        """The space of the path."""
-        return self.path.space
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
 
     def posterior(self, x: Mapping[str, Tensor], t: Any) -> Float[Tensor, "b k"]:
         """Return the probability of each data point given all factors of x_t."""
@@ -195,7 +177,7 @@ def _beside_points(t: Time) -> Time:
 
 
 @dataclass(frozen=True)
-class NormalMixture:
+class NormalMixture(Model):
     """The marginal flow for data that are a mixture of isotropic normals, on the Gaussian path.
 
     Attributes:
@@ -214,15 +196,6 @@ class NormalMixture:
     def __post_init__(self) -> None:
         """Refuse a path from a source that is not Gaussian."""
         self.path.check_source("a mixture of normals")
-
-    @property
-    def space(self) -> StateSpace:
-        """The space of the path."""
-        return self.path.space
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
 
     def x_1(self, x: Float[Tensor, "b d"], t: Time) -> Float[Tensor, "b d"]:
         """Return the posterior mean of the data given x_t."""

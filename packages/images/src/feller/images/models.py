@@ -13,13 +13,12 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from feller.core import random
-from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.checks import check_count, check_seed
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, Kinds
-from feller.core.models import GeneratorModel
+from feller.core.models import GeneratorModel, Model
 from feller.core.nn.modes import evaluating
 from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
@@ -118,7 +117,7 @@ def check_data_at_start(schedule: Schedule) -> None:
         )
 
 
-class ImageModel(nn.Module):
+class ImageModel(nn.Module, Model):
     """A model of images.
 
     Example:
@@ -131,27 +130,17 @@ class ImageModel(nn.Module):
     def __init__(self, config: ImageModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.codec = config.codec
+        self.codec, self.path = config.codec, config.path
         self.model = GeneratorModel(config.network.build(), config.path, config.head)
-
-    @property
-    def path(self) -> GaussianPath:
-        """The conditional path."""
-        return self.config.path
-
-    @property
-    def space(self) -> Euclidean:
-        """The space of images."""
-        return self.config.path.space
 
     @property
     def kinds(self) -> Kinds:
         """The kinds of generator the model returns."""
         return self.model.kinds
 
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition, for `simulate`."""
-        return weigh(weight, self)
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each part that the head reads."""
+        return self.model.part_kinds()
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`.

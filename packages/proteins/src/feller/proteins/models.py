@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from feller.core import algebra
 from feller.core.checks import check_weights
 from feller.core.config import tagged
 from feller.core.generators import Categorical, Flow, Generator, Jump, Product, Superposition
 from feller.core.generators.base import weigh
 from feller.core.heads import Kinds
+from feller.core.models import Model
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import CondOT, Schedule
 from feller.core.solutions import event_rate, jump_clock
 from feller.core.sources import Masked
-from feller.core.spaces import ProductSpace, Tokens
+from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
 from feller.proteins.codec import ProteinCodec, consecutive
 from feller.proteins.design.conditioning import Given, nothing
@@ -102,7 +102,7 @@ class ProteinModelConfig(ModelConfig):
         return ProteinModel(self)
 
 
-class ProteinModel(nn.Module):
+class ProteinModel(nn.Module, Model):
     """A model of backbones and their residues.
 
     Example:
@@ -119,15 +119,6 @@ class ProteinModel(nn.Module):
         self.config, self.codec, self.path = config, config.codec, config.path
         self.network = config.network.build()
         self.heads = FrameHeads(config.network.dim, config.modes)
-
-    @property
-    def space(self) -> ProductSpace:
-        """The space of states."""
-        return self.path.space
-
-    def __rmul__(self, weight: algebra.Weight) -> algebra.SuperposedModel:
-        """Return the model with a weight: a part of a superposition, for `simulate`."""
-        return algebra.weigh(weight, self)
 
     def weighted(self, *, flow: float, jump: float) -> "ProteinModel":
         """Return the model with other weights of rotations' flow and jump; weights are shared.

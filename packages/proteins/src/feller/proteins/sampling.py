@@ -23,6 +23,7 @@ from feller.core.generators import (
     Product,
     stationary,
 )
+from feller.core.models import Model
 from feller.core.nn.modes import evaluating
 from feller.core.parametrizations import convert
 from feller.core.solvers import Euler
@@ -211,14 +212,14 @@ def _clock(grid: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, 1.0, grid.to(known.device)[:, None, None])
 
 
-class _Looking:
+class _Looking(Model):
     """A model that is shown what it predicted at the step before, and whose frames get noise."""
 
     def __init__(self, model: Any, sampling: Sampling) -> None:
         self._model, self._sampling = model, sampling
         self._shown = model.config.network.self_conditioning
         self._previous: Tensor | None = None
-        self.space, self.kinds, self.path = model.space, model.kinds, model.path
+        self.kinds, self.path = model.kinds, model.path
 
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
         found = self.predict(x, t, condition)

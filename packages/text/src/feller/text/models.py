@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from feller.core.algebra import SuperposedModel, Weight, weigh
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks
@@ -27,6 +26,7 @@ from feller.core.discrete.solvers import Chains
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.generators import Categorical, Generator, Jump
 from feller.core.heads import Kinds
+from feller.core.models import Model
 from feller.core.nn.modes import evaluating
 from feller.core.paths import MixturePath
 from feller.core.schedules import CondOT, Schedule
@@ -115,7 +115,7 @@ class TextModelConfig(ModelConfig):
         return TextModel(self)
 
 
-class TextModel(nn.Module):
+class TextModel(nn.Module, Model):
     """A model of text.
 
     Example:
@@ -137,15 +137,6 @@ class TextModel(nn.Module):
         self.network = config.network.build(config.vocabulary)
         # A network that began with the weights of a folder no longer needs it.
         self.config = replace(config, network=self.network.config)
-
-    @property
-    def space(self) -> Tokens:
-        """The space of token sequences."""
-        return self.path.space  # pyright: ignore[reportReturnType]
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition, for `simulate`."""
-        return weigh(weight, self)
 
     def logits(
         self,

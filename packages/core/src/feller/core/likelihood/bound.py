@@ -148,7 +148,7 @@ def evidence_bound(
         (torch.Size([1]), 16)
     """
     strata = Strata() if strata is None else strata
-    path = getattr(model, "path", None)
+    path = model.path
     if path is None:
         raise ValueError(f"{type(model).__name__} has no path to be compared with")
     check_no_gradient("evidence_bound", z=z, model=model, condition=condition, levels=levels)

@@ -15,7 +15,7 @@ is exact; of a trained model this is the likelihood of its flow.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -103,7 +103,7 @@ def log_likelihood(
     if not bool(end.state.isfinite().all()):
         raise ValueError("the flow is not finite on the way: end the times further before t = 1")
     x_0, growth = reversed_.unpack(end.state)
-    source: Any = getattr(model, "path").source  # noqa: B009  (not of every model)
+    source: Any = model.path.source
     level = source.log_density(x_0).flatten(1).sum(1)
     error = None if trace.is_exact else _standard_error(growth)
     return LogLikelihood(level - growth.mean(1), error, end.nfe, x_0)
@@ -143,7 +143,7 @@ class _AtDataError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Reversed:
+class _Reversed(Model):
     """A model whose time runs back from the data, with the integral of its divergence as state.
 
     States are `(b, d + columns)`: the numbers of x, then an integral for each estimate of the
@@ -153,11 +153,9 @@ class _Reversed:
     model: Model
     event: torch.Size
     estimate: Estimator
-    kinds: Kinds = frozenset({Flow})
-
-    @property
-    def space(self) -> StateSpace:
-        return Euclidean(1)
+    kinds: ClassVar[Kinds] = frozenset({Flow})
+    path: ClassVar[None] = None
+    space: ClassVar[StateSpace] = Euclidean(1)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
         def velocity(x: Tensor) -> Tensor:
@@ -176,8 +174,7 @@ class _Reversed:
         return state[:, :d].unflatten(1, self.event), state[:, d:]
 
     def network_calls(self, t: Time, condition: Any = None) -> int:
-        cost = getattr(self.model, "network_calls", None)
-        return 1 if cost is None else cost(1 - t, condition)
+        return self.model.network_calls(1 - t, condition)
 
 
 def _back(
@@ -225,7 +222,7 @@ def _check(model: Model, x_1: Tensor) -> None:
     if not any(is_kind(kind, [Flow]) for kind in model.kinds):
         kinds = ", ".join(sorted(kind.__name__ for kind in model.kinds))
         raise ValueError(f"{name} returns {kinds} and no flow: take evidence_bound")
-    if getattr(model, "path", None) is None:
+    if model.path is None:
         raise ValueError(f"{name} has no path to say what its source is")
     space.check(x_1)
     if x_1.ndim != space.event_dim + 1:

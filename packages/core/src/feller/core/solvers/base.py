@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from feller.core.checks import check_no_gradient
-from feller.core.couplings import Coupling, check_score, coupling_of
+from feller.core.couplings import Coupling, check_score
 from feller.core.generators.base import is_kind
 from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
@@ -45,18 +45,17 @@ class Evaluation:
 
     def __init__(self, model: Model, condition: Any = None) -> None:
         self.model = model
-        self._cost = getattr(model, "network_calls", None)
         self.condition = condition
         self.space: Any = model.space
-        self.path: Any = getattr(model, "path", None)
-        self.coupling: Coupling = coupling_of(model)
+        self.path: Any = model.path
+        self.coupling: Coupling = model.coupling
         self.kinds: Kinds = model.kinds
         self.finite_at_end: bool = getattr(model, "finite_at_end", False)
         self.nfe = 0
 
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
-        self.nfe += 1 if self._cost is None else self._cost(t, self.condition)
+        self.nfe += self.model.network_calls(t, self.condition)
         generator = self.model(x, t, self.condition)
         check_shapes(generator, self.space, x)
         return generator

@@ -28,8 +28,7 @@ def grid_for(model: Any, steps: int) -> Grid:
         >>> grid_for(FiniteData(GaussianPath(), Jump, points), 2)
         tensor([0.0000, 0.9684, 0.9990])
     """
-    path = getattr(model, "path", None)
     calm = all(issubclass(kind, Flow) for kind in model.kinds)
-    if calm or (not isinstance(path, GaussianPath) and Diffusion not in model.kinds):
+    if calm or (not isinstance(model.path, GaussianPath) and Diffusion not in model.kinds):
         return uniform_grid(steps)
     return logarithmic_grid(steps)

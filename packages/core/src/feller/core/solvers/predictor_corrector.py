@@ -97,8 +97,7 @@ class PredictorCorrector(Solver):
     def _correct(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Follow the corrector, where a clock moved and is not at its end."""
         assert self.corrector is not None
-        cost = getattr(self.corrector, "network_calls", None)
-        model.nfe += 1 if cost is None else cost(s, model.condition)
+        model.nfe += self.corrector.network_calls(s, model.condition)
         h: Any = (
             {name: _where_moving(self.time, t[name], s[name]) for name in s}
             if isinstance(s, Mapping)

@@ -173,7 +173,7 @@ def verify(
     if role not in SIGN:
         raise ValueError(f"unknown role {role!r}; there are {', '.join(SIGN)}")
     plan = Plan() if plan is None else plan
-    path = getattr(model, "path", None)
+    path = model.path
     if path is None:
         raise ValueError(f"{type(model).__name__} has no path: what it should follow is unknown")
     check_independent(model, "verify")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from feller.core.algebra import SuperposedModel, Weight, weigh
+from feller.core.algebra import Model
 from feller.core.generators import Flow, Generator
 from feller.core.heads import Kinds
 from feller.core.posteriors import FiniteData
@@ -17,7 +17,7 @@ __all__ = ["Entry"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Model):
     """What a conditional solution says, given that data are one of `points`.
 
     With one point it is the conditional generator itself; with several, its mean over the exact
@@ -44,15 +44,6 @@ class Entry:
     points: Tensor
     weights: Float[Tensor, " k"] | None = None
     kinds: ClassVar[Kinds] = frozenset({Generator})
-
-    @property
-    def space(self) -> Any:
-        """The space of the path."""
-        return self.path.space
-
-    def __rmul__(self, weight: Weight) -> SuperposedModel:
-        """Return the model with a weight: a part of a superposition."""
-        return weigh(weight, self)
 
     def __call__(self, x: Tensor, t: Time, condition: None = None) -> Generator:
         """Return the generator at (x, t)."""
