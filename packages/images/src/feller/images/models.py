@@ -207,10 +207,10 @@ class ImageModel(nn.Module):
         model = Guided(self, sampling.guidance, sampling.interval)
         images, nfe = [], 0
         for start in range(0, n, sampling.batch_size):
-            stop = min(start + sampling.batch_size, n)
-            part = labels[start:stop] if labels is not None else None
+            rows = range(start, min(start + sampling.batch_size, n))
+            part = labels[rows.start : rows.stop] if labels is not None else None
             with evaluating(self):
-                z, calls = self._simulate(model, (start, stop), part, sampling, seed)
+                z, calls = self._simulate(model, rows, part, sampling, seed)
             nfe = max(nfe, calls)
             if not z.isfinite().all():
                 raise ValueError("the model returns images that are not finite: train it again")
@@ -268,7 +268,7 @@ class ImageModel(nn.Module):
     def _simulate(
         self,
         model: Guided,
-        rows: tuple[int, int],
+        rows: range,
         labels: Tensor | None,
         sampling: Sampling,
         seed: int,
@@ -276,8 +276,8 @@ class ImageModel(nn.Module):
         like = next(self.parameters())
         # States are in single precision at least: half would round the steps away.
         like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
-        rng = random.rows(seed, *rows, stream="sample")
-        x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
+        rng = random.rows(seed, rows.start, rows.stop, stream="sample")
+        x_0 = self.path.sample_source((len(rows), *self.codec.shape), rng, like=like)
         solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)
         condition = labels.to(like.device) if labels is not None else None
         simulation = simulate(model, x_0, times, solver, rng, condition=condition)
