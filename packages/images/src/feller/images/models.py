@@ -228,10 +228,8 @@ class ImageModel(nn.Module):
         """
         if label is None:
             return None
-        if isinstance(label, str):
+        if isinstance(label, str | Integral):  # an integer may be numpy's
             return torch.full((n,), self.codec.label(label))
-        if isinstance(label, int | Integral):  # such as numpy's
-            label = torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order
                 raise ValueError(f"label is a class, or a list of one an image, not {label!r}")
