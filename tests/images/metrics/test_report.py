@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 
+from feller.core.intervals import wilson_interval
 from feller.images.classifier import load_classifier
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
@@ -16,7 +16,6 @@ from feller.images.metrics.report import (
     class_shares,
     conditional_accuracy,
     evaluate,
-    wilson_interval,
 )
 from feller.images.models import ImageModelConfig, Sampling
 from feller.images.networks import UNetConfig
@@ -43,23 +42,6 @@ def data(tmp_path_factory):
 def shapes(count, seed=5):
     images, labels = draw_shapes(count, 28, seed)
     return torch.from_numpy(images), torch.from_numpy(labels)
-
-
-@pytest.mark.parametrize("trials", [1, 7, 1000])
-@pytest.mark.parametrize("share", [0, 0.01, 0.3, 1])
-def test_wilson_interval_is_that_of_scipy(trials, share):
-    successes = round(share * trials)
-    interval = binomtest(successes, trials).proportion_ci(method="wilson")
-    found = wilson_interval(successes, trials)
-    assert found.value == successes / trials
-    assert found.low == pytest.approx(interval.low, abs=1e-6)
-    assert found.high == pytest.approx(interval.high, abs=1e-6)
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (2, 1), (-1, 4)])
-def test_a_share_of_nothing_is_refused(successes, trials):
-    with pytest.raises(ValueError, match="is none"):
-        wilson_interval(successes, trials)
 
 
 def test_conditional_accuracy_counts_what_was_asked(classifier):

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["QUANTILE", "Estimate", "mean_estimate", "share_estimate"]
+__all__ = ["QUANTILE", "Estimate", "mean_estimate", "wilson_interval"]
 
 QUANTILE = 1.959964
-"""Of the normal law, at 97.5%."""
+"""Of the standard normal distribution, at 97.5%."""
 
 
 class Estimate(NamedTuple):
@@ -25,10 +25,10 @@ class Estimate(NamedTuple):
 def mean_estimate(
     values: Sequence[float | int], weights: Sequence[float | int] | None = None
 ) -> Estimate:
-    """Return sum(values) / sum(weights), the interval from how the pairs vary.
+    """Return sum(values) / sum(weights), with an interval from how the pairs vary.
 
     With weights it is the ratio of two sums, such as bits over bytes of documents, and the interval
-    is that of the delta method; without, a mean. One value has no interval but the whole line.
+    is that of the delta method; without, a mean. For one value the interval is the whole line.
 
     Raises:
         ValueError: When there are no values, or the weights do not add up to something.
@@ -48,15 +48,21 @@ def mean_estimate(
     return Estimate(value, value - QUANTILE * spread, value + QUANTILE * spread)
 
 
-def share_estimate(successes: int, trials: int) -> Estimate:
-    """Return a share with Wilson's interval, which is right for shares near 0 and 1 too.
+def wilson_interval(successes: int, trials: int) -> Estimate:
+    """Return a fraction with its 95% score interval, which holds near 0 and 1, too.
+
+    Source: Wilson, "Probable inference", J. Am. Stat. Assoc. 22 (1927).
 
     Raises:
-        ValueError: When nothing was tried.
+        ValueError: When there is no trial, or more successes than trials.
+
+    Example:
+        >>> print(wilson_interval(9, 10))
+        0.9 (0.5958 to 0.9821)
     """
-    if trials < 1:
-        raise ValueError("a share is of at least one trial")
-    z, share = QUANTILE**2 / trials, successes / trials
-    middle = (share + z / 2) / (1 + z)
-    half = QUANTILE * math.sqrt(share * (1 - share) / trials + z / trials / 4) / (1 + z)
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"a fraction needs at least one trial: {successes} of {trials} is none")
+    z, fraction = QUANTILE**2 / trials, successes / trials
+    middle = (fraction + z / 2) / (1 + z)
+    half = math.sqrt(z * fraction * (1 - fraction) + z**2 / 4) / (1 + z)
+    return Estimate(fraction, max(middle - half, 0.0), min(middle + half, 1.0))

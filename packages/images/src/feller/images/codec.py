@@ -90,9 +90,10 @@ class ImageCodec(Codec):
             ValueError: When there is no such class.
         """
         names, word = [_folded(c) for c in self.classes], str(name)
+        whole = isinstance(name, Integral)
         # Where classes are called 1, 2, 3, the word 0 is none of them.
-        number = isinstance(name, Integral) or not "".join(self.classes).isdecimal()
-        if not isinstance(name, Integral) and _folded(word) in names:
+        number = whole or not "".join(self.classes).isdecimal()
+        if not whole and _folded(word) in names:
             return names.index(_folded(word))
         if number and word.isdecimal() and int(word) < len(self.classes):
             return int(word)

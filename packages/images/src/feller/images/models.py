@@ -196,10 +196,10 @@ class ImageModel(nn.Module, Model):
         model = Guided(self, sampling.guidance, sampling.interval)
         images, nfe = [], 0
         for start in range(0, n, sampling.batch_size):
-            stop = min(start + sampling.batch_size, n)
-            part = labels[start:stop] if labels is not None else None
+            rows = range(start, min(start + sampling.batch_size, n))
+            part = labels[rows.start : rows.stop] if labels is not None else None
             with evaluating(self):
-                z, calls = self._simulate(model, (start, stop), part, sampling, seed)
+                z, calls = self._simulate(model, rows, part, sampling, seed)
             nfe = max(nfe, calls)
             if not z.isfinite().all():
                 raise ValueError("the model returns images that are not finite: train it again")
@@ -217,10 +217,8 @@ class ImageModel(nn.Module, Model):
         """
         if label is None:
             return None
-        if isinstance(label, str):
+        if isinstance(label, str | Integral):  # an integer may be numpy's
             return torch.full((n,), self.codec.label(label))
-        if isinstance(label, int | Integral):  # such as numpy's
-            label = torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order
                 raise ValueError(f"label is a class, or a list of one an image, not {label!r}")
@@ -257,7 +255,7 @@ class ImageModel(nn.Module, Model):
     def _simulate(
         self,
         model: Guided,
-        rows: tuple[int, int],
+        rows: range,
         labels: Tensor | None,
         sampling: Sampling,
         seed: int,
@@ -265,8 +263,8 @@ class ImageModel(nn.Module, Model):
         like = next(self.parameters())
         # States are in single precision at least: half would round the steps away.
         like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
-        rng = random.rows(seed, *rows, stream="sample")
-        x_0 = self.path.sample_source((rows[1] - rows[0], *self.codec.shape), rng, like=like)
+        rng = random.rows(seed, rows.start, rows.stop, stream="sample")
+        x_0 = self.path.sample_source((len(rows), *self.codec.shape), rng, like=like)
         solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)
         condition = labels.to(like.device) if labels is not None else None
         simulation = simulate(model, x_0, times, solver, rng, condition=condition)

@@ -8,15 +8,14 @@ towards the data.
 
 import math
 from dataclasses import dataclass, replace
-from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
-from feller.core.checks import check_choices
+from feller.core.checks import check_choices, check_count
 from feller.core.config import tagged
 from feller.core.generators import Flow
-from feller.core.schedules import CondOT, Geometric, Schedule
+from feller.core.schedules import Schedule
 from feller.core.solvers import named_solver
 from feller.core.times import Grid, logarithmic_grid, power_grid, shifted_grid, uniform_grid
 
@@ -25,7 +24,15 @@ __all__ = ["GridName", "Sampling", "suited"]
 GridName = Literal["auto", "uniform", "power", "shifted", "logarithmic"]
 
 _POWER = 3.0  # at 20 steps it leaves .1 grey levels with Heun's method on `VariancePreserving`
+_SHIFT = 3.0
 _CLASSICAL = frozenset({"euler", "midpoint", "heun", "rk4"})
+
+
+class Suited(NamedTuple):
+    """What suits a schedule."""
+
+    solver: str
+    grid: GridName
 
 
 @tagged("images/sampling")
@@ -56,8 +63,7 @@ class Sampling:
     def __post_init__(self) -> None:
         """Refuse what draws nothing, or no images."""
         check_choices(self)
-        if not isinstance(self.steps, Integral):
-            raise ValueError(f"steps is a whole number, not {self.steps!r}")
+        check_count("steps", self.steps)
         if self.batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
         if not math.isfinite(self.guidance):
@@ -101,7 +107,7 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
         ('dpm++', 'uniform')
     """
     if not all(issubclass(kind, Flow) for kind in model.kinds):
-        solver, grid = "mixed", "logarithmic"
+        solver, grid = Suited("mixed", "logarithmic")
     else:
         solver, grid = _by_schedule(model.path.schedule)
     if sampling.solver != "auto":
@@ -112,18 +118,20 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
     return replace(sampling, solver=solver, grid=grid if sampling.grid == "auto" else sampling.grid)
 
 
-def _by_schedule(schedule: Schedule) -> tuple[str, GridName]:
+def _by_schedule(schedule: Schedule) -> Suited:
     """Return a solver and a grid for a flow."""
     if _is_straight(schedule):
-        return "heun", "uniform"
-    if isinstance(schedule, Geometric):  # all of it happens near the source
-        return "dpm++", "shifted"
+        return Suited("heun", "uniform")
+    if _shift(schedule) != _SHIFT:  # all of it happens near the source
+        return Suited("dpm++", "shifted")
     # Where the velocity at the source does not tell x_1, nothing but it can be followed.
-    return ("heun", "power") if _wronskian(schedule) == 0 else ("dpm++", "uniform")
+    return Suited("heun", "power") if _wronskian(schedule) == 0 else Suited("dpm++", "uniform")
 
 
 def _is_straight(schedule: Schedule) -> bool:
-    return isinstance(schedule, CondOT)
+    """Say whether alpha is t and sigma 1 - t."""
+    t = torch.linspace(0, 1, 5, dtype=torch.float64, device="cpu")
+    return bool(schedule.alpha(t).equal(t) and schedule.sigma(t).equal(1 - t))
 
 
 def _wronskian(schedule: Schedule) -> float:
@@ -134,8 +142,9 @@ def _wronskian(schedule: Schedule) -> float:
 
 
 def _shift(schedule: Schedule) -> float:
-    """Return the shift by which alpha rises evenly on `Geometric`; 3 elsewhere."""
-    return schedule.width**-2 if isinstance(schedule, Geometric) else 3.0
+    """Return the shift by which alpha rises evenly where it begins fast, as on `Geometric`."""
+    speed = float(schedule.alpha_dot(torch.zeros((), dtype=torch.float64, device="cpu")))
+    return speed if 2 < speed < math.inf else _SHIFT
 
 
 def _start(schedule: Schedule) -> float:

@@ -15,9 +15,9 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from feller.core.intervals import QUANTILE, Estimate
+
 __all__ = [
-    "QUANTILE",
-    "Estimate",
     "kernel_distance",
     "nearest_distances",
     "nearest_neighbour_ratio",
@@ -25,20 +25,19 @@ __all__ = [
 
 Images = UInt8[Tensor, "n h w c"]
 Features = Float[Tensor, "n d"]
-QUANTILE = 1.959964  # of the normal law, at 97.5%
 ROWS = 500  # of the kernel matrix at once: 40 MB against 10,000 images
 
 
-class Estimate(NamedTuple):
-    """A figure with its 95% interval."""
+class Dealt(NamedTuple):
+    """Features that were dealt to blocks.
 
-    value: float
-    low: float
-    high: float
+    Attributes:
+        features: In double precision.
+        held: Which rows each block holds: a column of 0 and 1 for each.
+    """
 
-    def __str__(self) -> str:
-        """Return the figure with its interval."""
-        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+    features: Float[Tensor, "n d"]
+    held: Float[Tensor, "n blocks"]
 
 
 def kernel_distance(
@@ -129,19 +128,20 @@ def nearest_neighbour_ratio(
     return Estimate(ratio, ratio - error, ratio + error)
 
 
-def _deal(features: Features, blocks: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Return double-precision features, and which rows each block holds as a matrix of 0 and 1.
+def _deal(features: Features, blocks: int, *, seed: int) -> Dealt:
+    """Deal features to blocks.
 
     At random, since images often come sorted by class; not alike for both sets, since both may be.
     """
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
     held = torch.nn.functional.one_hot(order % blocks, blocks)
-    return features.double(), held.to(features.device, torch.float64)
+    return Dealt(features.double(), held.to(features.device, torch.float64))
 
 
-def _means(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Float[Tensor, " estimates"]:
+def _means(a: Dealt, b: Dealt) -> Float[Tensor, " estimates"]:
     """Return the mean of k over pairs of different items: without each block, then over all."""
-    (x, held_x), (y, held_y) = a, b
+    x, held_x = a
+    y, held_y = b
     rows = zip(x.split(ROWS), held_x.split(ROWS), strict=True)
     sums = torch.stack([held.T @ (_kernel(part, y) @ held_y) for part, held in rows]).sum(0)
     sizes = held_x.sum(0).outer(held_y.sum(0))

@@ -10,7 +10,6 @@ A figure comes with a 95% interval, and a metric with the protocol it was measur
 another classifier, or of another number of samples, are other figures.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,11 +20,10 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.cards import Metric
+from feller.core.intervals import Estimate, wilson_interval
 from feller.images.classifier import Classifier, NoClassifierError, classifier_for
 from feller.images.data import ImageData
 from feller.images.metrics.kid import (
-    QUANTILE,
-    Estimate,
     kernel_distance,
     nearest_distances,
     nearest_neighbour_ratio,
@@ -35,14 +33,12 @@ from feller.images.sampling import Sampling, suited
 
 __all__ = [
     "ClassShares",
-    "Estimate",
     "class_shares",
     "conditional_accuracy",
     "evaluate",
     "kernel_distance",
     "nearest_distances",
     "nearest_neighbour_ratio",
-    "wilson_interval",
 ]
 
 Images = UInt8[Tensor, "n h w c"]
@@ -60,26 +56,6 @@ class ClassShares(NamedTuple):
     shares: Float[Tensor, " k"]
     smallest: Estimate
     entropy: float
-
-
-def wilson_interval(successes: int, trials: int) -> Estimate:
-    """Return a share with its 95% score interval.
-
-    Source: Wilson, "Probable inference", J. Am. Stat. Assoc. 22 (1927).
-
-    Raises:
-        ValueError: When there is no trial.
-
-    Example:
-        >>> print(wilson_interval(9, 10))
-        0.9 (0.5958 to 0.9821)
-    """
-    if not 0 <= successes <= trials or trials == 0:
-        raise ValueError(f"a share of something: {successes} of {trials} is none")
-    share, z = successes / trials, QUANTILE**2 / trials
-    middle = (share + z / 2) / (1 + z)
-    half = math.sqrt(z * share * (1 - share) + z**2 / 4) / (1 + z)
-    return Estimate(share, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
 def conditional_accuracy(

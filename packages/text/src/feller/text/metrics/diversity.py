@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from feller.core.intervals import Estimate, mean_estimate, share_estimate
+from feller.core.intervals import Estimate, mean_estimate, wilson_interval
 
 __all__ = [
     "compile_share",
@@ -111,7 +111,7 @@ def compile_share(texts: Sequence[str], lines: int) -> Estimate:
         ValueError: When none has.
     """
     found = [part for text in texts if (part := whole_lines(text, lines)) is not None]
-    return share_estimate(sum(map(compiles, found)), len(found))
+    return wilson_interval(sum(map(compiles, found)), len(found))
 
 
 def _entropy(row: list[int]) -> float:
