@@ -97,7 +97,7 @@ def card(source: str, classifier: Classifier, training: dict, metric: Metric) ->
         name=f"images/classifiers/{source}",
         task="classification, for the metrics of generated images",
         summary="A small convolutional network. Its labels give conditional accuracy and class "
-        "shares, its standardised features the kernel distance.",
+        "shares, its standardised features the kernel distance (KID).",
         parameters=sum(p.numel() for p in classifier.parameters()),
         data=f"{DATA[source]}, training split",
         dataset=source,

@@ -5,7 +5,7 @@ import torch
 
 from feller.core import load
 from feller.images.classifier import load_classifier
-from feller.images.metrics.report import class_shares, conditional_accuracy
+from feller.images.metrics.report import class_fractions, conditional_accuracy
 from feller.images.models import Sampling
 
 
@@ -19,4 +19,4 @@ def test_the_asked_class_is_drawn_and_no_class_is_forgotten():
     assert conditional_accuracy(guided, labels, classifier).value >= 0.85
     free, nfe = model.draw(1000, None, Sampling(), seed=1)
     assert nfe == 39
-    assert class_shares(free, classifier).smallest.value >= 0.04
+    assert class_fractions(free, classifier).smallest.value >= 0.04

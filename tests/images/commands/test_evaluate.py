@@ -70,7 +70,7 @@ def test_the_data_are_those_of_the_card(measured, tmp_path):
     assert [data for data, *_ in measured] == [
         ImageData(source="fashion-mnist", root="here"), ImageData(source="mnist"),
     ]  # fmt: skip
-    assert "(default: fashion-mnist)" in feller("evaluate", folder, "--help").out
+    assert "fashion-mnist)" in feller("evaluate", folder, "--help").out
 
 
 def test_the_data_of_a_run_are_its_own(measured, tmp_path):

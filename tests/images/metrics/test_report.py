@@ -13,7 +13,7 @@ from feller.images.classifier import load_classifier
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
 from feller.images.metrics.report import (
-    class_shares,
+    class_fractions,
     conditional_accuracy,
     evaluate,
 )
@@ -52,17 +52,17 @@ def test_conditional_accuracy_counts_what_was_asked(classifier):
     assert conditional_accuracy(images, asked, classifier) == wilson_interval(70, 100)
 
 
-def test_class_shares_of_balanced_shapes(classifier):
-    found = class_shares(shapes(1000)[0], classifier)
-    assert found.shares.sum() == pytest.approx(1)
+def test_class_fractions_of_balanced_shapes(classifier):
+    found = class_fractions(shapes(1000)[0], classifier)
+    assert found.fractions.sum() == pytest.approx(1)
     assert found.smallest.value == pytest.approx(0.1, abs=0.005)
     assert found.entropy == pytest.approx(math.log(10), abs=0.001)
 
 
-def test_class_shares_see_missing_classes(classifier):
+def test_class_fractions_see_missing_classes(classifier):
     images, labels = shapes(1000)
-    found = class_shares(images[labels < 4], classifier)
-    assert found.shares[:4].sum() > 0.98
+    found = class_fractions(images[labels < 4], classifier)
+    assert found.fractions[:4].sum() > 0.98
     assert found.smallest.value == 0
     assert found.entropy == pytest.approx(math.log(4), abs=0.1)
 
@@ -98,16 +98,16 @@ def test_a_perfect_model(data):
     metrics = {metric.name: metric for metric in evaluate(model, data, how, n=400, seed=3)}
     assert list(metrics) == [
         "conditional accuracy",
-        "kernel distance by class",
-        "kernel distance",
-        "smallest class share",
+        "KID by class",
+        "KID",
+        "smallest class fraction",
         "class entropy",
         "nearest-neighbour ratio",
     ]
     assert metrics["conditional accuracy"].value > 0.98
-    for name in ("kernel distance", "kernel distance by class"):
+    for name in ("KID", "KID by class"):
         assert metrics[name].low < 0 < metrics[name].high
-    assert metrics["smallest class share"].value == pytest.approx(0.1, abs=0.04)
+    assert metrics["smallest class fraction"].value == pytest.approx(0.1, abs=0.04)
     assert metrics["class entropy"].value == pytest.approx(math.log(10), abs=0.04)
     ratio = metrics["nearest-neighbour ratio"]
     assert ratio.low < 1 < ratio.high
@@ -128,7 +128,7 @@ def test_protocols_say_how(data):
         assert "40 samples" in protocol
         assert "seed 3, euler, 9 steps, NFE 7" in protocol
         assert "1000 test images" in protocol or name == "nearest-neighbour ratio"
-        given = name in ("conditional accuracy", "kernel distance by class")
+        given = name in ("conditional accuracy", "KID by class")
         assert ("guidance 2.5" in protocol) == given
         assert ("null condition" in protocol) != given
     test = data.build("test")
@@ -144,8 +144,8 @@ def test_a_model_that_knows_one_class_and_copies(data):
     model, _ = artist(lambda n, labels: train.images[::10][:n])
     metrics = {metric.name: metric for metric in evaluate(model, data, n=100)}
     assert metrics["conditional accuracy"].high < 0.3
-    assert metrics["kernel distance"].low > 0
-    assert metrics["smallest class share"].value == 0
+    assert metrics["KID"].low > 0
+    assert metrics["smallest class fraction"].value == 0
     assert metrics["class entropy"].value < 0.1
     assert metrics["nearest-neighbour ratio"].value == 0
 
@@ -186,7 +186,7 @@ def test_models_are_asked_only_for_what_they_were_trained_for(dropped, absent, d
     found = evaluate(model, data, Sampling(steps=1, guidance=2.0), n=8)
     names = [metric.name for metric in found]
     assert ("conditional accuracy" in names) == (dropped == 0)
-    assert "kernel distance" in names
+    assert "KID" in names
     assert not any(absent in metric.protocol for metric in found)
     assert all("guidance 1" in metric.protocol for metric in found)
 

@@ -10,7 +10,7 @@ from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
-from feller.images.metrics.report import class_shares as class_shares
+from feller.images.metrics.report import class_fractions as class_fractions
 from feller.images.metrics.report import conditional_accuracy as conditional_accuracy
 from feller.images.metrics.report import evaluate as evaluate
 from feller.images.models import ImageModel as ImageModel

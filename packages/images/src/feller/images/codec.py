@@ -47,7 +47,7 @@ class ImageCodec(Codec):
     flip: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse images of no size, and classes that no name tells apart."""
+        """Refuse images of no size, and classes whose names are the same."""
         check_sizes(self, "shape")
         _check_apart(self.classes)
 

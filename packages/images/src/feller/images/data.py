@@ -69,14 +69,13 @@ class ImageData(DataConfig):
     """Which images, and where they are.
 
     Attributes:
-        source: A named set, `npz` or `folder` for one's own, `drawn` for shapes that need no file.
-        root: For a named set, the folder that holds it, in torchvision's layout or as
-            `fashion_mnist.npz`; for `npz`, the file; for `folder`, the folder.
-        download: Whether torchvision may fetch a named set.
-        size: Side of images from a folder, or drawn.
-        gray: Whether images from a folder are read in gray.
-        background: The colour behind transparent pixels of images from a folder, such as `white` or
-            `#808080`.
+        source: A named data set, `npz` or `folder` for your own, `drawn` for shapes without files.
+        root: The folder of a named set (torchvision's layout, or `fashion_mnist.npz` in it), the
+            file of `npz`, or the folder of `folder`.
+        download: Let torchvision download a named set.
+        size: Side of images of `folder` and `drawn`, in pixels.
+        gray: Read the images of `folder` in grayscale.
+        background: Colour behind transparent pixels in `folder`, such as `white` or `#808080`.
     """
 
     source: Source = "drawn"

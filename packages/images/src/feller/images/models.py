@@ -49,12 +49,12 @@ class ImageModelConfig(ModelConfig):
 
     Attributes:
         network: A U-Net or a DiT.
-        codec: The images' size and labels.
+        codec: Size of the images, and their labels.
         path: The conditional path.
         head: How the network's output is read.
-        condition_drop: The fraction of images that it was trained on without their labels, which a
-            training writes: with 0 it cannot draw without a label, with 1 not with one. None where
-            it is not known, as before a training.
+        condition_drop: Fraction of images that it was trained on without their labels, written by
+            training: with 0 it cannot sample without a label, with 1 not with one. None if unknown,
+            as before training.
     """
 
     network: UNetConfig | DiTConfig

@@ -1,7 +1,7 @@
 """Files of images: whether one is whole, is held to what can be shown as bytes, and stands upright.
 
 Every file is looked at before the first step, as cheaply as its format allows: at its header, and
-at what tells that nothing is missing at its end. Where nothing tells, its pixels are read.
+at what marks its end. Where nothing does, its pixels are read.
 """
 
 import struct
@@ -107,7 +107,7 @@ def opaque(image: Any, background: str) -> Any:
 
 
 def _is_whole(image: Any, file: Path) -> bool:
-    """Say whether a format tells, without its pixels, that nothing is missing at the end."""
+    """Say whether a format shows, without its pixels, that nothing is missing at the end."""
     size = file.stat().st_size
     if last := _LAST.get(image.format):
         return last in _read(file, max(0, size - _TAIL), _TAIL)

@@ -42,13 +42,13 @@ class Sampling:
 
     Attributes:
         steps: Steps of the solver.
-        solver: Its name; `auto` for one that suits the schedule.
-        guidance: Scale of classifier-free guidance; 1 for none.
+        solver: Its name; `auto` chooses by the schedule.
+        guidance: Scale of classifier-free guidance; 1 is none.
         interval: The times between which guidance acts.
         batch_size: Images simulated at once.
         grid: The times of the steps: `uniform`; `power`, shorter towards the data; `shifted`,
-            shorter towards the source; `logarithmic`, by equal steps of log(1 - t); `auto` for one
-            that suits the schedule and the solver.
+            shorter towards the source; `logarithmic`, by equal steps of log(1 - t); `auto`
+            chooses by the schedule and the solver.
         end: The last time, in (0, 1]; None for 1, and .999 on the logarithmic grid.
     """
 

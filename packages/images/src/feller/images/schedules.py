@@ -109,11 +109,11 @@ class Tabulated(Schedule):
         return torch.stack([f[:-1], left, square, cube], dim=1)
 
     def _place(self, t: Times) -> tuple[Tensor, Times]:
-        """Return the cubic of each time `(*time, 4)`, and the place in its step."""
+        """Return the cubic of each time `(*time, 4)`, and the position in its step."""
         count = len(self.alphas_cumprod)
-        place = count * (1 - t)
-        step = place.detach().floor().clamp(0, count - 1)
-        return self._cubics.to(t)[step.long()], place - step
+        position = count * (1 - t)
+        step = position.detach().floor().clamp(0, count - 1)
+        return self._cubics.to(t)[step.long()], position - step
 
     def _log_alpha(self, t: Times) -> Times:
         (a, b, c, d), u = self._coefficients(t)

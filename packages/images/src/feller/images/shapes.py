@@ -1,4 +1,4 @@
-"""Images drawn by formula: ten shapes of random size, place and brightness.
+"""Images drawn by formula: ten shapes of random size, position and brightness.
 
 The set needs no file, so everything can be tried with nothing downloaded.
 """

@@ -22,7 +22,7 @@ def check_target(out: Path, channels: int = 1) -> None:
 
     Raises:
         ValueError: When the suffix is unknown, a folder has files in it, a file is a folder, its
-            place cannot be written to, or a PNG does not hold so many channels.
+            folder cannot be written to, or a PNG does not hold so many channels.
     """
     if out.name in (".png", ".npz"):
         raise ValueError(f"{out} is an ending without a name: choose another --out")

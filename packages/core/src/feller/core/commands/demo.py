@@ -36,8 +36,12 @@ FIGURE = """<figure>
 
 def run(argv: Sequence[str]) -> None:
     """Write the demo folder, or write an old one anew."""
-    parser = argparse.ArgumentParser("feller demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="the folder to write")
+    parser = argparse.ArgumentParser(
+        "feller demo", description="Sample every bundled model and write a page of the results."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder to write (default: demo)"
+    )
     out = parser.parse_args(argv).out
     if not list_models():
         raise ValueError("no models are installed: pip install feller-images")

@@ -26,7 +26,9 @@ def domain_command(command: str, argv: Sequence[str]) -> int | None:
         if found is None:
             raise RegistryError(f"feller {command} does not know models of type {kind}")
         return resolve(found)(name, flags)
-    print(f"usage: feller {command} MODEL [flags]; `feller {command} MODEL --help` names the flags")
+    print(
+        f"usage: feller {command} MODEL [flags]; see `feller {command} MODEL --help` for the flags"
+    )
     if not argv or argv[0] not in ("-h", "--help"):
         raise ValueError("a model is missing; `feller list` names them")
     return None

@@ -15,7 +15,9 @@ __all__ = ["run"]
 
 def run(argv: Sequence[str]) -> None:
     """Print a table of models, then the recipes, and which domains are not installed."""
-    parser = argparse.ArgumentParser("feller list", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "feller list", description="List the installed models and recipes."
+    )
     parser.add_argument(
         "pattern", nargs="?", default="*", help="names to list, such as 'images/*' (default: all)"
     )

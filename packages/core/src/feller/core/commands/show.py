@@ -12,9 +12,15 @@ __all__ = ["run"]
 
 def run(argv: Sequence[str]) -> None:
     """Print the card as Markdown or JSON."""
-    parser = argparse.ArgumentParser("feller show", description=__doc__)
-    parser.add_argument("model", help="a name, a folder, or hf-hub:org/repo")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser = argparse.ArgumentParser(
+        "feller show", description="Print the card of a model: what it is, how good, what it cost."
+    )
+    parser.add_argument(
+        "model", help="a name such as images/fashion-flow, a folder, or hf-hub:org/repo"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the card as JSON (default: Markdown)"
+    )
     options = parser.parse_args(argv)
     card = read_card(options.model)
     print(json.dumps(asdict(card), indent=2) if options.json else card.page().rstrip())

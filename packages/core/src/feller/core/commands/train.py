@@ -1,10 +1,10 @@
-"""`feller train RECIPE --out DIR`: train a recipe, or go on training it.
+"""`feller train RECIPE --out DIR`: train a recipe, or resume a run.
 
-Every leaf of the recipe is a flag: `--data.root DIR --training.steps 20000 --optimizer.lr 1e-4`.
-The same command run again resumes, on the same data; `--new-data` lets it go on with others.
-Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after the current step: its state is saved, the exit code
-is 128 + the signal's number. For several processes: `accelerate launch -m feller.core train RECIPE
---out DIR ...`.
+Every field of the recipe is a flag: `--data.root DIR --training.steps 20000 --optimizer.lr 1e-4`.
+`--out DIR` is the folder of the run. The same command resumes it, on the same data; `--new-data`
+allows other data. `--cpu` ignores accelerators. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after
+the current step: the state is saved, and the exit code is 128 + the number of the signal. For
+several processes: `accelerate launch -m feller.core train RECIPE --out DIR ...`.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from feller.core.domains import recipe
 
 __all__ = ["parse_recipe", "run"]
 
-_ABOUT = """Train into the folder `--out DIR`; `--cpu` leaves accelerators alone;
-`--new-data` lets a run go on with other data than it began with."""
+_ABOUT = """Train into the folder `--out DIR`. `--cpu` ignores accelerators.
+
+`--new-data` lets a run resume with other data than it began with."""
 
 
 def run(argv: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ class SelfAttention(nn.Module):
         dim: Channels of a token, shared equally by the heads.
         num_heads: Number of heads.
         qk_norm: Divide queries and keys by their root mean square: logits stay bounded.
-        rotary: Rotate queries and keys by their place in the sequence.
+        rotary: Rotate queries and keys by their position in the sequence.
 
     Raises:
         ValueError: When `num_heads` does not divide `dim`.
@@ -63,8 +63,8 @@ class SelfAttention(nn.Module):
         q, k = self.norm_q(q), self.norm_k(k)
         if self.rotary:
             dtype = torch.promote_types(x.dtype, torch.float32)
-            places = torch.arange(x.shape[1], dtype=dtype, device=x.device)
-            q, k = rotate(q, places), rotate(k, places)
+            positions = torch.arange(x.shape[1], dtype=dtype, device=x.device)
+            q, k = rotate(q, positions), rotate(k, positions)
         seen = None if mask is None else rearrange(mask, "b n -> b 1 1 n")
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         return self.out(rearrange(mixed, "b heads n d -> b n (heads d)"))

@@ -69,7 +69,7 @@ def grid_positions(
         torch.Size([6, 8])
     """
     if dim % 4:
-        raise ValueError(f"rows and columns share dim equally: a multiple of 4, not {dim}")
+        raise ValueError(f"dim is split over rows and columns: a multiple of 4, not {dim}")
     rows, columns = (torch.arange(n, dtype=like.dtype, device=like.device) for n in (height, width))
     of_column = repeat(sinusoids(columns, dim // 2), "w d -> (h w) d", h=height)
     of_row = repeat(sinusoids(rows, dim // 2), "h d -> (h w) d", w=width)
@@ -156,7 +156,7 @@ def rotate(
 
     Args:
         x: Queries or keys; d is even.
-        positions: Place of each token.
+        positions: Position of each token.
 
     Example:
         >>> x = torch.randn(1, 2, 5, 8)

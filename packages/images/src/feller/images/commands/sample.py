@@ -22,31 +22,30 @@ __all__ = ["SampleFlags", "sample", "sampling_of"]
 
 @dataclass(frozen=True)
 class SampleFlags:
-    """Draw images."""
+    """Sample images from a model."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
-    """How many."""
+    """Number of images."""
     out: Path = Path("samples.png")
-    """A .png grid, an .npz with `images` and `labels`, or a folder of images."""
+    """Where to write: a .png grid, an .npz with `images` and `labels`, or a folder of PNGs."""
     label: str | None = None
-    """A class by name or number, several with commas, or `all`; by default any."""
+    """A class by name or number, several with commas between, or `all`; None samples any."""
     guidance: float = 1.0
-    """Scale of classifier-free guidance; 1 for none. Needs --label."""
+    """Scale of classifier-free guidance; 1 is none. Needs --label."""
     solver: str = "auto"
-    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++ ...; auto for one that suits the
-    schedule."""
+    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++, ...; auto chooses by the schedule."""
     steps: int = 20
-    """Steps of the solver."""
+    """Number of solver steps."""
     grid: GridName = "auto"
-    """Times of the steps; auto for those that suit the schedule and the solver."""
+    """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
-    """The last time, in (0, 1]."""
+    """Last time, in (0, 1]; None is 1, or 0.999 on the logarithmic grid."""
     seed: int = 0
-    """Image i depends on the seed and on i alone (with dopri5, to within its tolerance)."""
+    """Random seed; image i depends on the seed and on i only (with dopri5, up to its tolerance)."""
     device: str = "auto"
-    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto uses an accelerator if there is one."""
     json: bool = False
-    """Print what was done as JSON."""
+    """Print a summary as JSON."""
 
 
 def sample(name: str, argv: Sequence[str]) -> None:

@@ -24,12 +24,12 @@ __all__ = ["VerifyFlags", "reference", "statistics", "verify_model"]
 
 @dataclass(frozen=True)
 class VerifyFlags:
-    """Compare d/dt E f with E L f, at states made from real images."""
+    """Check a model against the Kolmogorov forward equation, at states from images."""
 
     data: ImageData = field(default_factory=ImageData)
-    """The images: those the model's card names, unless others are given."""
+    """The images (default: the data set that the model's card names)."""
     labels: bool = False
-    """Tell the model the label of each image."""
+    """Condition the model on the label of each image."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
     """What is compared, and what passes."""
 
@@ -102,5 +102,5 @@ def _smooth(z: Tensor, count: int, waves: int = 4) -> Tensor:
 
 
 def _cosines(waves: int, n: int) -> Tensor:
-    places = (torch.arange(n) + 0.5) / n
-    return torch.cos(math.pi * torch.arange(waves)[:, None] * places)
+    positions = (torch.arange(n) + 0.5) / n
+    return torch.cos(math.pi * torch.arange(waves)[:, None] * positions)

@@ -1,1 +1,1 @@
-"""Figures of images: accuracy and class shares, kernel distances, memorisation."""
+"""Metrics of images: accuracy, class fractions, kernel distance (KID), memorisation."""

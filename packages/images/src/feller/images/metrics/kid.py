@@ -2,8 +2,9 @@
 
 Images are uint8 `(n, h, w, c)`, or their features phi `(n, d)` by a classifier.
 
-- Kernel distance: the squared maximum mean discrepancy of phi under k(x, y) = (x . y / d + 1)^3,
-  without bias, so that two samples of one law have distance 0 in expectation.
+- Kernel distance (KID): the squared maximum mean discrepancy of phi under the kernel
+  k(x, y) = (x . y / d + 1)^3, without bias, so that two samples of one distribution have
+  distance 0 in expectation.
 - Nearest-neighbour ratio: how far images are from the training set, over how far test images are.
 """
 
@@ -47,11 +48,11 @@ def kernel_distance(
 
     The estimate is mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j), in
     double precision; it can be negative. Each set is dealt at random to as many blocks, and the
-    interval comes from the estimates without one block of either. Where the laws are alike it is
-    too wide rather than too narrow; for a few hundred images of unlike laws it holds about nine
-    times in ten.
+    interval comes from the estimates without one block of either. Where the distributions are equal
+    it is too wide rather than too narrow; for a few hundred images of different distributions it
+    covers about nine times in ten.
 
-    Images are taken for independent draws. A set with equally many of each class is not: it makes
+    Images are assumed independent. A set with equally many of each class is not: it makes
     the estimate too low, by some 7 / n where features are standardised and classes far apart.
 
     Source: Binkowski et al., arXiv 1801.01401, section 4; the jackknife, Efron and Stein, Ann.
@@ -104,8 +105,9 @@ def nearest_neighbour_ratio(
 ) -> Estimate:
     """Return the mean distance of images to the training set over that of test images.
 
-    Copies of training images have ratio 0, new images of the same law 1. Blur also lowers it: read
-    it beside the kernel distance. The interval takes the two means for independent and normal.
+    Copies of training images have ratio 0, new images of the same distribution 1. Blur also
+    lowers it: read it beside the kernel distance. The interval assumes that the two means are
+    independent and normal.
 
     Raises:
         ValueError: When all test images are in the training set.
@@ -165,14 +167,14 @@ def _kernel(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "
 def _nearest(images: Images, pool: UInt8[Tensor, "m h w c"], chunk: int) -> Float[Tensor, " n"]:
     """Find the nearest by |y|^2 - 2 x . y in single precision, then measure it exactly."""
     x = _flat(images)
-    scores, places = [], []
+    scores, indices = [], []
     for start, part in zip(range(0, len(pool), chunk), pool.split(chunk), strict=True):
         y = _flat(part)
-        score, place = torch.addmm(y.square().sum(-1), x, y.T, alpha=-2).min(-1)
+        score, index = torch.addmm(y.square().sum(-1), x, y.T, alpha=-2).min(-1)
         scores.append(score)
-        places.append(place + start)
+        indices.append(index + start)
     best = torch.stack(scores).argmin(0, keepdim=True)
-    nearest = pool[torch.stack(places).gather(0, best)[0]]
+    nearest = pool[torch.stack(indices).gather(0, best)[0]]
     return (_flat(images).double() - _flat(nearest).double()).norm(dim=-1)
 
 

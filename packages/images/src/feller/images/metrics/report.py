@@ -2,9 +2,9 @@
 
 Images are uint8 `(n, h, w, c)`.
 
-- Conditional accuracy: the share of samples in which the classifier sees the class asked for.
-- Class shares p_k: the share of samples of each class, and their entropy - sum_k p_k log p_k.
-- Kernel distance and nearest-neighbour ratio: see `distances`.
+- Conditional accuracy: the fraction of samples that the classifier assigns to the class asked for.
+- Class fractions p_k: the fraction of samples of each class, and their entropy - sum_k p_k log p_k.
+- Kernel distance (KID) and nearest-neighbour ratio: see `kid`.
 
 A figure comes with a 95% interval, and a metric with the protocol it was measured by. Figures of
 another classifier, or of another number of samples, are other figures.
@@ -32,8 +32,8 @@ from feller.images.models import ImageModel
 from feller.images.sampling import Sampling, suited
 
 __all__ = [
-    "ClassShares",
-    "class_shares",
+    "ClassFractions",
+    "class_fractions",
     "conditional_accuracy",
     "evaluate",
     "kernel_distance",
@@ -44,16 +44,16 @@ __all__ = [
 Images = UInt8[Tensor, "n h w c"]
 
 
-class ClassShares(NamedTuple):
+class ClassFractions(NamedTuple):
     """Which classes a set of images has.
 
     Attributes:
-        shares: The share of each class.
+        fractions: The fraction of each class.
         smallest: The smallest of them, with a Wilson interval that does not know it was picked.
-        entropy: - sum_k p_k log p_k in nats; log(number of classes) when all are alike.
+        entropy: - sum_k p_k log p_k in nats; log(number of classes) when all are equal.
     """
 
-    shares: Float[Tensor, " k"]
+    fractions: Float[Tensor, " k"]
     smallest: Estimate
     entropy: float
 
@@ -61,7 +61,7 @@ class ClassShares(NamedTuple):
 def conditional_accuracy(
     images: Images, labels: Int[Tensor, " n"], classifier: Classifier
 ) -> Estimate:
-    """Return the share of images in which the classifier sees the label, with its Wilson interval.
+    """Return the fraction of images that the classifier assigns to their label.
 
     Raises:
         ValueError: When there is not one label an image.
@@ -69,8 +69,8 @@ def conditional_accuracy(
     Example:
         >>> from feller.images.classifier import load_classifier
         >>> shapes = ImageData(source="drawn").build("test")
-        >>> share = conditional_accuracy(shapes.images, shapes.labels, load_classifier("drawn"))
-        >>> share.low > 0.95
+        >>> found = conditional_accuracy(shapes.images, shapes.labels, load_classifier("drawn"))
+        >>> found.low > 0.95
         True
     """
     if labels.shape != (len(images),):
@@ -79,19 +79,19 @@ def conditional_accuracy(
     return wilson_interval(int(right.sum()), len(images))
 
 
-def class_shares(images: Images, classifier: Classifier) -> ClassShares:
-    """Return the share of each class among images.
+def class_fractions(images: Images, classifier: Classifier) -> ClassFractions:
+    """Return the fraction of each class among images.
 
     Example:
         >>> from feller.images.classifier import load_classifier
         >>> black = torch.zeros(5, 28, 28, 1, dtype=torch.uint8)
-        >>> class_shares(black, load_classifier("drawn")).shares.max()
+        >>> class_fractions(black, load_classifier("drawn")).fractions.max()
         tensor(1., dtype=torch.float64)
     """
     counts = classifier.predict(images).bincount(minlength=len(classifier.codec.classes))
-    shares = counts.double() / len(images)
+    fractions = counts.double() / len(images)
     smallest = wilson_interval(int(counts.min()), len(images))
-    return ClassShares(shares, smallest, float(torch.special.entr(shares).sum()))
+    return ClassFractions(fractions, smallest, float(torch.special.entr(fractions).sum()))
 
 
 def evaluate(
@@ -125,7 +125,7 @@ def evaluate(
         >>> untrained = drawn_flow().model.build()
         >>> metrics = evaluate(untrained, ImageData(source="drawn"), Sampling(steps=1), n=20)
         >>> [metric.name for metric in metrics][:2]
-        ['conditional accuracy', 'kernel distance by class']
+        ['conditional accuracy', 'KID by class']
     """
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
@@ -140,15 +140,15 @@ def evaluate(
         classifier = classifier_for(model.codec)
     except NoClassifierError as missing:
         return [replace(near, protocol=f"{near.protocol}; {missing}")]
-    eye = _eye(classifier, test, test_labels, name)
+    judge = _judge(classifier, test, test_labels, name)
     real = classifier.embed(test)
     same = kernel_distance(classifier.embed(some := _some(train, n, seed)), real)
-    against = f"{eye}; to these, where {len(some)} training images have {same}"
+    against = f"{judge}; to these, where {len(some)} training images have {same}"
     overall = kernel_distance(classifier.embed(drawn), real)
-    shares = class_shares(drawn, classifier), class_shares(test, classifier)
+    fractions = class_fractions(drawn, classifier), class_fractions(test, classifier)
     found = [
-        _metric("kernel distance", overall, f"{how}; {against}"),
-        *_coverage(*shares, f"{how}; {eye}"),
+        _metric("KID", overall, f"{how}; {against}"),
+        *_coverage(*fractions, f"{how}; {judge}"),
         near,
     ]
     if model.config.condition_drop == 1:
@@ -156,9 +156,9 @@ def evaluate(
     asked, how = _draw(model, n, labels, plain if always else sampling, seed)
     by_class = kernel_distance(classifier.embed(asked), real)
     accuracy = _metric(
-        "conditional accuracy", conditional_accuracy(asked, labels, classifier), f"{how}; {eye}"
+        "conditional accuracy", conditional_accuracy(asked, labels, classifier), f"{how}; {judge}"
     )
-    return [accuracy, _metric("kernel distance by class", by_class, f"{how}; {against}"), *found]
+    return [accuracy, _metric("KID by class", by_class, f"{how}; {against}"), *found]
 
 
 def _uniform(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"]:
@@ -167,8 +167,8 @@ def _uniform(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"]:
     return random.integers(max(1, len(model.codec.classes)), (n,), rng)
 
 
-def _eye(classifier: Classifier, test: Images, labels: Tensor | None, name: str) -> str:
-    """Say how well the classifier sees the test images, where their labels are known."""
+def _judge(classifier: Classifier, test: Images, labels: Tensor | None, name: str) -> str:
+    """Say how accurate the classifier is on the test images, where their labels are known."""
     if labels is None:
         return "bundled classifier"
     right = conditional_accuracy(test, labels, classifier)
@@ -191,11 +191,11 @@ def _neighbours(images: Images, train: Tensor, test: Tensor, protocol: str) -> M
     return _metric("nearest-neighbour ratio", ratio, f"{protocol}, {how}")
 
 
-def _coverage(found: ClassShares, usual: ClassShares, protocol: str) -> list[Metric]:
+def _coverage(found: ClassFractions, usual: ClassFractions, protocol: str) -> list[Metric]:
     smallest = f"{protocol}; in the test images {usual.smallest.value:.4g}"
     entropy = f"{protocol}; nats, in the test images {usual.entropy:.4g}"
     return [
-        _metric("smallest class share", found.smallest, smallest),
+        _metric("smallest class fraction", found.smallest, smallest),
         Metric(name="class entropy", value=found.entropy, protocol=entropy),
     ]
 

@@ -92,7 +92,7 @@ def unet_config_from_diffusers(
     schedule of their `alphas_cumprod` is exact.
 
     Args:
-        theirs: What its `config.json` holds; what is absent has diffusers' default.
+        theirs: What its `config.json` holds; what is missing has diffusers' default.
         null_class: Whether the last of its classes stands for no label.
 
     Raises:

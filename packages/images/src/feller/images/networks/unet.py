@@ -43,7 +43,7 @@ class UNetConfig:
         head_channels: Channels of an attention head; None for one head.
         dropout: Probability of dropping a value in a residual block, in training.
         num_classes: Classes of the labels; 0 for an unconditional network.
-        patch_size: Side of the patches that are folded into channels at the door; 1 for none.
+        patch_size: Side of the patches that are folded into channels at the input; 1 for none.
         scale_shift_norm: The embedding scales and shifts after the second norm of a residual block
             (ADM); otherwise it shifts before.
         residual_resampling: Residual blocks change the size (ADM); otherwise convolutions do.
