@@ -109,9 +109,9 @@ def test_the_order_of_work_changes_nothing(data, monkeypatch):
 def test_samples_beside_the_text(data):
     found = figures(variety(texts.model(), data, sampling=Sampling(steps=4), n=8))
     assert found["entropy of tokens"].value < math.log2(5)
-    assert 0 <= found["repeated runs of 4"].value < 1
-    assert 0 < found["distinct runs of 1"].value <= 5 / 64
-    assert 0 < found["frontier score"].value <= 1.01
+    assert 0 <= found["repeated 4-grams"].value < 1
+    assert 0 < found["distinct 1-grams"].value <= 5 / 64
+    assert 0 < found["MAUVE by its own features"].value <= 1.01
     assert "compiles, 1 lines" not in found
     assert "8 samples" in found["entropy of tokens"].protocol
 

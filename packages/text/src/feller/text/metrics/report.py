@@ -175,7 +175,7 @@ def variety(
     ]
     score = frontier_score(features(model, ours), features(model, real))
     eye = f"{beside}, in the eyes of the model's own network, five clusterings"
-    return [*figures, _metric("frontier score", score, eye)]
+    return [*figures, _metric("MAUVE by its own features", score, eye)]
 
 
 @torch.no_grad()
@@ -193,11 +193,11 @@ def _varieties(ours: Tensor, real: Tensor, beside: str) -> list[Metric]:
     """Measure how varied tokens are."""
     pairs: list[tuple[str, Estimate, Estimate]] = [
         ("entropy of tokens", entropy(ours), entropy(real)),
-        ("repeated runs of 4", repetition(ours), repetition(real)),
+        ("repeated 4-grams", repetition(ours), repetition(real)),
     ]
     for k in (1, 2, 3):
         a, b = (Estimate(d, d, d) for d in (distinct(ours, k), distinct(real, k)))
-        pairs.append((f"distinct runs of {k}", a, b))
+        pairs.append((f"distinct {k}-grams", a, b))
     return [_metric(name, a, f"{beside}, where it is {b.value:.4g}") for name, a, b in pairs]
 
 
