@@ -55,10 +55,22 @@ class Evaluation:
 
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
+<<<<<<< HEAD
         self.nfe += self.model.network_calls(t, self.condition)
+=======
+        self._count(t)
+>>>>>>> b83f997 (Models say where the data are, and a solver can end there; noise and temperature are heads)
         generator = self.model(x, t, self.condition)
         check_shapes(generator, self.space, x)
         return generator
+
+    def estimate(self, x: Any, t: Any) -> Any:
+        """Return where the data are, by a model that says so: see `GeneratorModel.estimate`."""
+        self._count(t)
+        return self.model.estimate(x, t, self.condition)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _count(self, t: Any) -> None:
+        self.nfe += 1 if self._cost is None else self._cost(t, self.condition)
 
 
 class Solver(ABC):
