@@ -55,11 +55,7 @@ class Evaluation:
 
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
-<<<<<<< HEAD
-        self.nfe += self.model.network_calls(t, self.condition)
-=======
         self._count(t)
->>>>>>> b83f997 (Models say where the data are, and a solver can end there; noise and temperature are heads)
         generator = self.model(x, t, self.condition)
         check_shapes(generator, self.space, x)
         return generator
@@ -70,7 +66,7 @@ class Evaluation:
         return self.model.estimate(x, t, self.condition)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _count(self, t: Any) -> None:
-        self.nfe += 1 if self._cost is None else self._cost(t, self.condition)
+        self.nfe += self.model.network_calls(t, self.condition)
 
 
 class Solver(ABC):

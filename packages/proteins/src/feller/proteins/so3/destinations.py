@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,7 +11,7 @@ from feller.core import random
 from feller.core.generators import Destination
 from feller.core.typing import Rng
 from feller.proteins.so3.radial import RadialLaw
-from feller.proteins.so3.rotations import exp
+from feller.proteins.so3.rotations import angle, exp, relative
 
 __all__ = ["About", "Isotropic"]
 
@@ -40,6 +41,12 @@ class Isotropic(Destination):
     centre: Float[Tensor, "*batch 3 3"]
     parameter: Float[Tensor, "*batch"]
     law: RadialLaw
+    element_dim: ClassVar[int] = 2
+    is_density: ClassVar[bool] = True
+
+    def log_prob(self, y: Float[Tensor, "*batch 3 3"]) -> Tensor:
+        """Return the log density of rotations in nats, by Haar measure of mass 1."""
+        return self.law.log_density(angle(relative(self.centre, y)), self.parameter)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Isotropic":
         """Change the centres and the parameters."""

@@ -76,6 +76,10 @@ class PosteriorJump(Generator):
         """Return the generator at a multiple of its rate."""
         return replace(self, weight=weight * self.weight)
 
+    def compare(self, task: Any) -> Tensor:
+        """Return the divergence of the posterior from the data, whatever the weight."""
+        return task.posterior(self.posterior)
+
     def average(self, weights: Tensor) -> "PosteriorJump":
         """Refuse: a posterior is the mean of posteriors, so mix those.
 
