@@ -164,7 +164,7 @@ class PairBias(nn.Module):
         mine, other = self.ends(x).chunk(2, dim=-1)
         # In place, and so without arrays of pairs that nothing needs afterwards.
         pairs = self.see(seen).add_(chain).add_(mine[:, :, None]).add_(other[:, None])
-        pairs = F.silu(pairs)
+        pairs = F.silu(pairs, inplace=not pairs.requires_grad)
         logits = self.weigh(pairs)
         biases, pools = logits.split([logits.shape[-1] - _POOLS, _POOLS], dim=-1)
         taken = pools.softmax(2).mT @ pairs

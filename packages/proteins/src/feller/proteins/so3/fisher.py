@@ -19,12 +19,12 @@ hold.
 
 import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.generators.rows import gauss_points
 from feller.core.typing import Rng
 from feller.proteins.so3.radial import RadialLaw
 
@@ -107,8 +107,7 @@ def _horizon(w: Tensor, nu: Tensor) -> Tensor:
 
 def _moment(w: Tensor, nu: Tensor, far: Tensor) -> Tensor:
     """Return the integral of h(s) (cos s - B) from `far` to `w` over h(w)."""
-    points, weights = np.polynomial.legendre.leggauss(48)
-    nodes, weights = w.new_tensor((points + 1) / 2), w.new_tensor(weights / 2)
+    nodes, weights = gauss_points(48, w)
     # Nodes crowd at w, where the integrand from far away has its mass.
     share, slope = nodes**2, 2 * nodes
     span = (far - w)[..., None]

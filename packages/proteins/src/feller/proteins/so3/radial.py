@@ -17,10 +17,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from feller.core.generators.rows import gauss_points
 
 __all__ = ["Radial", "RadialLaw", "inverse", "share_of_uniform"]
 
@@ -135,7 +136,6 @@ def inverse(
 
 def integral(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
     """Integrate a smooth function between two angles, by 32 Gauss points."""
-    nodes, weights = np.polynomial.legendre.leggauss(32)
-    places = low.new_tensor((nodes + 1) / 2)
+    nodes, weights = gauss_points(32, low)
     span = (high - low)[..., None]
-    return (f(low[..., None] + span * places) * span) @ low.new_tensor(weights / 2)
+    return (f(low[..., None] + span * nodes) * span) @ weights
