@@ -18,7 +18,7 @@ from feller.proteins.design.inputs import length_range, read_structures
 from feller.proteins.design.tasks import DesignFlags, plan
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
 from feller.proteins.structure.chain import Chain
-from feller.proteins.structure.reading import Refusal
+from feller.proteins.structure.reading import Refusal, sorted_out
 
 __all__ = ["MeasureFlags", "ModelFlags", "evaluate"]
 
@@ -147,7 +147,7 @@ def _reference(flags: MeasureFlags) -> list[Chain] | None:
     if not flags.fit:
         return chains
     counts: Counter[str] = Counter()
-    fit = [chain for chain in Filters().sift(chains, counts) if isinstance(chain, Chain)]
+    fit, _ = sorted_out(Filters().sift(chains, counts))
     left = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     if not fit:
         raise ValueError(f"--fit leaves no chain of {flags.reference}: {left}")
