@@ -18,7 +18,8 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from feller.proteins.metrics.estimates import QUANTILE, Estimate, resamples
+from feller.core.intervals import QUANTILE
+from feller.proteins.metrics.estimates import Estimate, resamples
 
 __all__ = [
     "Divergence",

@@ -15,13 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["DRAWS", "QUANTILE", "Estimate", "Tally", "mean_tally", "resamples"]
+__all__ = ["DRAWS", "Estimate", "Tally", "mean_tally", "resamples"]
 
 DRAWS = 1_000
 """Resamples of the chains."""
-
-QUANTILE = 1.959964
-"""Of the normal law, at 97.5%."""
 
 
 class Estimate(NamedTuple):
