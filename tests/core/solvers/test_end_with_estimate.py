@@ -13,6 +13,7 @@ from feller.core.solvers import (
     HEUN,
     EndWithEstimate,
     Euler,
+    Evaluation,
     PredictorCorrector,
     RungeKutta,
     simulate,
@@ -87,5 +88,7 @@ def test_what_cannot_end_so_is_refused(product):
     model = FiniteData(GaussianPath(), Flow, torch.ones(1, 1))
     with pytest.raises(LookupError, match="FiniteData does not say where the data are"):
         simulate(model, torch.zeros(1, 1), [0.0, 0.5, 1.0], EndWithEstimate(Euler()))
+    with pytest.raises(ValueError, match="wants a grid of times"):
+        EndWithEstimate(Euler()).begin(Evaluation(product), states(), None, None)
     with pytest.raises(ValueError, match="EndWithEstimate takes"):
         simulate(product, states(), [0.0, 1.0], EndWithEstimate(RungeKutta(HEUN)))

@@ -5,15 +5,14 @@ seen. A model that says where the data are (`GeneratorModel.estimate`) can be as
 itself: the mean of a flow, a draw of a posterior.
 """
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
+from feller.core.solvers.gradients import TOLD
 from feller.core.solvers.mixed import by_name, like
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -45,44 +44,30 @@ class EndWithEstimate(Solver):
     solver: Solver
     _left: int = field(default=0, init=False, repr=False)
 
-    @property
-    def takes(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The kinds of the solver."""
-        return self.solver.takes
+    def __post_init__(self) -> None:
+        """Take and refuse what the solver does."""
+        for name in TOLD:
+            setattr(self, name, getattr(self.solver, name))
 
-    @property
-    def spaces(self) -> tuple[type, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The spaces of the solver."""
-        return self.solver.spaces
-
-    @property
-    def paths(self) -> tuple[type, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The paths of the solver."""
-        return self.solver.paths
-
-    @property
-    def shares_clock(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the solver has one clock for the batch."""
-        return self.solver.shares_clock
-
-    @property
-    def takes_score(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the solver takes the score from the velocity."""
-        return self.solver.takes_score
+    def fork(self) -> "EndWithEstimate":
+        """Return a copy with a solver of its own."""
+        return EndWithEstimate(self.solver.fork())
 
     def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
         """Begin as the solver does, and count the steps.
 
         Raises:
             LookupError: When the model does not say where the data are.
-            ValueError: When a clock that moves in the last step ends elsewhere than at 1.
+            ValueError: Without a grid, and when a clock that moves in the last step ends elsewhere than at 1.
         """
         if getattr(model.model, "estimate", None) is None:
             raise LookupError(f"a {type(model.model).__name__} does not say where the data are")
+        if times is None:
+            raise ValueError("EndWithEstimate wants a grid of times, whose last step it takes")
         before, end = (by_name(clock, ("",)) for clock in times[-2:])
         if any(_elsewhere(before[name], end[name]) for name in end):
             raise ValueError("the last step of EndWithEstimate goes to t = 1, where the data are")
-        self.solver, self._left = copy.copy(self.solver), len(times) - 1
+        self._left = len(times) - 1
         return self.solver.begin(model, x_0, times, rng)
 
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
