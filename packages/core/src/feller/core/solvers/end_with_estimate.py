@@ -58,7 +58,8 @@ class EndWithEstimate(Solver):
 
         Raises:
             LookupError: When the model does not say where the data are.
-            ValueError: Without a grid, and when a clock that moves in the last step ends elsewhere than at 1.
+            ValueError: Without a grid, and when a clock that moves in the last step ends elsewhere
+                than at 1.
         """
         if getattr(model.model, "estimate", None) is None:
             raise LookupError(f"a {type(model.model).__name__} does not say where the data are")
