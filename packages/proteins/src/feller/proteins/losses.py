@@ -1,12 +1,12 @@
 r"""The loss of frames: a Bregman divergence for each factor, and the geometry of what is predicted.
 
-- places: :math:`|E[x_1] - x_1|^2 / (1 - \min(t, 0.9))^2`, nm^2 per unit time squared: near the end
-  the squared error of the velocity would explode, and is held at that of t = 0.9;
+- positions: :math:`|E[x_1] - x_1|^2 / (1 - \min(t, 0.9))^2`, nm^2 per unit time squared: near the
+  end the squared error of the velocity would explode, and is held at that of t = 0.9;
 - rotations: the squared error of the velocity, in rad^2 per unit time squared, and minus the log
   density of the data rotation: the two learn the flow and the jump;
 - residues: the cross-entropy of those that are masked;
 - geometry: squared errors of predicted backbone atoms in nm^2, and of the distances of atoms of
-  neighbours in the chain, with the weight of places. These are no divergences of generators: the
+  neighbours in the chain, with the weight of positions. These are no divergences of generators: the
   mean of structures is a little short of bonds, and this pulls it towards a structure. They count
   from t = 1/2 on, where the posterior is narrow.
 
@@ -46,9 +46,9 @@ class FrameLoss(Loss):
     """The weighted sum of the losses of a sample, each a mean over its residues.
 
     Attributes:
-        place: The weight of places.
+        place: The weight of positions.
         turn: The weight of the velocities of rotations.
-        law: The weight of the law of rotations.
+        law: The weight of the distribution of rotations.
         residue: The weight of residues.
         geometry: The weight of atoms and of the distances of neighbours.
         hold: The time from which weights no longer rise.

@@ -1,8 +1,8 @@
-"""Protein models: a network read as a process on places, rotations and residues.
+"""Protein models: a network read as a process on positions, rotations and residues.
 
-Places follow the Gaussian path of the core, rotations a path of their own on which they flow, jump,
-or do both by weights, and residues the mask chain of the core: three factors of one product state,
-each with its own clock, per residue where it must be.
+Positions follow the Gaussian path of the core, rotations a path of their own on which they flow,
+jump, or do both by weights, and residues the mask chain of the core: three factors of one product
+state, each with its own clock, per residue where it must be.
 """
 
 import copy
@@ -50,10 +50,10 @@ class ProteinModelConfig(ModelConfig):
         network: Its network.
         rotation: The path of rotations.
         residue: The clock of residues.
-        modes: Fisher modes in the law of a data rotation.
+        modes: Fisher modes in the distribution of a data rotation.
         flow: The weight of the flow of rotations, where sampling does not say.
         jump: The weight of their jump.
-        noise: The Langevin noise of places, where sampling does not say.
+        noise: The Langevin noise of positions, where sampling does not say.
         rotation_noise: That of rotations.
         noise_scale: By how much noise is scaled down.
         sequence: Whether it was trained on residues: else they stay unknown in what is drawn.
@@ -73,7 +73,7 @@ class ProteinModelConfig(ModelConfig):
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:
-        """Refuse weights and noise that are none, and a law of no mode."""
+        """Refuse weights and noise that are none, and no mode."""
         check_weights("flow and jump", (self.flow, self.jump))
         for name in ("noise", "rotation_noise", "noise_scale"):
             if not 0 <= getattr(self, name) < math.inf:

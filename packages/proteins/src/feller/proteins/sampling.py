@@ -1,8 +1,8 @@
 """Drawing proteins: the source, a grid of times, and the last step.
 
-The solver follows the three factors to one step before the end; what is then predicted is the
-sample: the mean place, the predicted rotation, and the residues that are still masked by the rates
-of their law. So `steps` is the number of network calls.
+Euler's method follows the three factors to one step before the end; the last step goes where the
+network says the data are: to the mean position, the predicted rotation, and a draw of each residue
+that is still masked. So `steps` is the number of network calls.
 """
 
 import math
@@ -38,16 +38,16 @@ class Sampling:
         steps: Network calls of a sample.
         power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
             where bonds are made.
-        flow: The weight of the flow of rotations; the model's when absent.
+        flow: The weight of the flow of rotations; the model's own if None.
         jump: The weight of their jump; by default the rest.
-        noise: How much Langevin noise places get, 0 for none: it leaves their distribution alone,
-            and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05) nm^2 a
-            unit time. The model's if None.
+        noise: How much Langevin noise positions get, 0 for none: it leaves their distribution
+            alone, and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05)
+            nm^2 a unit time. The model's if None.
         rotation_noise: The same of rotations, in units of their path's own variance. The model's if
             None.
-        noise_scale: By how much noise is scaled down: below 1 samples are more usual, and less
+        noise_scale: By how much noise is scaled down: below 1 samples are more typical, and less
             diverse, than the distribution. The model's if None.
-        temperature: Of residues: 1 for their law, towards 0 for its mode.
+        temperature: Divides the logits of residues; towards 0 they are the most likely ones.
         sequence: Whether residues are drawn along, by a model that was trained on them; else they
             stay unknown.
         batch_size: Samples in memory at once.

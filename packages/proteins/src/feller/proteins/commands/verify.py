@@ -64,9 +64,9 @@ class VerifyFlags:
     data: ProteinData = field(default_factory=ProteinData)
     """The chains: those of the model's run, or cut as its recipe cuts, with `--data.path`."""
     flow: float | None = None
-    """The weight of the flow of rotations; the model's when absent."""
+    """Weight of the flow of rotations, 0 to 1; the model's own if None."""
     jump: float | None = None
-    """The weight of their jump; by default the rest."""
+    """Weight of the jump of rotations, 0 to 1; 1 - flow if None."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(n=256))
     """What is compared, and what passes."""
 

@@ -240,7 +240,7 @@ def _packed(chains: list[Chain]) -> dict[str, np.ndarray]:
 
 
 def _places(packed: np.ndarray, step: Any) -> np.ndarray:
-    """Return places in Angstrom."""
+    """Return positions in Angstrom."""
     atoms = packed * np.float32(step)
     if packed.min(initial=0) == MISSING:
         atoms[packed == MISSING] = np.nan

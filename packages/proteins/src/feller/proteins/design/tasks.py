@@ -33,7 +33,7 @@ class DesignFlags:
     """What is given of a sample, and how long it is."""
 
     length: str | None = None
-    """Residues of each: 80, or a range such as 60-100. With --contigs those of the whole."""
+    """Residues per sample, a number or a range, 60-100; 80 if None. With --contigs of all of it."""
     fold: str | None = None
     """Fold a sequence: its letters, or a FASTA file, of which every record is folded."""
     inverse_fold: Path | None = None
@@ -42,7 +42,7 @@ class DesignFlags:
     """Build around a motif: 10-40,A163-181,10-40 are new residues, residues of --motif, and new
     ones; 1:163-181 are residues of a chain that is named by a digit."""
     motif: Path | None = None
-    """The structure file that --contigs are of."""
+    """Structure file with the residues that --contigs keep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def plan(
         flags: What is asked for.
         n: Samples of it; where it is several sequences or backbones, of each.
         seed: Chooses lengths and samples.
-        batch_size: Samples at once; as many as memory is usually good for when absent.
+        batch_size: Samples at once; by default as many as memory is usually good for.
 
     Raises:
         ValueError: When the flags exclude each other, or what they name is not what they ask for.

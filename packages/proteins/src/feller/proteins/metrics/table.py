@@ -31,7 +31,7 @@ UNITS = {
     "ProteinMPNN entropy": "nats",
     "ProteinMPNN negative log likelihood": "nats",
 }
-"""Of those figures that are no shares."""
+"""Of those figures that are not fractions."""
 
 
 def chain_tallies(chains: Sequence[Chain], law: shape.PowerLaw | None = None) -> dict[str, Tally]:
@@ -76,7 +76,7 @@ def figure(name: str, found: Estimate, beside: Estimate | None = None) -> dict[s
 def divergences(
     chains: Sequence[Chain], reference: Sequence[Chain], seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Return how far the laws of angles and distances are from those of a reference, as plain data.
+    """Return how far angles and distances are distributed from those of a reference, as plain data.
 
     Args:
         chains: The chains.

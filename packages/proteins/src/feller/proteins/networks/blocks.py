@@ -118,8 +118,8 @@ class ChainEmbedding(nn.Module):
         Args:
             index: Numbers of residues. One row of them that was expanded to all samples (its stride
                 is 0) is embedded once.
-            previous: Earlier estimates of the places, in nanometres; None, or not a number, where
-                there is none yet.
+            previous: Earlier estimates of the positions, in nanometres; None, or not a number,
+                where there is none yet.
         """
         embedded = self.along(relative_index(index if index.stride(0) else index[:1]))
         if previous is None:
