@@ -55,18 +55,10 @@ class Evaluation:
 
     def __call__(self, x: Any, t: Any) -> Any:
         """Return the generator at (x, t)."""
-        self._count(t)
+        self.nfe += self.model.network_calls(t, self.condition)
         generator = self.model(x, t, self.condition)
         check_shapes(generator, self.space, x)
         return generator
-
-    def estimate(self, x: Any, t: Any) -> Any:
-        """Return where the data are, by a model that says so: see `GeneratorModel.estimate`."""
-        self._count(t)
-        return self.model.estimate(x, t, self.condition)  # pyright: ignore[reportAttributeAccessIssue]
-
-    def _count(self, t: Any) -> None:
-        self.nfe += self.model.network_calls(t, self.condition)
 
 
 class Solver(ABC):

@@ -76,7 +76,9 @@ class EndWithEstimate(Solver):
         self._left -= 1
         if self._left:
             return self.solver.step(model, x, t, s, rng)
-        found = by_name(model.estimate(x, t), ("",))
+        model.nfe += model.model.network_calls(t, model.condition)
+        source: Any = model.model
+        found = by_name(source.estimate(x, t, model.condition), ("",))
         paths = getattr(model.path, "factors", {"": model.path})
         states, start, end = (by_name(value, found) for value in (x, t, s))
         drawn = {}

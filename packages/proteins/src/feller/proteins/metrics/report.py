@@ -129,7 +129,7 @@ def metrics_of(found: dict[str, Any], protocol: str = "") -> list[Metric]:
         protocol: How the chains were made.
 
     Example:
-        >>> half = {"value": 0.5, "low": 0.4, "high": 0.6, "unit": "share", "reference": None}
+        >>> half = {"value": 0.5, "low": 0.4, "high": 0.6, "unit": "fraction", "reference": None}
         >>> print(metrics_of({"figures": {"helix": half}, "divergences": {}}, "ten samples")[0])
         0.5 (0.4 to 0.6)
     """

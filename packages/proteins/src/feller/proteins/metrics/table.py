@@ -70,7 +70,7 @@ def figure(name: str, found: Estimate, beside: Estimate | None = None) -> dict[s
         {'value': 0.1, 'low': None, 'high': None, 'unit': 'per residue', 'reference': None}
     """
     usual = None if beside is None else beside._asdict()
-    return {**found._asdict(), "unit": UNITS.get(name, "share"), "reference": usual}
+    return {**found._asdict(), "unit": UNITS.get(name, "fraction"), "reference": usual}
 
 
 def divergences(
