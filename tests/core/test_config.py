@@ -14,7 +14,7 @@ from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagg
 from feller.core.couplings import MinibatchOT
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.divergences import SquaredNorm
-from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead, ProductHead
+from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
 from feller.core.losses import Objective
 from feller.core.nn.transformer import TransformerConfig
 from feller.core.paths import (
@@ -24,6 +24,7 @@ from feller.core.paths import (
     MixturePath,
     ProductPath,
 )
+from feller.core.product_head import ProductHead
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, ProductSpace, Sphere, Tokens, Torus

@@ -16,15 +16,14 @@ from feller.core.generators import (
     Flow,
     FromPosterior,
     Jump,
-    Product,
     Superposition,
 )
 from feller.core.generators.parts import check_parts
-from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead, ProductHead
+from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
 from feller.core.losses import Objective
 from feller.core.losses.terms import rates
 from feller.core.models import GeneratorModel
-from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
+from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Polynomial
 from feller.core.solutions import event_rate, solution
@@ -200,20 +199,17 @@ def test_a_joint_head_trains_its_parts_separately(rng):
             assert_close(*slopes)
 
 
-def test_a_product_head_has_a_head_for_each_factor(rng):
-    path = ProductPath({"place": GaussianPath(), "token": MixturePath(Tokens(4), Masked(3))})
-    head = ProductHead({"place": FlowHead(), "token": PosteriorHead(3)})
-    x = {"place": torch.zeros(2, 2), "token": torch.full((2, 5), 3)}
-    output = {"place": torch.ones(2, 2), "token": torch.zeros(2, 5, 3)}
-    t = {"place": torch.tensor([0.1, 0.2]), "token": torch.tensor([0.3, 0.4])}
-    product = head(path, output, x, t)
-    assert isinstance(product, Product)
-    assert isinstance(product.factors["token"], FromPosterior)
-    assert_close(product.factors["place"].velocity, torch.ones(2, 2))
-    with pytest.raises(
-        ValueError, match=r"heads read \['place', 'token'\], the network gave \['pla"
-    ):
-        head(path, {"place": output["place"]}, x, t)
+def test_a_velocity_and_a_posterior_say_where_the_data_are():
+    x, t = torch.zeros(2, 3), 0.5
+    mean = FlowHead().estimate(GaussianPath(), torch.ones(2, 3), x, t)
+    assert_close(mean.sample(None), torch.full((2, 3), 0.5))  # x + (1 - t) v
+    tokens = MixturePath(Tokens(4), Masked(3))
+    said = PosteriorHead(3).estimate(tokens, torch.zeros(2, 5, 3), torch.full((2, 5), 3), t)
+    assert_close(said.log_masses().exp(), torch.full((2, 5, 3), 1 / 3))
+    with pytest.raises(LookupError, match="a JumpHead does not say where the data are"):
+        JumpHead(8).estimate(GaussianPath(), torch.zeros(2, 3, 9), x, t)
+    with pytest.raises(LookupError, match="of a GeodesicPath gives no mean of the data"):
+        FlowHead().estimate(GeodesicPath(Sphere(3), UniformSphere()), x, x, t)
 
 
 HEADS = [
@@ -221,7 +217,6 @@ HEADS = [
     JumpHead(32, (0.0, 2.0)),
     PosteriorHead(16, 0.5, 0.2, 0.3, (0.0, 2.0)),
     JointHead((FlowHead("x_1"), JumpHead(8)), (0.25, 0.75)),
-    ProductHead({"place": FlowHead(), "token": PosteriorHead(3)}),
 ]
 
 
@@ -230,8 +225,7 @@ def test_a_head_survives_json(head):
     again = decode(json.loads(json.dumps(encode(head))))
     assert again == head
     assert again.kinds == head.kinds
-    if isinstance(head, Head):
-        assert again.channels == head.channels
+    assert again.channels == head.channels
 
 
 no_check = inspect.unwrap(FlowHead.__post_init__)  # the checker of the tests refuses it before

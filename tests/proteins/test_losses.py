@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from feller.core import random
+from feller.core.losses import Objective
 from feller.proteins.losses import FrameLoss
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
@@ -28,7 +29,7 @@ def sample(m, t, b=4, n=10):
 
 
 def parts(m, found, s):
-    return FrameLoss().parts(m, m.path, s, found, torch.arange(10).expand(4, 10))
+    return FrameLoss().parts(m.path, s, found, torch.arange(10).expand(4, 10))
 
 
 def perfect(m, s):
@@ -103,8 +104,31 @@ def test_links_across_a_gap_cost_nothing():
     wrong = replace(found, translation=place)
     whole, gap = torch.arange(10).expand(4, 10), torch.arange(10) + 7 * (torch.arange(10) > 4)
     of = FrameLoss().parts
-    with_gap = of(m, m.path, s, wrong, gap.expand(4, 10))["geometry"]
-    assert (with_gap < of(m, m.path, s, wrong, whole)["geometry"]).all()
+    with_gap = of(m.path, s, wrong, gap.expand(4, 10))["geometry"]
+    assert (with_gap < of(m.path, s, wrong, whole)["geometry"]).all()
+
+
+def test_the_parts_are_named_and_add_up():
+    m = model()
+    s = sample(m, torch.tensor([0.3, 0.6, 0.8, 0.9]))
+    loss = FrameLoss()
+    named = loss.by_part(m, m.path, *s)
+    assert list(named) == ["place", "turn", "law", "residue", "geometry"]
+    torch.testing.assert_close(sum(named.values()), loss(m, m.path, *s))
+    total = (loss + 0.5 * Objective()).by_part(m, m.path, *s)
+    assert {"frame_loss/turn", "objective"} <= total.keys()
+
+
+def test_the_objective_of_the_core_trains_proteins():
+    """Each factor's generator is compared with the conditional one."""
+    m = model().eval()
+    both = m.weighted(flow=0.5, jump=0.5)
+    s = sample(m, torch.tensor([0.3, 0.6, 0.8, 0.9]))
+    flow, mixed = (Objective()(one, m.path, *s) for one in (m, both))
+    named = parts(m, m(s[2], s[1], predict=True), s)
+    # The flow of rotations is compared for any weight of it, and the jump by the posterior.
+    torch.testing.assert_close(mixed - flow, named["law"])
+    assert torch.autograd.grad(mixed.sum(), m.heads.linear.weight)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("looks", [False, True])

@@ -106,7 +106,7 @@ def test_the_mask_is_never_drawn_and_only_masks_jump():
     model = tiny()
     x = source(model)
     x["residue"][:, :4] = 3
-    jump = model(x, 0.5).factors["residue"]
+    (jump,) = model(x, 0.5).factors["residue"].split().jumps
     assert not jump.intensity[:, :4].any() and (jump.intensity[:, 4:] > 0).all()
     assert jump.destination.expand(torch.Size((2, 9))).sample(torch.Generator()).max() < MASK
 

@@ -12,9 +12,10 @@ from accelerate.utils import TorchDynamoPlugin
 
 from feller.core.config import tagged
 from feller.core.couplings import MinibatchOT
-from feller.core.heads import FlowHead, PosteriorHead, ProductHead
+from feller.core.heads import FlowHead, PosteriorHead
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.product_head import ProductHead
 from feller.core.solvers import Euler, RungeKutta, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens

@@ -124,10 +124,10 @@ def test_figures_become_those_of_a_card():
     assert all(isinstance(metric, Metric) for metric in found)
     by_name = {metric.name: metric for metric in found}
     assert by_name["C-N bonds"].value == 1
-    assert by_name["C-N bonds"].protocol == "five samples, share, reference 1 (1 to 1)"
+    assert by_name["C-N bonds"].protocol == "five samples, fraction, reference 1 (1 to 1)"
     assert "nats, baseline 0." in by_name["Ramachandran JS"].protocol
     alone = {metric.name: metric for metric in metrics_of(report(OURS[:2]))}
-    assert alone["trans"].protocol == "share"
+    assert alone["trans"].protocol == "fraction"
 
 
 @pytest.mark.slow

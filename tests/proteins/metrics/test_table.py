@@ -35,7 +35,7 @@ def test_a_figure_has_its_unit_and_its_reference():
         "unit": "of the length",
         "reference": {"value": 3.0, "low": None, "high": None},
     }
-    assert figure("helix", Estimate(None))["unit"] == "share"
+    assert figure("helix", Estimate(None))["unit"] == "fraction"
     assert "helix" not in UNITS
 
 

@@ -35,13 +35,19 @@ def test_the_law_has_mass_one():
 def test_draws_follow_the_density():
     rotation, hidden = state(1, 1)
     found = predict(rotation, hidden)
-    drawn = found.law.expand(torch.Size((1, 20_000))).sample(torch.Generator().manual_seed(1))
+    drawn = found.posterior.expand(torch.Size((1, 20_000))).sample(torch.Generator().manual_seed(1))
     uniform = UniformRotations().sample((1, 80_000, 3, 3), torch.Generator().manual_seed(2))
     weights = found.log_density(uniform[0][:, None]).exp().T
     for centre in (found.rotation[0, 0], found.centres[0, 0, 2]):
         cosine = angle(relative(centre, drawn)).cos()
         expected = (weights * angle(relative(centre, uniform)).cos()).sum() / weights.sum()
         assert abs(float(cosine.mean() - expected)) < 0.02
+
+
+def test_both_densities_are_one():
+    found = predict(*state())
+    z = exp(torch.randn(1, 3, 3, generator=torch.Generator().manual_seed(5)))
+    torch.testing.assert_close(found.posterior.log_prob(z), found.log_density(z))
 
 
 def test_a_global_rotation_rotates_the_law():

@@ -43,7 +43,6 @@ from feller.core.heads import Head as Head
 from feller.core.heads import JointHead as JointHead
 from feller.core.heads import JumpHead as JumpHead
 from feller.core.heads import PosteriorHead as PosteriorHead
-from feller.core.heads import ProductHead as ProductHead
 from feller.core.likelihood import ExactTrace as ExactTrace
 from feller.core.likelihood import HutchinsonTrace as HutchinsonTrace
 from feller.core.likelihood import Strata as Strata
@@ -68,6 +67,7 @@ from feller.core.paths import ProductPath as ProductPath
 from feller.core.posteriors import FiniteData as FiniteData
 from feller.core.posteriors import FiniteProductData as FiniteProductData
 from feller.core.posteriors import NormalMixture as NormalMixture
+from feller.core.product_head import ProductHead as ProductHead
 from feller.core.registry import load as load
 from feller.core.reweighted import Reweighted as Reweighted
 from feller.core.schedules import CondOT as CondOT
@@ -88,6 +88,7 @@ from feller.core.solvers import RK4 as RK4
 from feller.core.solvers import SOLVERS as SOLVERS
 from feller.core.solvers import Adaptive as Adaptive
 from feller.core.solvers import Dopri5 as Dopri5
+from feller.core.solvers import EndWithEstimate as EndWithEstimate
 from feller.core.solvers import Euler as Euler
 from feller.core.solvers import EventDriven as EventDriven
 from feller.core.solvers import ExponentialIntegrator as ExponentialIntegrator
@@ -136,3 +137,5 @@ from feller.core.verify import Reference as Reference
 from feller.core.verify import Verification as Verification
 
 __version__: str
+from feller.core.wrapped_heads import LangevinHead as LangevinHead
+from feller.core.wrapped_heads import TemperedHead as TemperedHead

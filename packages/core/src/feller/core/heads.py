@@ -7,9 +7,9 @@ beyond the state's.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,19 +26,19 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
-    Product,
+    Point,
     Superposition,
 )
 from feller.core.parametrizations import Parametrization, check_name, convert
-from feller.core.paths import ConditionalPath, GaussianPath, ProductPath
+from feller.core.paths import ConditionalPath, GaussianPath
 from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
 from feller.core.solutions.averages import refuse_vectors
 from feller.core.solutions.rates import check_values
 from feller.core.spaces import Manifold
-from feller.core.times import expand_time, factor_times, moving_time
+from feller.core.times import expand_time, moving_time
 from feller.core.typing import Time
 
-__all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead", "ProductHead"]
+__all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead"]
 
 Kinds = frozenset[type[Generator]]
 
@@ -57,6 +57,14 @@ class Head(ABC):
     @abstractmethod
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
         """Return the generator that `output` stands for at (x, t)."""
+
+    def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Destination:
+        """Return where the output says the data are: a distribution of each element.
+
+        Raises:
+            LookupError: For a head that does not say.
+        """
+        raise LookupError(f"a {type(self).__name__} does not say where the data are")
 
 
 @tagged("flow_head")
@@ -86,6 +94,17 @@ class FlowHead(Head):
         if self.prediction != "velocity" or not isinstance(path.space, Manifold):
             raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
         return Flow(path.space.project_tangent(x, output))
+
+    def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Point:
+        """Return the mean of the data, on the Gaussian path.
+
+        Raises:
+            LookupError: On another path.
+        """
+        if not isinstance(path, GaussianPath):
+            raise LookupError(f"a velocity of a {type(path).__name__} gives no mean of the data")
+        pair = (self.prediction, "x_1")
+        return Point(convert(output, pair, path.schedule, x, moving_time(t)))
 
 
 @tagged("jump_head")
@@ -195,13 +214,14 @@ class PosteriorHead(Head):
             parts = (w * from_posterior(path, k, x, t, posterior) for k, w in self._weights.items())
             return sum(parts, start=Superposition(()))
 
-        return FromPosterior(self._law(path, output), build)
+        return FromPosterior(self.estimate(path, output, x, t), build)
 
-    def _law(self, path: ConditionalPath, logits: Tensor) -> Destination:
+    def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Destination:
+        """Return the posterior."""
         if path.space.is_discrete:
-            return Categorical(logits)
-        values = torch.linspace(*self.data, self.levels, dtype=logits.dtype, device=logits.device)
-        return Atoms(logits, values)
+            return Categorical(output)
+        values = torch.linspace(*self.data, self.levels, dtype=output.dtype, device=output.device)
+        return Atoms(output, values)
 
     @property
     def _weights(self) -> dict[type[Generator], float]:
@@ -253,37 +273,6 @@ class JointHead(Head):
             for head, weight, share in zip(self.heads, self.weights, shares, strict=True)
         )
         return sum(parts, start=Superposition(()))
-
-
-@tagged("product_head")
-@dataclass(frozen=True)
-class ProductHead:
-    """A head for each factor of a product state: outputs, states and times are dicts.
-
-    Attributes:
-        heads: The heads by the names of the factors.
-    """
-
-    heads: Mapping[str, Head]
-    kinds: ClassVar[Kinds] = frozenset({Product})
-
-    def __call__(
-        self, path: ProductPath, output: Mapping[str, Tensor], x: Mapping[str, Tensor], t: Any
-    ) -> Product:
-        """Return the product of what each head reads.
-
-        Raises:
-            ValueError: When the network's outputs have other names.
-        """
-        if output.keys() != self.heads.keys():
-            raise ValueError(f"heads read {sorted(self.heads)}, the network gave {sorted(output)}")
-        clocks = factor_times(t, self.heads)
-        return Product(
-            {
-                name: head(path.factors[name], output[name], x[name], clocks[name])
-                for name, head in self.heads.items()
-            }
-        )
 
 
 def _check_shape(output: Tensor, due: Sequence[int]) -> None:

@@ -14,8 +14,8 @@ from feller.core.algebra import Model
 from feller.core.checks import check_times
 from feller.core.couplings import Coupling, set_coupling
 from feller.core.generators import Generator
-from feller.core.heads import FlowHead, Head, JointHead, Kinds, ProductHead
-from feller.core.paths import ConditionalPath, ProductPath
+from feller.core.heads import FlowHead, Head, JointHead, Kinds
+from feller.core.product_head import ProductHead
 from feller.core.times import factor_times
 from feller.core.typing import Time
 
@@ -28,7 +28,7 @@ class GeneratorModel(nn.Module, Model):
     Args:
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
             the condition. On a product path states, times and outputs are dicts.
-        path: The conditional path it is trained on.
+        path: The conditional path it is trained on; of a product state, one for each factor.
         head: How its output is read; a velocity when absent.
         coupling: How source samples and data are joined in training; independent if None.
 
@@ -43,7 +43,7 @@ class GeneratorModel(nn.Module, Model):
     def __init__(
         self,
         network: Any,
-        path: ConditionalPath | ProductPath,
+        path: Any,
         head: Head | ProductHead | None = None,
         coupling: Coupling | None = None,
     ) -> None:
@@ -66,15 +66,29 @@ class GeneratorModel(nn.Module, Model):
 
     def forward(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
+        output, clock = self._read(x, t, condition)
+        return self.head(self.path, output, x, clock)
+
+    def estimate(self, x: Any, t: Any, condition: Any = None) -> Any:
+        """Return where the data are, given `x` at time `t`: a distribution of each element.
+
+        On a product path a dict of them.
+
+        Raises:
+            LookupError: When the head does not say.
+        """
+        output, clock = self._read(x, t, condition)
+        return self.head.estimate(self.path, output, x, clock)
+
+    def _read(self, x: Any, t: Any, condition: Any) -> tuple[Any, Any]:
+        """Return the network's output, and the time as it was told."""
         if isinstance(x, Mapping):
             of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}
             cast = {name: self._cast(value) for name, value in x.items()}
-            output: Any = {k: _single(v) for k, v in self.network(cast, clock, condition).items()}
-        else:
-            clock = _clock(t, x)
-            output = _single(self.network(self._cast(x), clock, condition))
-        return self.head(self.path, output, x, clock)  # pyright: ignore[reportArgumentType]
+            return {k: _single(v) for k, v in self.network(cast, clock, condition).items()}, clock
+        clock = _clock(t, x)
+        return _single(self.network(self._cast(x), clock, condition)), clock
 
     def _cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""

@@ -1,12 +1,12 @@
 r"""The loss of frames: a Bregman divergence for each factor, and the geometry of what is predicted.
 
-- places: :math:`|E[x_1] - x_1|^2 / (1 - \min(t, 0.9))^2`, nm^2 per unit time squared: near the end
-  the squared error of the velocity would explode, and is held at that of t = 0.9;
+- positions: :math:`|E[x_1] - x_1|^2 / (1 - \min(t, 0.9))^2`, nm^2 per unit time squared: near the
+  end the squared error of the velocity would explode, and is held at that of t = 0.9;
 - rotations: the squared error of the velocity, in rad^2 per unit time squared, and minus the log
   density of the data rotation: the two learn the flow and the jump;
 - residues: the cross-entropy of those that are masked;
 - geometry: squared errors of predicted backbone atoms in nm^2, and of the distances of atoms of
-  neighbours in the chain, with the weight of places. These are no divergences of generators: the
+  neighbours in the chain, with the weight of positions. These are no divergences of generators: the
   mean of structures is a little short of bonds, and this pulls it towards a structure. They count
   from t = 1/2 on, where the posterior is narrow.
 
@@ -18,7 +18,7 @@ Matching, arXiv 2410.20587, proposition 2, for the rest.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ from feller.proteins.codec import consecutive
 from feller.proteins.models import MASK
 from feller.proteins.networks.heads import Prediction
 from feller.proteins.paths import FramePath
+from feller.proteins.so3.paths import IsotropicPath
 from feller.proteins.so3.rotations import relative, vee
 from feller.proteins.so3.solutions import isotropic_flow
 from feller.proteins.structure.frames import ANGSTROM, atoms_from_frames
@@ -45,9 +46,9 @@ class FrameLoss(Loss):
     """The weighted sum of the losses of a sample, each a mean over its residues.
 
     Attributes:
-        place: The weight of places.
+        place: The weight of positions.
         turn: The weight of the velocities of rotations.
-        law: The weight of the law of rotations.
+        law: The weight of the distribution of rotations.
         residue: The weight of residues.
         geometry: The weight of atoms and of the distances of neighbours.
         hold: The time from which weights no longer rise.
@@ -70,7 +71,18 @@ class FrameLoss(Loss):
         *,
         condition: Tensor | None = None,
     ) -> Float[Tensor, " b"]:
-        """Return the loss of each sample."""
+        """Return the loss of each sample: the sum of its parts."""
+        parts = self.by_part(model, path, z, t, x_t, condition=condition)
+        return torch.stack([*parts.values()]).sum(0)
+
+    def by_part(self, *sample: Any, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Return each loss at its weight, by its name; the network is asked once for all.
+
+        Args:
+            sample: Model, path, z, t and x_t.
+            condition: The index of the residues; consecutive if None.
+        """
+        model, path, z, t, x_t = sample
         check_path(model, path)
         bare = getattr(model, "module", model)  # under the wrapper of its process group
         previous = _first_look(bare, x_t, t, condition)
@@ -80,13 +92,11 @@ class FrameLoss(Loss):
         # of it targets near t = 1 are half wrong.
         with torch.autocast(z["translation"].device.type, enabled=False):
             found = found.to(z["translation"].dtype)
-            parts = self.parts(bare, path, (z, t, x_t), found, index)
-        weights = vars(self)
-        return torch.stack([weights[name] * loss for name, loss in parts.items()]).sum(0)
+            parts = self.parts(path, (z, t, x_t), found, index)
+        return {name: getattr(self, name) * loss for name, loss in parts.items()}
 
     def parts(
         self,
-        model: Any,
         path: FramePath,
         sample: tuple[Mapping[str, Tensor], Any, Mapping[str, Tensor]],
         found: Prediction,
@@ -97,10 +107,10 @@ class FrameLoss(Loss):
         clocks = residue_clocks(z, t)
         weight = 1 / (1 - clocks["translation"].clamp_max(self.hold)) ** 2
         away = (found.translation - z["translation"]).square().sum(-1)
-        now = clocks["rotation"]
-        aim = isotropic_flow(path.factors["rotation"], x_t["rotation"], now, z["rotation"])  # pyright: ignore
+        now, turning = clocks["rotation"], cast(IsotropicPath, path.factors["rotation"])
+        aim = isotropic_flow(turning, x_t["rotation"], now, z["rotation"])
         target = vee(relative(x_t["rotation"], aim.velocity))
-        miss = (model.turn(found, x_t["rotation"], now) - target).square().sum(-1)
+        miss = (found.velocity(turning, x_t["rotation"], now) - target).square().sum(-1)
         unknown = {name: (clock < 1).float() for name, clock in clocks.items()}
         frames = torch.minimum(unknown["translation"], unknown["rotation"])
         late = frames * (clocks["translation"] > 0.5) * (now > 0.5) * weight

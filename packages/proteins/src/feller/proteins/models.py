@@ -1,13 +1,12 @@
-"""Protein models: a network read as a process on places, rotations and residues.
+"""Protein models: a network read as a process on positions, rotations and residues.
 
-Places follow the Gaussian path of the core, rotations a path of their own on which they flow, jump,
-or do both by weights, and residues the mask chain of the core: three factors of one product state,
-each with its own clock, per residue where it must be.
+Positions follow the Gaussian path of the core, rotations a path of their own on which they flow,
+jump, or do both by weights, and residues the mask chain of the core: three factors of one product
+state, each with its own clock, per residue where it must be.
 """
 
 import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,22 @@ from torch import Tensor, nn
 
 from feller.core.checks import check_weights
 from feller.core.config import tagged
-from feller.core.generators import Categorical, Flow, Generator, Jump, Product, Superposition
-from feller.core.generators.base import weigh
-from feller.core.heads import Kinds
-from feller.core.models import Model
-from feller.core.parametrizations import convert
+from feller.core.generators import Generator, Product
+from feller.core.heads import FlowHead, Kinds, PosteriorHead
+from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath
+from feller.core.product_head import ProductHead
 from feller.core.schedules import CondOT, Schedule
-from feller.core.solutions import event_rate, jump_clock
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
+from feller.core.wrapped_heads import LangevinHead, TemperedHead
 from feller.proteins.codec import ProteinCodec, consecutive
 from feller.proteins.design.conditioning import Given, nothing
 from feller.proteins.networks import FrameTransformerConfig
-from feller.proteins.networks.heads import FrameHeads, Prediction
+from feller.proteins.networks.heads import FrameHeads, Prediction, RotationHead
 from feller.proteins.paths import FramePath
-from feller.proteins.so3.jumps import PosteriorJump
 from feller.proteins.so3.paths import FisherPath, HeatKernelPath
-from feller.proteins.so3.rotations import hat, relative, vee
-from feller.proteins.so3.solutions import isotropic_flow
 from feller.proteins.structure.chain import UNKNOWN, Chain
 from feller.proteins.times import residue_clocks
 
@@ -55,10 +50,10 @@ class ProteinModelConfig(ModelConfig):
         network: Its network.
         rotation: The path of rotations.
         residue: The clock of residues.
-        modes: Fisher modes in the law of a data rotation.
+        modes: Fisher modes in the distribution of a data rotation.
         flow: The weight of the flow of rotations, where sampling does not say.
         jump: The weight of their jump.
-        noise: The Langevin noise of places, where sampling does not say.
+        noise: The Langevin noise of positions, where sampling does not say.
         rotation_noise: That of rotations.
         noise_scale: By how much noise is scaled down.
         sequence: Whether it was trained on residues: else they stay unknown in what is drawn.
@@ -78,7 +73,7 @@ class ProteinModelConfig(ModelConfig):
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:
-        """Refuse weights and noise that are none, and a law of no mode."""
+        """Refuse weights and noise that are none, and no mode."""
         check_weights("flow and jump", (self.flow, self.jump))
         for name in ("noise", "rotation_noise", "noise_scale"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -94,6 +89,35 @@ class ProteinModelConfig(ModelConfig):
                 "translation": GaussianPath(),
                 "rotation": self.rotation,
                 "residue": MixturePath(Tokens(MASK + 1), Masked(MASK), self.residue),
+            }
+        )
+
+    def head(
+        self,
+        *,
+        noise: float = 0.0,
+        rotation_noise: float = 0.0,
+        noise_scale: float = 1.0,
+        temperature: float = 1.0,
+    ) -> ProductHead:
+        """Return how the network's output is read, without noise unless it is asked for.
+
+        Args:
+            noise: Langevin noise of positions; its variance is noise (1 - t) / (t + 0.05) nm^2 per
+                unit time.
+            rotation_noise: That of rotations, in units of their path's own variance.
+            noise_scale: What noise is multiplied by: below 1 samples are more typical, and less
+                diverse, than the distribution.
+            temperature: Of residues; towards 0 they are the most likely ones.
+        """
+        position, residue = FlowHead("x_1"), PosteriorHead(MASK)
+        rotation = RotationHead(self.modes, self.flow, self.jump, rotation_noise, noise_scale)
+        moved = LangevinHead(position, lambda t: noise * (1 - t) / (t + 0.05), noise_scale)
+        return ProductHead(
+            {
+                "translation": moved if noise else position,
+                "rotation": rotation,
+                "residue": TemperedHead(residue, temperature),
             }
         )
 
@@ -145,20 +169,32 @@ class ProteinModel(nn.Module, Model):
         Args:
             x: States: a dict of the three factors.
             t: One time, or a time for each factor: one number, one a sample, or one a residue.
-            condition: The index of the residues; consecutive when absent.
-            previous: Places predicted before, `(b, n, 3)`, not a number in rows without any; for a
-                network with self-conditioning.
+            condition: The index of the residues; consecutive if None.
+            previous: Positions predicted before, `(b, n, 3)`, not a number in rows without any; for
+                a network with self-conditioning.
             predict: Whether to return the prediction instead. Losses pass through `forward`, where
                 data parallel training looks.
         """
+        if predict:
+            return self._predict(x, t, condition, previous)
+        return GeneratorModel(self.by_factor, self.path, self.config.head())(x, t, condition)
+
+    def by_factor(
+        self, x: Any, t: Any, condition: Tensor | None = None, previous: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the numbers of each factor that `ProteinModelConfig.head` reads."""
+        return self._predict(x, t, condition, previous).by_factor()
+
+    def _predict(
+        self, x: Any, t: Any, condition: Tensor | None, previous: Tensor | None
+    ) -> Prediction:
         clocks = residue_clocks(x, t)
         index = consecutive(x["residue"].shape, x["residue"]) if condition is None else condition
         found = self.heads(self.network(x, clocks, index, previous))
         known = (clocks["translation"] == 1).any(1, keepdim=True)[..., None]
         # Data are centred, but for those about a motif, which knows where it is.
         centred = found.translation - found.translation.mean(1, keepdim=True)
-        found = replace(found, translation=torch.where(known, found.translation, centred))
-        return found if predict else self.generator(found, x, t)
+        return replace(found, translation=torch.where(known, found.translation, centred))
 
     def sample(
         self,
@@ -190,39 +226,3 @@ class ProteinModel(nn.Module, Model):
         from feller.proteins.structure.writing import write_chains
 
         write_chains(self.sample(4, length=64, steps=50), stem)
-
-    def generator(self, found: Prediction, x: Mapping[str, Tensor], t: Any) -> Product:
-        """Return the generator that a prediction at the states `x` and clocks `t` stands for."""
-        clocks = residue_clocks(x, t)
-        place: Any = self.path.factors["translation"]
-        moving = clocks["translation"].clamp_max(1 - 1e-5)
-        velocity = convert(
-            found.translation, ("x_1", "velocity"), place.schedule, x["translation"], moving
-        )
-        chain = self.path.factors["residue"]
-        hidden = x["residue"] == MASK
-        rate = torch.where(hidden, event_rate(chain, clocks["residue"]), 0.0)
-        residue = Jump(rate, Categorical(found.residue), jump_clock(chain, clocks["residue"]))
-        return Product(
-            {
-                "translation": Flow(velocity),
-                "rotation": self._rotation(found, x["rotation"], clocks["rotation"]),
-                "residue": residue,
-            }
-        )
-
-    def _rotation(self, found: Prediction, x: Tensor, t: Tensor) -> Superposition:
-        path: Any = self.path.factors["rotation"]
-        parts = Superposition(())
-        if self.config.flow:
-            velocity = x @ hat(self.turn(found, x, t))
-            parts = parts + weigh(self.config.flow, Flow(velocity))
-        if self.config.jump:
-            parts = parts + weigh(self.config.jump, PosteriorJump(path, t, found.law))
-        return parts
-
-    def turn(self, found: Prediction, x: Tensor, t: Tensor) -> Tensor:
-        """Return the velocity of rotations `x`, a body vector in rad per unit time."""
-        path: Any = self.path.factors["rotation"]
-        towards = isotropic_flow(path, x, t, found.rotation.detach()).velocity
-        return vee(relative(x, towards)) + found.turn

@@ -15,7 +15,7 @@ __all__ = ["FramePath"]
 
 @dataclass(frozen=True)
 class FramePath:
-    """A product path, but that the source of places stands about what is known of them.
+    """A product path, but that the source of positions stands about what is known of them.
 
     Around a motif there is no other middle: sampling starts at noise about that of the known
     residues. Data keep their own, so that noise is shifted here:

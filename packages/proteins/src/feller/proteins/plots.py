@@ -81,7 +81,7 @@ def ramachandran(chains: Chains, reference: Chains | None = None) -> Figure:
 
 
 def composition(chains: Chains, reference: Chains | None = None) -> Figure:
-    """Plot the helix and strand share of each chain, and their means, by P-SEA on both sides."""
+    """Plot the helix and strand fraction of each chain, and their means, by P-SEA on both sides."""
     sides = _sides(chains, reference)
     figure, (each, mean) = _figure(2)
     for i, (name, held, colour) in enumerate(sides):
@@ -92,9 +92,11 @@ def composition(chains: Chains, reference: Chains | None = None) -> Figure:
         bars = mean.bar(places, parts, 0.38, color=colour, label=name)
         mean.bar_label(bars, fmt="%.2f", fontsize=8)
     each.plot([0, 1], [1, 0], color="#bbb", linewidth=0.8)
-    each.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="helix share", ylabel="strand share")
+    each.set(
+        xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="helix fraction", ylabel="strand fraction"
+    )
     each.legend()
-    mean.set(xticks=range(3), ylabel="mean share", ylim=(0, 1))
+    mean.set(xticks=range(3), ylabel="mean fraction", ylim=(0, 1))
     mean.set_xticklabels(["helix", "strand", "coil"])
     return figure
 
@@ -134,7 +136,7 @@ def bond_lengths(chains: Chains, reference: Chains | None = None) -> Figure:
             axes.hist(
                 inside, bins.tolist(), weights=weights, histtype="step", color=colour, label=label
             )
-        axes.set(xlabel=f"{link} / Angstrom", ylabel="share of links", xlim=(low, high))
+        axes.set(xlabel=f"{link} / Angstrom", ylabel="fraction of links", xlim=(low, high))
         axes.legend(fontsize=8)
     return figure
 
@@ -154,7 +156,7 @@ def jump_profile(
     often.step(times, jumped.mean(1), where="post", color=COLOURS[0])
     total = jumped.sum() / max(jumped.shape[1], 1)
     often.set(
-        xlabel="t", ylabel="share of residues that jump", title=f"{total:.2f} jumps a residue"
+        xlabel="t", ylabel="fraction of residues that jump", title=f"{total:.2f} jumps a residue"
     )
     rows = [row[known] for row, known in zip(angles, jumped, strict=True)]
     low, middle, high = np.array(
@@ -178,7 +180,7 @@ def trajectory_strip(
 
     Args:
         frames: Atoms in Angstrom.
-        times: t of each frame, evenly from 0 to 1 when absent.
+        times: t of each frame, by default evenly from 0 to 1.
         panels: At most so many frames, evenly taken, the first and the last among them.
 
     Raises:
@@ -213,7 +215,7 @@ def _figure(columns: int, *, width: float = 4.5, height: float = 3.8) -> tuple[F
 
 
 def _shares(chains: Chains) -> tuple[np.ndarray, np.ndarray]:
-    """Return the helix and the strand share of each chain."""
+    """Return the helix and the strand fraction of each chain."""
     found = secondary_structure(chains)
     known = np.array([max(len(letters) - letters.count("-"), 1) for letters in found])
     helix, strand = (np.array([letters.count(k) for letters in found]) for k in "HE")

@@ -1,11 +1,12 @@
 """Drawing proteins: the source, a grid of times, and the last step.
 
-The solver follows the three factors to one step before the end; what is then predicted is the
-sample: the mean place, the predicted rotation, and the residues that are still masked by the rates
-of their law. So `steps` is the number of network calls.
+Euler's method follows the three factors to one step before the end; the last step goes where the
+network says the data are: to the mean position, the predicted rotation, and a draw of each residue
+that is still masked. So `steps` is the number of network calls.
 """
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -16,30 +17,17 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.checks import check_seed, check_weights
-from feller.core.generators import (
-    Categorical,
-    Diffusion,
-    Generator,
-    Product,
-    stationary,
-)
-from feller.core.models import Model
+from feller.core.models import GeneratorModel
 from feller.core.nn.modes import evaluating
-from feller.core.parametrizations import convert
-from feller.core.solvers import Euler
-from feller.core.solvers.base import Evaluation, follow
+from feller.core.nn.self_conditioning import SelfConditioned
+from feller.core.solvers import EndWithEstimate, Euler, Evaluation, follow
 from feller.core.times import expand_time, power_grid
 from feller.proteins.design.conditioning import Given, check_positive
-from feller.proteins.networks.heads import Prediction
-from feller.proteins.so3.diffusion import RotationDiffusion
-from feller.proteins.so3.paths import FisherPath
-from feller.proteins.so3.solutions import fisher_langevin
+from feller.proteins.networks.heads import check_noise
 
 __all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
 
 _NOISE = ("noise", "rotation_noise", "noise_scale")
-
-COLDEST = 1e-6  # below which logits would overflow; it is the mode by then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +38,16 @@ class Sampling:
         steps: Network calls of a sample.
         power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
             where bonds are made.
-        flow: The weight of the flow of rotations; the model's when absent.
+        flow: The weight of the flow of rotations; the model's own if None.
         jump: The weight of their jump; by default the rest.
-        noise: How much Langevin noise places get, 0 for none: it leaves their distribution alone,
-            and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05) nm^2 a
-            unit time. The model's if None.
+        noise: How much Langevin noise positions get, 0 for none: it leaves their distribution
+            alone, and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05)
+            nm^2 a unit time. The model's if None.
         rotation_noise: The same of rotations, in units of their path's own variance. The model's if
             None.
-        noise_scale: By how much noise is scaled down: below 1 samples are more usual, and less
+        noise_scale: By how much noise is scaled down: below 1 samples are more typical, and less
             diverse, than the distribution. The model's if None.
-        temperature: Of residues: 1 for their law, towards 0 for its mode.
+        temperature: Divides the logits of residues; towards 0 they are the most likely ones.
         sequence: Whether residues are drawn along, by a model that was trained on them; else they
             stay unknown.
         batch_size: Samples in memory at once.
@@ -107,10 +95,19 @@ class Sampling:
         own = {name: getattr(model.config, name) for name in _NOISE}
         asked = {name: getattr(self, name) for name in _NOISE}
         noise = {name: own[name] if asked[name] is None else asked[name] for name in _NOISE}
-        path = model.path.factors["rotation"]
-        if noise["rotation_noise"] and not isinstance(path, FisherPath):
-            raise ValueError(f"rotation_noise is for rotations on a FisherPath, not on {path}")
+        if noise["rotation_noise"]:
+            check_noise(model.path.factors["rotation"])
         return replace(self, **noise, sequence=self.sequence and model.config.sequence)
+
+    def reading(self, model: Any) -> GeneratorModel:
+        """Return a model as a simulation of `of(model)` asks it, shown its own predictions."""
+        noise = {name: getattr(self, name) for name in _NOISE}
+        network = model.by_factor
+        if model.config.network.self_conditioning:
+            network = SelfConditioned(network, operator.itemgetter("translation"))
+        return GeneratorModel(
+            network, model.path, model.config.head(temperature=self.temperature, **noise)
+        )
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,6 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
     )
 
 
-@torch.no_grad()
 def draw_rows(
     model: Any, rows: tuple[int, int], given: Given, sampling: Sampling, seed: int
 ) -> Drawing:
@@ -165,26 +161,13 @@ def draw_rows(
     rng = random.rows(seed, *rows)
     sampling = sampling.of(model)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
-    grid = power_grid(sampling.steps, sampling.power)[:-1]
+    grid = power_grid(sampling.steps, sampling.power)
     times = {name: _clock(grid, known[name]) for name in state}
     if not sampling.sequence:
         times["residue"] = _clock(0 * grid, known["residue"])
-    looking = _Looking(model, sampling)
-    evaluation, steps = Evaluation(looking), [state]
-    if len(grid) > 1:
-        steps.extend(follow(evaluation, state, times, Euler(), rng))
-    state = steps[-1]
-    found = looking.predict(state, {name: clock[-1] for name, clock in times.items()})
-    state = {
-        "translation": torch.where(
-            known["translation"][..., None], state["translation"], found.translation
-        ),
-        "rotation": torch.where(
-            known["rotation"][..., None, None], state["rotation"], found.rotation
-        ),
-        "residue": _reveal(found.residue, state["residue"], sampling, rng),
-    }
-    return Drawing(state, evaluation.nfe + 1, (*steps, state) if sampling.keep else ())
+    evaluation = Evaluation(sampling.reading(model))
+    steps = [state, *follow(evaluation, state, times, EndWithEstimate(Euler()), rng)]
+    return Drawing(steps[-1], evaluation.nfe, tuple(steps) if sampling.keep else ())
 
 
 def _begin(
@@ -210,67 +193,6 @@ def _clock(grid: Tensor, known: Tensor) -> Tensor:
     if not known.any():
         return grid.to(known.device)
     return torch.where(known, 1.0, grid.to(known.device)[:, None, None])
-
-
-class _Looking(Model):
-    """A model that is shown what it predicted at the step before, and whose frames get noise."""
-
-    def __init__(self, model: Any, sampling: Sampling) -> None:
-        self._model, self._sampling = model, sampling
-        self._shown = model.config.network.self_conditioning
-        self._previous: Tensor | None = None
-        self.kinds, self.path = model.kinds, model.path
-
-    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
-        found = self.predict(x, t, condition)
-        product = self._model.generator(found, x, t)
-        factors = dict(product.factors)
-        if self._sampling.noise:
-            noise = self._langevin(found, x["translation"], t["translation"])
-            factors["translation"] = 1.0 * factors["translation"] + stationary(noise)
-        if self._sampling.rotation_noise:
-            turns = self._turns(found, x["rotation"], t["rotation"])
-            factors["rotation"] = factors["rotation"] + stationary(turns)
-        return Product(factors)
-
-    def predict(self, x: Any, t: Any, condition: Any = None) -> Prediction:
-        found = self._model(x, t, condition, previous=self._previous, predict=True)
-        if self._shown:
-            self._previous = found.translation
-        return replace(found, residue=_cooled(found.residue, self._sampling.temperature))
-
-    def _turns(self, found: Prediction, x: Tensor, t: Any) -> RotationDiffusion:
-        """Return the Langevin diffusion of rotations; with less noise than its own where asked."""
-        noise: Any = self._sampling.rotation_noise
-        scale: Any = self._sampling.noise_scale
-        langevin = fisher_langevin(self.path.factors["rotation"], x, t, found.law)
-        return RotationDiffusion(noise * langevin.drift, noise * scale**2 * langevin.variance)
-
-    def _langevin(self, found: Prediction, x: Tensor, t: Any) -> Diffusion:
-        """Return the Langevin diffusion of places; with less noise than its own where asked."""
-        moving = expand_time(t, x).clamp_max(1 - 1e-5)  # what is known stands still
-        schedule = self.path.factors["translation"].schedule
-        score = convert(found.translation, ("x_1", "score"), schedule, x, moving)
-        noise: Any = self._sampling.noise
-        scale: Any = self._sampling.noise_scale
-        variance = noise * (1 - moving) / (moving + 0.05)
-        spread = (scale**2 * variance).expand_as(x)
-        return Diffusion(variance / 2 * score, spread)
-
-
-def _reveal(logits: Tensor, x: Tensor, sampling: Sampling, rng: Any) -> Tensor:
-    """Draw the residues that are still masked, unless they are to stay so."""
-    if not sampling.sequence:
-        return x
-    return torch.where(x == logits.shape[-1], Categorical(logits).sample(rng), x)
-
-
-def _cooled(logits: Tensor, temperature: float) -> Tensor:
-    """Return the logits at a temperature; at 0 all of the mass is on the mode."""
-    if temperature > COLDEST:
-        return logits / temperature
-    mode = logits.argmax(-1, keepdim=True)
-    return torch.full_like(logits, -torch.inf).scatter(-1, mode, 0.0)
 
 
 def _join(states: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:

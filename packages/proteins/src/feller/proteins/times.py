@@ -1,6 +1,6 @@
-"""Laws of training times for frames: which factors, and which residues, are how far.
+"""Distributions of training times for frames: which factors, and which residues, are how far.
 
-Places, rotations and residues have a clock each. A model that has seen them apart does several
+Positions, rotations and residues have a clock each. A model that has seen them apart does several
 jobs, with clocks that stand at 1 for what is known and at 0 for what plays no part: generation of
 backbones (residues at 0), co-design (all as one), folding (residues at 1), inverse folding (frames
 at 1), and scaffolds of a motif (a stretch of residues at 1).
@@ -28,10 +28,10 @@ __all__ = ["FrameTimes", "residue_clocks"]
 @tagged("proteins/frame_times")
 @dataclass(frozen=True, kw_only=True)
 class FrameTimes(TimeLaw):
-    """Each sample trains one job, drawn by its share; shares sum to one.
+    """Each sample trains one job, drawn by its fraction of the samples; they sum to one.
 
     Attributes:
-        base: The law of a time.
+        base: The distribution of a time.
         together: All factors at one time.
         apart: Each factor at a time of its own.
         structure: Frames at one time; of the residues nothing is known.
@@ -50,7 +50,7 @@ class FrameTimes(TimeLaw):
     motif: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse shares that are none."""
+        """Refuse fractions that do not sum to one."""
         check_weights("together, apart, structure, fold, inverse and motif", self._shares)
 
     @property
@@ -58,7 +58,7 @@ class FrameTimes(TimeLaw):
         return (self.together, self.apart, self.structure, self.fold, self.inverse, self.motif)
 
     def quantile(self, u: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """Return the quantile of the base law."""
+        """Return the quantile of the base distribution."""
         return self.base.quantile(u)
 
     def draw(self, u: Tensor, rng: Rng, z: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -40,11 +40,13 @@ class Destination(ABC):
     Attributes:
         cells: The cells that it is a list of probabilities of; None for any other.
         is_density: Whether `log_prob` is that of a density: no point has a probability.
+        element_dim: How many axes an element has, in the last axes of what is drawn.
         is_bounded: Whether it lands between two numbers, which bins can hold.
     """
 
     cells: Cells | None = None
     is_density: bool = False
+    element_dim: int = 0
     is_bounded: bool = False
 
     @abstractmethod
@@ -158,7 +160,9 @@ class Mixture(Destination):
         """Return the log of the mean probability under the weights."""
         total = self.weights.sum(-1, keepdim=True)
         log_weights = self.weights.log() - torch.where(total > 0, total, 1.0).log()
-        return (log_weights + self.laws.log_prob(y[..., None])).logsumexp(-1)
+        return (
+            log_weights + self.laws.log_prob(y.unsqueeze(-1 - self.laws.element_dim))
+        ).logsumexp(-1)
 
     def _fractions(self) -> Tensor:
         total = self.weights.sum(-1, keepdim=True)

@@ -1,5 +1,7 @@
 """Rows of probabilities: an index drawn from each, an entry picked from each, Gauss points."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -24,8 +26,15 @@ def draw_category(probabilities: Float[Tensor, "*batch k"], rng: Rng) -> Tensor:
 
 def gauss_points(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return Gauss-Legendre nodes and weights on [0, 1]."""
+    nodes, weights = _gauss_points(n)
+    return like.new_tensor(nodes), like.new_tensor(weights)
+
+
+@cache
+def _gauss_points(n: int) -> tuple[np.ndarray, np.ndarray]:
+    # numpy solves an eigenvalue problem at each call.
     nodes, weights = np.polynomial.legendre.leggauss(n)
-    return (like.new_tensor((nodes + 1) / 2), like.new_tensor(weights / 2))
+    return (nodes + 1) / 2, weights / 2
 
 
 def pick(rows: Tensor, index: Tensor, exists: Tensor) -> Tensor:

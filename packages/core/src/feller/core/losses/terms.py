@@ -128,13 +128,16 @@ def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Te
     Args:
         divergence: The divergence.
         z: The data.
-        law: The predicted posterior, on tokens, atoms or bins.
+        law: The predicted posterior, on tokens, atoms or bins; by the generalized KL divergence,
+            which is then minus the log density, any other with a density.
 
     Raises:
         LookupError: When the predicted posterior is not on a list of cells.
         ValueError: When `z` is none of them, where looking costs nothing (`feller.core.checks`);
             elsewhere the divergence is NaN.
     """
+    if law.cells is None and law.is_density and isinstance(divergence, GeneralizedKL):
+        return -law.log_prob(z)
     if law.cells is None:
         raise LookupError(f"a posterior is on tokens, atoms or bins, not a {type(law).__name__}")
     log_p = law.log_masses()

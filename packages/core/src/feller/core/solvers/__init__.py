@@ -3,6 +3,7 @@
 from feller.core.solvers.adaptive import Dopri5
 from feller.core.solvers.adaptive_steps import Adaptive
 from feller.core.solvers.base import Evaluation, Simulation, Solver, follow, simulate
+from feller.core.solvers.end_with_estimate import EndWithEstimate
 from feller.core.solvers.euler import Euler
 from feller.core.solvers.events import EventDriven
 from feller.core.solvers.exponential import ExponentialIntegrator
@@ -23,6 +24,7 @@ __all__ = [
     "SOLVERS",
     "Adaptive",
     "Dopri5",
+    "EndWithEstimate",
     "Euler",
     "Evaluation",
     "EventDriven",

@@ -18,9 +18,10 @@ from feller.core.generators.base import is_kind
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.typing import Rng
 
-__all__ = ["WithGradient"]
+__all__ = ["TOLD", "WithGradient"]
 
-_TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times")
+TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times")
+"""What a solver says of itself, for one that is made of it."""
 
 
 @dataclass
@@ -52,7 +53,7 @@ class WithGradient(Solver):
 
     def __post_init__(self) -> None:
         """Take and refuse what the solver does."""
-        for name in _TOLD:
+        for name in TOLD:
             setattr(self, name, getattr(self.solver, name))
 
     def fork(self) -> "WithGradient":

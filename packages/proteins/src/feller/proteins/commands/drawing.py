@@ -31,29 +31,29 @@ class DrawFlags:
     """How samples are drawn."""
 
     steps: int = 100
-    """Steps, which are network calls."""
+    """Steps, each a network call."""
     power: float = 2.0
-    """How much they crowd at the data: 1 for even steps."""
+    """Shortens steps towards the data: times are 1 - (1 - u)^power, with 1 equal steps."""
     flow: float | None = None
-    """The weight of the flow of rotations; by default the model's own."""
+    """Weight of the flow of rotations, 0 to 1; the model's own if None."""
     jump: float | None = None
-    """The weight of their jump; by default the rest."""
+    """Weight of the jump of rotations, 0 to 1; 1 - flow if None."""
     noise: float | None = None
-    """How much Langevin noise places get, 0 for none: it mends what went wrong; the model's own if
-    None."""
+    """Langevin noise of positions in nm^2 per unit time, 0 for none; the model's own if None."""
     rotation_noise: float | None = None
-    """The same of rotations; the model's own if None."""
+    """Langevin noise of rotations, times their path's own variance, 0 for none; the model's
+    own if None."""
     noise_scale: float | None = None
-    """By how much noise is scaled down: below 1 samples are more usual and less diverse; the
-    model's own if None."""
+    """Factor on all noise: below 1 samples are more typical and less diverse; the model's
+    own if None."""
     temperature: float = 1.0
-    """Of residues: 1 for their law, towards 0 for its mode."""
+    """Sequence sampling temperature; 0 takes the most likely residues."""
     sequence: bool = True
-    """Draw residues along; else they stay unknown."""
+    """Draw the sequence, too; without it residues are unknown."""
     batch_size: int | None = None
-    """Samples at once; 32 of up to 128 residues, fewer of longer ones by default."""
+    """Samples at once; if None 32 of up to 128 residues, fewer of longer ones."""
     device: str = "auto"
-    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
+    """cpu, cuda, mps, ...; auto takes an accelerator if there is one."""
 
     def sampling(self, *, keep: bool = False) -> Sampling:
         """Return how to draw; `keep` keeps every step."""

@@ -18,7 +18,7 @@ from feller.proteins.design.inputs import length_range, read_structures
 from feller.proteins.design.tasks import DesignFlags, plan
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
 from feller.proteins.structure.chain import Chain
-from feller.proteins.structure.reading import Refusal
+from feller.proteins.structure.reading import Refusal, sorted_out
 
 __all__ = ["MeasureFlags", "ModelFlags", "evaluate"]
 
@@ -30,23 +30,23 @@ class MeasureFlags:
     """Measure structures: a file, a folder or a .zip of them."""
 
     reference: Path | None = None
-    """Native structures to compare with: a file, a folder or a .zip."""
+    """Native structures to compare with: a file, a folder or a .zip; none if None."""
     max_reference: int = 500
-    """At most so many of them, of those about as long as what is measured."""
+    """Most reference chains, of those about as long as what is measured."""
     fit: bool = False
-    """Only those of them that are fit to train on: whole, unbroken, compact."""
+    """Use only reference chains that are fit to train on: whole, unbroken, compact."""
     length: str | None = None
-    """Chains of this length alone, 80 or 60-100; of a model what to draw, 60-100 when absent."""
+    """Lengths to measure, 80 or 60-100, all if None; of a model lengths to draw, 60-100 if None."""
     tm: bool = False
-    """Align chains with each other and with the reference, for diversity and novelty."""
+    """Align chains with each other and with the reference (TM-score): diversity and novelty."""
     tm_chains: int = 30
-    """How many --tm aligns on either side; 30 take about two minutes."""
+    """Chains that --tm aligns on either side; 30 take about two minutes."""
     proteinmpnn: int = 0
-    """How many go through ProteinMPNN on either side, where it is installed."""
+    """Chains to score with ProteinMPNN on either side, if it is installed."""
     plots: Path | None = None
-    """A folder for pictures."""
+    """Folder for plots; no plots if None."""
     seed: int = 0
-    """Chooses resamples, the chains that are aligned, and samples."""
+    """Random seed of resamples, aligned chains and samples."""
     json: bool = False
     """Print JSON."""
 
@@ -72,7 +72,7 @@ class ModelFlags:
     """Measure the samples of a model."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 200
-    """How many samples."""
+    """Number of samples."""
     measure: tyro.conf.OmitArgPrefixes[MeasureFlags] = field(default_factory=MeasureFlags)
     """What is measured."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
@@ -147,7 +147,7 @@ def _reference(flags: MeasureFlags) -> list[Chain] | None:
     if not flags.fit:
         return chains
     counts: Counter[str] = Counter()
-    fit = [chain for chain in Filters().sift(chains, counts) if isinstance(chain, Chain)]
+    fit, _ = sorted_out(Filters().sift(chains, counts))
     left = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     if not fit:
         raise ValueError(f"--fit leaves no chain of {flags.reference}: {left}")

@@ -30,21 +30,21 @@ class SampleFlags:
     """Draw backbones with residues, folds, sequences or scaffolds."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
-    """How many; of several sequences or backbones, of each."""
+    """Number of samples; of several sequences or backbones, of each."""
     out: Path = Path("samples")
-    """The folder they are written to, each as soon as its batch is done."""
+    """Folder to write to, each batch as soon as it is done."""
     format: Literal["pdb", "cif", "bcif"] = "pdb"
-    """Of the structures."""
+    """File format of structures."""
     design: tyro.conf.OmitArgPrefixes[DesignFlags] = field(default_factory=DesignFlags)
     """What is given of them."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
     """How they are drawn."""
     seed: int = 0
-    """Sample i depends on the seed and on i alone."""
+    """Random seed; sample i depends on it and on i alone."""
     page: bool = False
-    """Write samples.html too, which shows them in three dimensions."""
+    """Also write samples.html, a page that shows them in 3-D."""
     trajectory: bool = False
-    """Write how each came, as the models of one file, to the folder `trajectories` beside."""
+    """Also write each simulation, as the models of one file, to the folder `trajectories`."""
     json: bool = False
     """Print what was done as JSON."""
 

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators import Flow, Generator, Jump, Superposition
+from feller.core.generators import Flow, Generator, Jump
 from feller.core.registry import data_of, load
 from feller.core.solutions import solution
 from feller.core.verify import Plan, Residual, Verification
@@ -64,9 +64,9 @@ class VerifyFlags:
     data: ProteinData = field(default_factory=ProteinData)
     """The chains: those of the model's run, or cut as its recipe cuts, with `--data.path`."""
     flow: float | None = None
-    """The weight of the flow of rotations; the model's when absent."""
+    """Weight of the flow of rotations, 0 to 1; the model's own if None."""
     jump: float | None = None
-    """The weight of their jump; by default the rest."""
+    """Weight of the jump of rotations, 0 to 1; 1 - flow if None."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(n=256))
     """What is compared, and what passes."""
 
@@ -191,26 +191,36 @@ def _path_motion(path: Any, x: State, clocks: Mapping[str, float], z: State) -> 
 
 
 def _motion(generator: Generator, x: Tensor, rng: torch.Generator) -> Tensor:
-    """Return how the entries of a factor move on average under a generator."""
-    if isinstance(generator, Superposition):
-        return sum(
-            (part.weight * _motion(part.generator, x, rng) for part in generator.parts),
-            start=torch.zeros_like(x),
-        )
-    if isinstance(generator, PosteriorJump):
-        leaps = [_leap(generator.given(x, rng), x, rng) for _ in range(DRAWS)]
-        return torch.stack(leaps).mean(0)
-    if isinstance(generator, Jump):  # residues
-        points, chances = generator.destination.quadrature()
-        landed = (_indicators(points) * chances[..., None]).sum(-2)
-        return generator.intensity[..., None] * (landed - _indicators(x))
-    assert isinstance(generator, Flow)
-    flow: Any = generator
+    """Return how the entries of a factor move on average under a generator, part by part."""
+    moves = [
+        p.weight * _MOTIONS[type(p.generator)](p.generator, x, rng) for p in generator.leaves()
+    ]
+    return torch.stack(moves).sum(0)
+
+
+def _flow(flow: Flow, x: Tensor, rng: torch.Generator) -> Tensor:
     return flow.velocity
+
+
+def _jumps_of_residues(jump: Jump, x: Tensor, rng: torch.Generator) -> Tensor:
+    points, weights = jump.destination.quadrature()
+    landed = (_indicators(points) * weights[..., None]).sum(-2)
+    return jump.intensity[..., None] * (landed - _indicators(x))
+
+
+def _jumps_of_rotations(jump: PosteriorJump, x: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.stack([_leap(jump.given(x, rng), x, rng) for _ in range(DRAWS)]).mean(0)
 
 
 def _leap(jump: Jump, x: Tensor, rng: torch.Generator) -> Tensor:
     return jump.intensity[..., None, None] * (jump.destination.sample(rng) - x)
+
+
+_MOTIONS: Mapping[type[Generator], Any] = {
+    Flow: _flow,
+    Jump: _jumps_of_residues,
+    PosteriorJump: _jumps_of_rotations,
+}
 
 
 def _indicators(residue: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ class ProteinData(DataConfig):
         long: What becomes of longer chains.
         width: Lengths are multiples of it.
         rounds: How often an epoch visits each cluster, with other members and other ends.
-        share: The share of clusters held out where no file says which.
+        share: The fraction of clusters held out where no file says which.
         seed: Chooses ends and members.
         workers: Processes that read structures when there is no cache of them yet.
         cache: The folder of caches; that of the user when empty.

@@ -28,14 +28,14 @@ class Filters:
     Attributes:
         min_length: Fewest residues.
         max_length: Most residues.
-        max_missing: Largest share of residues that lack one of N, CA, C and O, and of those that
+        max_missing: Largest fraction of residues that lack one of N, CA, C and O, and of those that
             have N, CA and C without bonds. Data leave out those that lack more than O, as gaps.
         max_step: Longest step from CA to CA, in Angstrom.
         max_resolution: Worst resolution in Angstrom, of the structures that say theirs.
-        min_known: Smallest share of canonical residues.
-        max_gyration: Largest size of the logarithm of the radius of gyration over what is usual at
-            that length.
-        max_coil: Largest share of residues that P-SEA puts neither in a helix nor in a strand.
+        min_known: Smallest fraction of canonical residues.
+        max_gyration: Largest size of the logarithm of the radius of gyration over what is typical
+            at that length.
+        max_coil: Largest fraction of residues that P-SEA puts neither in a helix nor in a strand.
 
     Example:
         >>> atoms = np.zeros((2, 4, 3), dtype=np.float32)
@@ -111,9 +111,9 @@ class Filters:
 
 
 def compactness(chain: Chain) -> float:
-    """Return the logarithm of the radius of gyration of CA over what is usual at that length.
+    """Return the logarithm of the radius of gyration of CA over what is typical at that length.
 
-    It is 0 for a usual chain, above for an elongated one; -inf where all atoms are in one place,
+    It is 0 for a typical chain, above for an elongated one; -inf where all atoms are in one place,
     NaN without atoms.
     """
     ca = chain.atoms[:, 1].astype(np.float64)
@@ -126,7 +126,7 @@ def compactness(chain: Chain) -> float:
 
 
 def coil_share(chain: Chain) -> float:
-    """Return the share of residues that are coil by P-SEA, of those that have a CA."""
+    """Return the fraction of residues that are coil by P-SEA, of those that have a CA."""
     n = len(chain)
     letters = psea(chain.atoms[:, 1], np.arange(n) + np.append(0, np.cumsum(chain.breaks))[:n])
     known = letters != "-"

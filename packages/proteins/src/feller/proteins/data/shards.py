@@ -31,7 +31,7 @@ from feller.core.config import encode
 from feller.proteins.data.filters import Filters
 from feller.proteins.data.mapped import DataError, map_shard, read_index, read_portion
 from feller.proteins.structure.chain import Chain
-from feller.proteins.structure.reading import Entry, Refusal, read_entries
+from feller.proteins.structure.reading import Entry, read_entries, sorted_out
 
 __all__ = ["DataError", "Shards", "build_shards", "digest_of", "open_shards"]
 
@@ -197,11 +197,11 @@ def _build(stem: Path, portion: Sequence[Entry], filters: Filters) -> int:
     if facts.is_file():
         return len(portion)
     counts: Counter[str] = Counter()
-    found = list(filters.sift(read_entries(portion), counts))
-    chains = [_framed(item) for item in found if isinstance(item, Chain)]
+    taken, refused = sorted_out(filters.sift(read_entries(portion), counts))
+    chains = [_framed(chain) for chain in taken]
     data = save(_packed(chains))
     _write(stem.with_suffix(".safetensors"), data)
-    refusals = [[r.name, r.kind, r.reason] for r in found if isinstance(r, Refusal)]
+    refusals = [[r.name, r.kind, r.reason] for r in refused]
     body = {
         "names": [chain.name for chain in chains],
         "letters": [chain.letter for chain in chains],
@@ -240,7 +240,7 @@ def _packed(chains: list[Chain]) -> dict[str, np.ndarray]:
 
 
 def _places(packed: np.ndarray, step: Any) -> np.ndarray:
-    """Return places in Angstrom."""
+    """Return positions in Angstrom."""
     atoms = packed * np.float32(step)
     if packed.min(initial=0) == MISSING:
         atoms[packed == MISSING] = np.nan

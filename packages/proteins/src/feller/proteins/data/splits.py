@@ -62,7 +62,7 @@ class Names:
         """Return the chains that a name stands for, none for one that is not fit.
 
         Returns:
-            Their places; None where there is nothing of that name.
+            Their positions; None where there is nothing of that name.
 
         Example:
             >>> names = Names(["pdb1ake", "2xyz_A", "2xyz_B"], ["A", "A", "B"])
@@ -236,7 +236,7 @@ def relatives(shards: Shards) -> list[str]:
 
 
 def _digest(shards: Shards, i: int) -> str:
-    """Return what copies of a chain share: the sequence, or the places where it is unknown."""
+    """Return what copies of a chain share: the sequence, or the positions where it is unknown."""
     residues = shards.residues(i)
     data = residues if (residues != UNKNOWN).any() else shards[i].atoms
     return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from feller.proteins.design.contigs import Contigs, Kept
+from feller.proteins.design.contigs import Contigs
 from feller.proteins.structure.chain import MOST_RESIDUES, UNKNOWN, Chain, check_frames
 from feller.proteins.structure.frames import ANGSTROM, frames_from_atoms, with_oxygens
 
@@ -113,11 +113,11 @@ def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:
     kept: list[tuple[str, int] | None] = [None] * sum(lengths)
     start, left = 0, iter(parts)
     for segment, length in zip(contigs.segments, lengths, strict=True):
-        if isinstance(segment, Kept):
+        for kept_segment in segment.kept:
             part, here = next(left), slice(start, start + length)
             check_frames(part)
             atoms[here], residue[here] = part.atoms, _residues(part)
-            kept[here] = [(segment.chain, number) for number in part.index.tolist()]
+            kept[here] = [(kept_segment.chain, number) for number in part.index.tolist()]
             # Where the last oxygen is depends on the next residue, which is another than it was.
             atoms[here.stop - 1, 3] = np.nan
         start += length

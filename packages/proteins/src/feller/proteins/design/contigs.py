@@ -30,6 +30,11 @@ class New:
     low: int
     high: int
 
+    @property
+    def kept(self) -> tuple["Kept", ...]:
+        """Nothing."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -44,6 +49,21 @@ class Kept:
         colon = "" if self.chain.isalpha() else ":"
         return f"{self.chain}{colon}{self.first}-{self.last}"
 
+    @property
+    def kept(self) -> tuple["Kept", ...]:
+        """The segment."""
+        return (self,)
+
+    @property
+    def low(self) -> int:
+        """How many residues."""
+        return self.last - self.first + 1
+
+    @property
+    def high(self) -> int:
+        """As many."""
+        return self.low
+
 
 @dataclass(frozen=True)
 class Contigs:
@@ -55,6 +75,11 @@ class Contigs:
 
     segments: tuple[New | Kept, ...]
 
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """The segments that are kept."""
+        return tuple(kept for segment in self.segments for kept in segment.kept)
+
     def motif(self, chains: Mapping[str, Chain]) -> list[Chain]:
         """Return the kept segments, cut out of chains by their letters.
 
@@ -63,7 +88,7 @@ class Contigs:
                 no canonical name, or the chain is broken within it; or when two of them that may
                 have nothing built between them are not neighbours.
         """
-        parts = [_cut(s, chains) for s in self.segments if isinstance(s, Kept)]
+        parts = [_cut(s, chains) for s in self.kept]
         _check_seams(self.segments, parts)
         return parts
 
@@ -90,9 +115,7 @@ class Contigs:
         return _share_out(low, high, total, rng)
 
     def _ranges(self) -> tuple[list[int], list[int]]:
-        low = [s.low if isinstance(s, New) else s.last - s.first + 1 for s in self.segments]
-        pairs = zip(self.segments, low, strict=True)
-        return low, [s.high if isinstance(s, New) else least for s, least in pairs]
+        return [s.low for s in self.segments], [s.high for s in self.segments]
 
 
 def parse_contigs(text: str) -> Contigs:
@@ -111,11 +134,10 @@ def parse_contigs(text: str) -> Contigs:
     segments = tuple(_segment(part) for part in parts if part)
     if not segments:
         raise ValueError("contigs are segments such as 10-40,A163-181,10-40; there is none")
-    kept = [s for s in segments if isinstance(s, Kept)]
-    for one, other in combinations(kept, 2):
+    contigs = Contigs(segments)
+    for one, other in combinations(contigs.kept, 2):
         if one.chain == other.chain and one.first <= other.last and other.first <= one.last:
             raise ValueError(f"contigs {one} and {other} keep a residue twice, in one place")
-    contigs = Contigs(segments)
     if contigs.extent[1] > MOST_RESIDUES:
         raise ValueError(
             f"contigs make at most {MOST_RESIDUES:,} residues, not {contigs.extent[1]:,}"
@@ -178,7 +200,7 @@ def _check_seams(segments: Sequence[New | Kept], parts: Sequence[Chain]) -> None
     """Refuse kept segments that may meet and are not neighbours in their structure."""
     cut, before = iter(parts), None
     for segment in segments:
-        if isinstance(segment, New):
+        if not segment.kept:
             before = before if segment.low == 0 else None
             continue
         part = next(cut)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from feller.proteins.design.contigs import Contigs, Kept
+from feller.proteins.design.contigs import Contigs
 from feller.proteins.structure.chain import LETTERS, MOST_RESIDUES, Chain, check_frames, codes_of
-from feller.proteins.structure.reading import Refusal, entries, read_entries
+from feller.proteins.structure.reading import Refusal, entries, read_entries, sorted_out
 
 __all__ = [
     "TRAJECTORIES",
@@ -40,12 +40,11 @@ def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
     found = entries(path)
     alone = len(found) == 1 and found[0].path == path and not found[0].member
     wanted = [e for e in found if alone or TRAJECTORIES not in Path(e.name).parts]
-    items = list(read_entries(wanted))
+    every, refusals = sorted_out(read_entries(wanted))
     named: dict[str, Chain] = {}
-    refusals = [item for item in items if isinstance(item, Refusal)]
-    for item in items:
-        if isinstance(item, Chain) and named.setdefault(item.name, item) is not item:
-            refusals.append(Refusal(item.name, "another file of this name was read", "twice"))
+    for chain in every:
+        if named.setdefault(chain.name, chain) is not chain:
+            refusals.append(Refusal(chain.name, "another file of this name was read", "twice"))
     chains = list(named.values())
     if len(wanted) < len(found):
         count = len(found) - len(wanted)
@@ -83,11 +82,12 @@ def read_motif(path: Path | None, contigs: Contigs) -> dict[str, Chain]:
     Raises:
         ValueError: When there is no file, it cannot be read, or its chains cannot be told apart.
     """
-    letters = sorted({s.chain for s in contigs.segments if isinstance(s, Kept)})
+    letters = sorted({s.chain for s in contigs.kept})
     if path is None:
         if letters:
-            kept = next(s for s in contigs.segments if isinstance(s, Kept))
-            raise ValueError(f"contig {kept} is of a structure: give its file with --motif")
+            raise ValueError(
+                f"contig {contigs.kept[0]} is of a structure: give its file with --motif"
+            )
         return {}
     if path.is_dir() or path.suffix.lower() == ".zip":
         raise ValueError(f"--motif is one structure file, not {path}")

@@ -69,7 +69,7 @@ class SampleFolder:
         return [*structures, *steps, *maps, *[FASTA] * self.fasta, *[PAGE] * self.page]
 
     def check(self) -> None:
-        """Refuse a place that is no folder, or holds what will not be replaced.
+        """Refuse a path that is no folder, or holds what will not be replaced.
 
         Raises:
             ValueError: When it is so.
@@ -128,7 +128,7 @@ class SampleFolder:
 
 
 def soundness(chains: Sequence[Chain]) -> dict[str, float | None]:
-    """Return the share of valid C-N bonds and the clashes a residue; None where there is none."""
+    """Return the fraction of valid C-N bonds and the clashes per residue; None without any."""
     return {"C-N bonds": bond_validity(chains).value, "clashes": clashes(chains).value}
 
 

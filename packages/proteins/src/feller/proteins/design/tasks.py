@@ -14,7 +14,7 @@ import numpy as np
 
 from feller.core.random import seed_of
 from feller.proteins.design.conditioning import Given, backbone_of, motif_of, nothing, sequence_of
-from feller.proteins.design.contigs import Contigs, Kept, New, parse_contigs
+from feller.proteins.design.contigs import Contigs, parse_contigs
 from feller.proteins.design.inputs import length_range, read_backbones, read_motif, read_sequences
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.writing import LONGEST_STEM, file_stems
@@ -33,7 +33,7 @@ class DesignFlags:
     """What is given of a sample, and how long it is."""
 
     length: str | None = None
-    """Residues of each: 80, or a range such as 60-100. With --contigs those of the whole."""
+    """Residues per sample, a number or a range, 60-100; 80 if None. With --contigs of all of it."""
     fold: str | None = None
     """Fold a sequence: its letters, or a FASTA file, of which every record is folded."""
     inverse_fold: Path | None = None
@@ -42,7 +42,7 @@ class DesignFlags:
     """Build around a motif: 10-40,A163-181,10-40 are new residues, residues of --motif, and new
     ones; 1:163-181 are residues of a chain that is named by a digit."""
     motif: Path | None = None
-    """The structure file that --contigs are of."""
+    """Structure file with the residues that --contigs keep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def plan(
         flags: What is asked for.
         n: Samples of it; where it is several sequences or backbones, of each.
         seed: Chooses lengths and samples.
-        batch_size: Samples at once; as many as memory is usually good for when absent.
+        batch_size: Samples at once; by default as many as memory is usually good for.
 
     Raises:
         ValueError: When the flags exclude each other, or what they name is not what they ask for.
@@ -181,27 +181,26 @@ def _free(flags: DesignFlags, seed: int) -> _Task:
 
 def _scaffold(flags: DesignFlags, seed: int) -> _Task:
     contigs = parse_contigs(flags.contigs or "")
-    if flags.motif is not None and not any(isinstance(s, Kept) for s in contigs.segments):
+    if flags.motif is not None and not contigs.kept:
         raise ValueError(
             f"contigs {flags.contigs} keep no residue of --motif {flags.motif}: those are named "
             "with their chain, A163-181"
         )
     parts = contigs.motif(read_motif(flags.motif, contigs))
     total = None if flags.length is None else _total(flags.length, contigs)
-    if total is None and not any(s.low if isinstance(s, New) else 1 for s in contigs.segments):
+    if total is None and not contigs.extent[0]:
         raise ValueError(f"contigs {flags.contigs} may make no residue: ask for at least one")
 
     def lengths(i: int) -> Lengths:
         whole = None if total is None else _length(*total, seed, i)
         return tuple(contigs.lengths(seed=seed_of(seed, "sample", i), total=whole))
 
-    ranges = [s for s in contigs.segments if isinstance(s, New) and s.low < s.high]
     return _Task(
         name="sample",
         lengths=lengths,
         given=lambda lengths: motif_of(contigs, parts, list(lengths)),
         seed=seed,
-        alike=not ranges,
+        alike=all(s.low == s.high for s in contigs.segments),
     )
 
 

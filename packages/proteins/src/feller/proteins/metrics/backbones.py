@@ -73,7 +73,7 @@ class Backbones:
 
     @property
     def ca(self) -> Float[np.ndarray, "r 3"]:
-        """Places of the CA."""
+        """Positions of the CA."""
         return self.atoms[:, 1]
 
     def ahead(self, values: Float[np.ndarray, "r *rest"], steps: int = 1) -> np.ndarray:

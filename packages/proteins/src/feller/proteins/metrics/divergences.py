@@ -1,4 +1,4 @@
-r"""How far one law is from another, both known by counts.
+r"""How far one distribution is from another, both known by counts.
 
 Each chain has a row of counts over bins. Rows add up to the counts of a set of chains, and so does
 every resample of them.
@@ -7,9 +7,10 @@ every resample of them.
   nats, both of bins to which a little is added: p_k = (count_k + a) / (total + a bins).
 - Wasserstein-1 of a distance, in its own unit: the area between the two distribution functions.
 
-Two samples of one law diverge too, the more so the fewer chains they are. So a figure stands beside
-its **baseline**: what as many chains of the reference have against the rest of it. The interval of
-a divergence is its value -+ 1.96 standard deviations of its resamples, which themselves lie higher.
+Two samples of one distribution diverge too, the more so the fewer chains they are. So a figure
+stands beside its **baseline**: what as many chains of the reference have against the rest of it.
+The interval of a divergence is its value -+ 1.96 standard deviations of its resamples, which
+themselves lie higher.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from feller.proteins.metrics.estimates import QUANTILE, Estimate, resamples
+from feller.core.intervals import QUANTILE
+from feller.proteins.metrics.estimates import Estimate, resamples
 
 __all__ = [
     "Divergence",
@@ -59,7 +61,7 @@ def kullback_leibler(ours: Counts, reference: Counts, added: float = ADDED) -> N
 
 
 def wasserstein(ours: Counts, reference: Counts, width: float = 1.0) -> Numbers:
-    """Return the Wasserstein-1 distance of laws on evenly spaced bins, at most a bin from exact.
+    """Return the Wasserstein-1 distance of distributions on even bins, at most a bin from exact.
 
     Example:
         >>> float(wasserstein(np.array([2.0, 0, 0]), np.array([0, 0, 1.0]), width=0.5))

@@ -15,13 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["DRAWS", "QUANTILE", "Estimate", "Tally", "mean_tally", "resamples"]
+__all__ = ["DRAWS", "Estimate", "Tally", "mean_tally", "resamples"]
 
 DRAWS = 1_000
 """Resamples of the chains."""
-
-QUANTILE = 1.959964
-"""Of the normal law, at 97.5%."""
 
 
 class Estimate(NamedTuple):
@@ -41,7 +38,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """What each chain counts towards a share or a mean.
+    """What each chain counts towards a fraction or a mean.
 
     Attributes:
         hits: h_i, for each chain.
@@ -65,8 +62,8 @@ class Tally:
     def estimate(self, draws: int = DRAWS, seed: int = 0) -> Estimate:
         """Return the figure with the interval between its 2.5% and 97.5% resampled values.
 
-        A share that is 0 or 1 in every chain has no width: the interval knows of no other chains.
-        One chain has no interval.
+        A fraction that is 0 or 1 in every chain has no width: the interval knows of no other
+        chains. One chain has no interval.
         """
         if self.value is None or len(self.hits) < 2:
             return Estimate(self.value)

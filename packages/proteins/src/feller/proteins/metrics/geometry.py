@@ -39,21 +39,21 @@ CA_LINK, CA_SLACK = 3.803, 0.1
 
 
 def missing_atoms(chains: Sequence[Chain]) -> Tally:
-    """Return the share of atoms that have no finite place."""
+    """Return the fraction of atoms that have no finite position."""
     held = backbones(chains)
     missing = np.isnan(held.atoms).any(-1).sum(-1)
     return held.tally(missing, np.full(len(missing), 4))
 
 
 def bond_validity(chains: Sequence[Chain], shortest: float = 1.25, longest: float = 1.42) -> Tally:
-    """Return the share of links whose C-N bond has a valid length, in Angstrom."""
+    """Return the fraction of links whose C-N bond has a valid length, in Angstrom."""
     held = backbones(chains)
     length = distance(held.atoms[:, 2], held.ahead(held.atoms[:, 0]))
     return held.share(length, _between(length, shortest, longest))
 
 
 def outside_native(chains: Sequence[Chain]) -> dict[str, Tally]:
-    """Return for each bond and angle of `NATIVE` the share outside its native range.
+    """Return for each bond and angle of `NATIVE` the fraction outside its native range.
 
     It is 1% for native chains; of ideal frames, N-CA, CA-C and N-CA-C never vary.
     """
@@ -72,7 +72,7 @@ def outside_native(chains: Sequence[Chain]) -> dict[str, Tally]:
 
 
 def ca_validity(chains: Sequence[Chain], slack: float = CA_SLACK) -> Tally:
-    """Return the share of links whose CA are 3.803 Angstrom apart, up to `slack`.
+    """Return the fraction of links whose CA are 3.803 Angstrom apart, up to `slack`.
 
     The link before a cis-proline, of 2.9 Angstrom, is not: about three in a thousand native ones.
     """
@@ -97,7 +97,7 @@ def clashes(chains: Sequence[Chain], nearest: float = CLASH, apart: int = APART)
 
 
 def right_handed(chains: Sequence[Chain]) -> Tally:
-    """Return the share of right-handed turns among the turns of helices.
+    """Return the fraction of right-handed turns among the turns of helices.
 
     A turn is four CA in a row; right-handed ones have a dihedral of 30 to 80 degrees, left-handed
     ones of -80 to -30. Mirrored proteins have left-handed helices.
@@ -109,7 +109,7 @@ def right_handed(chains: Sequence[Chain]) -> Tally:
 
 
 def trans(chains: Sequence[Chain]) -> Tally:
-    """Return the share of links whose omega is more than 90 degrees to either side."""
+    """Return the fraction of links whose omega is more than 90 degrees to either side."""
     held = backbones(chains)
     omega = held.dihedrals()[2]
     return held.share(omega, np.abs(omega) > 90)

@@ -38,7 +38,7 @@ def counts(chains: Sequence[Chain], bins: int = BINS) -> Float[np.ndarray, "chai
 
 
 def regions(chains: Sequence[Chain]) -> dict[str, Tally]:
-    """Return the share of residues in each box of `REGIONS`."""
+    """Return the fraction of residues in each box of `REGIONS`."""
     held = backbones(chains)
     phi, psi, known = _angles(held)
     return {

@@ -9,8 +9,9 @@ A report is plain data that JSON holds:
   many chains of the reference against its others: a value inside it is native;
 - `skipped`: name -> why something was not measured.
 
-The reference is cut to chains about as long as the samples: long chains have other laws. Its radius
-of gyration by length is fitted before the cut, and the nearest chain is sought in all of it.
+The reference is cut to chains about as long as the samples: long chains have other distributions.
+Its radius of gyration by length is fitted before the cut, and the nearest chain is sought in all of
+it.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Settings:
     Attributes:
         seed: Chooses resamples, fragments, and the chains of what is below.
         reference: At most so many chains of the reference are measured.
-        stretch: The reference is cut to the lengths of the samples, widened by this share.
+        stretch: The reference is cut to the lengths of the samples, widened by this fraction.
         tm: How many chains are aligned with each other and with the reference, on either side, for
             diversity and novelty; 0 leaves both out. 30 take about a minute with biotite.
         candidates: With how many chains of the reference each of them is aligned.
@@ -128,7 +129,7 @@ def metrics_of(found: dict[str, Any], protocol: str = "") -> list[Metric]:
         protocol: How the chains were made.
 
     Example:
-        >>> half = {"value": 0.5, "low": 0.4, "high": 0.6, "unit": "share", "reference": None}
+        >>> half = {"value": 0.5, "low": 0.4, "high": 0.6, "unit": "fraction", "reference": None}
         >>> print(metrics_of({"figures": {"helix": half}, "divergences": {}}, "ten samples")[0])
         0.5 (0.4 to 0.6)
     """

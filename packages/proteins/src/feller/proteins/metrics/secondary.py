@@ -1,7 +1,7 @@
 """Secondary structure, by P-SEA on both sides of a comparison.
 
 It finds less than other methods: of hen egg lysozyme .27 helix where the authors have .44. Mirrored
-helices are helices to it, so read their share beside that of right-handed turns.
+helices are helices to it, so read their fraction beside that of right-handed turns.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def secondary_structure(chains: Sequence[Chain]) -> list[str]:
 
 
 def structure_shares(chains: Sequence[Chain]) -> dict[str, Tally]:
-    """Return the shares of residues in helices, in strands, and in either."""
+    """Return the fractions of residues in helices, in strands, and in either."""
     found = [np.array(list(letters)) for letters in secondary_structure(chains)]
     trials = np.array([(letters != "-").sum() for letters in found], float)
     helix, strand = (np.array([(x == k).sum() for x in found], float) for k in "HE")

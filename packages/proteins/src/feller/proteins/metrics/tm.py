@@ -71,7 +71,7 @@ def tm_score(first: Chain, second: Chain, tool: Tool | None = None) -> Score:
 
 
 def whole(chain: Chain) -> Float[np.ndarray, "n 4 3"]:
-    """Return the atoms of the residues of which N, CA and C have a place."""
+    """Return the atoms of the residues of which N, CA and C have a position."""
     atoms = chain.atoms.astype(np.float64)
     return atoms[np.isfinite(atoms[:, :3]).all((1, 2))]
 
@@ -98,7 +98,7 @@ def _biotite(a: np.ndarray, b: np.ndarray) -> Score:
 
 
 def _gapless(a: np.ndarray, b: np.ndarray) -> Score:
-    """Slide one chain along the other, and superpose near pairs at each place, again and again.
+    """Slide one chain along the other, and superpose near pairs at each position, again and again.
 
     Weights 1 / (1 + (d / d_0)^2)^2 make each superposition a step up in the score.
     """

@@ -68,7 +68,7 @@ class FrameAttention(nn.Module):
         Args:
             x: Residues.
             bias: What is added to the logits of i (third axis) looking at j (fourth).
-            place: Places in nanometres, with their middle near 0.
+            place: Positions in nanometres, with their middle near 0.
             rotation: Rotations.
         """
         heads = "b n (three heads d) -> three b heads n d"

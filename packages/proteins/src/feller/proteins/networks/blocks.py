@@ -118,8 +118,8 @@ class ChainEmbedding(nn.Module):
         Args:
             index: Numbers of residues. One row of them that was expanded to all samples (its stride
                 is 0) is embedded once.
-            previous: Earlier estimates of the places, in nanometres; None, or not a number, where
-                there is none yet.
+            previous: Earlier estimates of the positions, in nanometres; None, or not a number,
+                where there is none yet.
         """
         embedded = self.along(relative_index(index if index.stride(0) else index[:1]))
         if previous is None:
@@ -164,7 +164,7 @@ class PairBias(nn.Module):
         mine, other = self.ends(x).chunk(2, dim=-1)
         # In place, and so without arrays of pairs that nothing needs afterwards.
         pairs = self.see(seen).add_(chain).add_(mine[:, :, None]).add_(other[:, None])
-        pairs = F.silu(pairs)
+        pairs = F.silu(pairs, inplace=not pairs.requires_grad)
         logits = self.weigh(pairs)
         biases, pools = logits.split([logits.shape[-1] - _POOLS, _POOLS], dim=-1)
         taken = pools.softmax(2).mT @ pairs

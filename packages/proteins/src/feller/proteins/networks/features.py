@@ -1,10 +1,10 @@
 r"""What a network sees of frames: numbers that no rotation or shift of the world changes.
 
-A residue i has a frame: a place x_i in nanometres and a rotation R_i, whose columns are its axes.
-From i, the frame of j is at :math:`R_i^T (x_j - x_i)` and turned by :math:`R_i^T R_j`; both stay as
-they are when the world is moved, and both change when it is mirrored.
+A residue i has a frame: a position x_i in nanometres and a rotation R_i, whose columns are its
+axes. From i, the frame of j is at :math:`R_i^T (x_j - x_i)` and turned by :math:`R_i^T R_j`; both
+stay as they are when the world is moved, and both change when it is mirrored.
 
-All of it is smooth where places coincide, and computed in single precision at least.
+All of it is smooth where positions coincide, and computed in single precision at least.
 """
 
 import math
@@ -73,7 +73,7 @@ def relative_index(index: Int[Tensor, "b n"]) -> Int[Tensor, "b n n"]:
 
 
 def squared_distances(place: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n n"]:
-    """Return the squared distances of places, in their unit squared."""
+    """Return the squared distances of positions, in their unit squared."""
     return (place[:, None, :] - place[:, :, None]).square().sum(-1)
 
 
@@ -97,7 +97,7 @@ def geometry(
     """Return distance, direction and rotation of every frame as seen from every other.
 
     Args:
-        place: Places in nanometres, with their middle near 0 so that no digits are lost.
+        place: Positions in nanometres, with their middle near 0 so that no digits are lost.
         rotation: Rotations.
     """
     mine = rearrange(rotation, "b i x c -> b (i c) x")
@@ -120,7 +120,7 @@ def surroundings(
     Attention would have to find the neighbours first. Those beyond a gap are zeros.
 
     Args:
-        place: Places in nanometres, with their middle at 0.
+        place: Positions in nanometres, with their middle at 0.
         rotation: Rotations.
         index: Numbers of residues.
     """
@@ -147,14 +147,14 @@ def links(
 ) -> Float[Tensor, "b n links"]:
     """Return how the bonds of a residue to the one before, and to the one after, are strained.
 
-    A bond is right to 0.002 nm, and places are a thousand times that: so what a whole peptide bond
-    fixes is compared with what it should be, and magnified. Of both sides: C-N, CA-N, C-CA and
+    A bond is right to 0.002 nm, and positions are a thousand times that: so what a whole peptide
+    bond fixes is compared with what it should be, and magnified. Of both sides: C-N, CA-N, C-CA and
     CA-CA less their lengths in a trans peptide, and C-N less its length as a vector as the residue
     sees it, each as asinh(. / 0.01 nm) / 5, which is within 1 for bonds of 0.7 nm. Beyond a gap
     they are zeros.
 
     Args:
-        place: Places in nanometres, with their middle at 0.
+        place: Positions in nanometres, with their middle at 0.
         rotation: Rotations.
         index: Numbers of residues.
     """

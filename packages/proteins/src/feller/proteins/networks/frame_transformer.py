@@ -87,7 +87,7 @@ class FrameOutput:
 
     Attributes:
         hidden: Numbers of each residue that no motion of the world changes.
-        translation: Estimated places in the data, in nanometres.
+        translation: Estimated positions in the data, in nanometres.
         rotation: Estimated rotations in the data.
     """
 

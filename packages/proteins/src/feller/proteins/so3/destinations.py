@@ -1,7 +1,8 @@
-"""Destinations of rotations: isotropic laws, and where jumps land about a centre."""
+"""Destinations of rotations: isotropic distributions, and where jumps land about a centre."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,7 +11,7 @@ from feller.core import random
 from feller.core.generators import Destination
 from feller.core.typing import Rng
 from feller.proteins.so3.radial import RadialLaw
-from feller.proteins.so3.rotations import exp
+from feller.proteins.so3.rotations import angle, exp, relative
 
 __all__ = ["About", "Isotropic"]
 
@@ -20,13 +21,13 @@ _NO_POINTS = "no points are known that stand for a law of rotations; draw from i
 
 @dataclass(frozen=True)
 class Isotropic(Destination):
-    """R_1 Exp(w axis): the angle w by a family of laws, the axis uniform.
+    """R_1 Exp(w axis): the angle w by a family of distributions, the axis uniform.
 
     A mixture of these, `Mixture(weights, Isotropic(...))`, is a posterior over rotations.
 
     Attributes:
         centre: R_1.
-        parameter: That of the law.
+        parameter: That of the distribution.
         law: The family.
 
     Example:
@@ -40,6 +41,12 @@ class Isotropic(Destination):
     centre: Float[Tensor, "*batch 3 3"]
     parameter: Float[Tensor, "*batch"]
     law: RadialLaw
+    element_dim: ClassVar[int] = 2
+    is_density: ClassVar[bool] = True
+
+    def log_prob(self, y: Float[Tensor, "*batch 3 3"]) -> Tensor:
+        """Return the log density of rotations in nats, by Haar measure of mass 1."""
+        return self.law.log_density(angle(relative(self.centre, y)), self.parameter)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Isotropic":
         """Change the centres and the parameters."""
@@ -51,7 +58,7 @@ class Isotropic(Destination):
         return _turn(self.centre, self.law.quantile(u, self.parameter), rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Refuse: no few points stand for a law of rotations.
+        """Refuse: no few points stand for a distribution of rotations.
 
         Raises:
             LookupError: Always.
@@ -61,11 +68,11 @@ class Isotropic(Destination):
 
 @dataclass(frozen=True)
 class About(Destination):
-    """R_1 Exp(w axis): w where the mass of a family of laws changes, the axis uniform.
+    """R_1 Exp(w axis): w where the mass of a family of distributions changes, the axis uniform.
 
     Attributes:
         centre: R_1.
-        parameter: That of the law.
+        parameter: That of the distribution.
         law: The family.
         inside: Whether it lands where mass gathers, inside of the edge, or where it is lost.
     """

@@ -1,10 +1,10 @@
-r"""`feller verify` for rotations: examples of their paths, whose laws are summed exactly.
+r"""`feller verify` for rotations: examples of their paths, whose distributions are summed exactly.
 
-Given one data point z a law is :math:`x = z \exp(w n)` with n uniform on the sphere and a density
-of the angle w, so it is a sum over angles (Gauss points on both sides of the edge, where a jump's
-intensity bends) times axes. A test function is a polynomial of degree 3 in the entries of x, hence
-of degree 6 in n at each angle: 28 axes give its mean over the sphere exactly. The same axes stand
-for where jumps land. Given several points states are drawn.
+Given one data point z a distribution is :math:`x = z \exp(w n)` with n uniform on the sphere and a
+density of the angle w, so it is a sum over angles (Gauss points on both sides of the edge, where a
+jump's intensity bends) times axes. A test function is a polynomial of degree 3 in the entries of x,
+hence of degree 6 in n at each angle: 28 axes give its mean over the sphere exactly. The same axes
+stand for where jumps land. Given several points states are drawn.
 """
 
 import math
@@ -118,19 +118,19 @@ def _sums(law: Callable[[Any, Tensor, float], Law]) -> Sums:
 
 
 def _about_data(path: Any, z: Tensor, t: float) -> Law:
-    """Return the law of an isotropic path by its density."""
+    """Return the distribution of an isotropic path by its density."""
     angles = _angles(path.law, path.parameter(torch.tensor(t, dtype=torch.float64)))
     return weighed(path, (z, z.new_ones(1)), t, _cells(z, angles), "quadrature")
 
 
 def _carried(path: Any, z: Tensor, t: float) -> Law:
-    """Return the law of a path by where it carries the source."""
+    """Return the distribution of a path by where it carries the source."""
     x_0, masses = _cells(z, _all_angles())
     return pathwise(path, z.expand_as(x_0), t, x_0, masses)
 
 
 def _mixed(path: Any, z: Tensor, t: float) -> Law:
-    """Return the law of a mixture path: the data point, and the source."""
+    """Return the distribution of a mixture path: the data point, and the source."""
     return switched(path, (z, z.new_ones(1)), t, _cells(z, _all_angles()))
 
 
@@ -160,7 +160,7 @@ def _around(about: About) -> Mixture:
 
 
 def _listed(centre: Tensor, turns: Tensor, masses: Tensor) -> Mixture:
-    """Return the law of rotations about a centre in a list, with their masses."""
+    """Return the distribution of rotations about a centre in a list, with their masses."""
     y = centre[..., None, :, :] @ turns
     return Mixture(masses.expand(y.shape[:-2]), Point(y))
 
@@ -172,7 +172,7 @@ def _cells(points: Tensor, angles: Angles) -> tuple[Tensor, Tensor]:
 
 
 def _angles(law: RadialLaw, s: Tensor) -> Angles:
-    """Return angles on both sides of the edge of a law, and their Haar measure."""
+    """Return angles on both sides of the edge of a distribution, and their Haar measure."""
     edge = law.edge(s)
     sides = (
         _between(torch.zeros_like(edge), edge, INSIDE),
@@ -208,7 +208,7 @@ def _spread(w: Tensor, masses: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _axes(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 28 axes and their shares: means over the sphere are exact up to degree 6."""
+    """Return 28 axes and their weights: means over the sphere are exact up to degree 6."""
     nodes, weights = gauss_points(4, like)
     height, turn = 2 * nodes - 1, like.new_tensor(range(7)) * (2 * math.pi / 7)
     radius = (1 - height**2).sqrt()[:, None]

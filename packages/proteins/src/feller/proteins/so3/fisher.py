@@ -1,9 +1,9 @@
-r"""The isotropic Fisher law on SO(3): the law a rotation has on the path to a given one.
+r"""The isotropic Fisher distribution on SO(3), of a rotation on the path to a given one.
 
 With w the angle to the centre and Haar measure of mass 1, the density is :math:`p(R) = e^{\nu \cos
 w} / (I_0(\nu) - I_1(\nu))`; that of the angle is :math:`h(w) = p (1 - \cos w) / \pi`, and :math:`B
-= E[\cos w] = I_1 / (\nu (I_0 - I_1)) - 1`. Concentration 0 is the uniform law; at large nu the
-angle is about :math:`\sqrt{3 / \nu}`.
+= E[\cos w] = I_1 / (\nu (I_0 - I_1)) - 1`. Concentration 0 is the uniform distribution; at large nu
+the angle is about :math:`\sqrt{3 / \nu}`.
 
 Its change with nu has closed forms too, and makes it a path for flows, diffusions and jumps alike:
 
@@ -12,19 +12,20 @@ Its change with nu has closed forms too, and makes it a path for flows, diffusio
 - the radial velocity that carries it is :math:`g(w) = - \int_0^w h (\cos s - B) ds / h(w)` a unit
   of nu.
 
-Source: the von Mises-Fisher matrix law with a scalar parameter (Mardia and Jupp, Directional
+Source: the von Mises-Fisher matrix distribution with a scalar parameter (Mardia and Jupp,
+Directional
 Statistics, 2000, section 13.2.3); the rest follows from it by the forward equation, which the tests
 hold.
 """
 
 import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.generators.rows import gauss_points
 from feller.core.typing import Rng
 from feller.proteins.so3.radial import RadialLaw
 
@@ -46,7 +47,7 @@ def log_normaliser(nu: Tensor) -> Tensor:
 
 
 def mean_cosine(nu: Tensor) -> Tensor:
-    """Return B = E[cos w], from -1/2 for the uniform law to 1.
+    """Return B = E[cos w], from -1/2 for the uniform distribution to 1.
 
     Example:
         >>> mean_cosine(torch.tensor([0.0, 10.0, 1000.0])).round(decimals=4)
@@ -107,8 +108,7 @@ def _horizon(w: Tensor, nu: Tensor) -> Tensor:
 
 def _moment(w: Tensor, nu: Tensor, far: Tensor) -> Tensor:
     """Return the integral of h(s) (cos s - B) from `far` to `w` over h(w)."""
-    points, weights = np.polynomial.legendre.leggauss(48)
-    nodes, weights = w.new_tensor((points + 1) / 2), w.new_tensor(weights / 2)
+    nodes, weights = gauss_points(48, w)
     # Nodes crowd at w, where the integrand from far away has its mass.
     share, slope = nodes**2, 2 * nodes
     span = (far - w)[..., None]
@@ -141,4 +141,4 @@ def _reach(nu: Tensor) -> Tensor:
 
 
 FISHER = RadialLaw(log_density, _score, _rise, radial_velocity, _edge, _reach)
-"""The family of isotropic Fisher laws; its parameter is nu."""
+"""The family of isotropic Fisher distributions; its parameter is nu."""

@@ -1,4 +1,4 @@
-r"""IGSO(3): the heat kernel of rotations, the law of Brownian motion that starts at the centre.
+r"""IGSO(3): the heat kernel of rotations, which is Brownian motion that starts at the centre.
 
 With tau the variance of each axis (Brownian motion of unit speed has tau = time), w the angle and
 Haar measure of mass 1,
@@ -12,8 +12,8 @@ around the circle (three terms, for tau below 1.44)
 .. math:: f(w) = \frac{\sqrt\pi}{2 \sin(w / 2)} (\tau / 2)^{-3/2} e^{\tau / 8} \sum_k (-1)^k (w - 2
     \pi k) e^{-(w - 2 \pi k)^2 / (2 \tau)}.
 
-The heat equation :math:`\partial_\tau f = \frac12 \Delta f` makes the law a path: its radial
-velocity is :math:`-\frac12 \partial_w \log f` a unit of tau, and mass comes and goes at
+The heat equation :math:`\partial_\tau f = \frac12 \Delta f` makes the distribution a path: its
+radial velocity is :math:`-\frac12 \partial_w \log f` a unit of tau, and mass comes and goes at
 :math:`\frac12 \Delta f / f`. Source: Nikolayev and Savyolova, Textures and Microstructures 29,
 1997; on the heat equation of rotations, Leach et al., ICLR 2022 workshop on geometrical and
 topological representation learning.

@@ -3,8 +3,8 @@ r"""The marginal jump of rotations, by a draw of the data.
 The marginal jump measure is the posterior mean of the conditional ones, :math:`E_{R_1 \sim
 p(.|x)}[\lambda(x | R_1) J(. | R_1)]`. A step draws one R_1 for each rotation and lets the
 conditional jump given it fire, or not: on average over the draws that is the marginal jump,
-whatever law the posterior is. Its mean in place of a draw would bend the law: three modes of shares
-.5, .3, .2 come back as .48, .33, .18.
+whatever the posterior is. Its mean in place of a draw would bend it: three modes of
+weights .5, .3, .2 come back as .48, .33, .18.
 
 Source: Generator Matching, arXiv 2410.20587, proposition 1, for the mean.
 """
@@ -27,12 +27,12 @@ __all__ = ["PosteriorJump"]
 
 @dataclass(frozen=True)
 class PosteriorJump(Generator):
-    """The marginal jump on a path, given the law of the data at each element of the state.
+    """The marginal jump on a path, given the distribution of the data at each element of the state.
 
     Attributes:
         path: A path with a jump.
         t: The time at which the generator was taken.
-        posterior: The law of each element of the data.
+        posterior: The distribution of each element of the data.
         weight: What its rate is multiplied by.
         draws: How many draws of the data, and of where they send x, `apply` averages: its value is
             an unbiased estimate.
@@ -75,6 +75,10 @@ class PosteriorJump(Generator):
     def scaled(self, weight: float | Tensor) -> "PosteriorJump":
         """Return the generator at a multiple of its rate."""
         return replace(self, weight=weight * self.weight)
+
+    def compare(self, task: Any) -> Tensor:
+        """Return the divergence of the posterior from the data, whatever the weight."""
+        return task.posterior(self.posterior)
 
     def average(self, weights: Tensor) -> "PosteriorJump":
         """Refuse: a posterior is the mean of posteriors, so mix those.

@@ -1,9 +1,9 @@
-r"""Paths of rotations that narrow about the data: one law, and flows, diffusions and jumps on it.
+r"""Paths of rotations that narrow about the data; flows, diffusions and jumps follow each.
 
 An **isotropic path** has :math:`p_t(R | R_1) = f(w; s_t)` with w the angle from R_1 to R and f a
-family of `feller.proteins.so3.radial`, from the uniform law to one of a few degrees. Given a source
-sample x_0 the state x_t is on the geodesic from R_1 to it, at the angle with as much of p_t below
-it as x_0 has of Haar measure: at t = 0 that is x_0.
+family of `feller.proteins.so3.radial`, from the uniform distribution to one of a few degrees. Given
+a source sample x_0 the state x_t is on the geodesic from R_1 to it, at the angle with as much of
+p_t below it as x_0 has of Haar measure: at t = 0 that is x_0.
 
 At t = 1 a little spread is left, which the last step of a simulation takes away with a draw of the
 posterior. An element whose own clock stands at t = 1 is known, and is R_1 itself.
@@ -37,12 +37,12 @@ __all__ = ["FisherPath", "HeatKernelPath", "IsotropicPath"]
 
 
 class IsotropicPath(ConditionalPath):
-    """Rotations whose law about the data depends on the angle alone.
+    """Rotations whose distribution about the data depends on the angle alone.
 
     Attributes:
         space: Rotations.
         schedule: The clock kappa.
-        law: The family of laws.
+        law: The family of distributions.
     """
 
     space: Rotations
@@ -89,7 +89,7 @@ class IsotropicPath(ConditionalPath):
 @tagged("fisher_path")
 @dataclass(frozen=True)
 class FisherPath(IsotropicPath):
-    r"""Isotropic Fisher laws of concentration :math:`\nu_t = \nu_0 + (1 + \nu_1)^{\kappa_t} - 1`.
+    r"""Isotropic Fisher, of concentration :math:`\nu_t = \nu_0 + (1 + \nu_1)^{\kappa_t} - 1`.
 
     At t = 1 the angle is 5 degrees, as a root mean square, with the default; a conditional jump
     process then makes three jumps a rotation.
@@ -111,7 +111,7 @@ class FisherPath(IsotropicPath):
     law: ClassVar[RadialLaw] = FISHER
 
     def __post_init__(self) -> None:
-        """Refuse a law that is not nearly uniform at first, or does not narrow."""
+        """Refuse a distribution that is not nearly uniform at first, or does not narrow."""
         check_mixing(self.schedule)
         if not (0 <= self.start <= 0.01 and self.rise > 0):
             raise ValueError(
@@ -152,7 +152,7 @@ class HeatKernelPath(IsotropicPath):
     law: ClassVar[RadialLaw] = IGSO3
 
     def __post_init__(self) -> None:
-        """Refuse a law that is not nearly uniform at first, or does not narrow."""
+        """Refuse a distribution that is not nearly uniform at first, or does not narrow."""
         check_mixing(self.schedule)
         if not (self.wide >= 2.5 and 0.01 <= self.narrow < self.wide):
             raise ValueError(

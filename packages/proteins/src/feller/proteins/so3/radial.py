@@ -1,14 +1,14 @@
-r"""Isotropic laws on SO(3), which depend on the angle to a centre alone.
+r"""Isotropic distributions on SO(3), which depend on the angle to a centre alone.
 
 With w that angle and f the density with respect to Haar measure of mass 1, the angle has density
 :math:`h(w) = f(w) (1 - \cos w) / \pi` on [0, pi], and the axis is uniform. A **family** of such
-laws has a parameter s. As s moves
+distributions has a parameter s. As s moves
 
 - mass comes and goes at the **rise** :math:`\partial_s \log f`, which changes its sign once, at the
-  **edge**: inside of it mass gathers as the law narrows, outside of it mass is lost;
-- the radial velocity :math:`g(w) = -\int_0^w \partial_s h / h(w)` carries the law, and so does the
-  monotone map between angles of the same probability below: x_0 moves along its axis to the angle
-  with as much of the law below it.
+  **edge**: inside of it mass gathers as the distribution narrows, outside of it mass is lost;
+- the radial velocity :math:`g(w) = -\int_0^w \partial_s h / h(w)` carries the distribution, and so
+  does the monotone map between angles of the same probability below: x_0 moves along its axis to
+  the angle with as much of the distribution below it.
 
 Angles are worked out in float64 and returned in the dtype that was given.
 """
@@ -17,10 +17,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from feller.core.generators.rows import gauss_points
 
 __all__ = ["Radial", "RadialLaw", "inverse", "share_of_uniform"]
 
@@ -30,7 +31,7 @@ Radial = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class RadialLaw:
-    """A family of isotropic laws: functions of the angle w and the parameter s.
+    """A family of isotropic distributions: functions of the angle w and the parameter s.
 
     Attributes:
         log_density: log f.
@@ -38,7 +39,8 @@ class RadialLaw:
         rise: The slope of log f in s.
         velocity: g, the speed away from the centre for a unit of s.
         edge: Where the rise is 0, from s.
-        reach: An angle from s, at most pi, beyond which there is less than 1e-15 of the law.
+        reach: An angle from s, at most pi, beyond which there is less than 1e-15 of the
+            distribution.
     """
 
     log_density: Radial
@@ -67,10 +69,10 @@ class RadialLaw:
         return inverse(self.angle_density, s, wide, (torch.zeros_like(end), end)).to(u.dtype)
 
     def landing(self, u: Angles, s: Tensor, *, inside: bool) -> Angles:
-        """Return the angle below which lies a share `u` of where mass gathers, or is lost.
+        """Return the angle below which lies a fraction `u` of where mass gathers, or is lost.
 
         Args:
-            u: Shares in [0, 1).
+            u: Fractions in [0, 1).
             s: The parameter.
             inside: Whether it is inside of the edge or outside.
         """
@@ -97,7 +99,7 @@ def share_of_uniform(w: Angles) -> Angles:
 def inverse(
     density: Radial, s: Tensor, u: Tensor, span: tuple[Tensor, Tensor], *, cells: int = 32
 ) -> Tensor:
-    """Return the angle below which lies a share `u` of the mass between two angles.
+    """Return the angle below which lies a fraction `u` of the mass between two angles.
 
     A table of trapezes gives the cell and a first guess, and three steps of Newton within the cell
     and its neighbours the digits; the last one also gives the right slopes in `u` and `s`.
@@ -105,7 +107,7 @@ def inverse(
     Args:
         density: Not negative.
         s: The parameter of the density.
-        u: Shares in [0, 1].
+        u: Fractions in [0, 1].
         span: The two angles.
         cells: How many cells the table has.
     """
@@ -135,7 +137,6 @@ def inverse(
 
 def integral(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
     """Integrate a smooth function between two angles, by 32 Gauss points."""
-    nodes, weights = np.polynomial.legendre.leggauss(32)
-    places = low.new_tensor((nodes + 1) / 2)
+    nodes, weights = gauss_points(32, low)
     span = (high - low)[..., None]
-    return (f(low[..., None] + span * places) * span) @ low.new_tensor(weights / 2)
+    return (f(low[..., None] + span * nodes) * span) @ weights

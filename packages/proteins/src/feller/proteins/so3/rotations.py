@@ -7,7 +7,8 @@ Angles are in radians, and lie in [0, pi].
 
 Everything is finite, with finite gradients, at angle 0 and at angle pi, in float32 as in float64.
 The logarithm goes through the quaternion with the largest of its four entries in front, so no root
-of a small number is taken (the usual formula by the trace loses half of the digits near 0 and pi).
+of a small number is taken (the usual formula by the trace loses half of the digits near 0 and
+pi).
 """
 
 from dataclasses import dataclass

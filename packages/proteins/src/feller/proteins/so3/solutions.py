@@ -1,14 +1,14 @@
 r"""Solutions of the isotropic paths of rotations: flow, diffusion, jump, and the jump back.
 
 With w and n the angle and axis of :math:`R_1^T R`, in which R may turn its own axes too, s the
-parameter of the law and g, score and rise those of `RadialLaw`:
+parameter of the distribution and g, score and rise those of `RadialLaw`:
 
 - flow: velocity :math:`\dot s g n`;
 - diffusion: for any variance v_t the drift :math:`\dot s g n + \frac12 v_t \nabla \log p_t`;
 - jump: intensity :math:`[\dot s \, \partial_s \log f]_-`, to :math:`R_1 \exp(w' n')` with n'
   uniform and w' where mass gathers, whatever R was (Generator Matching, arXiv 2410.20587, section
-  4.2, the jump of least rate). An element survives the step from t to t' with chance f(w; s') /
-  f(w; s): the edge draws in, so where the density falls it goes on falling.
+  4.2, the jump of least rate). An element survives the step from t to t' with probability f(w; s')
+  / f(w; s): the edge draws in, so where the density falls it goes on falling.
 
 The geodesic path has its flow, and the mixture path its jumps, from the core.
 """

@@ -22,7 +22,7 @@ __all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
 _NONE = (".", "?", "", " ")
 
 NOWHERE = 9999.0
-"""Angstrom from which on a place is none: what CHARMM writes where an atom was never put."""
+"""Angstrom from which on a position is none: what CHARMM writes where an atom was never put."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class Columns:
         chain: Name of the chain.
         number: Of the residue.
         insertion: What tells residues of one number apart.
-        alternative: Which of the places of an atom that has several.
-        occupancy: The share of molecules that have this alternative.
+        alternative: Which of the positions of an atom that has several.
+        occupancy: The fraction of molecules that have this alternative.
         place: In Angstrom, `(rows, 3)`.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
     """
@@ -177,7 +177,7 @@ def _starts(columns: Columns) -> np.ndarray:
 
 
 def _without_alternatives(columns: Columns) -> Columns:
-    """Keep of each residue the atoms without alternatives, and those of the likeliest one."""
+    """Keep of each residue the atoms without alternatives, and those of the most likely one."""
     has = _told(columns.alternative)
     if not has.any():
         return columns
@@ -226,7 +226,7 @@ def _missing(column: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def _coordinate(column: Any, rows: np.ndarray) -> np.ndarray:
-    """Return places along an axis, NaN where they are not told."""
+    """Return positions along an axis, NaN where they are not told."""
     places = column.as_array(np.float32)[rows]
     return places if column.mask is None else np.where(_missing(column, rows), np.nan, places)
 

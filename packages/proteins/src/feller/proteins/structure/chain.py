@@ -37,10 +37,10 @@ MOST_RESIDUES = 10_000
 """Of a chain that is asked for; no network here holds more."""
 
 SHORTEST_BOND, LONGEST_BOND = 0.5, 2.0
-"""Angstrom between which two atoms are bonded: 1.33 are usual from C to N."""
+"""Angstrom between which two atoms are bonded: 1.33 are typical from C to N."""
 
 LONGEST_STEP = 4.2
-"""Angstrom from CA to CA beyond which a chain is broken; 3.8 is usual."""
+"""Angstrom from CA to CA beyond which a chain is broken; 3.8 is typical."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Chain:
 
     Attributes:
         name: Of its file, and of the chain where the file has several.
-        atoms: Places of N, CA, C and O in Angstrom, NaN where one is missing.
+        atoms: Positions of N, CA, C and O in Angstrom, NaN where one is missing.
         residues: 0 to 19 in the order of `LETTERS`, 20 for unknown.
         index: Residue numbers, those of the authors where a file has two kinds.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
@@ -122,7 +122,7 @@ def check_frames(chain: Chain) -> None:
     """Refuse a chain with a residue that lacks N, CA or C, or whose three are not bonded.
 
     Raises:
-        ValueError: When there is one: places of zeros, or in nanometres, are no frame.
+        ValueError: When there is one: positions of zeros, or in nanometres, are no frame.
     """
     if not chain.has_frame.all():
         number = chain.index[np.flatnonzero(~chain.has_frame)[0]]
@@ -136,7 +136,7 @@ def check_frames(chain: Chain) -> None:
 
 
 def bonded(atoms: Float[np.ndarray, "n 4 3"]) -> Bool[np.ndarray, " m"]:
-    """Return whether each C is bonded to the next N, by their distance: 1.33 Angstrom is usual."""
+    """Return whether each C is bonded to the next N, by their distance: 1.33 A is typical."""
     apart = np.linalg.norm(atoms[1:, 0] - atoms[:-1, 2], axis=-1)
     return (apart > SHORTEST_BOND) & (apart < LONGEST_BOND)
 

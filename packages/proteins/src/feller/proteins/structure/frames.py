@@ -1,9 +1,9 @@
-r"""Frames: a residue's backbone as a place and a rotation.
+r"""Frames: a residue's backbone as a position and a rotation.
 
 The frame of an ideal residue stands at CA; its first axis points to C, its second towards N, at a
-right angle to the first, and the third is their cross product. In it N, CA and C have the places of
-`IDEAL`. A real residue has the frame in which these come closest to it, by least squares: 0.02
-Angstrom are lost. (Where CA and C alone fix the frame, as is usual, N loses 0.07, and 1.6 in 100
+right angle to the first, and the third is their cross product. In it N, CA and C have the positions
+of `IDEAL`. A real residue has the frame in which these come closest to it, by least squares: 0.02
+Angstrom are lost. (Where CA and C alone fix the frame, as is typical, N loses 0.07, and 1.6 in 100
 native C-N bonds come back shorter than 1.25 or longer than 1.42 Angstrom; by least squares 0.3.)
 
 The oxygen lies in the plane of CA, C and the next N, 1.231 Angstrom from C, between the continued
@@ -25,7 +25,7 @@ ANGSTROM = 0.1
 """One Angstrom, in nanometres."""
 
 IDEAL = ((-0.525, 1.363, 0.0), (0.0, 0.0, 0.0), (1.526, 0.0, 0.0))
-"""Places of N, CA and C in their frame, in Angstrom."""
+"""Positions of N, CA and C in their frame, in Angstrom."""
 
 _CARBONYL = 1.231
 _LAST_PSI = math.radians(-40.0)
@@ -34,7 +34,7 @@ _LAST_PSI = math.radians(-40.0)
 def frames_from_atoms(
     atoms: Float[Tensor, "*residues a 3"],
 ) -> tuple[Float[Tensor, "*residues 3"], Float[Tensor, "*residues 3 3"]]:
-    """Return places in nanometres and rotations of residues.
+    """Return positions in nanometres and rotations of residues.
 
     Args:
         atoms: N, CA, C and any more, in Angstrom.
@@ -70,7 +70,7 @@ def atoms_from_frames(
     """Return N, CA, C and O in Angstrom, of the residues of a chain in order.
 
     Args:
-        translation: Places in nanometres.
+        translation: Positions in nanometres.
         rotation: Rotations.
     """
     ideal = translation.new_tensor(IDEAL)

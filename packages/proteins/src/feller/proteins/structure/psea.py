@@ -18,7 +18,7 @@ def psea(
     """Return a letter for each residue: H helix, E strand, C coil, and - where its place is NaN.
 
     Args:
-        ca: Places of CA, in Angstrom.
+        ca: Positions of CA, in Angstrom.
         numbers: Those of the residues: where they leap the chain is broken.
 
     Example:

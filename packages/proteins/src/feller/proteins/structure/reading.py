@@ -23,7 +23,7 @@ from typing import Any
 from feller.proteins.structure.atom_table import Columns, chains_of, columns_of_cif, columns_of_pdb
 from feller.proteins.structure.chain import Chain
 
-__all__ = ["SUFFIXES", "Entry", "Refusal", "entries", "read_chains", "read_entries"]
+__all__ = ["SUFFIXES", "Entry", "Refusal", "entries", "read_chains", "read_entries", "sorted_out"]
 
 
 _GZIP = b"\x1f\x8b"
@@ -43,6 +43,19 @@ class Refusal:
     name: str
     reason: str
     kind: str = "unreadable"
+
+
+def sorted_out(found: Iterable[Chain | Refusal]) -> tuple[list[Chain], list[Refusal]]:
+    """Return what was taken, and what was not.
+
+    Example:
+        >>> sorted_out([Refusal("1abc", "broken")])
+        ([], [Refusal(name='1abc', reason='broken', kind='unreadable')])
+    """
+    sorts: tuple[list[Any], list[Any]] = ([], [])
+    for item in found:
+        sorts[isinstance(item, Refusal)].append(item)
+    return sorts
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A chain is written as chain A, one file a chain. Residue 20, which is unknown or not decided yet, is
 `UNK` in structures and `X` in sequences: it comes back as unknown, and is never taken for a
-glycine. Atoms whose place is not known are left out. Residues that share a number get insertion
+glycine. Atoms whose position is not known are left out. Residues that share a number get insertion
 codes: 52, 52A, 52B. mmCIF and BinaryCIF hold 3 decimals, as PDB does.
 
 A file is written beside its place and then put there: whoever reads it sees the old or the new one.
