@@ -29,7 +29,7 @@ class Model(Protocol):
 
     A model whose evaluations cost another number of network calls than one has a method
     `network_calls(t, condition)`; one that was trained with pairs that depend on each other has a
-    `coupling`.
+    `coupling`; one whose generators are finite at t = 1 says so by `finite_at_end`.
     """
 
     @property
@@ -88,6 +88,11 @@ class GeneratorModel(nn.Module):
     def kinds(self) -> Kinds:
         """The kinds of generator the head returns."""
         return self.head.kinds
+
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether the generators are finite at t = 1, so that solvers may ask for them there."""
+        return getattr(self.head, "finite_at_end", False)
 
     def __rmul__(self, weight: Weight) -> SuperposedModel:
         """Return the model with a weight: a part of a superposition."""

@@ -149,6 +149,11 @@ class ImageModel(nn.Module):
         """The kinds of generator the model returns."""
         return self.model.kinds
 
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether the generators are finite at t = 1."""
+        return self.model.finite_at_end
+
     def __rmul__(self, weight: Weight) -> SuperposedModel:
         """Return the model with a weight: a part of a superposition, for `simulate`."""
         return weigh(weight, self)
