@@ -29,7 +29,9 @@ class Model(Protocol):
 
     A model whose evaluations cost another number of network calls than one has a method
     `network_calls(t, condition)`; one that was trained with pairs that depend on each other has a
-    `coupling`; one whose generators are finite at t = 1 says so by `finite_at_end`.
+    `coupling`; one whose generators are finite at t = 1 says so by `finite_at_end`. One with
+    `takes_next` is also called with s, the time at which the step ends, by solvers that take it in
+    one piece.
     """
 
     @property
@@ -52,7 +54,9 @@ class GeneratorModel(nn.Module):
 
     Args:
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
-            the condition. On a product path states, times and outputs are dicts.
+            the condition. On a product path states, times and outputs are dicts. One that has
+            `takes_next = True` (MeanFlow, flow maps) is called with the time s at which the step
+            ends too, which is t where nobody steps.
         path: The conditional path it is trained on.
         head: How its output is read; a velocity when absent.
         coupling: How source samples and data are joined in training; independent if None.
@@ -94,12 +98,17 @@ class GeneratorModel(nn.Module):
         """Whether the generators are finite at t = 1, so that solvers may ask for them there."""
         return getattr(self.head, "finite_at_end", False)
 
+    @property
+    def takes_next(self) -> bool:
+        """Whether the network asks for the time at which the step ends."""
+        return getattr(self.network, "takes_next", False)
+
     def __rmul__(self, weight: Weight) -> SuperposedModel:
         """Return the model with a weight: a part of a superposition."""
         return weigh(weight, self)
 
-    def forward(self, x: Any, t: Any, condition: Any = None) -> Generator:
-        """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
+    def forward(self, x: Any, t: Any, condition: Any = None, s: Any = None) -> Generator:
+        """Return the generator at `x`, shape `(b, *event)`, and time `t`, for a step to `s`."""
         if isinstance(x, Mapping):
             of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}
@@ -107,7 +116,8 @@ class GeneratorModel(nn.Module):
             output: Any = {k: _single(v) for k, v in self.network(cast, clock, condition).items()}
         else:
             clock = _clock(t, x)
-            output = _single(self.network(self._cast(x), clock, condition))
+            told = (_clock(t if s is None else s, x),) if self.takes_next else ()
+            output = _single(self.network(self._cast(x), clock, condition, *told))
         return self.head(self.path, output, x, clock)  # pyright: ignore[reportArgumentType]
 
     def _cast(self, x: Tensor) -> Tensor:

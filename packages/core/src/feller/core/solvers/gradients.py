@@ -20,7 +20,7 @@ from feller.core.typing import Rng
 
 __all__ = ["WithGradient"]
 
-_TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times")
+_TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times", "reverses")
 
 
 @dataclass
