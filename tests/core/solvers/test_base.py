@@ -7,13 +7,17 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.generators import Flow, Generator
+from feller.core.generators import Flow, Generator, Jump
+from feller.core.generators.base import is_kind
 from feller.core.guidance import Guided
+from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.posteriors import FiniteData
 from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
     HEUN,
+    SOLVERS,
     Dopri5,
     Euler,
     Evaluation,
@@ -21,8 +25,10 @@ from feller.core.solvers import (
     Solver,
     base,
     follow,
+    named_solver,
     simulate,
 )
+from feller.core.solvers.clocks import clocks_of
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 
@@ -86,11 +92,11 @@ def clocks(*values):
         ([0.0], "at least two"),
         ([], "at least two"),
         ([0.0, 0.5, 0.5], "strictly rise"),
-        ([1.0, 0.0], "strictly rise"),
+        ([1.0, 0.0, 0.5], "strictly rise"),
         ([0.0, math.nan, 1.0], "strictly rise"),
         ([-0.1, 1.0], r"lie in \[0, 1\]"),
         ([0.0, 1.1], r"lie in \[0, 1\]"),
-        (torch.tensor([0.5, 0.4]), "strictly rise"),
+        ([1.1, 0.0], r"lie in \[0, 1\]"),
         (clocks(0.5, 0.4), "rise from step to step"),
         (clocks(-0.1, 0.4), r"lie in \[0, 1\]"),
         (clocks(0.1, 1.4), r"lie in \[0, 1\]"),
@@ -217,7 +223,7 @@ def test_models_with_parameters_are_sampled_as_they_are():
 @pytest.mark.parametrize("times", [10, 1.0, torch.tensor(1.0)])
 def test_a_number_of_steps_is_no_grid(times):
     with pytest.raises(ValueError, match="times are a grid, such as uniform_grid"):
-        inspect.unwrap(base._clocks)(times)
+        inspect.unwrap(clocks_of)(times)
 
 
 def test_states_are_tensors():
@@ -225,7 +231,24 @@ def test_states_are_tensors():
         inspect.unwrap(base._check_start)(FALL.space, X.numpy())
 
 
-@pytest.mark.parametrize("solver", [Euler(), RungeKutta(HEUN), Dopri5()])
+FLOW_SOLVERS = [name for name, make in SOLVERS.items() if is_kind(Flow, make().takes)]
+
+
+@pytest.mark.parametrize("name", FLOW_SOLVERS)
+@pytest.mark.parametrize("prediction", ["velocity", "x_1"])
+def test_samples_at_the_data_stay_whatever_the_model_predicts(name, prediction):
+    model = GeneratorModel(lambda x, t, c: x.cos(), GaussianPath(), FlowHead(prediction))
+    times = torch.tensor([[0.5, 1.0], [0.8, 1.0], [1.0, 1.0]])
+    if named_solver(name).shares_clock:
+        with pytest.raises(ValueError, match="one clock for the batch"):
+            simulate(model, X, times, named_solver(name))
+        return
+    state = simulate(model, X, times, named_solver(name)).state
+    assert state[1] == X[1]
+    assert state.isfinite().all()
+
+
+@pytest.mark.parametrize("solver", [named_solver(name) for name in FLOW_SOLVERS])
 def test_no_samples_are_simulated_to_none(solver):
     assert simulate(FALL, X[:0], [0.0, 1.0], solver).state.shape == X[:0].shape
 
@@ -268,3 +291,61 @@ def test_a_solver_may_carry_more_than_a_state_and_end_early():
 def test_only_a_solver_with_times_of_its_own_goes_without():
     with pytest.raises(ValueError, match="times are a grid"):
         simulate(FALL, X, None, Euler())
+
+
+BACKWARD = [name for name in FLOW_SOLVERS if named_solver(name).reverses]
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_a_flow_runs_back_to_where_it_came_from(name):
+    x_0, times = (
+        torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None],
+        torch.linspace(0, 0.95, 200),
+    )
+    model = GeneratorModel(lambda x, t, c: torch.tanh(x) + t[:, None], GaussianPath())
+    x = simulate(model, x_0, times, named_solver(name)).state
+    assert (x - x_0).abs().min() > 0.3
+    back = simulate(model, x, times.flip(0), named_solver(name))
+    assert_close(back.state, x_0, rtol=0, atol=0.03)
+    assert back.nfe == simulate(model, x_0, times, named_solver(name)).nfe or name == "dopri5"
+
+
+def test_from_the_data_only_what_is_finite_there_runs_back():
+    grid = [1.0, 0.5, 0.0]
+    assert simulate(FALL, X, grid, RungeKutta(HEUN)).state.isfinite().all()
+    model = GeneratorModel(lambda x, t, c: x, GaussianPath(), FlowHead("x_1"))
+    with pytest.raises(ValueError, match="not finite at t = 1: start a grid that falls before it"):
+        simulate(model, X, grid, RungeKutta(HEUN))
+
+
+@pytest.mark.parametrize("name", [name for name in SOLVERS if not named_solver(name).reverses])
+def test_what_draws_does_not_run_back(name):
+    with pytest.raises(ValueError, match=r"only flows run back in time|takes Jump"):
+        simulate(FALL, X, [0.9, 0.5], named_solver(name))
+
+
+def test_only_flows_run_back():
+    model = FiniteData(GaussianPath(), Jump, X)
+    with pytest.raises(ValueError, match=r"only flows run back in time, .*not Jump by Euler"):
+        simulate(model, X, [0.9, 0.5], Euler())
+
+
+class FlowMap(torch.nn.Module):
+    """The average velocity of dx/dt = -x from t to s: what MeanFlow learns."""
+
+    takes_next = True
+
+    def forward(self, x, t, condition, s):
+        h = (s - t)[:, None]
+        return torch.where(h == 0, -x, x * torch.expm1(-h) / h)
+
+
+def test_a_network_that_asks_for_it_is_told_where_the_step_ends():
+    model = GeneratorModel(FlowMap(), GaussianPath())
+    x = torch.ones(2, 1, dtype=torch.float64)
+    for times in ([0.0, 1.0], [0.0, 0.3, 1.0], torch.tensor([[0.0, 0.0], [1.0, 1.0]])):
+        assert_close(simulate(model, x, times, Euler()).state, x * math.exp(-1), rtol=1e-6, atol=0)
+    # Elsewhere it gives its velocity at one time: that of a step of no length.
+    assert_close(model(x, 0.5).velocity, -x)
+    found = simulate(model, x, torch.linspace(0, 1, 41), RungeKutta(HEUN)).state
+    assert_close(found, x * math.exp(-1), rtol=1e-3, atol=0)

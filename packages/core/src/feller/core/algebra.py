@@ -42,6 +42,9 @@ class Model(ABC):
         path: The conditional path that its generator follows; None where there is none.
         kinds: The kinds of generator it returns.
         coupling: How source samples and data were joined in training.
+        finite_at_end: Whether its generators are finite at t = 1.
+        takes_next: Whether it is also called with s, the time at which the step ends, by solvers
+            that take it in one piece.
 
     Example:
         >>> import torch
@@ -59,6 +62,8 @@ class Model(ABC):
     path: Any
     kinds: Kinds
     coupling: Coupling = IndependentCoupling()
+    finite_at_end: bool = False
+    takes_next: bool = False
 
     @abstractmethod
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:

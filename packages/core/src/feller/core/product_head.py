@@ -28,6 +28,11 @@ class ProductHead:
     heads: Mapping[str, Head]
     kinds: ClassVar[Kinds] = frozenset({Product})
 
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether what every head returns is finite at t = 1."""
+        return all(head.finite_at_end for head in self.heads.values())
+
     def __call__(self, path: Any, output: Tensors, x: Tensors, t: Any) -> Product:
         """Return the product of what each head reads.
 

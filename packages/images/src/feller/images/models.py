@@ -142,6 +142,11 @@ class ImageModel(nn.Module, Model):
         """Return the kinds of each part that the head reads."""
         return self.model.part_kinds()
 
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether the generators are finite at t = 1."""
+        return self.model.finite_at_end
+
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`.
 
@@ -217,7 +222,7 @@ class ImageModel(nn.Module, Model):
         """
         if label is None:
             return None
-        if isinstance(label, str | Integral):  # an integer may be numpy's
+        if isinstance(label, str | int | Integral):  # an integer may be numpy's
             return torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order

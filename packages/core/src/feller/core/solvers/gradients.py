@@ -20,7 +20,7 @@ from feller.core.typing import Rng
 
 __all__ = ["TOLD", "WithGradient"]
 
-TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times")
+TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times", "reverses")
 """What a solver says of itself, for one that is made of it."""
 
 

@@ -142,7 +142,7 @@ def verify_chains(model: Any, chains: Any, plan: Plan) -> Verification:
         raise ValueError(f"functions look {max(GAPS)} residues on: --data holds shorter chains")
     count = len(FUNCTIONS) if model.config.sequence else FUNCTIONS.index("named")
     residuals: list[Residual] = []
-    for t in plan.times:
+    for t in plan.chosen_times:
         both = torch.cat([_sides(model, rows, t, plan) for rows in _batches(chains, plan)], 1)
         pairs = zip(FUNCTIONS[:count], both.cpu().double().unbind(-1), strict=False)
         residuals += [Residual.measured((t, name), sides, plan) for name, sides in pairs]
