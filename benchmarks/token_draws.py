@@ -9,31 +9,31 @@ usual: a draw for every position at every step, and a table of all rates. That t
 
 import argparse
 import resource
-from types import SimpleNamespace
 
 import torch
 from paired import compare
 from torch import Tensor
 
 from feller.core.discrete.categorical import draw_weighted
-from feller.core.discrete.solvers import Leap, simulate_tokens
+from feller.core.discrete.models import Ids, TokenModel
+from feller.core.discrete.solvers import Leap
 from feller.core.paths import MixturePath
+from feller.core.solvers import simulate
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
+from feller.core.times import uniform_grid
 
 B, N, V, STEPS = 8, 256, 50_257, 32
 
 
-class Given:
+class Given(TokenModel):
     """A model whose answers are made beforehand: rows of one table of logits."""
 
     parametrization = "posterior"
 
     def __init__(self, noise: str, logits: Tensor) -> None:
         has_mask = noise == "mask"
-        self.vocabulary = SimpleNamespace(
-            size=V + has_mask, sampleable=V, mask=V if has_mask else None
-        )
+        self.vocabulary = Ids(V + has_mask, V, V if has_mask else None)
         source = Masked(V) if has_mask else UniformTokens(V)
         self.path = MixturePath(Tokens(V + has_mask), source)
         self.table = logits
@@ -89,10 +89,10 @@ def memory() -> float:
 def measure(noise: str, logits: Tensor, probabilities: Tensor, rounds: int) -> None:
     """Time a source."""
     rng, model = torch.Generator().manual_seed(0), Given(noise, logits)
-    x = torch.zeros(B, N, dtype=torch.int64)
+    x, times = model.path.sample_source((B, N), rng), uniform_grid(STEPS)
 
     def ours() -> Tensor:
-        return simulate_tokens(model, Leap(STEPS), x, rng).x
+        return simulate(model, x, times, Leap(), rng).state
 
     before = memory()
     assert bool((ours() < V).all())

@@ -6,7 +6,7 @@ before. The mask id, which no text holds, stands before the first token.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ from feller.core.paths import MixturePath
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
+from feller.core.typing import Rng
 from feller.text.codec import TextCodec
 from feller.text.networks import TextTransformerConfig
 from feller.text.vocabulary import Vocabulary
@@ -61,12 +62,17 @@ class CausalModelConfig(ModelConfig):
 class CausalModel(nn.Module):
     """A model of each token given those before it.
 
+    Attributes:
+        is_chain: Whether it is drawn by simulation: it is not.
+
     Example:
         >>> from feller.text.recipes import shakespeare_ar
         >>> model = shakespeare_ar().model.build()
         >>> model.log_probability(model.codec.tokens("To be")[None]).shape
         torch.Size([1, 5])
     """
+
+    is_chain: ClassVar[bool] = False
 
     def __init__(self, config: CausalModelConfig) -> None:
         super().__init__()
@@ -101,6 +107,12 @@ class CausalModel(nn.Module):
     def log_probability(self, x: Int[Tensor, "b n"]) -> Float[Tensor, "b n"]:
         """Return the log-probability of each token given those before it, in nats."""
         return self(x).log_softmax(-1).gather(-1, x[..., None]).squeeze(-1)
+
+    def nats(
+        self, x: Int[Tensor, "b n"], rng: Rng = None, *, draws: int = 8
+    ) -> Float[Tensor, " b"]:
+        """Return -log p of each text, in nats: exact, and nothing is drawn."""
+        return -self.log_probability(x).double().sum(1)
 
     @torch.no_grad()
     def draw(self, n: int, length: int, *, seed: int = 0) -> Int[Tensor, "n length"]:
