@@ -16,17 +16,18 @@ from feller.core import random
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks
 from feller.core.generators.rows import draw_category
+from feller.core.losses import Loss
 from feller.core.nn.modes import evaluating
-from feller.core.paths import MixturePath
+from feller.core.paths import ConditionalPath, MixturePath
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
-from feller.core.typing import Rng
+from feller.core.typing import Rng, Time
 from feller.text.codec import TextCodec
 from feller.text.networks import TextTransformerConfig
 from feller.text.vocabulary import Vocabulary
 
-__all__ = ["CausalModel", "CausalModelConfig"]
+__all__ = ["CausalModel", "CausalModelConfig", "NextToken"]
 
 
 @tagged("text/causal_model")
@@ -137,3 +138,27 @@ class CausalModel(nn.Module):
         """Write a few samples as text."""
         texts = self.codec.decode(self.draw(2, self.codec.length))
         stem.with_suffix(".txt").write_text("\n----\n".join(texts), encoding="utf-8")
+
+
+@tagged("text/next_token")
+@dataclass(frozen=True)
+class NextToken(Loss):
+    """The cross-entropy of each token given those before it; noise is not looked at."""
+
+    def __call__(
+        self,
+        model: Any,
+        path: ConditionalPath,
+        z: Tensor,
+        t: Time,
+        x_t: Tensor,
+        *,
+        condition: Any = None,
+    ) -> Float[Tensor, " b"]:
+        """Return the mean over the tokens of each sequence."""
+        data = z.flatten()
+
+        def function(logits: Tensor, part: slice) -> Tensor:
+            return torch.nn.functional.cross_entropy(logits, data[part], reduction="none")
+
+        return model(z, reading=Reading(function)).view(z.shape).mean(1)

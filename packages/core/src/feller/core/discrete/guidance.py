@@ -26,6 +26,7 @@ from torch import Tensor
 
 from feller.core.algebra import DerivedModel
 from feller.core.discrete.models import TokenModel
+from feller.core.guidance import extrapolate
 from feller.core.times import expand_time
 
 __all__ = ["ClassifierFree", "PredictorGuided"]
@@ -95,9 +96,7 @@ class ClassifierFree(DerivedModel, TokenModel):
         if self.scale == 0:
             return without
         with_ = self.model.logits(x, kappa, condition, where=where).log_softmax(-1)
-        floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
-        guided = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
-        return guided.masked_fill_(with_ == -torch.inf, -torch.inf)
+        return extrapolate(without, with_, self.scale)
 
     def _without(self, x: Tensor, kappa: Tensor, where: Tensor | None) -> Tensor:
         """Return the unconditional logits; of a hidden prompt nothing has arrived."""

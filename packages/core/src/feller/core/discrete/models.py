@@ -24,7 +24,7 @@ from feller.core.discrete.parametrizations import (
 )
 from feller.core.generators import Categorical, Generator, Jump
 from feller.core.generators.base import is_kind
-from feller.core.generators.cells import Tokens as TokenCells
+from feller.core.generators.cells import TokenCells
 from feller.core.heads import Kinds
 from feller.core.paths import MixturePath
 from feller.core.schedules import Schedule

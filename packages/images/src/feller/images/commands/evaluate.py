@@ -33,6 +33,10 @@ class EvaluateFlags:
     """Times of the steps; auto for those that suit the schedule and the solver."""
     end: float | None = None
     """The last time, in (0, 1]."""
+    likelihood_n: int = 16
+    """Test images for bits per dimension (default 16; 0 for none)."""
+    likelihood_steps: int = 20
+    """Steps of their likelihood, two network calls each (default 20)."""
     seed: int = 0
     """Chooses the samples."""
     device: str = "auto"
@@ -47,6 +51,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     Raises:
         ValueError: When the data are not named, missing or corrupt.
     """
+    from feller.images.metrics.likelihood import likelihood
     from feller.images.metrics.report import evaluate as measure
 
     flags = tyro.cli(
@@ -57,7 +62,13 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         config=(tyro.conf.AvoidSubcommands,),
     )
     how = sampling_of(flags)
-    metrics = measure(load(name, device=flags.device), flags.data, how, n=flags.n, seed=flags.seed)
+    if flags.likelihood_n < 0:
+        raise ValueError(f"--likelihood-n is at least 0, not {flags.likelihood_n}")
+    model = load(name, device=flags.device)
+    metrics = measure(model, flags.data, how, n=flags.n, seed=flags.seed)
+    if flags.likelihood_n:
+        n, steps = flags.likelihood_n, flags.likelihood_steps
+        metrics.append(likelihood(model, flags.data, n=n, steps=steps, seed=flags.seed))
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))
         return

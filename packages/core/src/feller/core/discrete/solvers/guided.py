@@ -17,7 +17,6 @@ Sources: Schiff et al., arXiv 2412.10193, D-CFG with uniform noise; Nisonoff et 
 
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from feller.core.discrete.categorical import Shaping, draw_weighted
 from feller.core.discrete.solvers.base import Prediction, TokenSolver, uniforms
 from feller.core.discrete.solvers.leaps import finish
 from feller.core.discrete.solvers.state import TokenState
+from feller.core.guidance import extrapolate
 from feller.core.typing import Rng
 
 __all__ = ["GuidedAncestral"]
@@ -81,9 +81,7 @@ class GuidedAncestral(TokenSolver):
         if self.scale == 0:
             return without, asked
         with_, asked = _transition(prediction, asked, where, later)
-        floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
-        law = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
-        return law.masked_fill(with_ == -torch.inf, -torch.inf).log_softmax(-1), asked
+        return extrapolate(without, with_, self.scale).log_softmax(-1), asked
 
 
 def _transition(
