@@ -137,7 +137,7 @@ def reference(model: Any, flags: VerifyFlags) -> Reference:
     codec, n = model.codec, model.codec.length
     data = replace(flags.data, tokenizer=codec.tokenizer, has_end=codec.has_end, length=n, stride=n)
     windows = data.build(flags.check.split)
-    rng = torch.Generator().manual_seed(flags.check.seed % 2**63)
+    rng = torch.Generator().manual_seed((flags.check.seed or 0) % 2**63)
     chosen = torch.randperm(len(windows), generator=rng)
     z, _ = codec.encode(windows[chosen[:10_000].tolist()])
     return Reference(z.to(next(model.parameters()).device))
@@ -214,7 +214,7 @@ def verify_tokens(
         A residual for each time and function.
     """
     residuals: list[Residual] = []
-    for t in plan.times:
+    for t in plan.chosen_times:
         rng = torch.Generator().manual_seed(random.seed_of(plan.seed, t))
         z, condition = windows.draw(plan.samples, rng)
         x = model.path.sample(z, t, rng)
