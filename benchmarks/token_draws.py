@@ -9,6 +9,7 @@ usual: a draw for every position at every step, and a table of all rates. That t
 
 import argparse
 import resource
+from collections.abc import Callable
 
 import torch
 from paired import compare
@@ -97,12 +98,18 @@ def measure(noise: str, logits: Tensor, probabilities: Tensor, rounds: int) -> N
     before = memory()
     assert bool((ours() < V).all())
     print(f"\n{noise}, ms a step; {memory() - before:.0f} MB beyond the logits")
-    contestants = {"feller": ours, "by hand": lambda: by_hand(model, probabilities, rng)}
+    contestants: dict[str, Callable[[], object]] = {
+        "feller": ours,
+        "by hand": lambda: by_hand(model, probabilities, rng),
+    }
     if noise == "mask":
         contestants["every masked row drawn"] = lambda: every_masked_row(probabilities, rng)
     for name, (seconds, ratio) in compare(contestants, rounds=rounds).items():
         print(f"  {name:28} {seconds / STEPS * 1e3:10.1f}  {ratio:6.2f} x")
-    usual = {"feller": ours, "a step": lambda: step_with_rates(model, probabilities, rng)}
+    usual: dict[str, Callable[[], object]] = {
+        "feller": ours,
+        "a step": lambda: step_with_rates(model, probabilities, rng),
+    }
     seconds, ratio = compare(usual, rounds=3)["a step"]
     print(f"  {'a table of rates':28} {seconds * 1e3:10.1f}  {ratio * STEPS:6.2f} x (bar: 50 x)")
 

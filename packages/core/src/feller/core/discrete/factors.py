@@ -91,11 +91,11 @@ class Factor(DerivedModel):
         """Any kind: what a product returns for a factor is known when it is asked."""
         return frozenset()
 
-    def __call__(self, x: Tensor, t: Any, condition: Beside) -> Generator:
+    def __call__(self, x: Tensor, t: Any, condition: Any = None) -> Generator:
         """Return the generator of the factor at `x` and time `t`, beside the others."""
         states, times = {**condition.states, self.name: x}, {**condition.times, self.name: t}
         return self.model(states, times, condition.condition).by_factor()[self.name]
 
-    def network_calls(self, t: Any, condition: Beside) -> int:
+    def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return the network calls of an answer: those of the product."""
         return self.model.network_calls(t, condition.condition)

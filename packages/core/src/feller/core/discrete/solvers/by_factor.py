@@ -100,7 +100,7 @@ class _Shared(DerivedModel):
         """Ask at the state before a step."""
         self.x, self.t, self.said = x, t, self.whole(x, t)
 
-    def __call__(self, x: Mapping[str, Any], t: Mapping[str, Any], condition: Any) -> Generator:
+    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the generator at (x, t)."""
         if self.said is not None and all(
             x[name] is self.x[name] and t[name] is self.t[name] for name in x
