@@ -9,31 +9,32 @@ usual: a draw for every position at every step, and a table of all rates. That t
 
 import argparse
 import resource
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import torch
 from paired import compare
 from torch import Tensor
 
 from feller.core.discrete.categorical import draw_weighted
-from feller.core.discrete.solvers import Leap, simulate_tokens
+from feller.core.discrete.models import Ids, TokenModel
+from feller.core.discrete.solvers import Leap
 from feller.core.paths import MixturePath
+from feller.core.solvers import simulate
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
+from feller.core.times import uniform_grid
 
 B, N, V, STEPS = 8, 256, 50_257, 32
 
 
-class Given:
+class Given(TokenModel):
     """A model whose answers are made beforehand: rows of one table of logits."""
 
     parametrization = "posterior"
 
     def __init__(self, noise: str, logits: Tensor) -> None:
         has_mask = noise == "mask"
-        self.vocabulary = SimpleNamespace(
-            size=V + has_mask, sampleable=V, mask=V if has_mask else None
-        )
+        self.vocabulary = Ids(V + has_mask, V, V if has_mask else None)
         source = Masked(V) if has_mask else UniformTokens(V)
         self.path = MixturePath(Tokens(V + has_mask), source)
         self.table = logits
@@ -89,20 +90,26 @@ def memory() -> float:
 def measure(noise: str, logits: Tensor, probabilities: Tensor, rounds: int) -> None:
     """Time a source."""
     rng, model = torch.Generator().manual_seed(0), Given(noise, logits)
-    x = torch.zeros(B, N, dtype=torch.int64)
+    x, times = model.path.sample_source((B, N), rng), uniform_grid(STEPS)
 
     def ours() -> Tensor:
-        return simulate_tokens(model, Leap(STEPS), x, rng).x
+        return simulate(model, x, times, Leap(), rng).state
 
     before = memory()
     assert bool((ours() < V).all())
     print(f"\n{noise}, ms a step; {memory() - before:.0f} MB beyond the logits")
-    contestants = {"feller": ours, "by hand": lambda: by_hand(model, probabilities, rng)}
+    contestants: dict[str, Callable[[], object]] = {
+        "feller": ours,
+        "by hand": lambda: by_hand(model, probabilities, rng),
+    }
     if noise == "mask":
         contestants["every masked row drawn"] = lambda: every_masked_row(probabilities, rng)
     for name, (seconds, ratio) in compare(contestants, rounds=rounds).items():
         print(f"  {name:28} {seconds / STEPS * 1e3:10.1f}  {ratio:6.2f} x")
-    usual = {"feller": ours, "a step": lambda: step_with_rates(model, probabilities, rng)}
+    usual: dict[str, Callable[[], object]] = {
+        "feller": ours,
+        "a step": lambda: step_with_rates(model, probabilities, rng),
+    }
     seconds, ratio = compare(usual, rounds=3)["a step"]
     print(f"  {'a table of rates':28} {seconds * 1e3:10.1f}  {ratio * STEPS:6.2f} x (bar: 50 x)")
 

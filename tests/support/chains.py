@@ -2,7 +2,6 @@
 
 import itertools
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -10,10 +9,12 @@ from scipy import stats
 from torch import Tensor
 
 from feller.core.discrete.kernel import Kernel, log_source
-from feller.core.discrete.solvers import Leap
+from feller.core.discrete.models import Ids, TokenModel
+from feller.core.discrete.solvers import Leap, follow_turns, token_state
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.paths import MixturePath
 from feller.core.schedules import CondOT
+from feller.core.solvers import Evaluation
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
 
@@ -26,11 +27,11 @@ SOURCES = {
 
 
 @dataclass
-class ExactModel:
+class ExactModel(TokenModel):
     """The posterior, or the leave-one-out law, of sequences `(k, n)` with probabilities `(k,)`."""
 
     path: MixturePath
-    vocabulary: SimpleNamespace
+    vocabulary: Ids
     points: Tensor
     weights: Tensor
     parametrization: str = "posterior"
@@ -61,9 +62,22 @@ def exact_model(noise, points, weights, *, v=None, parametrization="posterior", 
     points, weights = torch.as_tensor(points), torch.as_tensor(weights, dtype=torch.float64)
     v = int(points.max()) + 1 if v is None else v
     has_mask = noise.startswith("mask")
-    vocabulary = SimpleNamespace(size=v + has_mask, sampleable=v, mask=v if has_mask else None)
+    vocabulary = Ids(v + has_mask, v, v if has_mask else None)
     path = MixturePath(Tokens(vocabulary.size), SOURCES[noise](v), schedule or CondOT())
     return ExactModel(path, vocabulary, points, weights / weights.sum(), parametrization)
+
+
+def drawn(model, solver, x, rng=None, *, steps=None, condition=None, free=None, block=None):
+    """The chains at their end: of x only what is given counts, and the shape."""
+    begun = token_state(model, x, rng, free=free, block=block)
+    asked, times = Evaluation(model, condition), grid(steps)
+    *_, last = follow_turns(asked, begun, times, solver, rng)
+    return last
+
+
+def grid(steps):
+    """Equidistant times; None for solvers with their own."""
+    return None if steps is None else [i / steps for i in range(steps + 1)]
 
 
 def every_sequence(v, n):
@@ -120,7 +134,7 @@ def posterior(model, states, kappa):
     return p
 
 
-def enumerated(model, grid, moves, correct=None):
+def enumerated(model, kappas, moves, correct=None):
     """The law of samples, by multiplying transition matrices: no Monte Carlo.
 
     `moves(states, kappa, later, p)` gives the law of each element after a step, `(s, n, size)`;
@@ -129,7 +143,7 @@ def enumerated(model, grid, moves, correct=None):
     n, v = model.points.shape[1], model.vocabulary.sampleable
     states = every_state(model, n)
     law = log_source(model.path.source, model.vocabulary.size).exp()[states].prod(1)
-    for kappa, later in itertools.pairwise(grid):
+    for kappa, later in itertools.pairwise(kappas):
         law = law @ joint(moves(states, kappa, later, posterior(model, states, kappa)))
         law = law if correct is None or later == 1 else law @ correct(later)
     return law[(states < v).all(1)]

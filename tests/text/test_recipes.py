@@ -8,12 +8,12 @@ import torch
 from accelerate import Accelerator
 
 from feller.core.config import decode, encode
-from feller.core.discrete.losses import NextToken
 from feller.core.domains import domains, recipe
 from feller.core.nn.transformer import TransformerConfig
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.text import recipes
+from feller.text.autoregressive import NextToken
 from feller.text.tokenizers import Pieces, TokenizerError, bundled_pieces
 
 NAMES = sorted(domains()["text"].recipes)

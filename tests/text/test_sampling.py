@@ -13,19 +13,19 @@ from feller.core.config import decode, encode
 from feller.core.discrete.guidance import ClassifierFree
 from feller.text.codec import TextCodec
 from feller.text.sampling import (
-    _SCHEMES,
+    _SOLVERS,
     Context,
     Sampling,
     context,
     draw_batches,
-    draw_chains,
+    draw_texts,
 )
 from feller.text.tokenizers import Pieces, TokenizerError
 
 FOR_ANY_SOURCE = ("leap", "ancestral", "corrected")
 CASES = [
     (solver, noise)
-    for solver in _SCHEMES
+    for solver in _SOLVERS
     for noise in ("mask", "uniform")
     if noise == "mask" or solver in FOR_ANY_SOURCE
 ]
@@ -35,7 +35,7 @@ CASES = [
 def test_what_is_given_comes_back(solver, noise):
     model = texts.model(noise)
     given = context(model.codec, "ba", "dd")
-    chains = draw_chains(model, given, 6, Sampling(solver=solver, steps=3))
+    chains = draw_texts(model, given, 6, Sampling(solver=solver, steps=3))
     assert chains.x[:, ~given.free].equal(given.x[~given.free].expand(6, 4))
     assert (chains.x < model.vocabulary.sampleable).all()
     assert chains.nfe.min() >= 1
@@ -47,35 +47,35 @@ def test_a_text_depends_on_the_seed_and_its_place(solver, noise):
     model = texts.model(noise)
     given = context(model.codec)
     how = Sampling(solver=solver, steps=4)
-    five = draw_chains(model, given, 5, how, seed=1)
-    assert draw_chains(model, given, 2, how, seed=1).x.equal(five.x[:2])
+    five = draw_texts(model, given, 5, how, seed=1)
+    assert draw_texts(model, given, 2, how, seed=1).x.equal(five.x[:2])
     apart = Sampling(solver=solver, steps=4, batch_size=2)
-    assert draw_chains(model, given, 5, apart, seed=1).x.equal(five.x)
-    assert not draw_chains(model, given, 5, how, seed=2).x.equal(five.x)
+    assert draw_texts(model, given, 5, apart, seed=1).x.equal(five.x)
+    assert not draw_texts(model, given, 5, how, seed=2).x.equal(five.x)
 
 
 def test_batches_come_one_at_a_time():
     model, how = texts.model(), Sampling(steps=4, batch_size=2)
     batches = draw_batches(model, context(model.codec), 5, how, seed=1)
     first = next(batches)
-    whole = draw_chains(model, context(model.codec), 5, how, seed=1)
+    whole = draw_texts(model, context(model.codec), 5, how, seed=1)
     assert torch.cat([first.x, *(chains.x for chains in batches)]).equal(whole.x)
     assert len(first.x) == 2
 
 
 def test_solvers_for_masks_refuse_other_sources():
     model = texts.model("uniform")
-    for solver in set(_SCHEMES) - set(FOR_ANY_SOURCE):
+    for solver in set(_SOLVERS) - set(FOR_ANY_SOURCE):
         with pytest.raises(ValueError, match="reveals masks, but the source is UniformTokens"):
-            draw_chains(model, context(model.codec), 1, Sampling(solver=solver))
+            draw_texts(model, context(model.codec), 1, Sampling(solver=solver))
 
 
 def test_temperature_0_takes_the_likeliest():
     model = texts.model()
-    chains = draw_chains(
+    chains = draw_texts(
         model, context(model.codec), 1, Sampling(solver="confidence", steps=8, temperature=0.0)
     )
-    cold = draw_chains(
+    cold = draw_texts(
         model, context(model.codec), 1, Sampling(solver="confidence", steps=8, top_k=1), seed=5
     )
     assert cold.x.equal(chains.x)
@@ -83,15 +83,15 @@ def test_temperature_0_takes_the_likeliest():
 
 def test_blocks_go_from_left_to_right():
     model = texts.model()
-    chains = draw_chains(model, context(model.codec), 4, Sampling(steps=2, block=2))
+    chains = draw_texts(model, context(model.codec), 4, Sampling(steps=2, block=2))
     first, last = chains.call[:, :2].amax(1), chains.call[:, 6:].amin(1)
     assert (first < last).all()
 
 
 def test_the_steps_are_shared_out():
-    assert Sampling(solver="events", steps=3).scheme(8).per_call == 3
-    assert Sampling(solver="margin", steps=100).scheme(8).per_call == 1
-    assert Sampling(solver="events", steps=2, block=4).scheme(8).per_call == 2
+    assert Sampling(solver="events", steps=3).solver_for(8).per_call == 3
+    assert Sampling(solver="margin", steps=100).solver_for(8).per_call == 1
+    assert Sampling(solver="events", steps=2, block=4).solver_for(8).per_call == 2
 
 
 def test_a_context_has_its_parts_in_place():
@@ -152,8 +152,8 @@ def test_labels_go_to_their_rows():
     model = texts.model(num_classes=3)
     given, how = context(model.codec), Sampling(steps=4, batch_size=2)
     labels = torch.tensor([0, 1, 2])
-    drawn = draw_chains(model, given, 3, how, condition=labels)
-    alone = draw_chains(model, given, 1, how, condition=labels[:1])
+    drawn = draw_texts(model, given, 3, how, condition=labels)
+    alone = draw_texts(model, given, 1, how, condition=labels[:1])
     assert drawn.x[:1].equal(alone.x)
 
 
@@ -166,7 +166,7 @@ def test_rows_have_their_conditions_whatever_the_batches():
     how = Sampling(solver="leap", steps=1, batch_size=2)
     for condition in (list("abcde"), torch.arange(5), torch.tensor(7), "all"):
         seen.clear()
-        draw_chains(model, context(model.codec), 5, how, condition=condition)
+        draw_texts(model, context(model.codec), 5, how, condition=condition)
         if isinstance(condition, list) or getattr(condition, "ndim", 0):
             assert [label for part in seen for label in part] == list(condition)
         else:
@@ -184,9 +184,9 @@ def test_special_ids_are_drawn_where_they_are_wanted(solver, noise):
     model = model_of_words(noise)
     given = context(model.codec)
     for model_or_guide in (model, Guide(model)):
-        drawn = draw_chains(model_or_guide, given, 40, Sampling(solver=solver, steps=4)).x
+        drawn = draw_texts(model_or_guide, given, 40, Sampling(solver=solver, steps=4)).x
         assert set(drawn.flatten().tolist()) == {1, 2}
-    wanted = draw_chains(model, given, 40, Sampling(solver=solver, steps=4, special=True)).x
+    wanted = draw_texts(model, given, 40, Sampling(solver=solver, steps=4, special=True)).x
     assert set(wanted.flatten().tolist()) == {0, 1, 2, 3}
 
 
@@ -200,7 +200,7 @@ def test_a_tokenizer_of_special_tokens_alone_is_told():
 
 
 class Guide(ClassifierFree):
-    """One that has weights, as `draw_chains` asks."""
+    """One that has weights, as `draw_texts` asks."""
 
     def parameters(self):
         return self.model.parameters()
@@ -215,7 +215,7 @@ def test_numbers_are_whole(field):
 def test_a_seed_is_a_number():
     model = texts.model()
     with warnings.catch_warnings(), pytest.raises((ValueError, TypeError), match="seed"):
-        draw_chains(model, context(model.codec), 1, Sampling(steps=1), seed=None)
+        draw_texts(model, context(model.codec), 1, Sampling(steps=1), seed=None)
 
 
 def test_batches_of_many_texts_hold_no_list_of_them():

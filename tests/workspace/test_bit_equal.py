@@ -106,15 +106,16 @@ def guided_texts(name, _):
     """Guidance by the prompt, for which there is no flag."""
     from feller.core import random
     from feller.core.discrete.guidance import ClassifierFree
-    from feller.core.discrete.solvers import Leap, begin, simulate_tokens
+    from feller.core.discrete.solvers import Leap, token_state
+    from feller.core.solvers import simulate
     from feller.text.sampling import context
 
     model = load(name)
     given = context(model.codec, "To be, or not to be, that is", length=64)
     guided, rng = ClassifierFree(model, 2.0, hidden=~given.free), random.rows(0, 0, 2)
-    begun = begin(model, given.x.repeat(2, 1), rng, free=given.free.repeat(2, 1))
-    with torch.no_grad():
-        return {"tokens": simulate_tokens(guided, Leap(6), begun, rng).x.numpy()}
+    begun = token_state(model, given.x.repeat(2, 1), rng, free=given.free.repeat(2, 1))
+    times = [i / 6 for i in range(7)]
+    return {"tokens": simulate(guided, begun, times, Leap(), rng).state.x.numpy()}
 
 
 FLOWS = ("euler", "midpoint", "heun", "rk4", "ddim", "ddpm", "dpm++", "stochastic_heun", "mixed")

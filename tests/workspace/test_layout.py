@@ -136,6 +136,29 @@ def test_domains_keep_one_layout():
     assert all(datasets)
 
 
+CORES_OWN = {"Solver", "TokenSolver", "SuperposedModel", "Superposition", "Trace"}
+
+
+def test_text_has_no_loop_solver_likelihood_or_superposition_of_its_own():
+    """It calls those of the core: `follow_turns` for the loop, `elbo` for the likelihood."""
+    text = {path: tree for path, tree in trees().items() if path.startswith("packages/text/")}
+    assert text
+    for path, tree in text.items():
+        own = [c.name for c in measures.nodes(tree, ast.ClassDef) if bases_of(c) & CORES_OWN]
+        assert not own, path
+        asked = {n.attr for n in measures.nodes(tree, ast.Attribute)} & {"move", "step"}
+        assert asked <= ({"step"} if "training" in path else set()), path
+        for name in ("simulate", "follow", "upper_bound", "elbo", "log_likelihood"):
+            made = [f for f in measures.nodes(tree, ast.FunctionDef) if f.name == name]
+            assert not made, path
+    names = {PurePosixPath(path).stem for path in text}
+    assert not names & {"solvers", "simulation", "likelihood", "superposition", "kernel", "draws"}
+
+
+def bases_of(node):
+    return {ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases}
+
+
 def test_the_mirror():
     path = "packages/core/src/feller/core/solvers/euler.py"
     assert mirror_of(path).as_posix() == "tests/core/solvers/test_euler.py"

@@ -5,7 +5,13 @@ import torch
 from chains import SOURCES, every_sequence, exact_model, random_law
 from torch.testing import assert_close
 
-from feller.core.discrete.kernel import Kernel, jump_chance, log_left, log_source, reverse_rates
+from feller.core.discrete.kernel import (
+    Kernel,
+    jump_probability,
+    log_left,
+    log_source,
+    reverse_rates,
+)
 from feller.core.discrete.parametrizations import convert_logits
 from feller.core.schedules import CondOT, Cosine, Polynomial
 from feller.core.sources import UniformTokens
@@ -98,13 +104,13 @@ def test_evidence_turns_leave_one_out_into_posterior(noise):
 def test_chances_of_steps_multiply_to_the_chance_of_all(schedule):
     t = torch.linspace(0.1, 0.9, 9).double()
     kappa = schedule.alpha(t)
-    stays = (1 - jump_chance(kappa[:-1], kappa[1:])).prod()
+    stays = (1 - jump_probability(kappa[:-1], kappa[1:])).prod()
     assert_close(stays.log(), log_left(schedule, t[-1]) - log_left(schedule, t[0]))
-    assert_close(stays, 1 - jump_chance(kappa[0], kappa[-1]))
+    assert_close(stays, 1 - jump_probability(kappa[0], kappa[-1]))
 
 
 def test_the_last_step_always_jumps_and_a_clock_at_one_never():
-    ends = jump_chance(torch.tensor([0.0, 0.7, 1.0]).double(), torch.ones(3).double())
+    ends = jump_probability(torch.tensor([0.0, 0.7, 1.0]).double(), torch.ones(3).double())
     assert ends.tolist() == [1, 1, 0]
     assert log_left(CondOT(), torch.tensor(1.0)) == -torch.inf
 

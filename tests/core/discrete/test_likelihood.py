@@ -5,20 +5,22 @@ import math
 
 import pytest
 import torch
-from chains import SOURCES, every_sequence, exact_model, index_of, random_law
+from chains import SOURCES, drawn, every_sequence, exact_model, index_of, random_law
 from torch.testing import assert_close
 
 from feller.core import random
 from feller.core.discrete import likelihood
-from feller.core.discrete.likelihood import bits_per_byte, chain_rule, upper_bound
-from feller.core.discrete.solvers import Adaptive, simulate_tokens
+from feller.core.discrete.likelihood import bits_per_byte, chain_rule
+from feller.core.discrete.models import TokenModel
+from feller.core.discrete.solvers import Adaptive
+from feller.core.likelihood import elbo
 
 V, N = 3, 3
 POINTS, WEIGHTS = random_law(V, N)
 every_source = pytest.mark.parametrize("noise", SOURCES)
 
 
-class Wrong:
+class Wrong(TokenModel):
     """A model with a mask source that is right about nothing: random logits for each state."""
 
     def __init__(self, v=2, n=3):
@@ -30,6 +32,10 @@ class Wrong:
     def logits(self, x, kappa, condition=None, *, where=None):
         logits = self.table[index_of(x, self.vocabulary.size)]
         return logits if where is None else logits[where]
+
+
+def upper_bound(*asked, **how):
+    return -elbo(*asked, **how).nats
 
 
 def spread_mean(values):
@@ -117,7 +123,7 @@ def test_the_chain_rule_of_the_exact_model_is_exact_in_any_order(rng):
 def test_the_order_of_confidence_is_that_of_adaptive_reveals(rng):
     """exp(-chain rule) are the chances with which Adaptive draws, whatever the model."""
     model = Wrong()
-    x = simulate_tokens(model, Adaptive("confidence"), torch.zeros(8000, 3, dtype=int), rng).x
+    x = drawn(model, Adaptive("confidence"), torch.zeros(8000, 3, dtype=int), rng).x
     shares = index_of(x, 2).bincount(minlength=8) / 8000
     chances = (-chain_rule(model, every_sequence(2, 3), "confidence")).exp()
     assert_close(chances.sum(), torch.ones(()).double())

@@ -11,8 +11,9 @@ from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.core.discrete import chunked_logits as reading
-from feller.core.discrete.losses import Bound, CrossEntropy, NextToken
+from feller.core.discrete.losses import Bound, CrossEntropy
 from feller.core.schedules import Cosine
+from feller.text.autoregressive import NextToken
 
 V, N = 3, 2
 every_source = pytest.mark.parametrize("noise", SOURCES)

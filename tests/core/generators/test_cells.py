@@ -13,7 +13,7 @@ from feller.core.generators import (
     Point,
     RatioOfNormals,
 )
-from feller.core.generators.cells import Bins, Tokens, Values
+from feller.core.generators.cells import Bins, TokenCells, Values
 from feller.core.sources import Masked, UniformTokens
 
 EDGES = torch.linspace(-2, 2, 33, dtype=torch.float64)
@@ -60,9 +60,9 @@ def test_masses_of_a_deferred_distribution_are_those_of_what_it_makes():
 
 def test_masses_of_a_source_of_tokens():
     uniform = FromSource(UniformTokens(4), torch.zeros(2, 3))
-    assert_close(uniform.masses(Tokens(4)), torch.full((2, 3, 4), 0.25))
+    assert_close(uniform.masses(TokenCells(4)), torch.full((2, 3, 4), 0.25))
     mask = FromSource(Masked(3), torch.zeros(2, 3))
-    assert_close(mask.masses(Tokens(4)), torch.tensor([0.0, 0, 0, 1]).expand(2, 3, 4))
+    assert_close(mask.masses(TokenCells(4)), torch.tensor([0.0, 0, 0, 1]).expand(2, 3, 4))
 
 
 def test_a_distribution_says_which_cells_it_knows_nothing_of():
@@ -71,7 +71,7 @@ def test_a_distribution_says_which_cells_it_knows_nothing_of():
             law.masses(BINS)
     normal = RatioOfNormals(torch.zeros(1), torch.ones(1), torch.zeros(1))
     with pytest.raises(LookupError, match="a RatioOfNormals has masses on bins, not on Tokens"):
-        normal.masses(Tokens(3))
+        normal.masses(TokenCells(3))
 
 
 def test_each_point_has_its_cell():
@@ -81,7 +81,7 @@ def test_each_point_has_its_cell():
     values = Values(torch.tensor([-1.0, 0.0, 1.0]))
     found = values.index_of(torch.tensor([-1.4, -0.6, 0.4, 0.6, 1.5]))[0]
     assert found.tolist() == [0, 0, 1, 2, 2]
-    assert Tokens(3).index_of(torch.tensor([2, 0]))[0].tolist() == [2, 0]
+    assert TokenCells(3).index_of(torch.tensor([2, 0]))[0].tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_each_point_has_its_cell():
             BINS,
             r"hold -2\.5, outside the 32 cells of the model, -2 \.\.\. 2",
         ),
-        (torch.tensor([3]), Tokens(3), r"hold 3, outside the 3 cells .* 0 \.\.\. 2"),
+        (torch.tensor([3]), TokenCells(3), r"hold 3, outside the 3 cells .* 0 \.\.\. 2"),
         (
             torch.tensor([255.0]),
             Values(torch.tensor([-1.0, 0.0, 1.0])),

@@ -3,17 +3,17 @@
 import pytest
 import texts
 import torch
-from chains import exact_model, likelihood, random_law
+from chains import drawn, exact_model, likelihood, random_law
 
-from feller.core.discrete.solvers import Adaptive, simulate_tokens
+from feller.core.discrete.solvers import Adaptive
 
 V, N = 3, 3
 POINTS, WEIGHTS = random_law(V, N)
 MODEL = exact_model("mask", POINTS, WEIGHTS, v=V)
 
 
-def run(scheme, rng, model=MODEL, b=6000):
-    return simulate_tokens(model, scheme, torch.zeros(b, N, dtype=torch.int64), rng)
+def run(solver, rng, model=MODEL, b=6000):
+    return drawn(model, solver, torch.zeros(b, N, dtype=torch.int64), rng)
 
 
 @pytest.mark.parametrize("by", ["confidence", "margin", "entropy"])

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from chains import exact_model, likelihood, random_law
+from chains import drawn, exact_model, likelihood, random_law
 from scipy import stats
 
-from feller.core.discrete.solvers import FirstHitting, follow_tokens, simulate_tokens
+from feller.core import random
+from feller.core.discrete.solvers import FirstHitting
 from feller.core.discrete.solvers.first_hitting import first_in_rows
 
 V, N = 3, 3
@@ -15,14 +16,14 @@ MODEL = exact_model("mask", POINTS, WEIGHTS, v=V)
 
 def test_the_law_is_exact_at_one_call_a_token(rng):
     """P9."""
-    chains = simulate_tokens(MODEL, FirstHitting(), torch.zeros(8000, N, dtype=torch.int64), rng)
+    chains = drawn(MODEL, FirstHitting(), torch.zeros(8000, N, dtype=torch.int64), rng)
     assert (chains.nfe == N).all()
     assert likelihood(chains.x, WEIGHTS, V) > 0.001
 
 
 def test_together_they_do_not_see_each_other(rng):
     """Three a call: the product of the marginals, and not the law."""
-    chains = simulate_tokens(MODEL, FirstHitting(N), torch.zeros(8000, N, dtype=torch.int64), rng)
+    chains = drawn(MODEL, FirstHitting(N), torch.zeros(8000, N, dtype=torch.int64), rng)
     assert (chains.nfe == 1).all()
     table = WEIGHTS.view(V, V, V)
     a, b, c = (table.sum(axes) for axes in ((1, 2), (0, 2), (0, 1)))
@@ -31,11 +32,12 @@ def test_together_they_do_not_see_each_other(rng):
     assert likelihood(chains.x, WEIGHTS, V) < 0.001
 
 
+@pytest.mark.parametrize("steps", [None, 4])
 @pytest.mark.parametrize("per_call", [1, 3])
-def test_reveals_come_at_the_times_of_the_chain_in_any_order(per_call, rng):
+def test_reveals_come_at_the_times_of_the_chain_in_any_order(per_call, steps, rng):
     """An element's own time is uniform in kappa, and kappas of different elements independent."""
     x = torch.zeros(4000, N, dtype=torch.int64)
-    *_, chains = follow_tokens(MODEL, FirstHitting(per_call), x, rng)
+    chains = drawn(MODEL, FirstHitting(per_call), x, rng, steps=steps)
     if per_call == 1:
         assert stats.kstest(chains.level[:, 0].numpy(), "uniform").pvalue > 0.001
         assert abs(torch.corrcoef(chains.level.T)[0, 1]) < 4 / 4000**0.5
@@ -44,6 +46,15 @@ def test_reveals_come_at_the_times_of_the_chain_in_any_order(per_call, rng):
         assert stats.chisquare(orders).pvalue > 0.001
     else:  # all at the time of the last: the largest of three uniforms
         assert stats.kstest(chains.level[:, 0].numpy() ** 3, "uniform").pvalue > 0.001
+
+
+def test_a_grid_changes_nothing():
+    """The next event is foreseen: what a grid cuts in two is what it is without."""
+    x = torch.zeros(20, N, dtype=torch.int64)
+    whole, cut = (
+        drawn(MODEL, FirstHitting(), x, random.rows(0, 0, 20), steps=n) for n in (None, 7)
+    )
+    assert whole.x.equal(cut.x) and whole.level.equal(cut.level) and whole.call.equal(cut.call)
 
 
 def test_the_least_keys_of_some():
@@ -56,7 +67,7 @@ def test_the_least_keys_of_some():
 def test_a_source_of_tokens_is_refused(rng):
     model = exact_model("mask+uniform", POINTS, WEIGHTS, v=V)
     with pytest.raises(ValueError, match="FirstHitting reveals masks, but the source is MaskedUni"):
-        simulate_tokens(model, FirstHitting(), torch.zeros(1, N, dtype=torch.int64), rng)
+        drawn(model, FirstHitting(), torch.zeros(1, N, dtype=torch.int64), rng)
 
 
 def test_no_reveals_are_refused():

@@ -9,6 +9,7 @@ import torch
 from chains import (
     SOURCES,
     distance,
+    drawn,
     every_state,
     exact_model,
     joint,
@@ -21,7 +22,8 @@ from torch.testing import assert_close
 
 from feller.core.discrete.categorical import Shaping
 from feller.core.discrete.kernel import Kernel, log_source, reverse_rates
-from feller.core.discrete.solvers import Ancestral, GuidedAncestral, Oracle, begin, simulate_tokens
+from feller.core.discrete.models import TokenModel
+from feller.core.discrete.solvers import Ancestral, GuidedAncestral, Prediction, token_state
 from feller.core.discrete.solvers.guided import _transition
 from feller.core.schedules import Cosine
 
@@ -30,7 +32,7 @@ every_source = pytest.mark.parametrize("noise", SOURCES)
 every_form = pytest.mark.parametrize("form", ["posterior", "leave_one_out"])
 
 
-class Conditional:
+class Conditional(TokenModel):
     """One law without a condition, another with it."""
 
     def __init__(self, noise, form="posterior", schedule=None):
@@ -53,7 +55,7 @@ class Conditional:
 def mixed(model, states, kappa, later, scale):
     """p_c(x_s | x_t)^w p_0(x_s | x_t)^(1-w), normalised: each an average over the posterior."""
     laws = [
-        leap_moves(part, Ancestral(1))(states, kappa, later, posterior(part, states, kappa))
+        leap_moves(part, Ancestral())(states, kappa, later, posterior(part, states, kappa))
         for part in (model.without, model.with_)
     ]
     law = laws[1] ** scale * laws[0] ** (1 - scale)
@@ -77,7 +79,8 @@ def chain_law(model, steps, scale):
 def test_samples_follow_the_published_law(noise, form, scale, rng):
     model = Conditional(noise, form, Cosine())
     x = torch.zeros(8000, N, dtype=torch.int64)
-    chains = simulate_tokens(model, GuidedAncestral(3, scale), x, rng, condition=torch.ones(8000))
+    solver, labels = GuidedAncestral(scale), torch.ones(8000)
+    chains = drawn(model, solver, x, rng, steps=3, condition=labels)
     assert likelihood(chains.x, chain_law(model, 3, scale), V) > 0.001
     assert chains.nfe.max() == 3 * (1 if scale in (0, 1) else 2)
 
@@ -85,7 +88,7 @@ def test_samples_follow_the_published_law(noise, form, scale, rng):
 @every_source
 def test_without_a_condition_it_is_ancestral(noise, rng):
     model = Conditional(noise)
-    chains = simulate_tokens(model, GuidedAncestral(3), torch.zeros(8000, N).long(), rng)
+    chains = drawn(model, GuidedAncestral(), torch.zeros(8000, N).long(), rng, steps=3)
     assert likelihood(chains.x, chain_law(model, 3, 0.0), V) > 0.001
     assert (chains.nfe <= 3).all()
 
@@ -99,7 +102,7 @@ def test_with_uniform_tokens_it_is_not_the_guidance_of_the_posterior():
         p = posterior(model.with_, states, kappa) ** scale
         p = p * posterior(model.without, states, kappa) ** (1 - scale)
         bent = p / p.sum(-1, keepdim=True)
-        moves = leap_moves(model.without, Ancestral(1))
+        moves = leap_moves(model.without, Ancestral())
         law = law @ joint(moves(states, kappa, later, bent))
     assert distance(law, chain_law(model, 3, scale)) > 0.02
 
@@ -122,11 +125,11 @@ def test_rates_are_bent_in_short_steps(noise, form):
     errors = []
     for h in (1e-3, 1e-4):
         clock = torch.full((len(states),), kappa).double()
-        clocked = replace(begin(model, states), x=states, clock=clock)
-        oracle = Oracle(model, pi, torch.ones(len(states)), Shaping(), noise == "mask")
-        where = oracle.undecided(clocked)
+        clocked = replace(token_state(model, states), x=states, clock=clock)
+        asked = Prediction(model, pi, torch.ones(len(states)), Shaping(), noise == "mask")
+        where = asked.undecided(clocked)
         later = torch.full((len(states),), kappa + h).double()
-        law, _ = GuidedAncestral(1, scale)._guided(oracle, clocked, where, later)
+        law, _ = GuidedAncestral(scale)._guided(asked, clocked, where, later)
         stays = torch.nn.functional.one_hot(states[where], size) > 0
         found = (law.exp() / h).masked_fill(stays, 0.0)
         errors.append(float((found - bent[where]).abs().max()))
@@ -135,26 +138,23 @@ def test_rates_are_bent_in_short_steps(noise, form):
 
 def test_transitions_of_one_model_are_a_law():
     model = Conditional("uniform")
-    chains = begin(model, torch.zeros(5, N, dtype=torch.int64), torch.Generator().manual_seed(0))
-    oracle = Oracle(model, log_source(model.path.source, V), None, Shaping(), hides=False)
-    law, _ = _transition(oracle, chains, chains.open, torch.full((5,), 0.3).double())
+    chains = token_state(
+        model, torch.zeros(5, N, dtype=torch.int64), torch.Generator().manual_seed(0)
+    )
+    asked = Prediction(model, log_source(model.path.source, V), None, Shaping(), hides=False)
+    law, _ = _transition(asked, chains, chains.open, torch.full((5,), 0.3).double())
     assert_close(law.exp().sum(-1), torch.ones(10).double())
 
 
 def test_what_cannot_be_guided_is_refused():
-    with pytest.raises(ValueError, match="a grid has at least one step"):
-        GuidedAncestral(0)
     with pytest.raises(ValueError, match="guided transitions take no temperature"):
-        simulate_tokens(
-            Conditional("uniform"),
-            GuidedAncestral(2),
-            torch.zeros(1, N, dtype=torch.int64),
-            shaping=Shaping(temperature=0.5),
-        )
+        cold = GuidedAncestral(shaping=Shaping(temperature=0.5))
+        drawn(Conditional("uniform"), cold, torch.zeros(1, N, dtype=torch.int64), steps=2)
     model = texts.model("uniform", num_classes=2)
     model.network.trained[2] = False
     x = torch.zeros(2, 8, dtype=torch.int64)
     with pytest.raises(ValueError, match="never trained on no label"):
-        simulate_tokens(model, GuidedAncestral(2), x, condition=torch.tensor([0, 1]))
+        drawn(model, GuidedAncestral(), x, steps=2, condition=torch.tensor([0, 1]))
     labels = torch.tensor([0, 1])
-    assert simulate_tokens(model, GuidedAncestral(2, 1.0), x, condition=labels).x.shape == (2, 8)
+    found = drawn(model, GuidedAncestral(1.0), x, steps=2, condition=labels)
+    assert found.x.shape == (2, 8)

@@ -1,12 +1,12 @@
-"""The state of a batch: turns, kappas, and what `begin` refuses."""
+"""The state of a batch: turns, kappas, and what `token_state` refuses."""
 
 import pytest
 import torch
 from chains import exact_model, random_law
 
 from feller.core import random
-from feller.core.discrete.solvers import begin
-from feller.core.discrete.solvers.state import condition_of_rows, rng_of_rows
+from feller.core.discrete.models import rows_of
+from feller.core.discrete.solvers import token_state
 
 MODEL = exact_model("mask", *random_law(3, 4), v=3)
 X = torch.tensor([[0, 1, 2, 1], [2, 2, 0, 0]])
@@ -14,32 +14,32 @@ FREE = torch.tensor([[False, True, True, True], [False, False, False, True]])
 
 
 def test_what_is_free_starts_at_the_source():
-    chains = begin(MODEL, X, free=FREE)
+    chains = token_state(MODEL, X, free=FREE)
     assert torch.equal(chains.x, torch.where(FREE, 3, X))
     assert torch.equal(chains.open, FREE)
     assert torch.equal(chains.kappa, (~FREE).double())
 
 
 def test_blocks_open_one_after_the_other():
-    chains = begin(MODEL, X, free=FREE, block=2)
+    chains = token_state(MODEL, X, free=FREE, block=2)
     assert chains.open.tolist() == [[False, True, False, False], [False, False, False, True]]
     assert chains.kappa[0].tolist() == [1, 0, 0, 0]
     part = chains.rows(torch.tensor([0]))
     over = type(part)(**{**vars(part), "clock": torch.ones(1).double()}).next_turn()
     assert over.open[0].tolist() == [False, False, True, True]
-    assert over.clock[0] == over.steps[0] == 0
+    assert over.clock[0] == over.due[0] == 0
     both = chains.put(torch.tensor([0]), over)
     assert both.open[1].tolist() == [False, False, False, True]
     assert both.kappa[0].tolist() == [1, 1, 0, 0]
 
 
 def test_a_row_with_nothing_free_is_done():
-    chains = begin(MODEL, X, free=FREE & torch.tensor([[True], [False]]))
+    chains = token_state(MODEL, X, free=FREE & torch.tensor([[True], [False]]))
     assert chains.clock.tolist() == [0, 1]
 
 
 def test_arrivals_are_recorded():
-    chains = begin(MODEL, X, free=FREE)
+    chains = token_state(MODEL, X, free=FREE)
     where = torch.zeros_like(FREE)
     where[0, 2] = where[1, 3] = True
     after = chains.arrive(where, torch.tensor([1, 0]), torch.tensor([-1.0, -2.0]).double())
@@ -53,23 +53,23 @@ def test_a_given_token_of_another_vocabulary_is_refused(token, message):
     x = X.clone()
     x[0, 0] = token
     with pytest.raises(ValueError, match=message):
-        begin(MODEL, x, free=FREE)
-    begin(MODEL, x)  # nothing is given: only the shape counts
+        token_state(MODEL, x, free=FREE)
+    token_state(MODEL, x)  # nothing is given: only the shape counts
 
 
 def test_a_block_without_tokens_is_refused():
     with pytest.raises(ValueError, match="at least one token, not 0"):
-        begin(MODEL, X, block=0)
+        token_state(MODEL, X, block=0)
 
 
 def test_rows_take_their_rng_and_condition_along():
     index = torch.tensor([2, 0])
     rng = random.rows(0, 0, 3)
-    assert rng_of_rows(rng, index) == [rng[2], rng[0]]
-    assert rng_of_rows(rng[0], index) is rng[0]
-    assert rng_of_rows(None, index) is None
-    assert condition_of_rows(torch.arange(3), index).tolist() == [2, 0]
-    assert condition_of_rows(["a", "b", "c"], index) == ["c", "a"]
-    assert condition_of_rows("abc", index) == "abc"
-    assert condition_of_rows(torch.tensor(1), index) == 1
-    assert condition_of_rows(None, index) is None
+    assert rows_of(rng, index) == [rng[2], rng[0]]
+    assert rows_of(rng[0], index) is rng[0]
+    assert rows_of(None, index) is None
+    assert rows_of(torch.arange(3), index).tolist() == [2, 0]
+    assert rows_of(["a", "b", "c"], index) == ["c", "a"]
+    assert rows_of("abc", index) == "abc"
+    assert rows_of(torch.tensor(1), index) == 1
+    assert rows_of(None, index) is None

@@ -47,6 +47,7 @@ from feller.core.likelihood import ExactTrace as ExactTrace
 from feller.core.likelihood import HutchinsonTrace as HutchinsonTrace
 from feller.core.likelihood import Strata as Strata
 from feller.core.likelihood import bits_per_dimension as bits_per_dimension
+from feller.core.likelihood import elbo as elbo
 from feller.core.likelihood import evidence_bound as evidence_bound
 from feller.core.likelihood import log_likelihood as log_likelihood
 from feller.core.losses import Comparison as Comparison

@@ -28,7 +28,7 @@ from feller.core.generators import (
 from feller.core.generators.by_kind import ByKind
 from feller.core.times import expand_time, factor_times
 
-__all__ = ["Guided", "guide"]
+__all__ = ["Guided", "extrapolate", "guide"]
 
 Scale = float | Tensor
 
@@ -147,7 +147,7 @@ def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
         jump.intensity.log()[..., None] + _log_masses(jump.destination)
         for jump in (unconditional, conditional)
     )
-    log_rates = _further(start, end, scale)
+    log_rates = extrapolate(start, end, scale)
     destination: Any = conditional.destination
     return Jump(
         log_rates.logsumexp(-1).exp(), replace(destination, logits=log_rates), conditional.clock
@@ -160,7 +160,7 @@ def _guide_posterior(
 ) -> FromPosterior:
     start, end = (_log_masses(g.posterior) for g in (unconditional, conditional))
     posterior: Any = conditional.posterior
-    logits = _further(start, end, scale)
+    logits = extrapolate(start, end, scale)
     return replace(conditional, posterior=replace(posterior, logits=logits))
 
 
@@ -186,7 +186,7 @@ def _log_masses(law: Any) -> Tensor:
     return law.log_masses()
 
 
-def _further(start: Tensor, end: Tensor, scale: Scale) -> Tensor:
+def extrapolate(start: Tensor, end: Tensor, scale: Scale) -> Tensor:
     """Return start + scale (end - start) of log-probabilities in a last axis, minus infinity known.
 
     What neither allows stays out; at scale 0 and 1 the ends are returned as they are; what only the

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from feller.core.errors import DataError
+
 __all__ = ["DataError", "check_headers", "opaque", "opened", "upright"]
 
 _TAIL = 65_536
@@ -25,10 +27,6 @@ _FAULTS = (
     *(ArithmeticError, AttributeError, AssertionError, EOFError, LookupError, OSError),
     *(RuntimeError, SyntaxError, TypeError, ValueError, struct.error),
 )
-
-
-class DataError(ValueError):
-    """A data file is missing or is not what was expected."""
 
 
 @contextmanager

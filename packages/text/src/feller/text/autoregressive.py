@@ -6,7 +6,7 @@ before. The mask id, which no text holds, stands before the first token.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -16,16 +16,18 @@ from feller.core import random
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks
 from feller.core.generators.rows import draw_category
+from feller.core.losses import Loss
 from feller.core.nn.modes import evaluating
-from feller.core.paths import MixturePath
+from feller.core.paths import ConditionalPath, MixturePath
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
+from feller.core.typing import Rng, Time
 from feller.text.codec import TextCodec
 from feller.text.networks import TextTransformerConfig
 from feller.text.vocabulary import Vocabulary
 
-__all__ = ["CausalModel", "CausalModelConfig"]
+__all__ = ["CausalModel", "CausalModelConfig", "NextToken"]
 
 
 @tagged("text/causal_model")
@@ -61,12 +63,17 @@ class CausalModelConfig(ModelConfig):
 class CausalModel(nn.Module):
     """A model of each token given those before it.
 
+    Attributes:
+        is_chain: Whether it is drawn by simulation: it is not.
+
     Example:
         >>> from feller.text.recipes import shakespeare_ar
         >>> model = shakespeare_ar().model.build()
         >>> model.log_probability(model.codec.tokens("To be")[None]).shape
         torch.Size([1, 5])
     """
+
+    is_chain: ClassVar[bool] = False
 
     def __init__(self, config: CausalModelConfig) -> None:
         super().__init__()
@@ -102,6 +109,12 @@ class CausalModel(nn.Module):
         """Return the log-probability of each token given those before it, in nats."""
         return self(x).log_softmax(-1).gather(-1, x[..., None]).squeeze(-1)
 
+    def nats(
+        self, x: Int[Tensor, "b n"], rng: Rng = None, *, draws: int = 8
+    ) -> Float[Tensor, " b"]:
+        """Return -log p of each text, in nats: exact, and nothing is drawn."""
+        return -self.log_probability(x).double().sum(1)
+
     @torch.no_grad()
     def draw(self, n: int, length: int, *, seed: int = 0) -> Int[Tensor, "n length"]:
         """Draw tokens from left to right, but no special ids; row i depends on the seed and on i.
@@ -125,3 +138,27 @@ class CausalModel(nn.Module):
         """Write a few samples as text."""
         texts = self.codec.decode(self.draw(2, self.codec.length))
         stem.with_suffix(".txt").write_text("\n----\n".join(texts), encoding="utf-8")
+
+
+@tagged("text/next_token")
+@dataclass(frozen=True)
+class NextToken(Loss):
+    """The cross-entropy of each token given those before it; noise is not looked at."""
+
+    def __call__(
+        self,
+        model: Any,
+        path: ConditionalPath,
+        z: Tensor,
+        t: Time,
+        x_t: Tensor,
+        *,
+        condition: Any = None,
+    ) -> Float[Tensor, " b"]:
+        """Return the mean over the tokens of each sequence."""
+        data = z.flatten()
+
+        def function(logits: Tensor, part: slice) -> Tensor:
+            return torch.nn.functional.cross_entropy(logits, data[part], reduction="none")
+
+        return model(z, reading=Reading(function)).view(z.shape).mean(1)

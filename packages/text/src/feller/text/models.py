@@ -8,7 +8,7 @@ the posterior or the leave-one-out law (`feller.core.discrete.parametrizations`)
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,32 +17,31 @@ from torch import Tensor, nn
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks
+from feller.core.discrete.models import TokenModel, check_labels
 from feller.core.discrete.parametrizations import (
     TokenParametrization,
     convert_logits,
     own_evidence,
 )
-from feller.core.discrete.solvers import Chains
+from feller.core.discrete.solvers import TokenState
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
-from feller.core.generators import Categorical, Generator, Jump
-from feller.core.heads import Kinds
-from feller.core.models import Model
+from feller.core.generators import Generator
+from feller.core.likelihood import elbo
 from feller.core.nn.modes import evaluating
 from feller.core.paths import MixturePath
 from feller.core.schedules import CondOT, Schedule
-from feller.core.solutions import event_rate, jump_clock
 from feller.core.sources import Masked, Source, UniformTokens
 from feller.core.spaces import Tokens
 from feller.core.times import expand_time
 from feller.core.training import ModelConfig
-from feller.core.typing import Time
+from feller.core.typing import Rng, Time
 from feller.text.codec import TextCodec
 from feller.text.networks import TextNetworkConfig
 from feller.text.sampling import (
     Context,
     Sampling,
     context,
-    draw_chains,
+    draw_texts,
     sampling_of,
 )
 from feller.text.vocabulary import Vocabulary
@@ -115,8 +114,11 @@ class TextModelConfig(ModelConfig):
         return TextModel(self)
 
 
-class TextModel(nn.Module, Model):
+class TextModel(nn.Module, TokenModel):
     """A model of text.
+
+    Attributes:
+        is_chain: Whether it is drawn by simulation, unlike the autoregressive baseline.
 
     Example:
         >>> from feller.text.recipes import shakespeare_mask
@@ -126,7 +128,7 @@ class TextModel(nn.Module, Model):
         torch.Size([1, 5, 65])
     """
 
-    kinds: Kinds = frozenset({Jump})
+    is_chain: ClassVar[bool] = True
 
     def __init__(self, config: TextModelConfig) -> None:
         super().__init__()
@@ -137,6 +139,16 @@ class TextModel(nn.Module, Model):
         self.network = config.network.build(config.vocabulary)
         # A network that began with the weights of a folder no longer needs it.
         self.config = replace(config, network=self.network.config)
+
+    def check_condition(self, condition: Any) -> None:
+        """Refuse a label that the network was never trained on, or none where it always had one.
+
+        Raises:
+            ValueError: When there is one.
+        """
+        trained = getattr(self.network, "trained", None)
+        if trained is not None:
+            check_labels(trained, condition)
 
     def logits(
         self,
@@ -161,6 +173,12 @@ class TextModel(nn.Module, Model):
         """
         hidden = self._hidden(x, kappa, condition, valid)
         return self._head(hidden if where is None else hidden[where])
+
+    def nats(
+        self, x: Int[Tensor, "b n"], rng: Rng = None, *, draws: int = 8
+    ) -> Float[Tensor, " b"]:
+        """Return an upper bound on -log p of each text, in nats: minus its ELBO."""
+        return -elbo(self, x, rng, draws=draws).nats
 
     def posterior(
         self, logits: Float[Tensor, "*e k"], x: Int[Tensor, "*e"], kappa: Float[Tensor, "*e"]
@@ -194,10 +212,7 @@ class TextModel(nn.Module, Model):
         kappa = self.path.schedule.alpha(clock)
         if reading is not None:
             return self._read(x, kappa, condition, reading)
-        logits = self.posterior(self.logits(x, kappa, condition), x, kappa.expand(x.shape))
-        may_jump = self.path.source.log_density(x) > -torch.inf
-        intensity = torch.where(may_jump, event_rate(self.path, clock), 0.0)
-        return Jump(intensity, Categorical(logits), jump_clock(self.path, clock))
+        return self.jump(self.logits(x, kappa, condition), x, t)
 
     def sample(
         self,
@@ -228,15 +243,15 @@ class TextModel(nn.Module, Model):
                 that the model was not trained on.
         """
         given = context(self.codec, prompt, suffix, length=length)
-        chains = self.draw(n, given, sampling_of(sampling), seed=seed, condition=label)
-        return self.codec.decode(chains.x)
+        drawn = self.draw(n, given, sampling_of(sampling), seed=seed, condition=label)
+        return self.codec.decode(drawn.x)
 
     def draw(
         self, n: int, given: Context, sampling: Sampling, *, seed: int = 0, condition: Any = None
-    ) -> Chains:
-        """Draw `n` texts and return their chains: tokens, calls, and when each token came."""
+    ) -> TokenState:
+        """Draw `n` texts and return their state: tokens, calls, and when each token came."""
         with evaluating(self):
-            return draw_chains(self, given, n, sampling, seed=seed, condition=condition)
+            return draw_texts(self, given, n, sampling, seed=seed, condition=condition)
 
     def preview(self, stem: Path) -> None:
         """Write a few samples as text."""

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from feller.core.errors import DataError
+
 __all__ = ["DataError", "open_text", "suffix_of"]
 
 EXPANSION = 100
@@ -27,10 +29,6 @@ _OPEN: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 )
 _ARCHIVES = {".zip", ".tar", ".tgz", ".7z", ".rar", ".zst", ".lz4"}
-
-
-class DataError(ValueError):
-    """A corpus is missing, empty, or not what was expected."""
 
 
 def suffix_of(file: Path) -> str:

@@ -9,10 +9,10 @@ of `lm1b` and `owt` have no tokenizer: the one that comes with this package was 
 from dataclasses import replace
 from typing import cast
 
-from feller.core.discrete.losses import Bound, CrossEntropy, NextToken
+from feller.core.discrete.losses import Bound, CrossEntropy
 from feller.core.nn.transformer import TransformerConfig
 from feller.core.training import Optimizer, Recipe, Training
-from feller.text.autoregressive import CausalModelConfig
+from feller.text.autoregressive import CausalModelConfig, NextToken
 from feller.text.codec import TextCodec
 from feller.text.data import TextData
 from feller.text.models import TextModelConfig

@@ -14,19 +14,20 @@ from feller.core import random
 from feller.core.checks import check_count
 from feller.core.config import tagged
 from feller.core.discrete.categorical import Shaping
+from feller.core.discrete.models import rows_of
 from feller.core.discrete.solvers import (
     Adaptive,
     Ancestral,
-    Chains,
     FirstHitting,
     Leap,
     PredictorCorrector,
     Remasking,
-    Scheme,
-    begin,
-    simulate_tokens,
+    TokenSolver,
+    TokenState,
+    follow_turns,
+    token_state,
 )
-from feller.core.discrete.solvers.state import condition_of_rows
+from feller.core.solvers import Evaluation
 from feller.text.codec import TextCodec
 
 __all__ = [
@@ -34,7 +35,8 @@ __all__ = [
     "Sampling",
     "context",
     "draw_batches",
-    "draw_chains",
+    "draw_texts",
+    "follow_texts",
     "sampling_of",
     "shaping_for",
 ]
@@ -42,16 +44,16 @@ __all__ = [
 LONGEST = 2**20
 """Tokens of a text."""
 
-_SCHEMES: Mapping[str, Callable[[int, int], Scheme]] = MappingProxyType(
+_SOLVERS: Mapping[str, Callable[[int, Shaping], TokenSolver]] = MappingProxyType(
     {
-        "leap": lambda steps, per_call: Leap(steps),
-        "ancestral": lambda steps, per_call: Ancestral(steps),
-        "events": lambda steps, per_call: FirstHitting(per_call),
-        "confidence": lambda steps, per_call: Adaptive("confidence", per_call),
-        "margin": lambda steps, per_call: Adaptive("margin", per_call),
-        "entropy": lambda steps, per_call: Adaptive("entropy", per_call),
-        "corrected": lambda steps, per_call: PredictorCorrector(Leap(steps)),
-        "remask": lambda steps, per_call: Remasking(steps),
+        "leap": lambda per_call, shaping: Leap(shaping=shaping),
+        "ancestral": lambda per_call, shaping: Ancestral(shaping=shaping),
+        "events": lambda per_call, shaping: FirstHitting(per_call, shaping=shaping),
+        "confidence": lambda per_call, shaping: Adaptive("confidence", per_call, shaping=shaping),
+        "margin": lambda per_call, shaping: Adaptive("margin", per_call, shaping=shaping),
+        "entropy": lambda per_call, shaping: Adaptive("entropy", per_call, shaping=shaping),
+        "corrected": lambda per_call, shaping: PredictorCorrector(Leap(), shaping=shaping),
+        "remask": lambda per_call, shaping: Remasking(shaping=shaping),
     }
 )
 
@@ -85,8 +87,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse what draws nothing."""
-        if self.solver not in _SCHEMES:
-            known = ", ".join(_SCHEMES)
+        if self.solver not in _SOLVERS:
+            known = ", ".join(_SOLVERS)
             raise ValueError(f"unknown solver {self.solver!r}; there are {known}")
         for name in ("steps", "batch_size"):
             _check_whole(name, getattr(self, name))
@@ -96,10 +98,15 @@ class Sampling:
             )
         Shaping(self.temperature, self.top_k, self.top_p)
 
-    def scheme(self, length: int) -> Scheme:
-        """Return the scheme for a number of tokens to draw, in each block."""
+    def solver_for(self, length: int, shaping: Shaping | None = None) -> TokenSolver:
+        """Return the solver for a number of tokens to draw, in each block."""
         tokens = min(length, self.block or length)
-        return _SCHEMES[self.solver](self.steps, max(1, -(-tokens // self.steps)))
+        each = max(1, -(-tokens // self.steps))
+        return _SOLVERS[self.solver](each, shaping or self.shaping)
+
+    def times(self, solver: TokenSolver) -> list[float] | None:
+        """Return the grid of each block; None for a solver with times of its own."""
+        return None if solver.own_times else [i / self.steps for i in range(self.steps + 1)]
 
     @property
     def shaping(self) -> Shaping:
@@ -161,9 +168,9 @@ def context(
     return Context(x, free)
 
 
-def draw_chains(
+def draw_texts(
     model: Any, given: Context, n: int, sampling: Sampling, *, seed: int = 0, condition: Any = None
-) -> Chains:
+) -> TokenState:
     """Draw `n` texts; text i depends on the seed and on i alone.
 
     Args:
@@ -175,43 +182,65 @@ def draw_chains(
         condition: A label for each, or None.
 
     Returns:
-        The chains at their end: tokens, network calls, and when each token came.
+        The state at its end: tokens, network calls, and when each token came.
 
     Raises:
         ValueError: When `n` is below 0, or there are not as many labels as texts.
     """
     check_count("n", n)
     parts = list(draw_batches(model, given, n, sampling, seed=seed, condition=condition))
-    return parts[0] if len(parts) == 1 else _laid_end_to_end(parts)
+    return TokenState.joined(parts)
 
 
 def draw_batches(
     model: Any, given: Context, n: int, sampling: Sampling, *, seed: int = 0, condition: Any = None
-) -> Iterator[Chains]:
-    """Yield what `draw_chains` returns a batch at a time, each as soon as it is done.
+) -> Iterator[TokenState]:
+    """Yield what `draw_texts` returns a batch at a time, each as soon as it is done.
 
     Example:
         >>> from feller.text.recipes import shakespeare_mask
         >>> model = shakespeare_mask().model.build().eval()
         >>> given, how = context(model.codec, length=8), Sampling(steps=2, batch_size=2)
-        >>> [len(chains.x) for chains in draw_batches(model, given, 3, how)]
+        >>> [len(batch.x) for batch in draw_batches(model, given, 3, how)]
         [2, 1]
     """
     _check_whole("n", n)
     _check_whole("seed", seed)
     if n < 0:
         raise ValueError(f"n is at least 0, not {n}")
-    device = next(model.parameters()).device
-    condition = _labels(condition, n, device)
-    shaping = shaping_for(model, sampling)
-    x, free = (part.to(device)[None].expand(n, -1) for part in given)
-    scheme = sampling.scheme(int(given.free.sum()))
+    condition = _labels(condition, n, next(model.parameters()).device)
     for start in range(0, max(n, 1), sampling.batch_size):
-        rows = slice(start, min(start + sampling.batch_size, n))
-        rng = random.rows(seed, rows.start, rows.stop, stream="sample")
-        begun = begin(model, x[rows], rng, free=free[rows], block=sampling.block)
-        labels = condition_of_rows(condition, torch.arange(rows.start, rows.stop))
-        yield simulate_tokens(model, scheme, begun, rng, condition=labels, shaping=shaping)
+        rows = range(start, min(start + sampling.batch_size, n))
+        *_, last = follow_texts(model, given, rows, sampling, seed=seed, condition=condition)
+        yield last
+
+
+def follow_texts(
+    model: Any,
+    given: Context,
+    rows: range,
+    sampling: Sampling,
+    *,
+    seed: int = 0,
+    condition: Any = None,
+) -> Iterator[TokenState]:
+    """Yield some of the texts at their start and after each step.
+
+    Args:
+        model: The model.
+        given: What is given of each.
+        rows: Which texts.
+        sampling: How they are drawn.
+        seed: Chooses them.
+        condition: A label for each of all texts, or None.
+    """
+    device = next(model.parameters()).device
+    x, free = (part.to(device).expand(len(rows), -1) for part in given)
+    rng = random.rows(seed, rows.start, rows.stop, stream="sample")
+    labels = rows_of(condition, torch.arange(rows.start, rows.stop))
+    solver = sampling.solver_for(int(given.free.sum()), shaping_for(model, sampling))
+    begun = token_state(model, x, rng, free=free, block=sampling.block)
+    yield from follow_turns(Evaluation(model, labels), begun, sampling.times(solver), solver, rng)
 
 
 def sampling_of(options: Mapping[str, Any]) -> Sampling:
@@ -267,8 +296,3 @@ def _check_kind(name: str, value: object) -> None:
 def _check_whole(name: str, value: object) -> None:
     if not isinstance(value, Integral):
         raise ValueError(f"{name} is a whole number, not {value!r}")
-
-
-def _laid_end_to_end(parts: list[Chains]) -> Chains:
-    fields = parts[0].__dataclass_fields__
-    return Chains(**{name: torch.cat([getattr(p, name) for p in parts]) for name in fields})

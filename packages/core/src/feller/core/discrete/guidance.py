@@ -24,8 +24,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from feller.core.discrete.kernel import TokenModel, check_condition, network_calls
-from feller.core.paths import MixturePath
+from feller.core.algebra import DerivedModel
+from feller.core.discrete.models import TokenModel
+from feller.core.guidance import extrapolate
 from feller.core.times import expand_time
 
 __all__ = ["ClassifierFree", "PredictorGuided"]
@@ -34,13 +35,13 @@ Predictor = Callable[[Float[Tensor, "b n d"], Tensor], Float[Tensor, " b"]]
 
 
 @dataclass(frozen=True)
-class ClassifierFree:
+class ClassifierFree(DerivedModel, TokenModel):
     """A token model guided by itself without its condition.
 
     Attributes:
         model: A model that takes `condition=None` for unconditional.
         scale: 0 is the unconditional model, 1 the conditional one, above 1 guided.
-        hidden: Places `(n,)` of a prompt that the unconditional model sees masked, for a model
+        hidden: Positions `(n,)` of a prompt that the unconditional model sees masked, for a model
             whose condition is its prompt.
     """
 
@@ -54,11 +55,6 @@ class ClassifierFree:
             raise ValueError("hidden masks a prompt, but the vocabulary has no mask")
 
     @property
-    def path(self) -> MixturePath:
-        """The path of the model."""
-        return self.model.path
-
-    @property
     def vocabulary(self) -> Any:
         """The vocabulary of the model."""
         return self.model.vocabulary
@@ -68,9 +64,9 @@ class ClassifierFree:
         """What the model predicts."""
         return self.model.parametrization
 
-    def network_calls(self, condition: Any) -> int:
+    def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return the network calls of each answer."""
-        each = network_calls(self.model, condition)
+        each = self.model.network_calls(t, condition)
         unguided = condition is None and self.hidden is None
         return each if unguided or self.scale in (0, 1) else 2 * each
 
@@ -81,9 +77,9 @@ class ClassifierFree:
             ValueError: When the model says so.
         """
         if self.scale != 0:
-            check_condition(self.model, condition)
+            self.model.check_condition(condition)
         if self.scale != 1:
-            check_condition(self.model, None)
+            self.model.check_condition(None)
 
     def logits(
         self,
@@ -100,9 +96,7 @@ class ClassifierFree:
         if self.scale == 0:
             return without
         with_ = self.model.logits(x, kappa, condition, where=where).log_softmax(-1)
-        floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
-        guided = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
-        return guided.masked_fill_(with_ == -torch.inf, -torch.inf)
+        return extrapolate(without, with_, self.scale)
 
     def _without(self, x: Tensor, kappa: Tensor, where: Tensor | None) -> Tensor:
         """Return the unconditional logits; of a hidden prompt nothing has arrived."""
@@ -113,11 +107,11 @@ class ClassifierFree:
 
 
 @dataclass(frozen=True)
-class PredictorGuided:
+class PredictorGuided(DerivedModel, TokenModel):
     """A token model guided by a predictor of the condition, to first order.
 
     Attributes:
-        model: The model.
+        model: The model; the calls of the predictor are not counted.
         predictor: Returns log p(c | x_t) of each row from the embedded state and kappa;
             differentiable in the first.
         embedding: The embedding of every id.
@@ -130,11 +124,6 @@ class PredictorGuided:
     scale: float = 1.0
 
     @property
-    def path(self) -> MixturePath:
-        """The path of the model."""
-        return self.model.path
-
-    @property
     def vocabulary(self) -> Any:
         """The vocabulary of the model."""
         return self.model.vocabulary
@@ -144,17 +133,13 @@ class PredictorGuided:
         """What the model predicts."""
         return self.model.parametrization
 
-    def network_calls(self, condition: Any) -> int:
-        """Return the network calls of each answer; the predictor's are not counted."""
-        return network_calls(self.model, condition)
-
     def check_condition(self, condition: Any) -> None:
         """Refuse a condition that the model was never trained on.
 
         Raises:
             ValueError: When the model says so.
         """
-        check_condition(self.model, condition)
+        self.model.check_condition(condition)
 
     def logits(
         self,

@@ -15,94 +15,21 @@ Source: Campbell et al., arXiv 2205.14987, proposition 1, for this noise.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from feller.core.paths import MixturePath
 from feller.core.schedules import Schedule
 from feller.core.sources import Source
 
 __all__ = [
     "Kernel",
-    "TokenModel",
-    "check_condition",
-    "jump_chance",
+    "jump_probability",
     "log_left",
     "log_source",
-    "network_calls",
     "reverse_rates",
 ]
-
-
-@runtime_checkable
-class TokenModel(Protocol):
-    """What chains of tokens need: a path, and logits of the data at each position.
-
-    A trained network is one; so is the exact posterior of a short list of sequences.
-
-    Attributes:
-        path: The path, on all ids of the vocabulary.
-        vocabulary: Has `size` ids, of which the first `sampleable` are predicted, and the id of a
-            `mask` or None.
-        parametrization: Whether the logits are the posterior's or leave-one-out.
-    """
-
-    path: MixturePath
-    vocabulary: Any
-    parametrization: Any
-
-    def logits(
-        self, x: Tensor, kappa: Any, condition: Any = None, *, where: Tensor | None = None
-    ) -> Tensor:
-        """Return log-probabilities of the ids that are predicted, each row up to a constant.
-
-        Args:
-            x: States, int64 `(b, n)`.
-            kappa: The mixing weight, `(b,)` or of each element `(b, n)`.
-            condition: Passed through; None is unconditional.
-            where: Bool `(b, n)`, the positions asked for; all when absent.
-
-        Returns:
-            `(b, n, sampleable)`, or the rows `(m, sampleable)` of the positions asked for.
-        """
-        ...
-
-
-def network_calls(model: TokenModel, condition: Any) -> int:
-    """Return how often an answer calls a network: more than once where a model is guided."""
-    calls = getattr(model, "network_calls", None)
-    return 1 if calls is None else calls(condition)
-
-
-def check_condition(model: TokenModel, condition: Any) -> None:
-    """Refuse a condition that a model, or one that is guided, was never trained on.
-
-    Args:
-        model: The model; `trained` of its network says which labels were, no label last.
-        condition: Labels, one or many; None for no label.
-
-    Raises:
-        ValueError: When there is a label that was not.
-    """
-    if check := getattr(model, "check_condition", None):
-        check(condition)
-    elif (trained := getattr(getattr(model, "network", None), "trained", None)) is not None:
-        _check_labels(trained, condition)
-
-
-def _check_labels(trained: Bool[Tensor, " labels"], condition: Any) -> None:
-    last = len(trained) - 1
-    asked = torch.as_tensor(last if condition is None else condition).flatten().unique().tolist()
-    known = [i for i, seen in enumerate(trained.tolist()) if seen and i < last]
-    for label in asked:
-        if not 0 <= label <= last:
-            raise ValueError(f"labels are 0 ... {last - 1}, not {label}")
-        if not trained[label]:
-            name = "no label" if label == last else f"label {label}"
-            raise ValueError(f"the model was never trained on {name}; it knows {known or 'none'}")
 
 
 def log_source(source: Source, size: int) -> Float[Tensor, " k"]:
@@ -194,15 +121,15 @@ def log_left(schedule: Schedule, t: Float[Tensor, "*time"]) -> Float[Tensor, "*t
     return schedule.remainder(t.double()).log()
 
 
-def jump_chance(
+def jump_probability(
     kappa: Float[Tensor, "*batch"], later: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
-    """Return the chance of a jump from one mixing weight to a later one: exact over any step.
+    """Return the probability of a jump from one mixing weight to a later one: exact over any step.
 
     It is 1 - (1 - later) / (1 - kappa), and 0 where the clock stands at 1.
 
     Example:
-        >>> jump_chance(torch.tensor([0.5, 1.0]), torch.tensor([0.75, 1.0]))
+        >>> jump_probability(torch.tensor([0.5, 1.0]), torch.tensor([0.75, 1.0]))
         tensor([0.5000, 0.0000])
     """
     left = 1 - kappa

@@ -37,14 +37,14 @@ from torch import Tensor
 from feller.core.checks import check_choice
 from feller.core.discrete.categorical import certainty
 from feller.core.discrete.elbo import cross_entropy, reverse_bound
-from feller.core.discrete.kernel import Kernel, TokenModel, log_source
+from feller.core.discrete.kernel import Kernel, log_source
+from feller.core.discrete.models import TokenModel, rows_of, token_model
 from feller.core.discrete.solvers.base import uniforms
 from feller.core.discrete.solvers.first_hitting import first_in_rows
-from feller.core.discrete.solvers.state import condition_of_rows, rng_of_rows
 from feller.core.intervals import Estimate, mean_estimate
 from feller.core.typing import Rng
 
-__all__ = ["Order", "bits_per_byte", "chain_rule", "upper_bound"]
+__all__ = ["Order", "bits_per_byte", "chain_rule", "drawn_bounds"]
 
 CHUNK = 2**25
 """Logits in memory at once: 128 MiB of them."""
@@ -54,40 +54,41 @@ Term = Callable[..., Tensor]
 
 
 @torch.no_grad()
-def upper_bound(
-    model: TokenModel,
-    x: Int[Tensor, "b n"],
+def drawn_bounds(
+    model: Any,
+    x: Int[Tensor, "b *event"],
     rng: Rng = None,
     *,
     draws: int = 8,
-    counted: Bool[Tensor, "b n"] | None = None,
+    counted: Bool[Tensor, "b *event"] | None = None,
     condition: Any = None,
-) -> Float[Tensor, " b"]:
-    """Estimate an upper bound on -log p of each text, in nats, without bias.
+) -> Float[Tensor, "draws b"]:
+    """Return estimates of an upper bound on -log p of each state, in nats, each without bias.
+
+    Those of one state are spread evenly over the sizes of the noise: their mean is nearer to the
+    bound than they are apart. `feller.core.likelihood.elbo` is how to call it.
 
     Args:
-        model: Says what the data may be.
-        x: Texts.
+        model: A token model, or any model of generators on a mixture path of tokens.
+        x: States: texts, or pixels.
         rng: Where noise comes from; with one generator a row, a row is the same in any batch.
-        draws: Noisy states of each text, a network call each.
-        counted: Whose likelihood it is, given the rest; all when absent. A text of which none is
+        draws: Noisy states of each state, a network call each.
+        counted: Whose likelihood it is, given the rest; all if None. A state of which none is
             counted costs nothing.
-        condition: An entry for each text, or one for all.
-
-    Raises:
-        ValueError: When there are no draws.
+        condition: An entry for each state, or one for all.
     """
-    if draws < 1:
-        raise ValueError(f"at least one draw, not {draws}")
+    model.path.space.check(x)
     counted = torch.ones_like(x, dtype=torch.bool) if counted is None else counted
-    totals = []
-    for rows in _parts(model, x):
-        some = _Texts(model, x[rows], counted[rows], condition_of_rows(condition, rows))
-        each = rng_of_rows(rng, rows)
+    tokens = token_model(model, tuple(x.shape[1:]))
+    x, counted = x[:, None].flatten(1), counted[:, None].flatten(1)
+    totals = [torch.zeros(draws, 0, dtype=torch.float64, device=x.device)]
+    for rows in _parts(tokens, x):
+        some = _Texts(tokens, x[rows], counted[rows], rows_of(condition, rows))
+        each = rows_of(rng, rows)
         offset = uniforms((len(rows),), each, x)
         drawn = (some.draw((k + offset) / draws, each) for k in range(draws))
-        totals.append(torch.stack([*drawn]).mean(0))
-    return torch.cat(totals) if totals else torch.zeros(0, dtype=torch.float64)
+        totals.append(torch.stack([*drawn]))
+    return torch.cat(totals, 1)
 
 
 @torch.no_grad()
@@ -115,16 +116,19 @@ def chain_rule(
     Raises:
         ValueError: When the source is not all mask, or the ranks are not 0 ... n - 1.
     """
-    if isinstance(order, str):
-        check_choice("order", order, Order)
     texts = _Texts(model, x, torch.ones_like(x, dtype=torch.bool), condition)
     if not texts.hides:
         raise ValueError("the chain rule reveals masks: it asks for a mask source")
-    ranks = _ranks(order, x, rng)
+    ranks = order if torch.is_tensor(order) else _ranks(order, x, rng)
+    if not torch.equal(
+        ranks.sort(1).values, torch.arange(x.shape[1], device=x.device).expand(x.shape)
+    ):
+        raise ValueError("the ranks of a text are 0 ... n - 1, each once")
+    surest = not torch.is_tensor(order) and order == "confidence"
     known, total = torch.zeros_like(texts.counted), torch.zeros(len(x), dtype=torch.float64)
     for place in range(x.shape[1]):
         z = torch.where(known, x, model.vocabulary.mask)
-        if order == "confidence":
+        if surest:
             logits = texts.logits(z, texts.share(z), ~known)
             keys = torch.zeros(x.shape, dtype=logits.dtype, device=x.device)
             keys = keys.masked_scatter(~known, -certainty(logits, "confidence"))
@@ -148,7 +152,7 @@ def bits_per_byte(
     Parts of one document are alike, so their errors are added up before they count as one.
 
     Args:
-        nats: What each part costs, from `upper_bound` or `chain_rule`.
+        nats: What each part costs, minus the `nats` of `elbo`, or from `chain_rule`.
         sizes: Bytes of text that each part stands for.
         documents: The number of each part's document.
 
@@ -241,12 +245,8 @@ def _parts(model: TokenModel, x: Tensor) -> Iterator[Tensor]:
     yield from torch.arange(len(x), device=x.device).split(rows) if len(x) else ()
 
 
-def _ranks(order: Order | Tensor, x: Tensor, rng: Rng) -> Tensor:
-    from_left = torch.arange(x.shape[1], device=x.device).expand(x.shape)
-    if isinstance(order, Tensor):
-        if not torch.equal(order.sort(1).values, from_left):
-            raise ValueError("the ranks of a text are 0 ... n - 1, each once")
-        return order
+def _ranks(order: Order, x: Tensor, rng: Rng) -> Tensor:
+    check_choice("order", order, Order)
     if order == "random":
         return uniforms(x.shape, rng, x).argsort(1).argsort(1)
-    return from_left
+    return torch.arange(x.shape[1], device=x.device).expand(x.shape)

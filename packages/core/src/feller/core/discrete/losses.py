@@ -5,7 +5,6 @@ r"""Losses on tokens: means over a sequence of the terms of `elbo`, in nats a to
   bound itself: the number of masks is then uniform on 0 ... n, and no weight can explode.
 - **bounds**, forward or reverse: terms per unit of kappa, times kappa_dot. With uniform times their
   expectation is an upper bound of :math:`-\log p(x)`, per token.
-- **next token**: what an autoregressive model makes small.
 
 Source: the identity that stratifies by the number of masks, Ou et al., arXiv 2406.03736.
 """
@@ -27,7 +26,7 @@ from feller.core.paths import ConditionalPath
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["Bound", "CrossEntropy", "NextToken"]
+__all__ = ["Bound", "CrossEntropy"]
 
 
 @tagged("text/cross_entropy")
@@ -93,30 +92,6 @@ class Bound(Loss):
         each, where = _terms(term, model, path, (z, t, x_t), condition)
         speed = path.schedule.alpha_dot(expand_time(t, x_t).float()).expand(x_t.shape)[where]
         return _sum_rows(speed * each, where) / z.shape[1]
-
-
-@tagged("text/next_token")
-@dataclass(frozen=True)
-class NextToken(Loss):
-    """The cross-entropy of each token given those before it; noise is not looked at."""
-
-    def __call__(
-        self,
-        model: Any,
-        path: ConditionalPath,
-        z: Tensor,
-        t: Time,
-        x_t: Tensor,
-        *,
-        condition: Any = None,
-    ) -> Float[Tensor, " b"]:
-        """Return the mean over the tokens of each sequence."""
-        data = z.flatten()
-
-        def function(logits: Tensor, part: slice) -> Tensor:
-            return torch.nn.functional.cross_entropy(logits, data[part], reduction="none")
-
-        return model(z, reading=Reading(function)).view(z.shape).mean(1)
 
 
 def _terms(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from feller.core.checks import readable
 
-__all__ = ["Bins", "Cells", "Tokens", "Values"]
+__all__ = ["Bins", "Cells", "TokenCells", "Values"]
 
 
 class Cells(ABC):
@@ -56,7 +56,7 @@ class Cells(ABC):
 
 
 @dataclass(frozen=True)
-class Tokens(Cells):
+class TokenCells(Cells):
     """Tokens 0 ... count - 1."""
 
     count: int

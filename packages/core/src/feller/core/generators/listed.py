@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.cells import Bins, Cells, Tokens, Values
+from feller.core.generators.cells import Bins, Cells, TokenCells, Values
 from feller.core.generators.destinations import Destination
 from feller.core.generators.rows import draw_category, gauss_points, pick
 from feller.core.typing import Rng
@@ -53,9 +53,9 @@ class Categorical(Listed):
     logits: Float[Tensor, "*batch k"]
 
     @property
-    def cells(self) -> Tokens:
+    def cells(self) -> TokenCells:
         """The tokens."""
-        return Tokens(self.logits.shape[-1])
+        return TokenCells(self.logits.shape[-1])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Categorical":
         """Change the logits."""

@@ -2,6 +2,7 @@
 
 from feller.core.likelihood.bits import BYTES, bits_per_dimension, dequantize
 from feller.core.likelihood.bound import EvidenceBound, Strata, evidence_bound
+from feller.core.likelihood.elbo import elbo
 from feller.core.likelihood.ode import LogLikelihood, log_likelihood, probability_flow
 from feller.core.likelihood.rates import path_divergence
 from feller.core.likelihood.trace import ExactTrace, HutchinsonTrace, Trace
@@ -16,6 +17,7 @@ __all__ = [
     "Trace",
     "bits_per_dimension",
     "dequantize",
+    "elbo",
     "evidence_bound",
     "log_likelihood",
     "path_divergence",

@@ -22,7 +22,7 @@ from torch import Tensor
 from feller.core.checks import readable
 from feller.core.divergences import BregmanDivergence, GeneralizedKL
 from feller.core.generators import Cells, Destination, Jump, Point
-from feller.core.generators.cells import Tokens
+from feller.core.generators.cells import TokenCells
 from feller.core.paths import ConditionalPath
 from feller.core.solutions import event_rate
 from feller.core.times import expand_time
@@ -62,7 +62,7 @@ def cells_of(law: Destination, path: ConditionalPath) -> Cells:
     if law.cells is not None:
         return law.cells
     if path.space.is_discrete:
-        return Tokens(path.space.size)  # pyright: ignore[reportAttributeAccessIssue]
+        return TokenCells(path.space.size)  # pyright: ignore[reportAttributeAccessIssue]
     raise LookupError(f"a {type(law).__name__} has no bins to be compared on; a JumpHead has")
 
 

@@ -24,7 +24,7 @@ from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.solvers.clocks import Times, clocks_of
-from feller.core.typing import Rng, State
+from feller.core.typing import Rng
 
 __all__ = ["Evaluation", "Simulation", "Solver", "Times", "check", "elapsed", "follow", "simulate"]
 
@@ -145,7 +145,7 @@ class Simulation:
 
 def simulate(
     model: Model,
-    x_0: State,
+    x_0: Any,
     times: Times,
     solver: Solver,
     rng: Rng = None,
@@ -189,7 +189,7 @@ def simulate(
 
 def follow(
     model: Evaluation,
-    x_0: State,
+    x_0: Any,
     times: Times,
     solver: Solver,
     rng: Rng = None,
@@ -200,7 +200,7 @@ def follow(
     return states
 
 
-def _states(model: Evaluation, x_0: State, times: Times, solver: Solver, rng: Rng) -> Iterator[Any]:
+def _states(model: Evaluation, x_0: Any, times: Times, solver: Solver, rng: Rng) -> Iterator[Any]:
     """Yield the state before the first step and after each."""
     clocks = None if solver.own_times and times is None else clocks_of(times)
     check(model, solver, 0.0 if clocks is None else clocks[0])

@@ -33,6 +33,10 @@ class EvaluateFlags:
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
     """Last time, in (0, 1]; None is 1, or 0.999 on the logarithmic grid."""
+    likelihood_n: int = 16
+    """Number of test images for bits per dimension; 0 skips them."""
+    likelihood_steps: int = 20
+    """Steps of their likelihood, two network calls each."""
     seed: int = 0
     """Random seed of the samples."""
     device: str = "auto"
@@ -47,6 +51,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     Raises:
         ValueError: When the data are not named, missing or corrupt.
     """
+    from feller.images.metrics.likelihood import likelihood
     from feller.images.metrics.report import evaluate as measure
 
     flags = tyro.cli(
@@ -57,7 +62,13 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         config=(tyro.conf.AvoidSubcommands,),
     )
     how = sampling_of(flags)
-    metrics = measure(load(name, device=flags.device), flags.data, how, n=flags.n, seed=flags.seed)
+    if flags.likelihood_n < 0:
+        raise ValueError(f"--likelihood-n is at least 0, not {flags.likelihood_n}")
+    model = load(name, device=flags.device)
+    metrics = measure(model, flags.data, how, n=flags.n, seed=flags.seed)
+    if flags.likelihood_n:
+        n, steps = flags.likelihood_n, flags.likelihood_steps
+        metrics.append(likelihood(model, flags.data, n=n, steps=steps, seed=flags.seed))
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))
         return

@@ -131,18 +131,18 @@ def evaluate(
         raise ValueError(f"n is at least 4, not {n}")
     sampling = suited(sampling or Sampling(guidance=2.0), model)
     plain = replace(sampling, guidance=1.0)
-    train, test, test_labels, name = _splits(model, data)
+    train, test, test_labels, name = splits(model, data)
     labels = _uniform(model, n, seed)
     always = model.config.condition_drop == 0  # it does not know how to draw without a label
     drawn, how = _draw(model, n, labels if always else None, plain, seed)
-    near = _neighbours(drawn, train, _some(test, n, seed), f"{how}; {name}")
+    near = _neighbours(drawn, train, some_of(test, n, seed), f"{how}; {name}")
     try:
         classifier = classifier_for(model.codec)
     except NoClassifierError as missing:
         return [replace(near, protocol=f"{near.protocol}; {missing}")]
     judge = _judge(classifier, test, test_labels, name)
     real = classifier.embed(test)
-    same = kernel_distance(classifier.embed(some := _some(train, n, seed)), real)
+    same = kernel_distance(classifier.embed(some := some_of(train, n, seed)), real)
     against = f"{judge}; to these, where {len(some)} training images have {same}"
     overall = kernel_distance(classifier.embed(drawn), real)
     fractions = class_fractions(drawn, classifier), class_fractions(test, classifier)
@@ -175,7 +175,7 @@ def _judge(classifier: Classifier, test: Images, labels: Tensor | None, name: st
     return f"bundled classifier, right on {right} of {len(test)} test images of {name}"
 
 
-def _some(images: Tensor, n: int, seed: int) -> Tensor:
+def some_of(images: Tensor, n: int, seed: int) -> Tensor:
     """Return a few images at random: those of a folder come class by class."""
     rng = torch.Generator().manual_seed(seed)
     return images[torch.randperm(len(images), generator=rng)[:n]]
@@ -212,7 +212,7 @@ def _draw(
     )
 
 
-def _splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor | None, str]:
+def splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor | None, str]:
     """Return training images, test images with any labels, and what the data are called."""
     (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source

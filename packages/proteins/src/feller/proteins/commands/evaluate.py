@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import tyro
 
+from feller.core.cards import Metric
 from feller.core.commands.dispatch import measured_by
 from feller.core.registry import load
 from feller.proteins.commands.drawing import DrawFlags, cautions, chains_of, drawn, trained_length
 from feller.proteins.data.filters import Filters
 from feller.proteins.design.inputs import length_range, read_structures
 from feller.proteins.design.tasks import DesignFlags, plan
+from feller.proteins.metrics.likelihood import sequence_likelihood
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.reading import Refusal, sorted_out
@@ -73,6 +75,9 @@ class ModelFlags:
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 200
     """Number of samples."""
+    likelihood: int = 50
+    """Number of reference chains whose sequences' likelihood is measured, 8 network calls each; 0
+    skips it."""
     measure: tyro.conf.OmitArgPrefixes[MeasureFlags] = field(default_factory=MeasureFlags)
     """What is measured."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
@@ -94,24 +99,37 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         asked = tyro.cli(ModelFlags, args=list(argv), prog=prog)
         flags, refusals = asked.measure, []
         settings, reference = flags.settings, _reference(flags)
-        chains = _samples(name, asked)
+        chains, likelihood = _samples(name, asked), _likelihood(name, asked, reference)
     else:
         flags = tyro.cli(MeasureFlags, args=list(argv), prog=prog)
         settings, reference = flags.settings, _reference(flags)
         chains, refusals = _measured(Path(name), flags)
+        likelihood = []
     found = report(chains, reference, settings)
     if flags.plots is not None:
         _plot(flags.plots, chains, reference and comparable(chains, reference, settings))
     if flags.json:
         passed = [asdict(refusal) for refusal in refusals]
-        print(json.dumps({"name": name, **found, "passed over": passed}, indent=2))
+        known = {"likelihood": [asdict(metric) for metric in likelihood]} if likelihood else {}
+        print(json.dumps({"name": name, **found, **known, "passed over": passed}, indent=2))
         return
     _list(refusals)
     print(_header(name, found))
-    for metric in metrics_of(found):
+    for metric in [*metrics_of(found), *likelihood]:
         print(f"{metric.name:28} {metric!s:32} {metric.protocol}".rstrip())
     for what, reason in found["skipped"].items():
         print(f"{what:28} not measured: {reason}")
+
+
+def _likelihood(name: str, asked: ModelFlags, reference: list[Chain] | None) -> list[Metric]:
+    """Measure how likely a model that draws residues finds those of the reference."""
+    if asked.likelihood < 0:
+        raise ValueError(f"--likelihood is at least 0, not {asked.likelihood}")
+    model = load(name, device=asked.draw.device)
+    if not (asked.likelihood and reference and model.config.sequence):
+        return []
+    some = reference[: asked.likelihood]
+    return [sequence_likelihood(model, some, seed=asked.measure.seed)]
 
 
 def _samples(name: str, asked: ModelFlags) -> list[Chain]:

@@ -13,16 +13,13 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from feller.core.errors import DataError
 from feller.core.files import read_json
 
 __all__ = ["DataError", "MappedShard", "map_shard", "read_index", "read_portion"]
 
 _KINDS = {"I16": np.int16, "U8": np.uint8, "I32": np.int32, "I64": np.int64, "F32": np.float32}
 _ARRAYS = {"atoms": "I16", "residues": "U8", "index": "I32", "ends": "I64", "steps": "F32"}
-
-
-class DataError(ValueError):
-    """Protein data are missing, empty, or not what was expected."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ from typing import Any
 
 from feller.core.domains import list_models
 from feller.core.registry import load
-from feller.text.autoregressive import CausalModel
 from feller.text.commands.sample import draw_picture
 from feller.text.sampling import Sampling, context
 
@@ -22,7 +21,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
     figures = []
     for name in list_models("text/*"):
         model = load(name, device="auto")
-        if isinstance(model, CausalModel):
+        if not model.is_chain:
             continue
         print(f"sampling {name} ...", file=sys.stderr)
         prompt, suffix = _ends(model)
@@ -30,10 +29,10 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
             ("sample", context(model.codec)),
             ("infilling", context(model.codec, prompt, suffix)),
         ):
-            chains = model.draw(1, given, Sampling())
+            drawn = model.draw(1, given, Sampling())
             file = f"{name.replace('/', '-')}-{kind}.png"
-            draw_picture(model, given, chains, out / file, f"{name}: {kind}")
-            caption = f"{int(chains.nfe.max())} network calls. Colour: at which kappa a token came"
+            draw_picture(model, given, drawn, out / file, f"{name}: {kind}")
+            caption = f"{int(drawn.nfe.max())} network calls. Colour: at which kappa a token came"
             white = "; what is white was given." if kind == "infilling" else "."
             figures.append((f"{name}: {kind}", file, caption + white))
     return figures

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from feller.core.registry import data_of, load
-from feller.text.autoregressive import CausalModel
 from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.sampling import Sampling, context
@@ -56,7 +55,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         raise ValueError(f"-n is 0, for no samples, or at least 2, not {flags.n}")
     how = Sampling(steps=flags.steps, solver=flags.solver)
     model = load(name, device=flags.device)
-    samples = flags.n > 0 and not isinstance(model, CausalModel)
+    samples = flags.n > 0 and model.is_chain
     if samples:
         _try(model, how)
     data, split = _text(name, flags)

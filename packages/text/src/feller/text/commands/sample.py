@@ -11,12 +11,10 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from feller.core import random
-from feller.core.discrete.solvers import Chains, begin, follow_tokens
+from feller.core.discrete.solvers import TokenState
 from feller.core.registry import load
-from feller.text.autoregressive import CausalModel
 from feller.text.plots import save_reveal
-from feller.text.sampling import Context, Sampling, context, draw_batches, shaping_for
+from feller.text.sampling import Context, Sampling, context, draw_batches, follow_texts
 from feller.text.writing import add_text, check_target
 
 __all__ = ["SampleFlags", "draw_picture", "load_chain", "sample"]
@@ -70,14 +68,14 @@ def sample(name: str, argv: Sequence[str]) -> None:
     start, drawn = time.perf_counter(), []
     # A picture is drawn at the end, and JSON in the terminal is one object, texts and all.
     at_once = not flags.json if flags.out is None else flags.out.suffix != ".png"
-    for chains in draw_batches(model, given, flags.n, flags.sampling, seed=flags.seed):
+    for state in draw_batches(model, given, flags.n, flags.sampling, seed=flags.seed):
         if at_once:
-            _add(model, chains, flags.out, first=not drawn)
-        drawn.append(chains)
+            _add(model, state, flags.out, first=not drawn)
+        drawn.append(state)
     seconds = time.perf_counter() - start
     if flags.out is not None and flags.out.suffix == ".png":
         draw_picture(model, given, drawn[0], flags.out, name)
-    calls = torch.cat([chains.nfe for chains in drawn]).tolist()
+    calls = torch.cat([state.nfe for state in drawn]).tolist()
     report: dict[str, Any] = {
         "n": flags.n,
         "nfe": max(calls),
@@ -87,7 +85,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if flags.json:
         report |= {"out": flags.out and str(flags.out), "solver": flags.sampling.solver}
         if flags.out is None:
-            report["texts"] = [t for chains in drawn for t in model.codec.decode(chains.x)]
+            report["texts"] = [t for state in drawn for t in model.codec.decode(state.x)]
         print(json.dumps(report))
     elif flags.out is not None:
         shown = f"the first of {flags.n}" if flags.out.suffix == ".png" else f"{flags.n}"
@@ -101,7 +99,7 @@ def load_chain(name: str, device: str) -> Any:
         ValueError: When it is an autoregressive baseline.
     """
     model = load(name, device=device)
-    if isinstance(model, CausalModel):
+    if not model.is_chain:
         raise ValueError(f"{name} is an autoregressive baseline: only `feller evaluate` knows it")
     return model
 
@@ -115,29 +113,23 @@ def _compare(asked: int, known: int) -> None:
         print(said, file=sys.stderr)
 
 
-def _add(model: Any, chains: Chains, out: Path | None, *, first: bool) -> None:
+def _add(model: Any, state: TokenState, out: Path | None, *, first: bool) -> None:
     """Write the texts of a batch that is done."""
-    drawn = zip(model.codec.decode(chains.x), chains.nfe.tolist(), strict=True)
+    drawn = zip(model.codec.decode(state.x), state.nfe.tolist(), strict=True)
     for i, (text, nfe) in enumerate(drawn):
         add_text(text, out, {"nfe": nfe}, first=first and i == 0)
 
 
-def draw_picture(model: Any, given: Context, chains: Chains, file: Path, title: str) -> None:
+def draw_picture(model: Any, given: Context, state: TokenState, file: Path, title: str) -> None:
     """Write a picture of the first text; what was given has no level."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    level = chains.level[0].cpu().masked_fill(~given.free, -1.0)
-    save_reveal(model.codec, chains.x[0].cpu(), level, file, title=title)
+    level = state.level[0].cpu().masked_fill(~given.free, -1.0)
+    save_reveal(model.codec, state.x[0].cpu(), level, file, title=title)
 
 
 def _show(model: Any, given: Context, flags: SampleFlags) -> None:
     """Show the first text while it is drawn, a frame a step."""
-    rng = random.rows(flags.seed, 0, 1, stream="sample")
-    device = next(model.parameters()).device
-    x, free = (part.to(device)[None] for part in given)
-    begun = begin(model, x, rng, free=free, block=flags.sampling.block)
-    scheme = flags.sampling.scheme(int(given.free.sum()))
-    shaping = shaping_for(model, flags.sampling)
-    for chains in follow_tokens(model, scheme, begun, rng, shaping=shaping):
-        sys.stderr.write(f"{CLEAR}{model.codec.decode(chains.x)[0]}\n")
+    for state in follow_texts(model, given, range(1), flags.sampling, seed=flags.seed):
+        sys.stderr.write(f"{CLEAR}{model.codec.decode(state.x)[0]}\n")
         sys.stderr.flush()
     sys.stderr.write(CLEAR)

@@ -6,7 +6,6 @@ a chain and exact for the autoregressive baseline.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +16,8 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.cards import Metric
-from feller.core.discrete.likelihood import bits_per_byte, upper_bound
+from feller.core.discrete.likelihood import bits_per_byte
 from feller.core.intervals import Estimate
-from feller.text.autoregressive import CausalModel
 from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.metrics.diversity import (
@@ -122,7 +120,7 @@ def likelihood(
     )
     if not all(w.exact for w in windows):
         how += "; of the text as a lossy tokenizer gives it back"
-    if not isinstance(model, CausalModel):
+    if model.is_chain:
         how += f"; upper bound, {draws} draws a window, seed {seed}"
     per_byte = bits_per_byte(nats, [w.bytes for w in windows], groups)
     per_token = bits_per_byte(nats, tokens, groups)
@@ -160,12 +158,12 @@ def variety(
     whole = [w.ids for w in windows_of(model, data, split) if len(w.ids) == model.codec.length]
     if len(whole) < 2:
         raise DataError(f"{_name(data, split)} has {len(whole)} whole windows: two are needed")
-    places = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed % 2**63))[:n]
-    real = torch.stack([whole[i] for i in places.tolist()])
-    chains = model.draw(n, context(model.codec), how, seed=seed)
-    ours = chains.x.cpu()
+    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed % 2**63))[:n]
+    real = torch.stack([whole[i] for i in order.tolist()])
+    drawn = model.draw(n, context(model.codec), how, seed=seed)
+    ours = drawn.x.cpu()
     protocol = (
-        f"{n} samples, seed {seed}, {how.solver}, {how.steps} steps, NFE {int(chains.nfe.max())}, "
+        f"{n} samples, seed {seed}, {how.solver}, {how.steps} steps, NFE {int(drawn.nfe.max())}, "
         f"temperature {how.temperature:g}"
     )
     beside = f"{protocol}; beside {len(real)} windows of {_name(data, split)}"
@@ -240,16 +238,10 @@ def _nats(model: Any, windows: list[Window], draws: int, seed: int) -> Float[Ten
     by_length: dict[int, list[int]] = {}
     for i, window in enumerate(windows):
         by_length.setdefault(len(window.ids), []).append(i)
-    for places in by_length.values():
-        for start in range(0, len(places), BATCH):
-            some = places[start : start + BATCH]
+    for order in by_length.values():
+        for start in range(0, len(order), BATCH):
+            some = order[start : start + BATCH]
             x = torch.stack([windows[i].ids for i in some]).to(device)
-            nats[some] = _cost(model, x, some, draws, seed).double().cpu()
+            rng = [random.rows(seed, i, i + 1, stream="likelihood")[0] for i in some]
+            nats[some] = model.nats(x, rng, draws=draws).double().cpu()
     return nats
-
-
-def _cost(model: Any, x: Tensor, places: Sequence[int], draws: int, seed: int) -> Tensor:
-    if isinstance(model, CausalModel):
-        return -model.log_probability(x).double().sum(1)
-    rng = [random.rows(seed, i, i + 1, stream="likelihood")[0] for i in places]
-    return upper_bound(model, x, rng, draws=draws)

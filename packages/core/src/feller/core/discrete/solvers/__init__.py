@@ -1,25 +1,26 @@
-"""Simulating token chains: the loop, and one family of schemes a file."""
+"""Solvers of token chains for `feller.core.solvers.simulate`: one family a file."""
 
 from feller.core.discrete.solvers.adaptive import Adaptive
-from feller.core.discrete.solvers.base import Oracle, Scheme, follow_tokens, simulate_tokens
+from feller.core.discrete.solvers.base import Prediction, TokenSolver, follow_turns
+from feller.core.discrete.solvers.by_factor import ByFactor
 from feller.core.discrete.solvers.correctors import PredictorCorrector, Remasking
 from feller.core.discrete.solvers.first_hitting import FirstHitting
 from feller.core.discrete.solvers.guided import GuidedAncestral
 from feller.core.discrete.solvers.leaps import Ancestral, Leap
-from feller.core.discrete.solvers.state import Chains, begin
+from feller.core.discrete.solvers.state import TokenState, token_state
 
 __all__ = [
     "Adaptive",
     "Ancestral",
-    "Chains",
+    "ByFactor",
     "FirstHitting",
     "GuidedAncestral",
     "Leap",
-    "Oracle",
+    "Prediction",
     "PredictorCorrector",
     "Remasking",
-    "Scheme",
-    "begin",
-    "follow_tokens",
-    "simulate_tokens",
+    "TokenSolver",
+    "TokenState",
+    "follow_turns",
+    "token_state",
 ]

@@ -10,23 +10,24 @@ on the entropy, Ben-Hamu et al., arXiv 2505.24857.
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from feller.core.checks import check_choices
 from feller.core.discrete.categorical import Certainty, certainty
-from feller.core.discrete.solvers.base import Oracle, Scheme
+from feller.core.discrete.solvers.base import Prediction, TokenSolver
 from feller.core.discrete.solvers.first_hitting import check_masks, first_in_rows
-from feller.core.discrete.solvers.state import Chains
+from feller.core.discrete.solvers.state import TokenState
 from feller.core.typing import Rng
 
 __all__ = ["Adaptive"]
 
 
-@dataclass(frozen=True)
-class Adaptive(Scheme):
+@dataclass
+class Adaptive(TokenSolver):
     """Ask for every mask, reveal the surest, ask again.
 
     Attributes:
@@ -41,6 +42,8 @@ class Adaptive(Scheme):
     per_call: int = 1
     bound: float | None = None
 
+    own_times: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         """Refuse to reveal none, and a bound on what is not the entropy."""
         check_choices(self)
@@ -51,19 +54,20 @@ class Adaptive(Scheme):
                 f"bound is at least 0 and goes with by='entropy', not {self.bound} by {self.by!r}"
             )
 
-    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
+    def move(
+        self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
+    ) -> TokenState:
         """Ask for the masks, reveal some."""
-        check_masks(self, oracle)
-        masked = oracle.undecided(chains)
+        check_masks(self, prediction)
+        masked = prediction.undecided(state)
         if not masked.any():
-            return replace(chains, clock=torch.ones_like(chains.clock))
-        logits, asked = oracle.logits(chains, masked)
+            return replace(state, clock=torch.ones_like(state.clock))
+        logits, asked = prediction.logits(state, masked)
         chosen = self._choose(certainty(logits, self.by), masked)
-        ids, log_prob = oracle.draw_from(logits[chosen[masked]], chains, chosen, rng)
-        left = (masked & ~chosen).sum(1) / chains.open.sum(1).clamp_min(1)
+        ids, log_prob = prediction.draw_from(logits[chosen[masked]], state, chosen, rng)
+        left = (masked & ~chosen).sum(1) / state.open.sum(1).clamp_min(1)
         clock = 1 - left.double()
-        moved = replace(asked, clock=clock, steps=chains.steps + 1)
-        return moved.arrive(chosen, ids, log_prob)
+        return replace(asked, clock=clock).arrive(chosen, ids, log_prob)
 
     def _choose(self, sure: Tensor, masked: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
         keys = torch.zeros(masked.shape, dtype=sure.dtype, device=sure.device)

@@ -1,15 +1,15 @@
-"""Simulating token chains: one loop, and schemes that say what a step is.
+"""Token solvers: steps of chains in the one loop, `feller.core.solvers.simulate`.
 
 A step first decides which elements jump, from the clock alone; only those are asked of the network,
 and only their tokens are drawn. So no table of rates, nor of all logits, is ever made, and a row in
 which nothing jumps costs nothing. Rows are asked together and otherwise know nothing of each other:
-each has its clock and its rng, and leaves the batch when it is done.
+each has its clock and its rng, and is left alone when it is done.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,29 +17,29 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.discrete.categorical import Shaping, draw_tokens
-from feller.core.discrete.kernel import (
-    Kernel,
-    TokenModel,
-    check_condition,
-    log_source,
-    network_calls,
-)
+from feller.core.discrete.kernel import Kernel, log_source
+from feller.core.discrete.models import JUMP, TokenModel, rows_of, token_model
 from feller.core.discrete.parametrizations import TokenParametrization
-from feller.core.discrete.solvers.state import Chains, begin, condition_of_rows, rng_of_rows
-from feller.core.typing import Rng
+from feller.core.discrete.solvers.state import TokenState, state_at
+from feller.core.heads import Kinds
+from feller.core.paths import MixturePath
+from feller.core.schedules import Schedule
+from feller.core.solvers.base import Evaluation, Solver, Times, follow
+from feller.core.spaces import Tokens
+from feller.core.typing import Rng, Time
 
-__all__ = ["Oracle", "Scheme", "follow_tokens", "simulate_tokens", "uniforms"]
+__all__ = ["Prediction", "TokenSolver", "follow_turns", "mixing_weight", "uniforms"]
 
 
 @dataclass(frozen=True)
-class Oracle:
-    """A model bound to its condition and to how its laws are shaped.
+class Prediction:
+    """A token model bound to its condition and to how its distributions are shaped.
 
     Attributes:
         model: The model.
         log_source: log pi of every id.
         condition: An entry for each row, or one for all.
-        shaping: How a law is changed before a draw.
+        shaping: How a distribution is changed before a draw.
         hides: Whether the source is all mask, so that whatever is no mask is data.
     """
 
@@ -49,152 +49,212 @@ class Oracle:
     shaping: Shaping
     hides: bool
 
+    @classmethod
+    def of(cls, model: TokenModel, condition: Any, shaping: Shaping, like: Tensor) -> "Prediction":
+        """Bind a model, on the device of `like`.
+
+        Raises:
+            ValueError: When the model was never trained on the condition.
+        """
+        model.check_condition(condition)
+        pi = log_source(model.path.source, model.vocabulary.size).to(like.device)
+        hides = not bool(pi[: model.vocabulary.sampleable].isfinite().any())
+        return cls(model, pi, condition, shaping, hides)
+
+    def rows(self, index: Int[Tensor, " r"]) -> "Prediction":
+        """Return the prediction of some rows."""
+        return replace(self, condition=rows_of(self.condition, index))
+
     def kernel(self, kappa: Float[Tensor, "*batch"]) -> Kernel:
-        """Return the law of tokens at some mixing weights."""
+        """Return the distribution of tokens at some mixing weights."""
         return Kernel(kappa, self.log_source)
 
-    def undecided(self, chains: Chains) -> Bool[Tensor, "b n"]:
+    def undecided(self, state: TokenState) -> Bool[Tensor, "b n"]:
         """Say which open elements may still be noise."""
-        return chains.open & (self.log_source[chains.x] > -torch.inf)
+        return state.open & (self.log_source[state.x] > -torch.inf)
 
     def logits(
-        self, chains: Chains, where: Bool[Tensor, "b n"]
-    ) -> tuple[Float[Tensor, "m v"], Chains]:
+        self, state: TokenState, where: Bool[Tensor, "b n"]
+    ) -> tuple[Float[Tensor, "m v"], TokenState]:
         """Ask the network for some elements; rows without any are not asked.
 
         Returns:
-            Its logits of those elements, row by row, and the chains with the calls counted.
+            Its logits of those elements, row by row, and the state with the calls counted.
         """
         asked = where.any(1).nonzero()[:, 0]
-        x, kappa = chains.x[asked], chains.kappa[asked]
-        if self.hides:  # what is known shows by itself, and the law depends on nothing else
+        x, kappa = state.x[asked], state.kappa[asked]
+        if self.hides and not self.model.keeps_clock:
             kappa = (x != self.model.vocabulary.mask).double().mean(1)
-        condition = condition_of_rows(self.condition, asked)
+        condition = rows_of(self.condition, asked)
         logits = self.model.logits(x, kappa, condition, where=where[asked])
         if without := self.shaping.without:
-            places = torch.tensor(without, device=logits.device)
-            logits = logits.index_fill(-1, places, -torch.inf)
-        cost = torch.full_like(asked, network_calls(self.model, condition))
-        return logits, replace(chains, nfe=chains.nfe.index_add(0, asked, cost))
+            ids = torch.tensor(without, device=logits.device)
+            logits = logits.index_fill(-1, ids, -torch.inf)
+        cost = torch.full_like(asked, self.model.network_calls(0.5, condition))
+        return logits, replace(state, nfe=state.nfe.index_add(0, asked, cost))
 
     def draw(
         self,
-        chains: Chains,
+        state: TokenState,
         where: Bool[Tensor, "b n"],
         rng: Rng,
-        law: TokenParametrization = "posterior",
-    ) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"], Chains]:
+        asked_for: TokenParametrization = "posterior",
+    ) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"], TokenState]:
         """Draw tokens for some elements from what the network says of them.
 
         Returns:
-            The tokens and their log-probabilities, row by row, and the chains with the calls
+            The tokens and their log-probabilities, row by row, and the state with the calls
             counted.
         """
         if not where.any():
-            return chains.x.new_zeros(0), chains.level.new_zeros(0), chains
-        logits, asked = self.logits(chains, where)
-        return *self.draw_from(logits, chains, where, rng, law), asked
+            return state.x.new_zeros(0), state.level.new_zeros(0), state
+        logits, asked = self.logits(state, where)
+        return *self.draw_from(logits, state, where, rng, asked_for), asked
 
     def draw_from(
         self,
         logits: Float[Tensor, "m v"],
-        chains: Chains,
+        state: TokenState,
         where: Bool[Tensor, "b n"],
         rng: Rng,
-        law: TokenParametrization = "posterior",
+        asked_for: TokenParametrization = "posterior",
     ) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
         """Draw tokens from the network's logits of the elements in `where`."""
         u = uniforms((len(logits),), random.ragged(rng, where), logits)
-        bonus = self.evidence(chains, where, law)
+        bonus = self.evidence(state, where, asked_for)
         ids, log_prob = draw_tokens(logits, u, self.shaping, bonus=bonus)
         return ids, log_prob.double()
 
     def evidence(
-        self, chains: Chains, where: Tensor, law: TokenParametrization
+        self, state: TokenState, where: Tensor, asked_for: TokenParametrization
     ) -> tuple[Tensor, Tensor] | None:
-        """Return what turns the law of the network into the one asked for."""
-        if self.model.parametrization == law or self.hides:
+        """Return what turns the logits of the network into those asked for."""
+        if self.model.parametrization == asked_for or self.hides:
             return None
-        z, kernel = chains.x[where], self.kernel(chains.kappa[where])
+        z, kernel = state.x[where], self.kernel(state.kappa[where])
         known = (z < self.model.vocabulary.sampleable) & ~kernel.decided(z)
-        sign = 1.0 if law == "posterior" else -1.0
+        sign = 1.0 if asked_for == "posterior" else -1.0
         evidence = torch.where(known, sign * kernel.evidence(z), 0.0)
         return torch.where(known, z, 0), evidence
 
 
-class Scheme(ABC):
-    """A rule for one step of a batch of chains.
+@dataclass
+class TokenSolver(Solver):
+    """A rule for one move of a batch of chains, on any model whose path is a mixture of tokens.
 
-    A scheme keeps nothing: all that a step needs is in the chains.
-    """
+    Text's networks are asked for the elements that jump alone; a `GeneratorModel` with a
+    `PosteriorHead`, a guided one, or exact data answer for the whole state. A factor of a product
+    is moved by `feller.core.discrete.solvers.ByFactor`. Simulated states are tensors, of pixels
+    too, or a `TokenState`, which tells what is given and keeps when each token came.
 
-    @abstractmethod
-    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
-        """Return the chains after a step; every clock is below 1 before it.
-
-        A row whose clock is at 1 after it is done with its turn.
-
-        Raises:
-            ValueError: When the model's source does not suit the scheme.
-        """
-
-
-def simulate_tokens(
-    model: TokenModel,
-    scheme: Scheme,
-    chains: Chains | Int[Tensor, "b n"],
-    rng: Rng = None,
-    *,
-    condition: Any = None,
-    shaping: Shaping | None = None,
-) -> Chains:
-    """Simulate chains until every element has had its turn.
-
-    Args:
-        model: Says what the data may be.
-        scheme: The step.
-        chains: What `begin` returns; of tokens only the shape counts, and all are drawn.
-        rng: Where randomness comes from; with one generator a row, a row is the same in any batch.
-        condition: An entry for each row, or one for all.
-        shaping: Temperature, top-k, top-p; none when absent.
-
-    Returns:
-        The chains at their end: tokens, network calls, and when each token came.
+    Attributes:
+        shaping: Temperature, top-k and top-p of each draw; none by default.
 
     Example:
-        >>> from feller.text.recipes import shakespeare_mask
-        >>> from feller.core.discrete.solvers import Leap
-        >>> model = shakespeare_mask().model.build().eval()
-        >>> chains = simulate_tokens(model, Leap(4), torch.zeros(2, 8, dtype=torch.int64))
-        >>> chains.x.shape, int(chains.nfe.max()) <= 4
-        (torch.Size([2, 8]), True)
+        >>> from feller.core.discrete.solvers import FirstHitting
+        >>> from feller.core.heads import PosteriorHead
+        >>> from feller.core.models import GeneratorModel
+        >>> from feller.core.solvers import simulate
+        >>> from feller.core.sources import Masked
+        >>> path = MixturePath(Tokens(4), Masked(3))
+        >>> network = lambda x, t, condition: torch.zeros(*x.shape, 3)
+        >>> model = GeneratorModel(network, path, PosteriorHead(3))
+        >>> simulation = simulate(model, path.sample_source((2, 5), None), None, FirstHitting())
+        >>> bool((simulation.state < 3).all()), simulation.nfe
+        (True, 5)
     """
-    *_, last = follow_tokens(model, scheme, chains, rng, condition=condition, shaping=shaping)
-    return last
+
+    shaping: Shaping = field(default_factory=Shaping, kw_only=True)
+    takes: ClassVar[Kinds] = JUMP
+    spaces: ClassVar[tuple[type, ...]] = (Tokens,)
+    paths: ClassVar[tuple[type, ...]] = (MixturePath,)
+    _prediction: Prediction | None = field(default=None, init=False, repr=False, compare=False)
+    _keeps: bool = field(default=False, init=False, repr=False, compare=False)
+    _moves_once: bool = field(default=False, init=False, repr=False, compare=False)
+
+    @abstractmethod
+    def move(
+        self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
+    ) -> TokenState:
+        """Return the state after a move; every clock is below `later`, the mixing weight sought.
+
+        A move ends at `later` or before, and is then made again. A row whose clock is at 1 is done.
+
+        Raises:
+            ValueError: When the model's source does not suit the solver.
+        """
+
+    def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> TokenState:
+        """Return the states as chains at the mixing weight of the first time."""
+        self._keeps, self._moves_once = isinstance(x_0, TokenState), times is None
+        if not self._keeps:
+            first = 0.0 if times is None else times[0]
+            super().begin(model, x_0, times, rng)
+            x_0 = state_at(x_0, mixing_weight(model.path.schedule, first, x_0))
+        tokens = token_model(model.model, x_0.event)
+        self._prediction = Prediction.of(tokens, model.condition, self.shaping, x_0.x)
+        return x_0
+
+    def step(self, model: Evaluation, x: TokenState, t: Time, s: Time, rng: Rng) -> TokenState:
+        """Move each row that is not done from its clock to the mixing weight at `s`.
+
+        Without a grid, make one move.
+        """
+        assert self._prediction is not None
+        asked = replace(self._prediction, condition=model.condition)
+        later = mixing_weight(model.path.schedule, s, x.x)
+        while len(running := (x.clock < later).nonzero()[:, 0]):
+            part = x.rows(running)
+            part = self.move(asked.rows(running), part, later[running], rows_of(rng, running))
+            x = x.put(running, part)
+            if self._moves_once:
+                break
+        model.nfe = max([0, *x.nfe.tolist()])
+        return x
+
+    def done(self, state: TokenState) -> bool:
+        """Return whether the present turn of every row is over."""
+        return not bool((state.clock < 1).any())
+
+    def finish(self, state: TokenState) -> Any:
+        """Return the chains as states, a tensor unless they came as a `TokenState`."""
+        return state if self._keeps else state.tokens
 
 
-@torch.no_grad()
-def follow_tokens(
-    model: TokenModel,
-    scheme: Scheme,
-    chains: Chains | Int[Tensor, "b n"],
-    rng: Rng = None,
-    *,
-    condition: Any = None,
-    shaping: Shaping | None = None,
-) -> Iterator[Chains]:
-    """Yield the chains at their start and after each step: the loop behind `simulate_tokens`."""
-    check_condition(model, condition)
-    chains = chains if isinstance(chains, Chains) else begin(model, chains, rng)
-    pi = log_source(model.path.source, model.vocabulary.size).to(chains.x.device)
-    hides = not bool(pi[: model.vocabulary.sampleable].isfinite().any())
-    whole = Oracle(model, pi, condition, shaping or Shaping(), hides)
-    yield chains
-    while len(running := (chains.clock < 1).nonzero()[:, 0]):
-        oracle = replace(whole, condition=condition_of_rows(condition, running))
-        part = scheme.step(oracle, chains.rows(running), rng_of_rows(rng, running))
-        chains = chains.put(running, part.next_turn())
-        yield chains
+def follow_turns(
+    model: Evaluation, state: TokenState, times: Times, solver: TokenSolver, rng: Rng = None
+) -> Iterator[TokenState]:
+    """Yield the chains at each time of each of their turns: blocks, one after the other.
+
+    Args:
+        model: The model, bound to its condition.
+        state: What `token_state` returns.
+        times: The grid of each turn; None for a solver with times of its own.
+        solver: The step.
+        rng: Where randomness comes from; with one generator a row, a row is the same in any batch.
+    """
+    yield (now := state)
+    while bool((now.clock < 1).any()):
+        for now in follow(model, now, times, solver, rng):  # noqa: B020  (each turn goes on)
+            yield now
+        now = now.next_turn()
+
+
+def mixing_weight(schedule: Schedule, t: Time, like: Tensor) -> Float[Tensor, " b"]:
+    """Return kappa at a time, one for each row of `like`; exactly 1 at t = 1.
+
+    Raises:
+        ValueError: When there is a time for each element: what is given is that of `token_state`.
+
+    Example:
+        >>> from feller.core.schedules import CondOT
+        >>> mixing_weight(CondOT(), 0.25, torch.zeros(2, 1))
+        tensor([0.2500, 0.2500], dtype=torch.float64)
+    """
+    clock = torch.as_tensor(t, dtype=torch.float64, device=like.device)
+    if clock.ndim > 1:
+        raise ValueError("token solvers keep one clock a row; what is given is for token_state")
+    return torch.where(clock < 1, schedule.alpha(clock), 1.0).expand(len(like)).clone()
 
 
 def uniforms(shape: tuple[int, ...], rng: Rng, like: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.checks import check_choices
-from feller.core.discrete.solvers.base import Oracle, Scheme, uniforms
+from feller.core.discrete.models import rows_of
+from feller.core.discrete.solvers.base import Prediction, TokenSolver, uniforms
 from feller.core.discrete.solvers.first_hitting import check_masks, first_in_rows
-from feller.core.discrete.solvers.leaps import Ancestral, Leap, grid_after, renoise
-from feller.core.discrete.solvers.state import Chains
-from feller.core.schedules import Schedule
+from feller.core.discrete.solvers.leaps import Ancestral, Leap, renoise
+from feller.core.discrete.solvers.state import TokenState
 from feller.core.typing import Rng
 
 __all__ = ["PredictorCorrector", "Remasking", "gibbs"]
@@ -30,12 +30,12 @@ __all__ = ["PredictorCorrector", "Remasking", "gibbs"]
 Strength = Literal["cap", "rescale", "confidence"]
 
 
-@dataclass(frozen=True)
-class PredictorCorrector(Scheme):
+@dataclass
+class PredictorCorrector(TokenSolver):
     """A leap, then Gibbs draws at the new kappa.
 
     Attributes:
-        predictor: The leap.
+        predictor: The leap; its shaping does not count.
         rounds: Gibbs rounds after each leap but the last, a network call each.
         elements: Elements of a row drawn anew in a round. One is exact; more do not see each other.
     """
@@ -51,59 +51,55 @@ class PredictorCorrector(Scheme):
                 f"rounds and elements are at least 1, not {self.rounds, self.elements}"
             )
 
-    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
+    def move(
+        self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
+    ) -> TokenState:
         """Leap, then correct."""
-        chains = self.predictor.move(oracle, chains, rng)
+        state = self.predictor.leap(prediction, state, later, rng)
         for _ in range(self.rounds):
-            chains = gibbs(oracle, chains, self.elements, rng)
-        return chains
+            state = gibbs(prediction, state, self.elements, rng)
+        return state
 
 
-def gibbs(oracle: Oracle, chains: Chains, elements: int, rng: Rng) -> Chains:
+def gibbs(prediction: Prediction, state: TokenState, elements: int, rng: Rng) -> TokenState:
     """Draw some random open elements of each row anew, given the others, at the row's kappa.
 
     Rows whose clock is at 1 stay as they are.
     """
-    order, routes = (uniforms(chains.x.shape, rng, chains.x) for _ in range(2))
-    among = chains.open & (chains.clock < 1)[:, None]
-    chosen = first_in_rows(order, among, torch.full_like(chains.steps, elements))
-    noised = chosen & (routes >= chains.clock[:, None])
+    order, routes = (uniforms(state.x.shape, rng, state.x) for _ in range(2))
+    among = state.open & (state.clock < 1)[:, None]
+    chosen = first_in_rows(order, among, torch.full_like(state.now, elements))
+    noised = chosen & (routes >= state.clock[:, None])
     drawn = chosen & ~noised
-    mask = oracle.model.vocabulary.mask
+    mask = prediction.model.vocabulary.mask
     # Behind a mask the network says the leave-one-out law, whatever it predicts.
-    hidden = chains if mask is None else replace(chains, x=chains.x.masked_fill(chosen, mask))
-    ids, log_prob, asked = oracle.draw(hidden, drawn, rng, "leave_one_out")
-    return renoise(oracle, asked.arrive(drawn, ids, log_prob), noised, rng)
+    hidden = state if mask is None else replace(state, x=state.x.masked_fill(chosen, mask))
+    ids, log_prob, asked = prediction.draw(hidden, drawn, rng, "leave_one_out")
+    return renoise(prediction, asked.arrive(drawn, ids, log_prob), noised, rng)
 
 
-@dataclass(frozen=True)
-class Remasking(Scheme):
+@dataclass
+class Remasking(TokenSolver):
     """Leaps of a mask source that mask some tokens again.
 
     Attributes:
-        steps: Steps.
         strength: How sigma is chosen: at most `eta` (`cap`), `eta` times the most there can be
-            (`rescale`), or that shared out among a row's tokens by how improbable each was when it
-            was drawn (`confidence`; the share unmasked is then below kappa on the way).
+            (`rescale`), or that split among a row's tokens by how improbable each was when it was
+            drawn (`confidence`; the fraction unmasked is then below kappa on the way).
         eta: A number in [0, 1].
         pause: Stand still for `rounds` steps at the grid's last kappa that is not above this, and
             remask there only: a loop.
-        rounds: The steps of the loop; they add to `steps`.
-        schedule: The clock; that of the model's path when absent.
+        rounds: The steps of the loop; they add to those of the grid.
     """
 
-    steps: int
     strength: Strength = "cap"
     eta: float = 0.02
     pause: float | None = None
     rounds: int = 0
-    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a grid without steps, a strength that is no share, and half a loop."""
+        """Refuse a strength outside [0, 1], and half a loop."""
         check_choices(self)
-        if self.steps < 1:
-            raise ValueError(f"a grid has at least one step, not {self.steps}")
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta is in [0, 1], not {self.eta}")
         if (self.pause is None) != (self.rounds < 1) or not 0 < (self.pause or 0.5) < 1:
@@ -111,45 +107,51 @@ class Remasking(Scheme):
                 f"a loop has pause in (0, 1) and rounds, not {self.pause, self.rounds}"
             )
 
-    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
+    def move(
+        self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
+    ) -> TokenState:
         """Mask some tokens again, reveal some masks."""
-        check_masks(self, oracle)
-        later = self._later(oracle, chains)
-        sigma = self._sigma(oracle, chains, later)
-        kappa = chains.clock[:, None]
-        reveals = ((later[:, None] - (1 - sigma) * kappa) / (1 - kappa)).clamp(0, 1)
-        u, masked = uniforms(chains.x.shape, rng, chains.x), oracle.undecided(chains)
-        revealed = masked & (u < reveals)
-        hidden = chains.open & ~masked & (u < sigma)
-        ids, log_prob, asked = oracle.draw(chains, revealed, rng)
-        moved = replace(asked, clock=later, steps=chains.steps + 1)
-        return renoise(oracle, moved.arrive(revealed, ids, log_prob), hidden, rng)
-
-    def _pauses(self, chains: Chains, oracle: Oracle) -> tuple[Tensor, Tensor]:
-        """Return whether a row is in its loop, and its place on the grid without the loop."""
+        check_masks(self, prediction)
         if self.pause is None:
-            return torch.zeros_like(chains.steps, dtype=torch.bool), chains.steps
-        grid = self._grid(oracle, torch.arange(self.steps, device=chains.x.device))
-        before = int((grid <= self.pause).sum())
-        inside = (chains.steps >= before) & (chains.steps < before + self.rounds)
-        return inside, torch.where(chains.steps < before, chains.steps, chains.steps - self.rounds)
+            return self._leap(
+                prediction, state, (later, self._sigma(prediction, state, later)), rng
+            )
+        stops = ((state.clock <= self.pause) & (later > self.pause)).nonzero()[:, 0]
+        for _ in range(self.rounds if len(stops) else 0):
+            at, part = prediction.rows(stops), state.rows(stops)
+            sigma = self._sigma(at, part, part.clock)
+            part = self._leap(at, part, (part.clock, sigma), rows_of(rng, stops))
+            state = state.put(stops, part)
+        never = torch.zeros(state.x.shape, dtype=later.dtype, device=later.device)
+        return self._leap(prediction, state, (later, never), rng)
 
-    def _later(self, oracle: Oracle, chains: Chains) -> Float[Tensor, " b"]:
-        inside, place = self._pauses(chains, oracle)
-        return torch.where(inside, chains.clock, self._grid(oracle, place.clamp_min(0)))
+    def _leap(
+        self,
+        prediction: Prediction,
+        state: TokenState,
+        to: tuple[Float[Tensor, " b"], Float[Tensor, "b n"]],
+        rng: Rng,
+    ) -> TokenState:
+        """Go to a mixing weight, where each element is masked again with a probability sigma."""
+        later, sigma = to
+        kappa = state.clock[:, None]
+        reveals = ((later[:, None] - (1 - sigma) * kappa) / (1 - kappa)).clamp(0, 1)
+        u, masked = uniforms(state.x.shape, rng, state.x), prediction.undecided(state)
+        revealed = masked & (u < reveals)
+        hidden = state.open & ~masked & (u < sigma)
+        ids, log_prob, asked = prediction.draw(state, revealed, rng)
+        moved = replace(asked, clock=later).arrive(revealed, ids, log_prob)
+        return renoise(prediction, moved, hidden, rng)
 
-    def _sigma(self, oracle: Oracle, chains: Chains, later: Tensor) -> Float[Tensor, "b n"]:
-        """Return the chance of each element to be masked again; of a mask, what balances it."""
+    def _sigma(
+        self, prediction: Prediction, state: TokenState, later: Tensor
+    ) -> Float[Tensor, "b n"]:
+        """Return the probability of each element to be masked again; of a mask, what balances."""
         # At kappa = 0 nothing is there to mask, whatever the quotient is: it may be 0 / 0.
-        most = ((1 - later) / chains.clock).nan_to_num(0.0).clamp_max(1)
+        most = ((1 - later) / state.clock).nan_to_num(0.0).clamp_max(1)
         level = most.clamp_max(self.eta) if self.strength == "cap" else self.eta * most
-        if self.pause is not None:
-            level = torch.where(self._pauses(chains, oracle)[0], level, 0.0)
         if self.strength != "confidence":
-            return level[:, None].expand(chains.x.shape)
-        tokens = chains.open & ~oracle.undecided(chains)
-        share = (-chains.log_prob.exp()).masked_fill(~tokens, -torch.inf).softmax(1)
-        return level[:, None] * share.nan_to_num(0.0)
-
-    def _grid(self, oracle: Oracle, taken: Tensor) -> Float[Tensor, " b"]:
-        return grid_after(self.steps, self.schedule or oracle.model.path.schedule, taken)
+            return level[:, None].expand(state.x.shape)
+        tokens = state.open & ~prediction.undecided(state)
+        weight = (-state.log_prob.exp()).masked_fill(~tokens, -torch.inf).softmax(1)
+        return level[:, None] * weight.nan_to_num(0.0)

@@ -8,20 +8,22 @@ Source: Zheng et al., arXiv 2409.02908, the first-hitting sampler.
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from feller.core.discrete.solvers.base import Oracle, Scheme, uniforms
-from feller.core.discrete.solvers.state import Chains
+from feller.core.discrete.models import rows_of
+from feller.core.discrete.solvers.base import Prediction, TokenSolver, uniforms
+from feller.core.discrete.solvers.state import TokenState
 from feller.core.typing import Rng
 
 __all__ = ["FirstHitting", "check_masks", "first_in_rows"]
 
 
-@dataclass(frozen=True)
-class FirstHitting(Scheme):
+@dataclass
+class FirstHitting(TokenSolver):
     """Reveal masks in a random order, at the times of the chain.
 
     Attributes:
@@ -31,28 +33,48 @@ class FirstHitting(Scheme):
 
     per_call: int = 1
 
+    own_times: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         """Refuse to reveal none."""
         if self.per_call < 1:
             raise ValueError(f"a call reveals at least one token, not {self.per_call}")
 
-    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
-        """Reveal the next few, at the time of the last of them."""
-        check_masks(self, oracle)
-        masked = oracle.undecided(chains)
+    def move(
+        self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
+    ) -> TokenState:
+        """Reveal the next few at the time of the last of them, unless that is past `later`."""
+        check_masks(self, prediction)
+        masked = prediction.undecided(state)
         count = masked.sum(1)
-        later = self._clock(chains.clock, count, rng)
-        keys = uniforms(chains.x.shape, rng, chains.x)
-        chosen = first_in_rows(keys, masked, count.clamp_max(self.per_call))
-        ids, log_prob, asked = oracle.draw(chains, chosen, rng)
-        moved = replace(asked, clock=later, steps=chains.steps + 1).arrive(chosen, ids, log_prob)
-        return replace(moved, clock=torch.where(count > self.per_call, later, 1.0))
+        due = self._due(state, count, rng)
+        over = (due > later).nonzero()[:, 0]
+        if len(over):
+            clock = torch.where(due > later, later, state.clock)
+            waits = replace(state, clock=clock, due=due)
+            now = (due <= later).nonzero()[:, 0]
+            part = self._reveal(prediction.rows(now), waits.rows(now), rows_of(rng, now))
+            return waits.put(now, part)
+        return self._reveal(prediction, replace(state, due=due), rng)
 
-    def _clock(self, clock: Tensor, count: Tensor, rng: Rng) -> Float[Tensor, " b"]:
-        u = uniforms((len(count), self.per_call), rng, clock)
-        left = count[:, None] - torch.arange(self.per_call, device=count.device)
+    def _reveal(self, prediction: Prediction, state: TokenState, rng: Rng) -> TokenState:
+        """Reveal the next few of each row, at the time that is due."""
+        masked = prediction.undecided(state)
+        count = masked.sum(1)
+        keys = uniforms(state.x.shape, rng, state.x)
+        chosen = first_in_rows(keys, masked, count.clamp_max(self.per_call))
+        ids, log_prob, asked = prediction.draw(state, chosen, rng)
+        moved = replace(asked, clock=state.due).arrive(chosen, ids, log_prob)
+        clock = torch.where(count > self.per_call, state.due, 1.0)
+        return replace(moved, clock=clock, due=torch.zeros_like(clock))
+
+    def _due(self, state: TokenState, count: Tensor, rng: Rng) -> Float[Tensor, " b"]:
+        """Return kappa at the next reveal of each row: foreseen before, or drawn."""
+        new = (state.due <= state.clock).nonzero()[:, 0]
+        u = uniforms((len(new), self.per_call), rows_of(rng, new), state.clock)
+        left = count[new, None] - torch.arange(self.per_call, device=count.device)
         shrinks = torch.where(left > 0, u.log() / left.clamp_min(1), 0.0).sum(1).exp()
-        return 1 - (1 - clock) * shrinks
+        return state.due.index_copy(0, new, 1 - (1 - state.clock[new]) * shrinks)
 
 
 def first_in_rows(
@@ -69,12 +91,12 @@ def first_in_rows(
     return among & (rank < count[:, None])
 
 
-def check_masks(scheme: Scheme, oracle: Oracle) -> None:
+def check_masks(solver: TokenSolver, prediction: Prediction) -> None:
     """Refuse a source that is not all mask.
 
     Raises:
         ValueError: When it draws tokens.
     """
-    if not oracle.hides:
-        source = type(oracle.model.path.source).__name__
-        raise ValueError(f"{type(scheme).__name__} reveals masks, but the source is {source}")
+    if not prediction.hides:
+        source = type(prediction.model.path.source).__name__
+        raise ValueError(f"{type(solver).__name__} reveals masks, but the source is {source}")

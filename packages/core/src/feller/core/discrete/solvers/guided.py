@@ -17,97 +17,88 @@ Sources: Schiff et al., arXiv 2412.10193, D-CFG with uniform noise; Nisonoff et 
 
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from feller.core import random
 from feller.core.discrete.categorical import Shaping, draw_weighted
-from feller.core.discrete.kernel import check_condition
-from feller.core.discrete.solvers.base import Oracle, Scheme, uniforms
-from feller.core.discrete.solvers.leaps import finish, grid_after
-from feller.core.discrete.solvers.state import Chains
-from feller.core.schedules import Schedule
+from feller.core.discrete.solvers.base import Prediction, TokenSolver, uniforms
+from feller.core.discrete.solvers.leaps import finish
+from feller.core.discrete.solvers.state import TokenState
+from feller.core.guidance import extrapolate
 from feller.core.typing import Rng
 
 __all__ = ["GuidedAncestral"]
 
 
-@dataclass(frozen=True)
-class GuidedAncestral(Scheme):
+@dataclass
+class GuidedAncestral(TokenSolver):
     """Ancestral steps of a model guided by itself without its condition, for any source.
 
     A step asks the network for every element that may move, and makes tables of all ids for them.
     It takes no temperature, top-k or top-p.
 
     Attributes:
-        steps: Steps.
         scale: 0 is the unconditional model, 1 the conditional one, above 1 guided.
-        schedule: The clock; that of the model's path if None.
 
     Example:
         >>> from feller.text.recipes import stdlib_uniform
-        >>> from feller.core.discrete.solvers import simulate_tokens
+        >>> from feller.core.solvers import simulate
         >>> model = stdlib_uniform().model.build().eval()
-        >>> x = torch.zeros(2, 8, dtype=torch.int64)
-        >>> simulate_tokens(model, GuidedAncestral(2), x).x.shape
+        >>> x = model.path.sample_source((2, 8))
+        >>> simulate(model, x, [0.0, 0.5, 1.0], GuidedAncestral()).state.shape
         torch.Size([2, 8])
     """
 
-    steps: int
     scale: float = 2.0
-    schedule: Schedule | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse a grid without steps."""
-        if self.steps < 1:
-            raise ValueError(f"a grid has at least one step, not {self.steps}")
-
-    def step(self, oracle: Oracle, chains: Chains, rng: Rng) -> Chains:
+    def move(
+        self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
+    ) -> TokenState:
         """Draw the next state of every element that may move."""
-        if replace(oracle.shaping, without=()) != Shaping():
+        if replace(prediction.shaping, without=()) != Shaping():
             raise ValueError("guided transitions take no temperature, top_k or top_p")
-        later = grid_after(self.steps, self.schedule or oracle.model.path.schedule, chains.steps)
-        where = oracle.undecided(chains)
+        where = prediction.undecided(state)
         if not where.any():
-            return finish(oracle, replace(chains, clock=later, steps=chains.steps + 1))
-        law, asked = self._guided(oracle, chains, where, later)
+            return finish(prediction, replace(state, clock=later))
+        law, asked = self._guided(prediction, state, where, later)
         u = uniforms((len(law),), random.ragged(rng, where), law)
         ids = draw_weighted(law.exp(), u)
-        moves = ids != chains.x[where]
-        moved = replace(asked, clock=later, steps=chains.steps + 1)
+        moves = ids != state.x[where]
+        moved = replace(asked, clock=later)
         log_prob = law.gather(-1, ids[:, None])[:, 0]
         there = where.masked_scatter(where, moves)
-        return finish(oracle, moved.arrive(there, ids[moves], log_prob[moves]))
+        return finish(prediction, moved.arrive(there, ids[moves], log_prob[moves]))
 
     def _guided(
-        self, oracle: Oracle, chains: Chains, where: Bool[Tensor, "b n"], later: Tensor
-    ) -> tuple[Float[Tensor, "m k"], Chains]:
+        self, prediction: Prediction, state: TokenState, where: Bool[Tensor, "b n"], later: Tensor
+    ) -> tuple[Float[Tensor, "m k"], TokenState]:
         """Return the log-probabilities of the next state of some elements."""
-        if self.scale == 1 or oracle.condition is None:
-            return _transition(oracle, chains, where, later)
-        check_condition(oracle.model, None)
-        without, asked = _transition(replace(oracle, condition=None), chains, where, later)
+        if self.scale == 1 or prediction.condition is None:
+            return _transition(prediction, state, where, later)
+        prediction.model.check_condition(None)
+        without, asked = _transition(replace(prediction, condition=None), state, where, later)
         if self.scale == 0:
             return without, asked
-        with_, asked = _transition(oracle, asked, where, later)
-        floor = torch.finfo(with_.dtype).min / (4 + 4 * abs(self.scale))
-        law = torch.lerp(without.clamp_min(floor), with_.clamp_min(floor), self.scale)
-        return law.masked_fill(with_ == -torch.inf, -torch.inf).log_softmax(-1), asked
+        with_, asked = _transition(prediction, asked, where, later)
+        return extrapolate(without, with_, self.scale).log_softmax(-1), asked
 
 
 def _transition(
-    oracle: Oracle, chains: Chains, where: Bool[Tensor, "b n"], later: Float[Tensor, " b"]
-) -> tuple[Float[Tensor, "m k"], Chains]:
+    prediction: Prediction,
+    state: TokenState,
+    where: Bool[Tensor, "b n"],
+    later: Float[Tensor, " b"],
+) -> tuple[Float[Tensor, "m k"], TokenState]:
     """Return log p(y | z) of every id y for some elements, in float64."""
-    logits, asked = oracle.logits(chains, where)
-    bonus = oracle.evidence(chains, where, "leave_one_out")
+    logits, asked = prediction.logits(state, where)
+    bonus = prediction.evidence(state, where, "leave_one_out")
     logits = logits.double()
     if bonus is not None:
         logits = logits.scatter_add(-1, bonus[0][:, None], bonus[1][:, None])
-    z, row = chains.x[where], where.nonzero()[:, 0]
-    pi = oracle.log_source.exp()
-    kept = (chains.clock / later)[row, None]  # of what was data at kappa_s
+    z, row = state.x[where], where.nonzero()[:, 0]
+    pi = prediction.log_source.exp()
+    kept = (state.clock / later)[row, None]  # of what was data at kappa_s
     kappa = later[row, None]
     data = logits.new_zeros(len(z), len(pi))
     data[:, : logits.shape[-1]] = logits.softmax(-1)

@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from feller.core.discrete.kernel import TokenModel
-from feller.core.typing import Ragged, Rng
+from feller.core.typing import Rng
 
-__all__ = ["Chains", "begin", "condition_of_rows", "rng_of_rows"]
+__all__ = ["TokenState", "state_at", "token_state"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chains:
+class TokenState:
     """A batch of token chains, each row on a clock of its own.
 
     Elements have turns: those at the row's present turn are **open**, at the kappa of its clock;
@@ -27,22 +26,29 @@ class Chains:
         turn: When each element is drawn, counted from 0; -1 is given.
         now: The present turn of each row.
         clock: kappa of what is open, float64; at 1 the turn is over.
-        steps: Steps of this turn so far.
+        due: kappa at the next event of a row, where one is foreseen; else 0.
         nfe: Network calls so far.
         call: The network call, counted from 1, after which an element last changed; 0 if never.
         level: kappa at which it did.
         log_prob: With what log-probability its token was drawn.
+        event: The shape of a state, `(n,)` of a sequence.
     """
 
     x: Int[Tensor, "b n"]
     turn: Int[Tensor, "b n"]
     now: Int[Tensor, " b"]
     clock: Float[Tensor, " b"]
-    steps: Int[Tensor, " b"]
+    due: Float[Tensor, " b"]
     nfe: Int[Tensor, " b"]
     call: Int[Tensor, "b n"]
     level: Float[Tensor, "b n"]
     log_prob: Float[Tensor, "b n"]
+    event: tuple[int, ...]
+
+    @property
+    def tokens(self) -> Int[Tensor, "b *event"]:
+        """The states in the shape that they came in."""
+        return self.x.view(len(self.x), *self.event)
 
     @property
     def open(self) -> Bool[Tensor, "b n"]:
@@ -55,21 +61,27 @@ class Chains:
         later = self.turn > self.now[:, None]
         return torch.where(self.open, self.clock[:, None], (~later).double())
 
-    def rows(self, index: Int[Tensor, " r"]) -> "Chains":
+    def rows(self, index: Int[Tensor, " r"]) -> "TokenState":
         """Return some rows."""
-        return Chains(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return replace(self, **{name: getattr(self, name)[index] for name in _TENSORS})
 
-    def put(self, index: Int[Tensor, " r"], part: "Chains") -> "Chains":
+    @staticmethod
+    def joined(parts: "Sequence[TokenState]") -> "TokenState":
+        """Return several batches as one."""
+        joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in _TENSORS}
+        return replace(parts[0], **joined)
+
+    def put(self, index: Int[Tensor, " r"], part: "TokenState") -> "TokenState":
         """Return all rows, with those at `index` replaced."""
         if len(index) == len(self.x):
             return part
-        both = ((f.name, getattr(self, f.name), getattr(part, f.name)) for f in fields(self))
-        return Chains(**{name: mine.index_copy(0, index, new) for name, mine, new in both})
+        both = ((name, getattr(self, name), getattr(part, name)) for name in _TENSORS)
+        return replace(self, **{name: mine.index_copy(0, index, new) for name, mine, new in both})
 
     def arrive(
         self, where: Bool[Tensor, "b n"], tokens: Int[Tensor, " m"], log_prob: Float[Tensor, " m"]
-    ) -> "Chains":
-        """Return the chains with tokens put where they arrived, at the present clock."""
+    ) -> "TokenState":
+        """Return the state with tokens put where they arrived, at the present clock."""
         return replace(
             self,
             x=self.x.masked_scatter(where, tokens),
@@ -78,7 +90,7 @@ class Chains:
             log_prob=self.log_prob.masked_scatter(where, log_prob),
         )
 
-    def next_turn(self) -> "Chains":
+    def next_turn(self) -> "TokenState":
         """Return the chains with the next turn begun in rows whose turn is over."""
         last = int(self.turn.max()) + 1 if self.turn.numel() else 0
         later = torch.where(self.turn > self.now[:, None], self.turn, last)
@@ -88,25 +100,28 @@ class Chains:
             self,
             now=torch.where(begins, following, self.now),
             clock=torch.where(begins, 0.0, self.clock),
-            steps=torch.where(begins, 0, self.steps),
+            due=torch.where(begins, 0.0, self.due),
         )
 
 
-def begin(
-    model: TokenModel,
-    x: Int[Tensor, "b n"],
+_TENSORS = tuple(f.name for f in fields(TokenState) if f.name != "event")
+
+
+def token_state(
+    model: Any,
+    x: Int[Tensor, "b *event"],
     rng: Rng = None,
     *,
-    free: Bool[Tensor, "b n"] | None = None,
+    free: Bool[Tensor, "b *event"] | None = None,
     block: int | None = None,
-) -> Chains:
+) -> TokenState:
     """Return chains at kappa = 0: what is free is drawn from the source, the rest is given.
 
     Args:
-        model: Has the path, and so the source.
+        model: Has the path, a `MixturePath` over `Tokens`, and so the source.
         x: Tokens; only those that are given count.
         rng: Where randomness comes from.
-        free: What is drawn; all when absent. The rest comes back as it is: a prompt, a suffix.
+        free: What is drawn; all if None. The rest comes back as it is: a prompt, a suffix.
         block: Draw left to right, in blocks that start at multiples of this; all at once if None.
 
     Raises:
@@ -116,47 +131,46 @@ def begin(
         >>> from feller.text.recipes import shakespeare_mask
         >>> model = shakespeare_mask().model.build()
         >>> prompt = model.codec.tokens("To be, ....")[None]
-        >>> chains = begin(model, prompt, free=torch.arange(11)[None] >= 7)
-        >>> chains.x[0, 6:9]
+        >>> state = token_state(model, prompt, free=torch.arange(11)[None] >= 7)
+        >>> state.x[0, 6:9]
         tensor([ 1, 65, 65])
     """
     free = torch.ones_like(x, dtype=torch.bool) if free is None else free
-    given, size = x[~free], model.vocabulary.size
+    given, size = x[~free], model.path.space.size
     if given.numel() and not 0 <= int(given.min()) <= int(given.max()) < size:
         raise ValueError(
             f"given tokens are 0 ... {size - 1}, these {int(given.min())} ... {int(given.max())}"
         )
     if block is not None and block < 1:
         raise ValueError(f"a block has at least one token, not {block}")
-    place = torch.arange(x.shape[1], device=x.device) // (block or max(1, x.shape[1]))
-    start = model.path.sample_source(x.shape, rng, like=x)
+    start = torch.where(free, model.path.sample_source(x.shape, rng, like=x), x)
+    state = state_at(start, torch.ones(len(x), dtype=torch.float64, device=x.device))
+    n = state.x.shape[1]
+    turn = torch.arange(n, device=x.device) // (block or max(1, n))
+    free = free[:, None].flatten(1)
+    waits = replace(state, turn=torch.where(free, turn, -1), now=state.now - 1)
+    return waits.next_turn()
+
+
+def state_at(x: Int[Tensor, "b *event"], kappa: Float[Tensor, " b"]) -> TokenState:
+    """Return states at mixing weights, a float64 for each row; everything is open.
+
+    Example:
+        >>> state_at(torch.tensor([[3, 3]]), torch.zeros(1).double()).open
+        tensor([[True, True]])
+    """
+    event, x = tuple(x.shape[1:]), x[:, None].flatten(1)
     zero = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     level = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
-    chains = Chains(
-        x=torch.where(free, start, x),
-        turn=torch.where(free, place, -1),
-        now=zero - 1,
-        clock=torch.ones_like(zero, dtype=torch.float64),
-        steps=zero,
+    return TokenState(
+        x=x,
+        turn=torch.zeros_like(x),
+        now=zero,
+        clock=kappa,
+        due=torch.zeros_like(kappa),
         nfe=zero,
         call=torch.zeros_like(x),
         level=level,
         log_prob=level,
+        event=event,
     )
-    return chains.next_turn()
-
-
-def rng_of_rows(rng: Rng, index: Int[Tensor, " r"]) -> Rng:
-    """Return the rng of some rows of a batch."""
-    if rng is None or isinstance(rng, torch.Generator | Ragged):
-        return rng
-    return [rng[i] for i in index.tolist()]
-
-
-def condition_of_rows(condition: Any, index: Int[Tensor, " r"]) -> Any:
-    """Return the condition of some rows: a tensor or a sequence has an entry for each row."""
-    if isinstance(condition, Tensor):
-        return condition[index] if condition.ndim else condition
-    if isinstance(condition, Sequence) and not isinstance(condition, str):
-        return [condition[i] for i in index.tolist()]
-    return condition
