@@ -42,12 +42,14 @@ class Destination(ABC):
         is_density: Whether `log_prob` is that of a density: no point has a probability.
         element_dim: How many axes an element has, in the last axes of what is drawn.
         is_bounded: Whether it lands between two numbers, which bins can hold.
+        is_certain: Whether it lands at one point, `y`.
     """
 
     cells: Cells | None = None
     is_density: bool = False
     element_dim: int = 0
     is_bounded: bool = False
+    is_certain: bool = False
 
     @abstractmethod
     def map(self, change: Callable[[Tensor], Tensor]) -> "Destination":
@@ -93,6 +95,7 @@ class Point(Destination):
     """A certain destination: each element goes to `y`."""
 
     y: Tensor
+    is_certain = True
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Point":
         """Change the points."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from feller.core.checks import readable
-from feller.core.divergences import BregmanDivergence, GeneralizedKL
+from feller.core.divergences import BregmanDivergence
 from feller.core.generators import Cells, Destination, Jump, Point
 from feller.core.generators.cells import Tokens
 from feller.core.paths import ConditionalPath
@@ -90,14 +90,14 @@ def compare_jumps(
         )
     cells = cells_of(predicted.destination, path)
     _check_inside(target.destination, cells)
-    if not isinstance(divergence, GeneralizedKL):
+    if not divergence.takes_logs:
         theirs, ours = (rates(jump, cells, path, *at) for jump in (target, predicted))
         return divergence(theirs, ours).sum(-1)
     return _relative_entropy(divergence, (target, predicted), cells, path, at)
 
 
 def _relative_entropy(
-    divergence: GeneralizedKL,
+    divergence: BregmanDivergence,
     pair: tuple[Jump, Jump],
     cells: Cells,
     path: ConditionalPath,
@@ -109,12 +109,12 @@ def _relative_entropy(
     # A network's softplus may underflow, where its logarithm would not.
     log_intensity = intensity.clamp_min(torch.finfo(intensity.dtype).tiny).log()
     log_p = _log_masses(predicted.destination, cells)
-    if not (cells.are_tokens and isinstance(target.destination, Point)):
+    if not (cells.are_tokens and target.destination.is_certain):
         log_rates = log_intensity[..., None] + log_p
         if cells.are_tokens:
             log_rates = log_rates.masked_fill(_is_here(x, log_rates), -torch.inf)
         return divergence.from_log(rates(target, cells, path, *at), log_rates).sum(-1)
-    z = target.destination.y
+    z = target.destination.y  # pyright: ignore[reportAttributeAccessIssue]
     rate = torch.where(x == z, 0.0, scaled_intensity(target, path, at[1]))
     count = log_p.shape[-1]  # a mask, which comes after the tokens of the model, has no mass
     at_x = _at(log_p, x.clamp_max(count - 1), x < count, -torch.inf)
@@ -141,7 +141,7 @@ def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Te
     if law.cells is None:
         raise LookupError(f"a posterior is on tokens, atoms or bins, not a {type(law).__name__}")
     log_p = law.log_masses()
-    if isinstance(divergence, GeneralizedKL):
+    if divergence.takes_logs:
         return -_at(log_p, *law.cells.index_of(z))
     digits = torch.finfo(log_p.dtype)
     p = log_p.exp().clamp(digits.tiny, 1 - digits.eps / 2)  # a certain mistake is no infinity
