@@ -14,6 +14,7 @@ for a predicted intensity lambda' and destination p'. For posteriors it is the c
 need the logits at one or two tokens only; other divergences see every cell.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,10 +29,26 @@ from feller.core.solutions import event_rate
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["cells_of", "compare_jumps", "compare_posteriors", "rates", "scaled_intensity"]
+__all__ = ["At", "cells_of", "compare_jumps", "compare_posteriors", "rates", "scaled_intensity"]
 
-At = tuple[Tensor, Time]
-"""The states and the time."""
+
+@dataclass(frozen=True)
+class At:
+    """Where jumps are compared.
+
+    Attributes:
+        path: The path.
+        x: The states.
+        t: The time.
+    """
+
+    path: ConditionalPath
+    x: Tensor
+    t: Time
+
+    def rates(self, jump: Jump, cells: Cells) -> Tensor:
+        """Return the rate of a jump into each cell, over the path's own rate of events."""
+        return rates(jump, cells, self.path, self.x, self.t)
 
 
 def scaled_intensity(jump: Jump, path: ConditionalPath, t: Time) -> Tensor:
@@ -66,17 +83,14 @@ def cells_of(law: Destination, path: ConditionalPath) -> Cells:
     raise LookupError(f"a {type(law).__name__} has no bins to be compared on; a JumpHead has")
 
 
-def compare_jumps(
-    divergence: BregmanDivergence, target: Jump, predicted: Jump, path: ConditionalPath, at: At
-) -> Tensor:
+def compare_jumps(divergence: BregmanDivergence, target: Jump, predicted: Jump, at: At) -> Tensor:
     """Return the divergence of jumps at each element.
 
     Args:
         divergence: The divergence.
         target: The conditional jump.
         predicted: The predicted jump, whose cells both are compared on.
-        path: The path.
-        at: The states and the time.
+        at: The path, the states and the time.
 
     Raises:
         LookupError: When the predicted jump has no cells.
@@ -88,24 +102,23 @@ def compare_jumps(
             f"{type(divergence).__name__} compares numbers in {divergence.domain}, rates are "
             "in [0, inf): choose generalized_kl or squared_norm"
         )
-    cells = cells_of(predicted.destination, path)
+    cells = cells_of(predicted.destination, at.path)
     _check_inside(target.destination, cells)
     if not divergence.takes_logs:
-        theirs, ours = (rates(jump, cells, path, *at) for jump in (target, predicted))
+        theirs, ours = (at.rates(jump, cells) for jump in (target, predicted))
         return divergence(theirs, ours).sum(-1)
-    return _relative_entropy(divergence, (target, predicted), cells, path, at)
+    return _relative_entropy(divergence, (target, predicted), cells, at)
 
 
 def _relative_entropy(
     divergence: BregmanDivergence,
     pair: tuple[Jump, Jump],
     cells: Cells,
-    path: ConditionalPath,
     at: At,
 ) -> Tensor:
     """Return the generalized KL divergence of rates, from logits."""
-    (target, predicted), x = pair, at[0]
-    intensity = scaled_intensity(predicted, path, at[1])
+    (target, predicted), x = pair, at.x
+    intensity = scaled_intensity(predicted, at.path, at.t)
     # A network's softplus may underflow, where its logarithm would not.
     log_intensity = intensity.clamp_min(torch.finfo(intensity.dtype).tiny).log()
     log_p = _log_masses(predicted.destination, cells)
@@ -113,9 +126,9 @@ def _relative_entropy(
         log_rates = log_intensity[..., None] + log_p
         if cells.are_tokens:
             log_rates = log_rates.masked_fill(_is_here(x, log_rates), -torch.inf)
-        return divergence.from_log(rates(target, cells, path, *at), log_rates).sum(-1)
+        return divergence.from_log(at.rates(target, cells), log_rates).sum(-1)
     z = target.destination.y  # pyright: ignore[reportAttributeAccessIssue]
-    rate = torch.where(x == z, 0.0, scaled_intensity(target, path, at[1]))
+    rate = torch.where(x == z, 0.0, scaled_intensity(target, at.path, at.t))
     count = log_p.shape[-1]  # a mask, which comes after the tokens of the model, has no mass
     at_x = _at(log_p, x.clamp_max(count - 1), x < count, -torch.inf)
     at_z = _at(log_p, *cells.index_of(z))
