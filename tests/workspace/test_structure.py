@@ -12,7 +12,7 @@ import structure
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "images", "proteins", "text")
 
-TYPE_QUESTIONS = 11.0
+TYPE_QUESTIONS = 10.5
 """How often the core may ask what type a value is, in 1,000 lines. To be lowered to 6."""
 
 # What is not yet as it should be: these lists only shrink.
@@ -123,3 +123,18 @@ def is_machinery(node):
     loops = (n for n in ast.walk(node) if isinstance(n, ast.For))
     steps = any("pairwise(" in ast.unparse(n.iter) and "step" in ast.unparse(n) for n in loops)
     return node.name in LOOPS or steps
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("class Mine(Solver): pass", True),
+        ("class Both(base.SuperposedModel): pass", True),
+        ("def simulate(model): pass", True),
+        ("def f(m, x):\n    for t, s in pairwise(times):\n        x = m.step(x, t, s)", True),
+        ("class Turn(Generator): pass", False),
+        ("def f(trace):\n    for a, b in pairwise(trace):\n        draw(a, b)", False),
+    ],
+)
+def test_machinery_is_found(code, expected):
+    assert is_machinery(ast.parse(code).body[0]) == expected
