@@ -52,9 +52,9 @@ def save_model(
     Args:
         model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
         folder: Where to write.
-        card: The card; a bare one is made when absent.
+        card: The card; a bare one by default.
         dtype: What weights are stored as, such as `torch.float16` for half the size; they are
-            loaded as what the model has. As they are when absent.
+            loaded as what the model has. By default, as they are.
 
     Raises:
         CheckpointError: When the folder exists and is not a model's, or weights are not finite or

@@ -29,7 +29,7 @@ class GeneratorModel(nn.Module, Model):
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
             the condition. On a product path states, times and outputs are dicts.
         path: The conditional path it is trained on; of a product state, one for each factor.
-        head: How its output is read; a velocity when absent.
+        head: How its output is read; a velocity by default.
         coupling: How source samples and data are joined in training; independent if None.
 
     Example:

@@ -149,7 +149,7 @@ def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Te
         ValueError: When `z` is none of them, where looking costs nothing (`feller.core.checks`);
             elsewhere the divergence is NaN.
     """
-    if law.cells is None and law.is_density and isinstance(divergence, GeneralizedKL):
+    if law.cells is None and law.is_density and divergence.takes_logs:
         return -law.log_prob(z)
     if law.cells is None:
         raise LookupError(f"a posterior is on tokens, atoms or bins, not a {type(law).__name__}")
@@ -162,7 +162,7 @@ def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Te
 
 
 def _log_masses(law: Destination, cells: Cells) -> Tensor:
-    """Return log-probabilities of cells; of the law's own from its logits."""
+    """Return log-probabilities of cells; of a distribution's own from its logits."""
     own: Any = law
     return law.masses(cells).log() if law.cells is None else own.log_masses()
 
