@@ -30,7 +30,7 @@ from feller.core.generators import (
 )
 from feller.core.heads import FlowHead, JumpHead, PosteriorHead
 from feller.core.losses import Objective
-from feller.core.losses.terms import compare_jumps, compare_posteriors, rates
+from feller.core.losses.terms import At, compare_jumps, compare_posteriors, rates
 from feller.core.models import GeneratorModel, Model
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath
@@ -304,22 +304,22 @@ def jumps_of_tokens(rng, k, source_size):
         Categorical(torch.randn(6, 5, k, generator=rng, dtype=torch.float64)),
     )
     t = torch.rand(6, generator=rng, dtype=torch.float64)
-    return (solution(path, Jump)(path, x, t, z), predicted), path, (x, t)
+    return (solution(path, Jump)(path, x, t, z), predicted), At(path, x, t)
 
 
 @pytest.mark.parametrize("beyond", [0, 2], ids=["all tokens", "some are beyond the model"])
 def test_picked_logits_say_what_all_rates_say(beyond, rng):
-    pair, path, at = jumps_of_tokens(rng, 4, 4 + beyond)
-    theirs, ours = (rates(jump, pair[1].destination.cells, path, *at) for jump in pair)
+    pair, at = jumps_of_tokens(rng, 4, 4 + beyond)
+    theirs, ours = (at.rates(jump, pair[1].destination.cells) for jump in pair)
     expected = GeneralizedKL()(theirs, ours).sum(-1)
-    assert_close(compare_jumps(GeneralizedKL(), *pair, path, at), expected)
+    assert_close(compare_jumps(GeneralizedKL(), *pair, at), expected)
 
 
 def test_a_network_knows_the_jump_of_an_oracle(rng):
     """The exact jump, a mixture of points, is compared on the tokens of the path."""
     oracle, x = FiniteData(UNIFORM, Jump, SEQUENCES, WEIGHTS.float()), states(UNIFORM)[0]
     exact = oracle(x, 0.6)
-    each = compare_jumps(GeneralizedKL(), exact, exact, UNIFORM, (x, 0.6))
+    each = compare_jumps(GeneralizedKL(), exact, exact, At(UNIFORM, x, 0.6))
     assert_close(each, torch.zeros_like(each), atol=1e-6, rtol=0)
 
 
@@ -346,7 +346,7 @@ def test_a_large_vocabulary_is_seen_once(rng):
     target = solution(path, Jump)(path, x, t, z)
     predicted = Jump(torch.ones(2, 3), Categorical(logits))
     with Sizes(logits.numel()) as sizes:
-        compare_jumps(GeneralizedKL(), target, predicted, path, (x, t))
+        compare_jumps(GeneralizedKL(), target, predicted, At(path, x, t))
         compare_posteriors(GeneralizedKL(), z, Categorical(logits))
     assert sizes.made == ["aten._log_softmax.default"] * 2
 
@@ -375,10 +375,10 @@ def test_sure_mistakes_are_finite(divergence):
 def test_jumps_that_do_not_happen_have_a_gradient(rng):
     """Intensities of 0, as a mask source has on data, and of softplus where it underflows."""
     for divergence in OF_RATES:
-        pair, path, at = jumps_of_tokens(rng, 4, 4)
+        pair, at = jumps_of_tokens(rng, 4, 4)
         raw = torch.full((6, 5), -800.0, dtype=torch.float64, requires_grad=True)
         predicted = Jump(nn.functional.softplus(raw), pair[1].destination)
-        loss = compare_jumps(divergence, pair[0], predicted, path, at).sum()
+        loss = compare_jumps(divergence, pair[0], predicted, at).sum()
         assert loss.isfinite()
         assert torch.autograd.grad(loss, raw)[0].isfinite().all()
 
@@ -391,15 +391,15 @@ def test_data_that_no_cell_holds_are_named():
 
 
 def test_other_comparisons_are_refused(rng):
-    pair, path, at = jumps_of_tokens(rng, 4, 4)
+    pair, at = jumps_of_tokens(rng, 4, 4)
     with pytest.raises(ValueError, match=r"Logistic compares numbers in \[0, 1\], rates are in"):
-        compare_jumps(Logistic(), *pair, path, at)
+        compare_jumps(Logistic(), *pair, at)
     mixture = Mixture(torch.ones(1, 1, 1), Point(torch.zeros(1, 1, 1)))
     with pytest.raises(LookupError, match="on tokens, atoms or bins, not a Mixture"):
         compare_posteriors(GeneralizedKL(), torch.zeros(1, 1), mixture)
     jump = Jump(torch.ones(1, 1), mixture)
     with pytest.raises(LookupError, match="a Mixture has no bins to be compared on"):
-        compare_jumps(GeneralizedKL(), jump, jump, GAUSSIAN, (torch.zeros(1, 1), 0.5))
+        compare_jumps(GeneralizedKL(), jump, jump, At(GAUSSIAN, torch.zeros(1, 1), 0.5))
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def weigh(weight: WeightLike, model: Any) -> "SuperposedModel":
 
 
 def stationary(model: Any) -> "SuperposedModel":
-    """Mark a model whose generator leaves the marginal law alone: it adds at any weight."""
+    """Mark a model that leaves the marginal distribution alone: it adds at any weight."""
     return SuperposedModel((ModelPart(weight_of(1.0), model, "stationary"),))
 
 
@@ -181,7 +181,7 @@ class SuperposedModel(Model):
     parts: tuple[ModelPart, ...]
 
     def __post_init__(self) -> None:
-        """Refuse models of different paths: their generators have no law in common."""
+        """Refuse models of different paths: they follow no distribution together."""
         for what in ("space", "path", "coupling"):
             values = [getattr(part.model, what) for part in self.parts]
             first = next((value for value in values if value is not None), None)

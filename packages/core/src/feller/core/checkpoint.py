@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from feller.core.cards import ModelCard
-from feller.core.config import ConfigError, decode, encode, type_of
+from feller.core.config import ConfigError, decode, encode, fits, type_of
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
 from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of
 from feller.core.files import digest, published, read_json
@@ -52,9 +52,9 @@ def save_model(
     Args:
         model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
         folder: Where to write.
-        card: The card; a bare one is made when absent.
+        card: The card; a bare one by default.
         dtype: What weights are stored as, such as `torch.float16` for half the size; they are
-            loaded as what the model has. As they are when absent.
+            loaded as what the model has. By default, as they are.
 
     Raises:
         CheckpointError: When the folder exists and is not a model's, or weights are not finite or
@@ -76,7 +76,7 @@ def save_model(
         save_file(tensors, weights)
         weights.chmod(0o644)  # safetensors writes for its owner alone
         config = {"format": FORMAT, "model": encode(model.config), "sha256": digest(weights)}
-        if not isinstance(coupling := coupling_of(model), IndependentCoupling):
+        if (coupling := coupling_of(model)) != IndependentCoupling():
             config["coupling"] = encode(coupling)
         (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         card.write(fresh)
@@ -177,7 +177,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = read_json(file)
     except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
-    if not isinstance(config, dict) or "format" not in config:
+    if not fits(config, dict) or "format" not in config:
         raise CheckpointError(f"{file} is not that of a feller model: it has no 'format'")
     if config["format"] != FORMAT:
         raise CheckpointError(
@@ -188,7 +188,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key in sorted(config.keys() - {"coupling"} ^ expected):
         raise CheckpointError(f"{file}: {key!r} is {'missing' if key in expected else 'unknown'}")
     model = config["model"]
-    if not isinstance(model, dict) or not isinstance(model.get("type"), str):
+    if not (fits(model, dict) and fits(model.get("type"), str)):
         raise CheckpointError(f"{file}: 'model' has no 'type', such as 'images/model'")
     return config
 
@@ -265,7 +265,7 @@ def _undescribed(file: Path, error: object) -> CheckpointError:
 
 def _coupling(config: Any, file: Path) -> Coupling:
     coupling = decode(config, where=f"{file}.coupling")
-    if not isinstance(coupling, Coupling):
+    if not fits(coupling, Coupling):
         raise CheckpointError(f"{file}: 'coupling' is no coupling, such as 'minibatch_ot'")
     return coupling
 

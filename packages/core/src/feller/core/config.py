@@ -8,9 +8,10 @@ says.
 import difflib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from functools import singledispatch
+from typing import Any, TypeGuard, TypeVar, overload
 
 __all__ = ["ConfigError", "decode", "encode", "fits", "leaves", "tag_of", "tagged", "type_of"]
 
@@ -58,6 +59,7 @@ def type_of(tag: str) -> type | None:
     return _TYPES.get(tag)
 
 
+@singledispatch
 def encode(value: Any) -> Any:
     """Turn a tagged dataclass, and all it holds, into what JSON can write.
 
@@ -66,16 +68,29 @@ def encode(value: Any) -> Any:
         >>> encode(CondOT())
         {'type': 'condot'}
     """
-    if is_dataclass(value) and not isinstance(value, type):
-        body = {f.name: encode(getattr(value, f.name)) for f in fields(value) if f.init}
-        return {"type": tag_of(value), **body}
-    if isinstance(value, Mapping):
-        return {key: encode(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ConfigError(f"a configuration cannot hold a {type(value).__qualname__}")
+    if not is_dataclass(value):
+        raise ConfigError(f"a configuration cannot hold a {type(value).__qualname__}")
+    body = {f.name: encode(getattr(value, f.name)) for f in fields(value) if f.init}
+    return {"type": tag_of(value), **body}
+
+
+@encode.register(Mapping)
+def _(value: Mapping[str, Any]) -> Any:
+    return {key: encode(item) for key, item in value.items()}
+
+
+@encode.register(list)
+@encode.register(tuple)
+def _(value: Any) -> Any:
+    return [encode(item) for item in value]
+
+
+@encode.register(types.NoneType)
+@encode.register(int)
+@encode.register(float)
+@encode.register(str)
+def _(value: Any) -> Any:
+    return value
 
 
 def decode(data: Any, *, where: str = "config") -> Any:
@@ -83,22 +98,33 @@ def decode(data: Any, *, where: str = "config") -> Any:
 
     Args:
         data: What JSON gave.
-        where: How errors name the place, such as a file.
+        where: How errors name its position, such as a file.
 
     Raises:
         ConfigError: On an unknown type or field, a missing field, or a value of the wrong type.
     """
-    if isinstance(data, list):
-        return tuple(decode(item, where=f"{where}[{i}]") for i, item in enumerate(data))
-    if not isinstance(data, Mapping):
-        return data
+    return _decoded(data, where)
+
+
+@singledispatch
+def _decoded(data: Any, where: str) -> Any:
+    return data
+
+
+@_decoded.register(list)
+def _(data: list[Any], where: str) -> Any:
+    return tuple(_decoded(item, f"{where}[{i}]") for i, item in enumerate(data))
+
+
+@_decoded.register(Mapping)
+def _(data: Mapping[str, Any], where: str) -> Any:
     if "type" not in data:
-        return {key: decode(item, where=f"{where}.{key}") for key, item in data.items()}
+        return {key: _decoded(item, f"{where}.{key}") for key, item in data.items()}
     cls = _lookup(data["type"], where)
     known = {f.name for f in fields(cls) if f.init}
     for key in data.keys() - known - {"type"}:
         raise ConfigError(f"{where}: {data['type']} has no field {key!r}; it has {_some(known)}")
-    body = {k: decode(v, where=f"{where}.{k}") for k, v in data.items() if k != "type"}
+    body = {k: _decoded(v, f"{where}.{k}") for k, v in data.items() if k != "type"}
     hints = typing.get_type_hints(cls)
     for key, item in body.items():
         if not fits(item, hints[key]):
@@ -112,35 +138,64 @@ def decode(data: Any, *, where: str = "config") -> Any:
 
 def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
     """Flatten an encoded configuration to dotted names, for comparing two of them."""
-    if not isinstance(value, dict | list):
+    items = _items(value)
+    if items is None:
         return {prefix: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
     flat: dict[str, Any] = {}
     for key, item in items:
         flat |= leaves(item, f"{prefix}.{key}" if prefix else str(key))
     return flat
 
 
+@singledispatch
+def _items(value: Any) -> Iterable[Any] | None:
+    return None
+
+
+@_items.register(dict)
+def _(value: dict[str, Any]) -> Iterable[Any] | None:
+    return value.items()
+
+
+@_items.register(list)
+def _(value: list[Any]) -> Iterable[Any] | None:
+    return enumerate(value)
+
+
 def _lookup(tag: Any, where: str) -> type:
-    if isinstance(tag, str) and tag in _TYPES:
-        return _TYPES[tag]
+    if found := _TYPES.get(str(tag)):
+        return found
     near = difflib.get_close_matches(str(tag), _TYPES, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "import the module that defines it"
     raise ConfigError(f"{where}: unknown type {tag!r}; {hint}")
 
 
+@overload
+def fits(value: Any, hint: type[T]) -> TypeGuard[T]: ...
+@overload
+def fits(value: Any, hint: Any) -> bool: ...
 def fits(value: Any, hint: Any) -> bool:
-    """Say whether a decoded value fits a field's annotation, as far as plain types go."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(fits(value, option) for option in typing.get_args(hint))
-    if typing.get_origin(hint) is typing.Literal:
-        return value in typing.get_args(hint)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    """Say whether a decoded value fits an annotation, as far as plain types go.
+
+    Example:
+        >>> fits(1, float), fits(True, int), fits("a", int | None)
+        (True, False, False)
+    """
     origin = typing.get_origin(hint) or hint
-    return isinstance(value, origin) if isinstance(origin, type) else True
+    options = typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(fits(value, option) for option in options)
+    if origin is typing.Literal:
+        return value in options
+    if origin in (int, float):  # of which Python counts True and False
+        whole = _is_a(value, int) and value is not True and value is not False
+        return whole or (origin is float and _is_a(value, float))
+    return _is_a(value, origin)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Say whether a value is of a type; of what is no type, such as Any, everything is."""
+    return isinstance(value, kind) if isinstance(kind, type) and kind is not Any else True
 
 
 def _name(hint: Any) -> str:

@@ -148,20 +148,12 @@ def read_json(file: Path) -> Any:
     """
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
+        lines = json.dumps(value, indent=1).splitlines()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [item for nest in level for item in _items(nest)]
-        if not level:
-            return value
-    raise ValueError("it is nested too deeply")
-
-
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+    if max(len(line) - len(line.lstrip(" ")) for line in lines) >= DEEPEST:
+        raise ValueError("it is nested too deeply")
+    return value
 
 
 def _swap(fresh: Path, folder: Path) -> None:

@@ -31,7 +31,7 @@ class GeneratorModel(nn.Module, Model):
             `takes_next = True` (MeanFlow, flow maps) is called with the time s at which the step
             ends too, which is t where nobody steps.
         path: The conditional path it is trained on; of a product state, one for each factor.
-        head: How its output is read; a velocity when absent.
+        head: How its output is read; a velocity by default.
         coupling: How source samples and data are joined in training; independent if None.
 
     Example:

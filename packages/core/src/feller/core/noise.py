@@ -1,9 +1,9 @@
-r"""Noise: the same marginal law with any diffusion, chosen after training.
+r"""Noise: the same marginal distribution with any diffusion, chosen after training.
 
 A flow of the Gaussian path knows its score, and with the score the Langevin diffusion of drift
 :math:`\frac12 (g^2 \nabla \log p_t + \nabla g^2)`, which leaves p_t alone for any g(t, x) >= 0.
 Flow and Langevin part together are a diffusion that moves along the path. Without the gradient of
-g^2 a noise that depends on the state would bend the law.
+g^2 a noise that depends on the state would bend that distribution.
 
 Source: Generator Matching, arXiv 2410.20587, proposition 3; Albergo et al., arXiv 2303.08797,
 theorem 2.13.
@@ -40,7 +40,7 @@ tensor. None is :math:`g^2 = -2 \sigma \dot\sigma`, finite at the source and 0 a
 
 @dataclass(frozen=True)
 class Langevin(DerivedModel):
-    """The Langevin diffusion of a flow model's law: stationary, so mark it so in a superposition.
+    """The Langevin diffusion of a flow model: stationary, so mark it so in a superposition.
 
     Attributes:
         model: A model on a Gaussian path that returns flows.
@@ -81,7 +81,7 @@ class Langevin(DerivedModel):
         """Return the Langevin diffusion at (x, t), where the velocity of the flow is known."""
         schedule, clock = self.path.schedule, expand_time(t, x)
         score = convert(velocity, ("velocity", "score"), schedule, x, t)
-        # At the source the law is that of the noise, which a velocity of 0 would not tell.
+        # At the source the distribution is that of the noise, which a velocity of 0 would not tell.
         score = torch.where(schedule.alpha(clock) == 0, -x / schedule.sigma(clock) ** 2, score)
         variance = _variance(self.noise, self.path, x, t, of_state=self._of_state)
         return langevin(score, *variance)
@@ -95,7 +95,7 @@ class Langevin(DerivedModel):
 
 @dataclass(frozen=True)
 class Noised(DerivedModel):
-    """A flow model with noise: a diffusion of the same marginal law.
+    """A flow model with noise: a diffusion of the same marginal distribution.
 
     Attributes:
         model: A model on a Gaussian path that returns flows.

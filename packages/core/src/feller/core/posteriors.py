@@ -2,8 +2,8 @@
 
 For data that are finitely many points, or a mixture of normals, the posterior has a closed form,
 and with it every marginal generator (Generator Matching, arXiv 2410.20587, proposition 1). A solver
-driven by one of these models must return the law of the data: they are the ground truth of every
-test.
+driven by one of these models must return the distribution of the data: they are the ground truth
+of every test.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class FiniteData(Model):
         path: A path with a `log_density`.
         kind: The kind of generator.
         points: The data, `(k, *event)`.
-        weights: Their probabilities, `(k,)`; uniform when absent.
+        weights: Their probabilities, `(k,)`; uniform by default.
         backward: Whether the generator solves the KFE of reversed time, for correctors.
         width: On a mixture path of numbers, which has an atom at each data value, what is within
             half of this of a value is at it: the posterior is that of cells. A process that only
@@ -88,7 +88,7 @@ class FiniteProductData(Model):
         path: A product of paths with a `log_density` each.
         kind_of: The kind of generator of each factor.
         points: The data, a dict of `(k, *event)`.
-        weights: Their probabilities, `(k,)`; uniform when absent.
+        weights: Their probabilities, `(k,)`; uniform by default.
     """
 
     path: ProductPath
@@ -127,7 +127,7 @@ def _check_points(points: Tensor, weights: Tensor | None, space: StateSpace) -> 
     if points.ndim <= space.event_dim:
         raise ValueError(f"points are (k, *event) on {space}, not of shape {tuple(points.shape)}")
     if not len(points):
-        raise ValueError("there is no point: the law of no data is none")
+        raise ValueError("there is no point: no data have no distribution")
     if weights is None:
         return
     if weights.shape != (len(points),):

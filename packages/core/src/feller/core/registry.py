@@ -85,10 +85,10 @@ def data_of(name: str | Path) -> Any | None:
     """
     file = model_folder(name).parent / "recipe.json"
     if file.is_file():
-        from feller.core.config import decode
+        from feller.core.config import decode, fits
 
         found = _read(file)
-        if isinstance(found, dict) and "data" in found:
+        if fits(found, dict) and "data" in found:
             return decode(found["data"], where=str(file))
     try:
         return recipe(read_card(name).name).data

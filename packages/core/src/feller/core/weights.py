@@ -4,7 +4,7 @@ What a user writes is made a `Weight` once; it then says what it is at (x, t).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,12 +92,12 @@ class _OfTime(Weight):
     function: Callable[[Tensor], Tensor]
 
     def at(self, x: Any, t: Any) -> float | Tensor:
-        if isinstance(x, Mapping) or isinstance(t, Mapping):
+        if isinstance(t, float | int):
+            value = torch.as_tensor(self.function(torch.tensor(float(t), device="cpu")))
+            return _against(value, x) if value.numel() > 1 else float(value)
+        if not isinstance(x, Tensor):
             raise ValueError("a weight that is a function of time takes one clock for all factors")
-        if isinstance(t, Tensor):
-            return expand_time(self.function(t), x)
-        value = torch.as_tensor(self.function(torch.tensor(float(t), device="cpu")))
-        return _against(value, x) if value.numel() > 1 else float(value)
+        return expand_time(self.function(t), x)
 
 
 def _against(weight: Tensor, x: Any) -> Tensor:

@@ -14,6 +14,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -66,9 +67,24 @@ class BregmanDivergence(ABC):
 
     Attributes:
         domain: The targets and predictions that it compares.
+        takes_logs: Whether it has a `from_log`, which needs no more than the logits at the target.
     """
 
     domain: Range
+    takes_logs: ClassVar[bool] = False
+
+    def from_log(
+        self, target: Tensor, log_predicted: Tensor, total: Tensor | None = None
+    ) -> Tensor:
+        """Return the divergence from the logarithm of the prediction, which cannot underflow.
+
+        Args:
+            target: The target.
+            log_predicted: The logarithm of the prediction.
+            total: The sum of the predictions over coordinates of which all but this one have a
+                target of 0; given, the divergence of all of them is returned.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def potential(self, a: Tensor) -> Tensor:

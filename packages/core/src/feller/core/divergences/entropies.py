@@ -27,6 +27,7 @@ class GeneralizedKL(BregmanDivergence):
     """
 
     domain: ClassVar[Range] = Range(0.0)
+    takes_logs: ClassVar[bool] = True
 
     def potential(self, a: Tensor) -> Tensor:
         """Return a log a."""
@@ -40,14 +41,7 @@ class GeneralizedKL(BregmanDivergence):
     def from_log(
         self, target: Tensor, log_predicted: Tensor, total: Tensor | None = None
     ) -> Tensor:
-        """Return the divergence from the logarithm of the prediction, which cannot underflow.
-
-        Args:
-            target: The target.
-            log_predicted: The logarithm of the prediction.
-            total: The sum of the predictions over coordinates of which all but this one have a
-                target of 0; given, the divergence of all of them is returned.
-        """
+        """Return the divergence from the logarithm of the prediction, which cannot underflow."""
         log_target = torch.where(target > 0, target, 1).log()
         # A certain zero, predicted for a target of zero, is minus infinity times zero.
         log_ratio = torch.where(target > 0, log_target - log_predicted, 0)

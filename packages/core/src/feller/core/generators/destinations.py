@@ -42,20 +42,22 @@ class Destination(ABC):
         is_density: Whether `log_prob` is that of a density: no point has a probability.
         element_dim: How many axes an element has, in the last axes of what is drawn.
         is_bounded: Whether it lands between two numbers, which bins can hold.
+        is_certain: Whether it lands at one point, `y`.
     """
 
     cells: Cells | None = None
     is_density: bool = False
     element_dim: int = 0
     is_bounded: bool = False
+    is_certain: bool = False
 
     @abstractmethod
     def map(self, change: Callable[[Tensor], Tensor]) -> "Destination":
-        """Return the law with a change of the batch axes made to each of its tensors."""
+        """Return the distribution with a change of the batch axes made to each of its tensors."""
 
     @abstractmethod
     def sample(self, rng: Rng) -> Tensor:
-        """Draw one point from each law."""
+        """Draw one point from each distribution."""
 
     @abstractmethod
     def quadrature(self) -> tuple[Tensor, Tensor]:
@@ -79,11 +81,11 @@ class Destination(ABC):
         raise LookupError(f"a {type(self).__name__} gives no mass to a point and has no density")
 
     def at(self, index: Index) -> "Destination":
-        """Return the laws at an index into the batch axes."""
+        """Return the distributions at an index into the batch axes."""
         return self.map(lambda tensor: tensor[index])
 
     def expand(self, shape: torch.Size) -> "Destination":
-        """Return the laws with their batch axes expanded to `shape`, as views."""
+        """Return the distributions with their batch axes expanded to `shape`, as views."""
         axes = len(shape)
         return self.map(lambda tensor: tensor.expand(*shape, *tensor.shape[axes:]))
 
@@ -93,6 +95,7 @@ class Point(Destination):
     """A certain destination: each element goes to `y`."""
 
     y: Tensor
+    is_certain = True
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Point":
         """Change the points."""
@@ -141,13 +144,13 @@ class Mixture(Destination):
         return Mixture(change(self.weights), self.laws.map(change))
 
     def sample(self, rng: Rng) -> Tensor:
-        """Choose a law for each of a list of elements, then draw from it."""
+        """Choose a distribution for each of a list of elements, then draw from it."""
         chosen = draw_category(self.weights, rng)
         places = [torch.arange(n, device=chosen.device) for n in chosen.shape]
         return self.laws.at((*torch.meshgrid(*places, indexing="ij"), chosen)).sample(rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Return the points of every law."""
+        """Return the points of every distribution."""
         points, inner = self.laws.quadrature()
         mass, laws = _beside(self._fractions(), inner) * inner, self.weights.ndim - 1
         return points.movedim(laws, -2).flatten(-2), mass.movedim(laws, -2).flatten(-2)
@@ -171,11 +174,11 @@ class Mixture(Destination):
 
 @dataclass(frozen=True)
 class Either(Destination):
-    """One of two laws of different kinds.
+    """One of two distributions of different kinds.
 
     Attributes:
-        chance: That of the first.
-        first: A law.
+        chance: The probability of the first.
+        first: A distribution.
         second: Another, with the same batch axes.
     """
 
@@ -184,7 +187,7 @@ class Either(Destination):
     second: Destination
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Either":
-        """Change the chance and both laws."""
+        """Change the probability and both distributions."""
         return Either(change(self.chance), self.first.map(change), self.second.map(change))
 
     def sample(self, rng: Rng) -> Tensor:
@@ -202,12 +205,12 @@ class Either(Destination):
 
 @dataclass(frozen=True)
 class Deferred(Destination):
-    """A law that is made only of the elements asked for, such as those where an event fired.
+    """A distribution made only of the elements asked for, such as those where an event fired.
 
     Attributes:
         law: A destination with the batch axes of the elements, such as a posterior.
-        numbers: What else the law is made of: tensors that broadcast to the batch axes.
-        build: Makes the law of both.
+        numbers: What else the distribution is made of: tensors that broadcast to the batch axes.
+        build: Makes the distribution of both.
     """
 
     law: Destination
@@ -224,24 +227,24 @@ class Deferred(Destination):
         return self.build(self.law, *self.numbers)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Deferred":
-        """Change the law and the numbers, broadcast first."""
+        """Change the distribution and the numbers, broadcast first."""
         numbers = tuple(map(change, torch.broadcast_tensors(*self.numbers)))
         return Deferred(self.law.map(change), numbers, self.build)
 
     def sample(self, rng: Rng) -> Tensor:
-        """Make the law, then draw."""
+        """Make the distribution, then draw."""
         return self.made().sample(rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
-        """Make the law, then its points."""
+        """Make the distribution, then its points."""
         return self.made().quadrature()
 
     def masses(self, cells: Cells) -> Tensor:
-        """Make the law, then its masses."""
+        """Make the distribution, then its masses."""
         return self.made().masses(cells)
 
     def log_prob(self, y: Tensor) -> Tensor:
-        """Make the law, then ask it."""
+        """Make the distribution, then ask it."""
         return self.made().log_prob(y)
 
 

@@ -1,4 +1,4 @@
-"""Draws of destinations: a landing place for each element where an event fired, and only there.
+"""Draws of destinations: a landing point for each element where an event fired, and only there.
 
 However many events there are, no more than `MOST` numbers of a destination are turned into
 probabilities at once: beside the network's output no tensor of its size is made.
@@ -24,7 +24,7 @@ Index = tuple[Tensor, ...]
 def draw_where(
     destination: Destination, chosen: Bool[Tensor, "*elements"], rng: Rng
 ) -> tuple[Index, Tensor]:
-    """Draw from the laws of the chosen elements.
+    """Draw from the distributions of the chosen elements.
 
     With a generator a row, what a row draws does not depend on the rows beside it.
 
@@ -53,7 +53,7 @@ def land_where(
 
 
 def _most(laws: Destination, index: Index) -> int:
-    """Return of how many elements at once the laws may be drawn from."""
+    """Return of how many elements at once the distributions may be drawn from."""
     sizes = [1]
 
     def measure(tensor: Tensor) -> Tensor:
@@ -68,8 +68,8 @@ def _most(laws: Destination, index: Index) -> int:
 def _pieces(total: int, most: int, rng: Rng) -> Iterator[tuple[int, Rng]]:
     """Yield sizes that add up to the total, each with the generators of its elements.
 
-    A row of few elements stays whole and a row of many is cut at the same places whatever lies
-    beside it, since each law may draw more than once from its generator.
+    A row of few elements stays whole and a row of many is cut at the same positions whatever lies
+    beside it, since each may draw more than once from its generator.
     """
     if not isinstance(rng, Ragged):
         yield from ((min(most, total - start), rng) for start in range(0, total, most))

@@ -33,7 +33,7 @@ class Jump(Generator):
         destination: Where they go.
         clock: How much of its present intensity an element lives through in a time h: the integral
             of lambda_s / lambda_t over the step. A path that knows how its intensity grows gives
-            it; h when absent.
+            it; h by default.
     """
 
     intensity: Tensor
@@ -64,7 +64,7 @@ class Jump(Generator):
         return points.reshape(len(x), -1, *points.shape[batch:]), weights.flatten(1, -2)
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
-        """Let events fire with chance 1 - exp(-lambda clock(h)), and draw where they fired.
+        """Let events fire with probability 1 - exp(-lambda clock(h)), and draw where they fired.
 
         How many fire depends on the data, so the step does not compile as one graph.
         """

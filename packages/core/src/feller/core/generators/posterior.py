@@ -1,8 +1,9 @@
 """A generator that stands for a posterior, and is built only when it has to move.
 
-Given the law of the data at x_t, element by element, every generator of a path follows: a network
-that classifies is a flow, a diffusion, a jump and all their superpositions at once. Training
-compares posteriors, so the generators behind them are built when a solver asks, not before.
+Given the distribution of the data at x_t, element by element, every generator of a path follows: a
+network that classifies is a flow, a diffusion, a jump and all their superpositions at once.
+Training compares posteriors, so the generators behind them are built when a solver asks, not
+before.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class FromPosterior(Generator):
     """What a posterior means for a path.
 
     Attributes:
-        posterior: The law of the data given x_t, one for each element.
+        posterior: The distribution of the data given x_t, one for each element.
         build: Turns the posterior into the generator.
     """
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from feller.core.divergences import BregmanDivergence
 from feller.core.generators import Destination, Generator, Jump, Part
-from feller.core.losses.terms import compare_jumps, compare_posteriors
+from feller.core.losses.terms import At, compare_jumps, compare_posteriors
 from feller.core.parametrizations import Parametrization, convert
 from feller.core.paths import GaussianPath
 from feller.core.solutions import solution
@@ -113,9 +113,8 @@ class Comparison:
 
     def jumps(self, target: Jump, predicted: Jump) -> Float[Tensor, " b"]:
         """Return the divergence of two jumps, averaged over the elements of each sample."""
-        at = (self.x, moving_time(self.t))
-        divergence = self.measures.jump_divergence
-        return self._mean(compare_jumps(divergence, target, predicted, self.path, at))
+        at = At(self.path, self.x, moving_time(self.t))
+        return self._mean(compare_jumps(self.measures.jump_divergence, target, predicted, at))
 
     def posterior(self, law: Destination) -> Float[Tensor, " b"]:
         """Return the divergence of a predicted posterior from z, averaged over the elements.

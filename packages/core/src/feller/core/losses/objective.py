@@ -2,7 +2,7 @@
 
 The conditional loss has the gradient of the marginal one when D is a Bregman divergence (Generator
 Matching, arXiv 2410.20587, proposition 2). Weights may depend on t and x_t, never on z (arXiv
-2511.16599): time laws and loss spaces are such weights.
+2511.16599): distributions of times and loss spaces are such weights.
 
 An element that is known costs nothing: at t = 1 by a clock of its own, or, where a posterior is
 learnt and the source is the mask, any token but the mask.

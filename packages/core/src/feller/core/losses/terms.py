@@ -14,13 +14,14 @@ for a predicted intensity lambda' and destination p'. For posteriors it is the c
 need the logits at one or two tokens only; other divergences see every cell.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core.checks import readable
-from feller.core.divergences import BregmanDivergence, GeneralizedKL
+from feller.core.divergences import BregmanDivergence
 from feller.core.generators import Cells, Destination, Jump, Point
 from feller.core.generators.cells import TokenCells
 from feller.core.paths import ConditionalPath
@@ -28,10 +29,26 @@ from feller.core.solutions import event_rate
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["cells_of", "compare_jumps", "compare_posteriors", "rates", "scaled_intensity"]
+__all__ = ["At", "cells_of", "compare_jumps", "compare_posteriors", "rates", "scaled_intensity"]
 
-At = tuple[Tensor, Time]
-"""The states and the time."""
+
+@dataclass(frozen=True)
+class At:
+    """Where jumps are compared.
+
+    Attributes:
+        path: The path.
+        x: The states.
+        t: The time.
+    """
+
+    path: ConditionalPath
+    x: Tensor
+    t: Time
+
+    def rates(self, jump: Jump, cells: Cells) -> Tensor:
+        """Return the rate of a jump into each cell, over the path's own rate of events."""
+        return rates(jump, cells, self.path, self.x, self.t)
 
 
 def scaled_intensity(jump: Jump, path: ConditionalPath, t: Time) -> Tensor:
@@ -66,17 +83,14 @@ def cells_of(law: Destination, path: ConditionalPath) -> Cells:
     raise LookupError(f"a {type(law).__name__} has no bins to be compared on; a JumpHead has")
 
 
-def compare_jumps(
-    divergence: BregmanDivergence, target: Jump, predicted: Jump, path: ConditionalPath, at: At
-) -> Tensor:
+def compare_jumps(divergence: BregmanDivergence, target: Jump, predicted: Jump, at: At) -> Tensor:
     """Return the divergence of jumps at each element.
 
     Args:
         divergence: The divergence.
         target: The conditional jump.
         predicted: The predicted jump, whose cells both are compared on.
-        path: The path.
-        at: The states and the time.
+        at: The path, the states and the time.
 
     Raises:
         LookupError: When the predicted jump has no cells.
@@ -88,34 +102,33 @@ def compare_jumps(
             f"{type(divergence).__name__} compares numbers in {divergence.domain}, rates are "
             "in [0, inf): choose generalized_kl or squared_norm"
         )
-    cells = cells_of(predicted.destination, path)
+    cells = cells_of(predicted.destination, at.path)
     _check_inside(target.destination, cells)
-    if not isinstance(divergence, GeneralizedKL):
-        theirs, ours = (rates(jump, cells, path, *at) for jump in (target, predicted))
+    if not divergence.takes_logs:
+        theirs, ours = (at.rates(jump, cells) for jump in (target, predicted))
         return divergence(theirs, ours).sum(-1)
-    return _relative_entropy(divergence, (target, predicted), cells, path, at)
+    return _relative_entropy(divergence, (target, predicted), cells, at)
 
 
 def _relative_entropy(
-    divergence: GeneralizedKL,
+    divergence: BregmanDivergence,
     pair: tuple[Jump, Jump],
     cells: Cells,
-    path: ConditionalPath,
     at: At,
 ) -> Tensor:
     """Return the generalized KL divergence of rates, from logits."""
-    (target, predicted), x = pair, at[0]
-    intensity = scaled_intensity(predicted, path, at[1])
+    (target, predicted), x = pair, at.x
+    intensity = scaled_intensity(predicted, at.path, at.t)
     # A network's softplus may underflow, where its logarithm would not.
     log_intensity = intensity.clamp_min(torch.finfo(intensity.dtype).tiny).log()
     log_p = _log_masses(predicted.destination, cells)
-    if not (cells.are_tokens and isinstance(target.destination, Point)):
+    if not (cells.are_tokens and target.destination.is_certain):
         log_rates = log_intensity[..., None] + log_p
         if cells.are_tokens:
             log_rates = log_rates.masked_fill(_is_here(x, log_rates), -torch.inf)
-        return divergence.from_log(rates(target, cells, path, *at), log_rates).sum(-1)
-    z = target.destination.y
-    rate = torch.where(x == z, 0.0, scaled_intensity(target, path, at[1]))
+        return divergence.from_log(at.rates(target, cells), log_rates).sum(-1)
+    z = target.destination.y  # pyright: ignore[reportAttributeAccessIssue]
+    rate = torch.where(x == z, 0.0, scaled_intensity(target, at.path, at.t))
     count = log_p.shape[-1]  # a mask, which comes after the tokens of the model, has no mass
     at_x = _at(log_p, x.clamp_max(count - 1), x < count, -torch.inf)
     at_z = _at(log_p, *cells.index_of(z))
@@ -136,12 +149,12 @@ def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Te
         ValueError: When `z` is none of them, where looking costs nothing (`feller.core.checks`);
             elsewhere the divergence is NaN.
     """
-    if law.cells is None and law.is_density and isinstance(divergence, GeneralizedKL):
+    if law.cells is None and law.is_density and divergence.takes_logs:
         return -law.log_prob(z)
     if law.cells is None:
         raise LookupError(f"a posterior is on tokens, atoms or bins, not a {type(law).__name__}")
     log_p = law.log_masses()
-    if isinstance(divergence, GeneralizedKL):
+    if divergence.takes_logs:
         return -_at(log_p, *law.cells.index_of(z))
     digits = torch.finfo(log_p.dtype)
     p = log_p.exp().clamp(digits.tiny, 1 - digits.eps / 2)  # a certain mistake is no infinity
@@ -149,7 +162,7 @@ def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Te
 
 
 def _log_masses(law: Destination, cells: Cells) -> Tensor:
-    """Return log-probabilities of cells; of the law's own from its logits."""
+    """Return log-probabilities of cells; of a distribution's own from its logits."""
     own: Any = law
     return law.masses(cells).log() if law.cells is None else own.log_masses()
 

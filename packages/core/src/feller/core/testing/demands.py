@@ -9,7 +9,7 @@ from torch import Tensor
 __all__ = ["demand", "demand_close", "law_p_value", "table_p_value"]
 
 LEAST_P = 1e-3
-"""A law is refused when samples as odd as these come once in a thousand."""
+"""A distribution is refused when samples as odd as these come once in a thousand."""
 
 
 def demand(holds: bool, complaint: str) -> None:

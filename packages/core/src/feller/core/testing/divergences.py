@@ -14,7 +14,7 @@ def check_divergence(divergence: BregmanDivergence) -> None:
 
     It is that of its potential, 0 at the target and positive elsewhere, and the conditional loss
     has the gradient of the marginal one, by enumeration of a finite problem with arbitrary targets,
-    predictions and joint law.
+    predictions and joint distribution.
 
     Raises:
         AssertionError: When one of these does not hold.

@@ -110,7 +110,7 @@ def _check_law(path: Any, z: Tensor, name: str, t: float = 0.4) -> None:
             p, total = table_p_value(x, probabilities), float(probabilities.sum())
         else:
             p, total = law_p_value(x, log_density, _ends(path.space))
-    except ValueError:  # a law with atoms has no density
+    except ValueError:  # a distribution with atoms has no density
         return
     demand(abs(total - 1) < 2e-3, f"the density of {name} sums to {total:.4f} at t = {t}, not 1")
     demand(p > LEAST_P, f"the states of {name} do not follow its density at t = {t}: p = {p:.2g}")

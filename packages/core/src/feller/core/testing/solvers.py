@@ -1,4 +1,4 @@
-"""The contract of solvers: the law of an exact oracle, on any clock, each row for itself."""
+"""The contract of solvers: the samples of an exact oracle, on any clock, each row for itself."""
 
 import torch
 from torch import Tensor
@@ -28,17 +28,17 @@ def check_solver(
 ) -> None:
     """Check a solver.
 
-    Driven by the exact marginal generator of two data points with shares .3 and .7 it returns their
-    law, on the Gaussian path (by jumps also at t = .5, where a wrong speed shows) or, for a solver
+    Driven by the exact marginal generator of two data points of probabilities .3 and .7 it returns
+    them, on the Gaussian path (by jumps also at t = .5, where a wrong speed shows) or, for a solver
     of the mixture path, as masked tokens; where a clock stands still so does the state; a row with
     its own rng does not depend on its neighbours, and a row on its own clock is that row alone;
     each step asks the model at least once; and the solver can be used again.
 
     Args:
         solver: The solver.
-        kind: The kind of generator; the first that it takes of flow, diffusion and jump when
-            absent.
-        model: The exact model of two single numbers of shares .3 and .7 on a path with a
+        kind: The kind of generator; the first that it takes of flow, diffusion and jump by
+            default.
+        model: The exact model of two single numbers of probabilities .3 and .7 on a path with a
             `log_density`, for a solver of another path.
         steps: Steps of the simulation, uniform in log(1 - t).
         samples: How many; 40,000 tell jumps that are 10 percent too fast.

@@ -63,7 +63,7 @@ class Batches(Sampler[list[int]]):
         seed: Chooses the permutations.
         start: The first step.
         groups: The group of each datum, where all rows of a step are to be of one group, such as
-            chains of one length. An epoch then leaves out, by chance, less than a batch of each
+            chains of one length. An epoch then leaves out, at random, less than a batch of each
             group; all of a group that is smaller.
 
     Raises:

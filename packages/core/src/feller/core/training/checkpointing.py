@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,6 +22,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from feller.core.checkpoint import is_finite
+from feller.core.config import fits
 from feller.core.files import SUMS, published, read_json, remove, sweep, verify
 from feller.core.training.launching import on_main
 from feller.core.training.loop import Run
@@ -31,7 +33,7 @@ __all__ = [
 
 FORMAT = 2
 _OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True)
-_KINDS = {"step": int, "seconds": int | float, "plain": dict}
+_KINDS = {"step": int, "seconds": float, "plain": dict}
 # What torch raises of a state that is not the optimizer's.
 _MISFITS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -55,7 +57,7 @@ def write_checkpoint(run: Run, folder: Path) -> None:
     if run.saved == run.step and target.exists():
         return
     optimizer = get_optimizer_state_dict(run.bare_model, _bare(run.optimizer), options=_OPTIONS)
-    tensors, plain = _split("optimizer", optimizer)
+    tensors, plain = _split(optimizer)
     tensors |= {f"model.{k}": v for k, v in run.bare_model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in run.ema.state_dict().items()}
     if odd := _not_finite(run, tensors):
@@ -118,7 +120,7 @@ def load_checkpoint(run: Run, checkpoint: Path) -> None:
     try:
         run.bare_model.load_state_dict(_under("model.", tensors))
         run.ema.load_state_dict(_under("ema.", tensors))
-        optimizer = _join("optimizer", tensors, state["plain"])
+        optimizer = _join(tensors, state["plain"])
         set_optimizer_state_dict(
             run.bare_model, _bare(run.optimizer), optim_state_dict=optimizer, options=_OPTIONS
         )
@@ -149,14 +151,14 @@ def _read(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if sealed:
         verify(checkpoint)
     state = read_json(checkpoint / "state.json")
-    if not isinstance(state, dict):
+    if not fits(state, dict):
         raise ValueError("state.json is no mapping")
     if state.get("format", 1) > FORMAT:
         raise ValueError("it is of a later feller: pip install -U feller-core")
     if "format" in state and not sealed:
         raise ValueError(f"{SUMS} is missing")
     for key, kind in _KINDS.items():
-        if not isinstance(state.get(key), kind):
+        if not fits(state.get(key), kind):
             raise ValueError(f"state.json has no {key}")
     if not {"state", "param_groups"} <= state["plain"].keys():
         raise ValueError("state.json has no optimizer")
@@ -202,29 +204,24 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _split(prefix: str, value: Any) -> tuple[dict[str, Tensor], Any]:
-    """Part a nested state into its tensors, by path, and the rest, with nulls where they were."""
-    if isinstance(value, Tensor):
-        return {prefix: value}, None
-    if isinstance(value, dict):
-        tensors: dict[str, Tensor] = {}
-        plain = {}
-        for key, item in value.items():
-            inner, plain[key] = _split(f"{prefix}/{key}", item)
-            tensors |= inner
-        return tensors, plain
-    if isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
-        tensors, plain = _split(prefix, dict(enumerate(value)))
-        return tensors, list(plain.values())
-    return {}, value
+def _split(optimizer: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Part an optimizer's state into its tensors, by path, and the rest, with None for them."""
+    tensors: dict[str, Tensor] = {}
+    state: dict[str, dict[str, Any]] = {}
+    for weight, values in optimizer["state"].items():
+        own = {key: value for key, value in values.items() if torch.is_tensor(value)}
+        tensors |= {f"optimizer/state/{weight}/{key}": value for key, value in own.items()}
+        state[weight] = {**values, **dict.fromkeys(own)}
+    return tensors, {**optimizer, "state": state}
 
 
-def _join(prefix: str, tensors: dict[str, Tensor], plain: Any) -> Any:
+def _join(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
     """Undo `_split`."""
-    if prefix in tensors:
-        return tensors[prefix]
-    if isinstance(plain, dict):
-        return {key: _join(f"{prefix}/{key}", tensors, item) for key, item in plain.items()}
-    if isinstance(plain, list) and any(isinstance(item, dict) for item in plain):
-        return [_join(f"{prefix}/{i}", tensors, item) for i, item in enumerate(plain)]
-    return plain
+    state = {
+        weight: {
+            key: tensors.get(f"optimizer/state/{weight}/{key}", value)
+            for key, value in values.items()
+        }
+        for weight, values in plain["state"].items()
+    }
+    return {**plain, "state": state}

@@ -161,7 +161,7 @@ class Training:
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
         if not 0 <= self.condition_drop <= 1:
-            raise ValueError(f"condition_drop is a share in [0, 1], not {self.condition_drop}")
+            raise ValueError(f"condition_drop is a fraction in [0, 1], not {self.condition_drop}")
 
 
 @tagged("recipe")
@@ -173,7 +173,7 @@ class Recipe:
         model: The network, the path and the codec.
         data: The training data.
         objective: The loss.
-        times: The law of training times.
+        times: The distribution of training times.
         coupling: How source samples and data are joined.
         optimizer: The optimizer and its rate.
         training: Length, batch, logging and checkpoints.

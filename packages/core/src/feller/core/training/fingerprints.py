@@ -6,6 +6,8 @@ that it began with, and compares.
 
 import hashlib
 from collections.abc import Mapping
+from functools import singledispatch
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -69,27 +71,51 @@ def _read(data: Dataset, i: int) -> str:
 
 def _digest(value: Any) -> str:
     total = hashlib.sha256()
-    _add(total, value)
+    _add(value, total)
     return total.hexdigest()
 
 
-def _add(total: Any, value: Any) -> None:
+@singledispatch
+def _add(value: Any, total: Any) -> None:
     """Take a value into a digest: kind and shape, then content."""
-    if isinstance(value, Tensor):
-        flat = value.detach().cpu().contiguous().reshape(-1)
-        total.update(f"{value.dtype} {tuple(value.shape)}:".encode())
-        total.update(flat.view(torch.uint8).numpy().tobytes())
-    elif isinstance(value, np.ndarray) and value.dtype != object:
-        total.update(f"{value.dtype} {value.shape}:".encode() + value.tobytes())
-    elif isinstance(value, Mapping):
-        for key in sorted(value, key=str):
-            total.update(f"{key}:".encode())
-            _add(total, value[key])
-    elif isinstance(value, list | tuple | np.ndarray):
-        total.update(f"{len(value)} of:".encode())
-        for item in value:
-            _add(total, item)
-    elif isinstance(value, str | bytes | int | float | None):
-        total.update(f"{value!r},".encode())
-    else:  # the address of an object would be another each time
-        total.update(f"{type(value).__qualname__},".encode())
+    # The address of an object would be another each time.
+    total.update(f"{type(value).__qualname__},".encode())
+
+
+@_add.register(Tensor)
+def _(value: Tensor, total: Any) -> None:
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    total.update(f"{value.dtype} {tuple(value.shape)}:".encode())
+    total.update(flat.view(torch.uint8).numpy().tobytes())
+
+
+@_add.register(np.ndarray)
+def _(value: Any, total: Any) -> None:
+    if value.dtype == object:
+        _add([*value], total)
+        return
+    total.update(f"{value.dtype} {value.shape}:".encode() + value.tobytes())
+
+
+@_add.register(Mapping)
+def _(value: Mapping[Any, Any], total: Any) -> None:
+    for key in sorted(value, key=str):
+        total.update(f"{key}:".encode())
+        _add(value[key], total)
+
+
+@_add.register(list)
+@_add.register(tuple)
+def _(value: Any, total: Any) -> None:
+    total.update(f"{len(value)} of:".encode())
+    for item in value:
+        _add(item, total)
+
+
+@_add.register(str)
+@_add.register(bytes)
+@_add.register(int)
+@_add.register(float)
+@_add.register(NoneType)
+def _(value: Any, total: Any) -> None:
+    total.update(f"{value!r},".encode())

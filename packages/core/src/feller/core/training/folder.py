@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from feller.core.config import decode, encode, leaves
+from feller.core.config import decode, encode, fits, leaves
 from feller.core.files import read_json, write_text
 from feller.core.training.checkpointing import latest_checkpoint
 from feller.core.training.config import Recipe
@@ -89,7 +89,7 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
     if latest_checkpoint(out / "checkpoints") is None and (out / "model").exists():
         raise ValueError(f"{out} has a model and no checkpoint to go on from: choose another --out")
     before = _facts(out).get("data")
-    if not isinstance(before, dict):
+    if not fits(before, dict):
         run.accelerator.print(f"{out} has no fingerprint of its data: these are taken for its own")
     elif (other := difference(data, before)) and not new_data:
         raise ValueError(
@@ -118,7 +118,7 @@ def begin_session(out: Path, run: Run, data: Fingerprint) -> None:
     facts = _facts(out) if run.step else {}
     facts["data"] = data
     sessions = facts.get("sessions")
-    facts["sessions"] = [*(sessions if isinstance(sessions, list) else []), _session(run, before)]
+    facts["sessions"] = [*(sessions if fits(sessions, list) else []), _session(run, before)]
     write_text(file, json.dumps(encode(recipe), indent=2) + "\n")
     write_text(out / "run.json", json.dumps(facts, indent=2) + "\n")
 
@@ -148,7 +148,7 @@ def _has_steps(out: Path) -> bool:
 def _recorded(file: Path) -> Recipe:
     """Return the recipe that a run was begun with; a field newer than it has its default."""
     try:
-        if isinstance(found := decode(read_json(file), where=str(file)), Recipe):
+        if fits(found := decode(read_json(file), where=str(file)), Recipe):
             return found
         raise ValueError(f"it holds a {type(found).__name__}")
     except (ValueError, OSError) as error:
@@ -162,4 +162,4 @@ def _facts(out: Path) -> dict[str, Any]:
         facts = read_json(out / "run.json")
     except (ValueError, OSError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return facts if fits(facts, dict) else {}

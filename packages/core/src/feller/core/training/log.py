@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from feller.core.config import fits
 from feller.core.files import write_text
 from feller.core.training.loop import Run, StepRecord
 
@@ -116,6 +117,6 @@ def _records(text: str, last: int) -> Iterator[str]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        step = record.get("step") if isinstance(record, dict) else None
-        if isinstance(step, int) and step <= last:
+        step = record.get("step") if fits(record, dict) else None
+        if fits(step, int) and step <= last:
             yield f"{line}\n"

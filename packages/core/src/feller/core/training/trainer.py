@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import load_weights, read_config, save_model
-from feller.core.config import ConfigError, decode, encode, leaves
+from feller.core.config import ConfigError, decode, encode, fits, leaves
 from feller.core.files import digest, locked
 from feller.core.registry import model_folder
 from feller.core.training.checkpointing import (
@@ -68,7 +68,7 @@ def train(recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool 
 def _check_numbers(recipe: Recipe) -> None:
     """Refuse NaN, which passes most comparisons, means nothing and is no JSON."""
     for key, value in leaves(encode(recipe)).items():
-        if isinstance(value, float) and math.isnan(value):
+        if fits(value, float) and math.isnan(value):
             raise ValueError(f"{key} is {value}: give a number")
 
 
@@ -197,19 +197,25 @@ def _saving_on_error(run: Run, out: Path, log: Log) -> Iterator[None]:
         yield
     except Diverged:
         raise
-    except BaseException as error:
-        new = run.step > max(run.saved, 0) and not run.changing and not run.row
-        if new and run.accelerator.is_main_process:
-            with suppress(Exception):  # what is told is why it failed first
-                if log.is_finite():
-                    write_checkpoint(run, out / "checkpoints")
-                    run.accelerator.print(f"saved the state of step {run.step}")
-        if isinstance(error, torch.OutOfMemoryError):
-            raise ValueError(
-                f"the device has no memory left at step {run.step + 1}: give more "
-                "--training.accumulate, which changes no step"
-            ) from None
+    except torch.OutOfMemoryError:
+        _save(run, out, log)
+        raise ValueError(
+            f"the device has no memory left at step {run.step + 1}: give more "
+            "--training.accumulate, which changes no step"
+        ) from None
+    except BaseException:
+        _save(run, out, log)
         raise
+
+
+def _save(run: Run, out: Path, log: Log) -> None:
+    """Save the state of an error, where there is a new one that is good."""
+    new = run.step > max(run.saved, 0) and not run.changing and not run.row
+    if new and run.accelerator.is_main_process:
+        with suppress(Exception):  # what is told is why it failed first
+            if log.is_finite():
+                write_checkpoint(run, out / "checkpoints")
+                run.accelerator.print(f"saved the state of step {run.step}")
 
 
 def _bar(run: Run) -> Any:
