@@ -63,7 +63,9 @@ def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
     if flags.labels and not model.codec.classes:
         raise ValueError("--labels: the model takes none")
     data = flags.data.build(flags.check.split)
-    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(flags.check.seed))
+    chosen = torch.randperm(
+        len(data), generator=torch.Generator().manual_seed(flags.check.seed or 0)
+    )
     device = next(model.parameters()).device
     images, labels, *names = data[chosen[:10_000].tolist()]
     z, told = model.codec.encode((images, labels if flags.labels else None, *names))
