@@ -222,7 +222,7 @@ class ImageModel(nn.Module, Model):
         """
         if label is None:
             return None
-        if isinstance(label, str | int | Integral):  # an integer may be numpy's
+        if isinstance(label, str | int | Integral):  # such as numpy's
             return torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
             if not hasattr(label, "__getitem__"):  # a set has no order
