@@ -42,6 +42,7 @@ class Model(ABC):
         path: The conditional path that its generator follows; None where there is none.
         kinds: The kinds of generator it returns.
         coupling: How source samples and data were joined in training.
+        finite_at_end: Whether its generator is finite at t = 1, so that solvers may ask there.
 
     Example:
         >>> import torch
@@ -59,6 +60,7 @@ class Model(ABC):
     path: Any
     kinds: Kinds
     coupling: Coupling = IndependentCoupling()
+    finite_at_end: bool = False
 
     @abstractmethod
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:

@@ -58,6 +58,11 @@ class Guided(DerivedModel):
         if not 0 <= low < high <= 1:
             raise ValueError(f"interval is 0 <= low < high <= 1, not {self.interval}")
 
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether the model's generators are finite at t = 1."""
+        return getattr(self.model, "finite_at_end", False)
+
     def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return 2 of the model's calls where guidance acts, else 1."""
         one = condition is None or self.scale == 1 or self._is_outside(t)

@@ -49,10 +49,12 @@ class Head(ABC):
     Attributes:
         kinds: The kinds of generator it returns.
         channels: Numbers it reads for each element; for one, the output has no last axis for them.
+        finite_at_end: Whether what it returns is finite at t = 1, wherever the output is.
     """
 
     kinds: Kinds
     channels: int
+    finite_at_end: bool = False
 
     @abstractmethod
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
@@ -79,6 +81,11 @@ class FlowHead(Head):
     def __post_init__(self) -> None:
         """Refuse an unknown prediction."""
         check_name(self.prediction)
+
+    @property
+    def finite_at_end(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the output is the velocity itself; the others divide by sigma, which is 0."""
+        return self.prediction == "velocity"
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
         """Convert the output to a velocity; on a manifold, take its tangent part.

@@ -59,6 +59,11 @@ class GeneratorModel(nn.Module, Model):
         """The kinds of generator the head returns."""
         return self.head.kinds
 
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether the generators are finite at t = 1, so that solvers may ask for them there."""
+        return getattr(self.head, "finite_at_end", False)
+
     def part_kinds(self) -> tuple[Kinds, ...]:
         """Return the kinds of each part that the head reads."""
         heads = self.head.heads if isinstance(self.head, JointHead) else (self.head,)

@@ -138,6 +138,11 @@ class ImageModel(nn.Module, Model):
         """The kinds of generator the model returns."""
         return self.model.kinds
 
+    @property
+    def finite_at_end(self) -> bool:
+        """Whether the generators are finite at t = 1."""
+        return self.model.finite_at_end
+
     def part_kinds(self) -> tuple[Kinds, ...]:
         """Return the kinds of each part that the head reads."""
         return self.model.part_kinds()

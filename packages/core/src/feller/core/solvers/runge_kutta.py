@@ -1,8 +1,9 @@
 """Explicit Runge-Kutta methods for flows on Euclidean space.
 
-A step into t = 1 is an Euler step where the method would ask for the velocity at t = 1: there an
-x_1- or noise-predicting model divides by sigma = 0, and on the CondOT path the Euler step into t =
-1 returns the model's own x_1.
+A step into t = 1 is an Euler step where the method would ask for a velocity at t = 1 that is not
+finite: there an x_1- or noise-predicting model divides by sigma = 0, and on the CondOT path the
+Euler step into t = 1 returns the model's own x_1. A model that predicts velocities says that they
+are finite there, and takes the whole step.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ RK4 = Tableau(
 class RungeKutta(Solver):
     """A Runge-Kutta method: `RungeKutta(HEUN)`, `RungeKutta(MIDPOINT)`, `RungeKutta(RK4)`.
 
-    NFE is the number of stages a step; 1 for the step into t = 1 where a stage would fall on it.
+    NFE is the number of stages a step; 1 for the step into t = 1 where a stage would fall on it and
+    the model is not finite there.
     """
 
     tableau: Tableau = HEUN
@@ -58,7 +60,7 @@ class RungeKutta(Solver):
         """Combine the stages."""
         h = s - t
         stages = [velocity_of(model(x, t))]
-        ends_singular = 1.0 in self.tableau.nodes
+        ends_singular = 1.0 in self.tableau.nodes and not model.finite_at_end
         if ends_singular and isinstance(s, float) and s >= 1:
             return move(x, stages, (1.0,), h)
         for node, row in zip(self.tableau.nodes, self.tableau.matrix, strict=True):

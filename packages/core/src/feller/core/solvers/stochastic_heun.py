@@ -33,9 +33,10 @@ __all__ = ["StochasticHeun"]
 
 @dataclass
 class StochasticHeun(Solver):
-    """Heun's method with noise; two network calls a step, one for the step into t = 1.
+    """Heun's method with noise; two network calls a step, one for a step into a singular t = 1.
 
-    There a score is infinite, and the step is one of Euler and Maruyama.
+    There a score is infinite, and the step is one of Euler and Maruyama; a model that is finite
+    there takes the whole step.
 
     Attributes:
         additive: Whether the noise depends on time alone: weak order 2, but wrong for any other.
@@ -53,7 +54,7 @@ class StochasticHeun(Solver):
         first = model(x, t).split()
         start = h * _drift(first)
         euler = _where_moving(h, x, x + start + _noise(first.covariance, wiener))
-        if not isinstance(s, Tensor) and s >= 1:
+        if not model.finite_at_end and not isinstance(s, Tensor) and s >= 1:
             return euler
         if self.additive:
             second = model(euler, s).split()
@@ -65,8 +66,8 @@ class StochasticHeun(Solver):
             second = model(_where_moving(h, x, x + start), s).split()
             end = h * _drift(second) + _noise(second.covariance, wiener + sign)
             moved = x + (start + end) / 2
-        if not isinstance(s, Tensor):
-            return moved
+        if model.finite_at_end or not isinstance(s, Tensor):
+            return _where_moving(h, x, moved)
         return _where_moving(h, x, torch.where(expand_time(s >= 1, x), euler, moved))
 
 
