@@ -12,7 +12,7 @@ from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import NormalMixture
 from feller.core.schedules import CondOT, Cosine, VariancePreserving
-from feller.core.solvers import ExponentialIntegrator, Multistep, simulate
+from feller.core.solvers import Euler, ExponentialIntegrator, Multistep, simulate
 
 ONE = torch.ones(1, dtype=torch.float64)
 
@@ -67,3 +67,11 @@ def test_a_line_in_log_signal_to_noise_is_the_paper_s_step():
         by_hand = level[s][1] / level[t][1] * by_hand - level[s][0] * math.expm1(-h) * ahead
         last, h_last = data, h
     assert float(simulate(model, x, times, Multistep()).state) == pytest.approx(by_hand, abs=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [CondOT(), Cosine()], ids=str)
+@pytest.mark.parametrize("end", [0.9, 0.99, 0.999])
+@pytest.mark.parametrize("steps", [10, 20])
+def test_it_is_never_worse_than_euler_where_the_grid_ends_before_the_data(schedule, end, steps):
+    ours, eulers = (error(s, schedule, steps, 0.0, end) for s in (Multistep(), Euler()))
+    assert ours < 0.5 * eulers

@@ -21,13 +21,18 @@ from feller.core.typing import Rng, Time
 
 __all__ = ["Multistep"]
 
+LONGEST = 2.0
+"""How many times as long as the one before, in log(alpha / sigma), a step of order 2 may be."""
+
 
 @dataclass
 class Multistep(Solver):
     """DPM-Solver++(2M). One network call a step, order 2.
 
     The first step, a step from alpha = 0 and the step into sigma = 0 are of order 1: log(alpha /
-    sigma) is infinite there. The last one returns the model's x_1.
+    sigma) is infinite there. The last one returns the model's x_1. So is a step that is more than
+    `LONGEST` times as long as the one before, as the last of an even grid that ends a little before
+    t = 1: a line so far beyond its two points tells nothing.
     """
 
     takes: ClassVar[Kinds] = frozenset({Flow})
@@ -46,7 +51,7 @@ class Multistep(Solver):
         if self._before is not None:
             level_before, x_1_before = self._before
             share = ((alpha_s / sigma_s).log() - level) / (2 * (level - level_before))
-            share = torch.where(share.isfinite(), share, 0.0)
+            share = torch.where(share <= LONGEST / 2, share, 0.0)  # not where it is NaN
             moved.sub_(x_1_before).mul_(share).add_(x_1)
         self._before = (level, x_1)
         scale = sigma_s / sigma
