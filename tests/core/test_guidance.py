@@ -209,5 +209,8 @@ def test_states_in_double_precision_may_have_clocks():
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
 def test_a_scale_is_a_finite_number(scale):
     model = GeneratorModel(lambda x, t, condition: x, GaussianPath())
+    assert Guided(MODEL, torch.tensor(1.5)).scale == 1.5
+    with pytest.raises(ValueError, match="scale is one number for all samples, not tensor"):
+        Guided(MODEL, torch.tensor([1.0, 2.0]))
     with pytest.raises(ValueError, match="scale is a finite number, not"):
         Guided(model, scale=scale)

@@ -312,6 +312,14 @@ def test_counts_and_seeds_are_whole_numbers(label, model):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_bundled_flow_samples_in_half_precision(dtype):
+    given = {"steps": 3, "label": "bag"}
+    whole = load("images/fashion-flow").sample(2, **given).float()
+    half = load("images/fashion-flow").to(dtype).sample(2, **given).float()
+    assert (half - whole).abs().mean() < 2.0  # of 255 levels
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
     "config",
     [

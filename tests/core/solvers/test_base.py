@@ -8,12 +8,15 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Generator
+from feller.core.generators.base import is_kind
 from feller.core.guidance import Guided
+from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
     HEUN,
+    SOLVERS,
     Dopri5,
     Euler,
     Evaluation,
@@ -21,6 +24,7 @@ from feller.core.solvers import (
     Solver,
     base,
     follow,
+    named_solver,
     simulate,
 )
 from feller.core.sources import Masked
@@ -225,7 +229,24 @@ def test_states_are_tensors():
         inspect.unwrap(base._check_start)(FALL.space, X.numpy())
 
 
-@pytest.mark.parametrize("solver", [Euler(), RungeKutta(HEUN), Dopri5()])
+FLOW_SOLVERS = [name for name, make in SOLVERS.items() if is_kind(Flow, make().takes)]
+
+
+@pytest.mark.parametrize("name", FLOW_SOLVERS)
+@pytest.mark.parametrize("prediction", ["velocity", "x_1"])
+def test_samples_at_the_data_stay_whatever_the_model_predicts(name, prediction):
+    model = GeneratorModel(lambda x, t, c: x.cos(), GaussianPath(), FlowHead(prediction))
+    times = torch.tensor([[0.5, 1.0], [0.8, 1.0], [1.0, 1.0]])
+    if named_solver(name).shares_clock:
+        with pytest.raises(ValueError, match="one clock for the batch"):
+            simulate(model, X, times, named_solver(name))
+        return
+    state = simulate(model, X, times, named_solver(name)).state
+    assert state[1] == X[1]
+    assert state.isfinite().all()
+
+
+@pytest.mark.parametrize("solver", [named_solver(name) for name in FLOW_SOLVERS])
 def test_no_samples_are_simulated_to_none(solver):
     assert simulate(FALL, X[:0], [0.0, 1.0], solver).state.shape == X[:0].shape
 

@@ -37,3 +37,13 @@ def test_states_are_unit_vectors(x, message):
 
 def test_no_states_are_fine():
     Sphere().check(torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_way_to_the_opposite_point_is_half_a_turn(dtype):
+    x = torch.tensor([[0.0, 0.0, 1.0], [0.6, 0.0, -0.8], [1.0, 0.0, 0.0]], dtype=dtype)
+    way = Sphere().log(x, -x)
+    assert_close(way.norm(dim=-1), torch.full((3,), math.pi, dtype=dtype))
+    assert_close((way * x).sum(-1), torch.zeros(3, dtype=dtype), rtol=0, atol=1e-6)
+    assert_close(Sphere().exp(x, way), -x, rtol=0, atol=1e-6)
+    assert Sphere().log(x, x).abs().max() == 0

@@ -42,18 +42,23 @@ class Guided(DerivedModel):
 
     Attributes:
         model: A model that takes `condition=None` for unconditional.
-        scale: The guidance scale.
+        scale: The guidance scale: one number for all samples, which becomes a float.
         interval: The times between which guidance acts; outside, the model is conditional.
     """
 
     model: Model
-    scale: float = 2.0
+    scale: Scale = 2.0
     interval: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Refuse a scale that is no finite number, and an interval that is not one."""
-        if not math.isfinite(self.scale):
-            raise ValueError(f"scale is a finite number, not {self.scale}")
+        try:
+            scale = float(self.scale)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"scale is one number for all samples, not {self.scale}") from None
+        if not math.isfinite(scale):
+            raise ValueError(f"scale is a finite number, not {scale}")
+        object.__setattr__(self, "scale", scale)
         low, high = self.interval
         if not 0 <= low < high <= 1:
             raise ValueError(f"interval is 0 <= low < high <= 1, not {self.interval}")

@@ -43,11 +43,18 @@ class Sphere(Manifold):
         return self.project(angle.cos() * x + torch.sinc(angle / torch.pi) * v)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the tangent at `x` towards `y`, as long as the angle between them."""
-        tangent = self.project_tangent(x, y)
+        """Return the tangent at `x` towards `y`, as long as the angle between them.
+
+        To the opposite point every way is as short; the one taken is towards the axis that `x` has
+        least of.
+        """
+        tangent, cosine = self.project_tangent(x, y), (x * y).sum(-1, keepdim=True)
+        axis = torch.zeros_like(x).scatter(-1, x.abs().argmin(-1, keepdim=True), 1.0)
+        opposite = (tangent == 0).all(-1, keepdim=True) & (cosine < 0)
+        tangent = torch.where(opposite, 1e-12 * self.project_tangent(x, axis), tangent)
         sine = tangent.norm(dim=-1, keepdim=True)
         # atan2 keeps full precision at 0 and pi, where acos loses half the digits.
-        angle = torch.atan2(sine, (x * y).sum(-1, keepdim=True))
+        angle = torch.atan2(sine, cosine)
         apart = sine > 0
         return tangent * torch.where(apart, angle / torch.where(apart, sine, 1.0), 1.0)
 
