@@ -43,6 +43,7 @@ class Model(ABC):
         kinds: The kinds of generator it returns.
         coupling: How source samples and data were joined in training.
         finite_at_end: Whether its generator is finite at t = 1, so that solvers may ask there.
+        takes_next: Whether solvers that take a step in one piece call it with `s`, where that ends.
 
     Example:
         >>> import torch
@@ -61,6 +62,7 @@ class Model(ABC):
     kinds: Kinds
     coupling: Coupling = IndependentCoupling()
     finite_at_end: bool = False
+    takes_next: bool = False
 
     @abstractmethod
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:

@@ -66,7 +66,7 @@ class Guided(DerivedModel):
     @property
     def finite_at_end(self) -> bool:
         """Whether the model's generators are finite at t = 1."""
-        return getattr(self.model, "finite_at_end", False)
+        return self.model.finite_at_end
 
     def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return 2 of the model's calls where guidance acts, else 1."""

@@ -27,7 +27,9 @@ class GeneratorModel(nn.Module, Model):
 
     Args:
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
-            the condition. On a product path states, times and outputs are dicts.
+            the condition. On a product path states, times and outputs are dicts. One that has
+            `takes_next = True` (MeanFlow, flow maps) is called with the time s at which the step
+            ends too, which is t where nobody steps.
         path: The conditional path it is trained on; of a product state, one for each factor.
         head: How its output is read; a velocity when absent.
         coupling: How source samples and data are joined in training; independent if None.
@@ -64,14 +66,19 @@ class GeneratorModel(nn.Module, Model):
         """Whether the generators are finite at t = 1, so that solvers may ask for them there."""
         return getattr(self.head, "finite_at_end", False)
 
+    @property
+    def takes_next(self) -> bool:
+        """Whether the network asks for the time at which the step ends."""
+        return getattr(self.network, "takes_next", False)
+
     def part_kinds(self) -> tuple[Kinds, ...]:
         """Return the kinds of each part that the head reads."""
         heads = self.head.heads if isinstance(self.head, JointHead) else (self.head,)
         return tuple(head.kinds for head in heads)
 
-    def forward(self, x: Any, t: Any, condition: Any = None) -> Generator:
-        """Return the generator at `x`, shape `(b, *event)`, and time `t`."""
-        output, clock = self._read(x, t, condition)
+    def forward(self, x: Any, t: Any, condition: Any = None, s: Any = None) -> Generator:
+        """Return the generator at `x`, shape `(b, *event)`, and time `t`, for a step to `s`."""
+        output, clock = self._read(x, t, condition, s)
         return self.head(self.path, output, x, clock)
 
     def estimate(self, x: Any, t: Any, condition: Any = None) -> Any:
@@ -85,7 +92,7 @@ class GeneratorModel(nn.Module, Model):
         output, clock = self._read(x, t, condition)
         return self.head.estimate(self.path, output, x, clock)
 
-    def _read(self, x: Any, t: Any, condition: Any) -> tuple[Any, Any]:
+    def _read(self, x: Any, t: Any, condition: Any, s: Any = None) -> tuple[Any, Any]:
         """Return the network's output, and the time as it was told."""
         if isinstance(x, Mapping):
             of = factor_times(t, x)
@@ -93,7 +100,8 @@ class GeneratorModel(nn.Module, Model):
             cast = {name: self._cast(value) for name, value in x.items()}
             return {k: _single(v) for k, v in self.network(cast, clock, condition).items()}, clock
         clock = _clock(t, x)
-        return _single(self.network(self._cast(x), clock, condition)), clock
+        told = (_clock(t if s is None else s, x),) if self.takes_next else ()
+        return _single(self.network(self._cast(x), clock, condition, *told)), clock
 
     def _cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""

@@ -86,11 +86,13 @@ class Dopri5(Solver):
     max_steps: int = 10_000
     end: float = 1.0
     takes: ClassVar[Kinds] = frozenset({Flow})
+    reverses: ClassVar[bool] = True
     spaces: ClassVar[tuple[type, ...]] = (Euclidean,)
     shares_clock: ClassVar[bool] = True
     _last: _Step | None = field(default=None, init=False, repr=False)
     _given: Tensor | None = field(default=None, init=False, repr=False)
     _h: float = field(default=0.0, init=False, repr=False)
+    _back: bool = field(default=False, init=False, repr=False)
     _wall: float = field(default=math.inf, init=False, repr=False)
 
     def until(self, end: float) -> "Dopri5":
@@ -99,11 +101,14 @@ class Dopri5(Solver):
 
     def step(self, model: Evaluation, x: Tensor, t: float, s: float, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
-        if s > self.end:
+        if max(t, s) > self.end:
             raise ValueError(f"the grid goes on to {s:g}, after the end of Dopri5, {self.end:g}")
+        # Back in time, the clock inside is -t.
+        self._back = s < t
+        t, s = (-t, -s) if self._back else (t, s)
         last = self._last
         if last is None or x is not self._given:  # the start, or a state changed from outside
-            velocity = velocity_of(model(x, t))
+            velocity = self._ask(model, x, t)
             self._h = self._first_step(model, x, velocity, t)
             last = _Step(t, t, x, x, [velocity])
         for _ in range(self.max_steps):
@@ -112,26 +117,36 @@ class Dopri5(Solver):
             last = self._attempt(model, last)
         else:
             raise ValueError(
-                f"no end after {self.max_steps} steps at t = {last.s:.6f}: loosen rtol"
+                f"no end after {self.max_steps} steps at t = {abs(last.s):.6f}: loosen rtol"
             )
         self._last, self._given = last, last.at(s)
         return self._given
 
+    def _ask(self, model: Evaluation, x: Tensor, t: float) -> Tensor:
+        """Return the velocity by the clock inside."""
+        return velocity_of(model(x, -t)).neg() if self._back else velocity_of(model(x, t))
+
+    @property
+    def _last_time(self) -> float:
+        return 0.0 if self._back else self.end
+
     def _attempt(self, model: Evaluation, last: _Step) -> _Step:
         """Return the next accepted step, or the last one after making the step size smaller."""
         x, t = last.x_s, last.s
-        s = min(t + self._h, t + 0.8 * (self._wall - t), self.end)
+        s = min(t + self._h, t + 0.8 * (self._wall - t), self._last_time)
         # A sliver before the end would round to nothing: swallow it.
-        s = self.end if self.end - s < 1e-7 else s
+        s = self._last_time if self._last_time - s < 1e-7 else s
         h, stages = s - t, [last.stages[-1]]
         for node, row in zip(_NODES, _MATRIX, strict=True):
             stage = move(x, stages, row, h)
-            stages.append(velocity_of(model(stage, t + node * h)))
+            stages.append(self._ask(model, stage, t + node * h))
         error = self._norm(move(torch.zeros_like(x), stages, _ERROR, h), x, stage)  # pyright: ignore[reportPossiblyUnboundVariable]
         if math.isnan(error):
             # The step reached where the velocity is infinite: come closer, but not for ever.
             if h < 1e-6:
-                raise ValueError(f"the velocity is not finite at t = {s:.6g}: end the grid before")
+                raise ValueError(
+                    f"the velocity is not finite at t = {abs(s):.6g}: end the grid before"
+                )
             self._wall, error = s, math.inf
         self._h = h * min(10.0, max(0.2, 0.9 * (error + 1e-10) ** -0.2))
         return _Step(t, s, x, stage, stages) if error <= 1 else last  # pyright: ignore[reportPossiblyUnboundVariable]
@@ -146,8 +161,8 @@ class Dopri5(Solver):
         """Choose a step over which the velocity changes little (Hairer et al., II.4)."""
         size, speed = self._norm(x, x, x), self._norm(velocity, x, x)
         guess = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
-        guess = min(guess, self.end - t)
-        ahead = velocity_of(model(move(x, [velocity], (1.0,), guess), t + guess))
+        guess = min(guess, self._last_time - t)
+        ahead = self._ask(model, move(x, [velocity], (1.0,), guess), t + guess)
         bend = max(speed, self._norm(ahead - velocity, x, x) / guess)
         fine = (0.01 / bend) ** 0.2 if bend > 1e-15 else max(1e-6, guess * 1e-3)
-        return min(100 * guess, fine, self.end - t)
+        return min(100 * guess, fine, self._last_time - t)

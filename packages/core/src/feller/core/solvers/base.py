@@ -8,7 +8,7 @@ and what it shows.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Any, ClassVar
@@ -18,19 +18,15 @@ from torch import Tensor
 
 from feller.core.checks import check_no_gradient
 from feller.core.couplings import Coupling, check_score
+from feller.core.generators import Flow
 from feller.core.generators.base import is_kind
 from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.models import Model
+from feller.core.solvers.clocks import Times, clocks_of
 from feller.core.typing import Rng, State
 
 __all__ = ["Evaluation", "Simulation", "Solver", "Times", "check", "elapsed", "follow", "simulate"]
-
-Times = Tensor | Sequence[float] | Mapping[str, Tensor | Sequence[float]] | None
-"""A grid of times; on a product space, one for all factors or one for each by name.
-
-None where the solver has times of its own.
-"""
 
 
 class Evaluation:
@@ -50,13 +46,15 @@ class Evaluation:
         self.path: Any = model.path
         self.coupling: Coupling = model.coupling
         self.kinds: Kinds = model.kinds
-        self.finite_at_end: bool = getattr(model, "finite_at_end", False)
+        self.finite_at_end: bool = model.finite_at_end
+        self._takes_next: bool = model.takes_next
         self.nfe = 0
 
-    def __call__(self, x: Any, t: Any) -> Any:
-        """Return the generator at (x, t)."""
+    def __call__(self, x: Any, t: Any, s: Any = None) -> Any:
+        """Return the generator at (x, t); `s`, where the step ends, is for models that ask."""
         self.nfe += self.model.network_calls(t, self.condition)
-        generator = self.model(x, t, self.condition)
+        told = {"s": s} if self._takes_next else {}
+        generator = self.model(x, t, self.condition, **told)
         check_shapes(generator, self.space, x)
         return generator
 
@@ -79,6 +77,7 @@ class Solver(ABC):
             source is Gaussian and independent of the data.
         own_times: Whether it has times of its own, and goes on until it is `done`; `simulate` is
             then given None for times.
+        reverses: Whether it also steps back in time, along flows: from data to their source.
         gives_gradient: Whether steps are taken with a graph behind them.
     """
 
@@ -89,6 +88,7 @@ class Solver(ABC):
     takes_score: ClassVar[bool] = False
     own_times: ClassVar[bool] = False
     gives_gradient: ClassVar[bool] = False
+    reverses: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
@@ -157,9 +157,10 @@ def simulate(
     Args:
         model: Returns the generator at (x, t).
         x_0: States at the first time, `(b, *event)`; a dict of them on a product space.
-        times: Increasing times `(steps + 1,)`, or a clock per sample or element, `(steps + 1, b,
-            ...)`; where a clock stands still, so does the state. On a product space also a dict of
-            these, all of the same number of steps. None for a solver with times of its own.
+        times: Increasing times `(steps + 1,)`, for flows also falling ones; or a clock per sample
+            or element, `(steps + 1, b, ...)`; where a clock stands still, so does the state. On a
+            product space also a dict of these, all of the same number of steps. None for a solver
+            with times of its own.
         solver: The step.
         rng: Where randomness comes from.
         condition: Passed to the model.
@@ -202,8 +203,10 @@ def follow(
 
 def _states(model: Evaluation, x_0: State, times: Times, solver: Solver, rng: Rng) -> Iterator[Any]:
     """Yield the state before the first step and after each."""
-    clocks = None if solver.own_times and times is None else _clocks(times)
+    clocks = None if solver.own_times and times is None else clocks_of(times)
     check(model, solver, 0.0 if clocks is None else clocks[0])
+    if clocks is not None:
+        _check_direction(model, solver, clocks)
     solver = solver.fork()
     graph = solver.gives_gradient and torch.is_grad_enabled()
     with torch.set_grad_enabled(graph):
@@ -240,6 +243,20 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
         check_score(model, f"the noise of {solver}")
 
 
+def _check_direction(model: Evaluation, solver: Solver, clocks: list[Any]) -> None:
+    """Refuse a grid that falls where that means nothing."""
+    first, last = clocks[0], clocks[-1]
+    if not isinstance(first, float) or first < last:
+        return
+    if not solver.reverses or not all(is_kind(kind, [Flow]) for kind in model.kinds):
+        raise ValueError(
+            f"only flows run back in time, by a solver that can: not {_names(model.kinds)} by "
+            f"{type(solver).__name__}"
+        )
+    if first == 1 and not model.finite_at_end:
+        raise ValueError("the model is not finite at t = 1: start a grid that falls before it")
+
+
 def _check_start(space: Any, x_0: Any) -> None:
     """Refuse states of another type or of too few axes; numbers are not looked at."""
     factors = getattr(space, "factors", None)
@@ -265,32 +282,3 @@ def _names(types: Iterable[type]) -> str:
 def elapsed(t: Any, s: Any) -> Any:
     """Return s - t, factor by factor where factors have their own clocks."""
     return {name: s[name] - t[name] for name in t} if isinstance(t, Mapping) else s - t
-
-
-def _clocks(times: Times) -> list[Any]:
-    """Return the times as floats where one clock serves all, else as tensors or dicts of both."""
-    if isinstance(times, Mapping):
-        grids = {name: _rising(grid) for name, grid in times.items()}
-        if len({len(grid) for grid in grids.values()}) != 1:
-            lengths = {name: len(grid) for name, grid in grids.items()}
-            raise ValueError(f"the grids of all factors have one length, not {lengths}")
-        return [dict(zip(grids, row, strict=True)) for row in zip(*grids.values(), strict=True)]
-    if isinstance(times, Tensor) and times.ndim > 1:
-        return _rising(times)
-    if times is None or isinstance(times, int | float) or getattr(times, "ndim", 1) != 1:
-        raise ValueError(f"times are a grid, such as uniform_grid(steps), not {times!r}")
-    clocks = [float(t) for t in (times.tolist() if isinstance(times, Tensor) else times)]
-    if len(clocks) < 2 or not all(t < s for t, s in pairwise(clocks)):
-        raise ValueError(f"times are at least two and strictly rise, not {clocks[:5]}")
-    if clocks[0] < 0 or clocks[-1] > 1:
-        raise ValueError(f"times lie in [0, 1], not {clocks[0]} ... {clocks[-1]}")
-    return clocks
-
-
-def _rising(times: Tensor | Sequence[float]) -> list[Any]:
-    """Return the clocks of samples, elements or a factor, which may stand still."""
-    grid = times if isinstance(times, Tensor) else torch.tensor(times)
-    rise = len(grid) > 1 and bool((grid.diff(dim=0) >= 0).all())
-    if not (rise and bool((grid[0] >= 0).all()) and bool((grid[-1] <= 1).all())):
-        raise ValueError("times are at least two, rise from step to step and lie in [0, 1]")
-    return list(grid)

@@ -50,6 +50,11 @@ class ExponentialIntegrator(Solver):
         """Fresh noise supposes that the noise in x_t is Gaussian and knows nothing of the data."""
         return self.churn > 0
 
+    @property
+    def reverses(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether nothing is drawn anew."""
+        return self.churn == 0
+
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
         """Return alpha_s x_1 + sigma_s n, some of n drawn anew."""
         schedule = model.path.schedule

@@ -20,8 +20,12 @@ from feller.core.typing import Rng
 
 __all__ = ["TOLD", "WithGradient"]
 
+<<<<<<< HEAD
 TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times")
 """What a solver says of itself, for one that is made of it."""
+=======
+_TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times", "reverses")
+>>>>>>> 9f2fe02 (simulate runs flows back in time, and tells a network that asks where its step ends)
 
 
 @dataclass

@@ -39,6 +39,7 @@ class Mixed(Solver):
     """
 
     takes: ClassVar[Kinds] = frozenset({Flow, Diffusion, Jump, Product})
+    reverses: ClassVar[bool] = True
     spaces: ClassVar[tuple[type, ...]] = (Euclidean, Tokens)
 
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:

@@ -36,6 +36,7 @@ class Multistep(Solver):
     """
 
     takes: ClassVar[Kinds] = frozenset({Flow})
+    reverses: ClassVar[bool] = True
     paths: ClassVar[tuple[type, ...]] = (GaussianPath,)
     _before: tuple[Tensor, Tensor] | None = field(default=None, init=False, repr=False)
 
