@@ -24,7 +24,7 @@ from feller.core.solvers import (
     named_solver,
     simulate,
 )
-from feller.core.spaces import Sphere
+from feller.core.spaces import Sphere, Torus
 from feller.core.times import uniform_grid
 
 # On the CondOT path with one normal the midpoint rule happens to be of order 3.
@@ -116,7 +116,47 @@ def test_a_tableau_of_one_stage_is_eulers():
     assert_close(simulate(NORMAL, x_0, [0.0, 0.2, 0.6], RungeKutta(tableau)).state, euler)
 
 
-@pytest.mark.parametrize("name", ["heun", "dopri5"])
+class Turn:
+    """A turn about the third axis, faster where that is large: its flow is known."""
+
+    kinds, space, finite_at_end = frozenset({Flow}), Sphere(), True
+
+    def __call__(self, x, t, condition=None):
+        a, b, c = x.unbind(-1)
+        return Flow((1 + c[..., None]) * torch.stack([-b, a, torch.zeros_like(c)], -1))
+
+
+@pytest.mark.parametrize(("name", "order"), [("midpoint", 2), ("heun", 2), ("rk4", 4)])
+def test_the_order_stays_on_a_sphere(name, order):
+    a = torch.tensor([0.3, 2.0], dtype=torch.float64)
+    x_0 = torch.stack([a.sin(), torch.zeros_like(a), a.cos()], -1)
+    angle = 2.5 * (1 + a.cos())  # after time 1, at 2.5 times the speed
+    exact = torch.stack([a.sin() * angle.cos(), a.sin() * angle.sin(), a.cos()], -1)
+
+    class Fast(Turn):
+        def __call__(self, x, t, condition=None):
+            return Flow(2.5 * super().__call__(x, t).velocity)
+
+    errors = []
+    for steps in (10, 40):
+        x = simulate(Fast(), x_0, [i / steps for i in range(steps + 1)], named_solver(name))
+        Sphere().check(x.state)
+        errors.append((x.state - exact).norm())
+    assert math.log(errors[0] / errors[1]) / math.log(4) > order - 0.4
+
+
+def test_a_torus_is_wrapped():
+    class Round:
+        kinds, space, finite_at_end = frozenset({Flow}), Torus(), True
+
+        def __call__(self, x, t, condition=None):
+            return Flow(torch.full_like(x, 4.0))
+
+    x = simulate(Round(), torch.zeros(1, 1), [0.0, 0.5, 1.0], named_solver("rk4")).state
+    assert_close(x, torch.full((1, 1), 4.0 - 2 * math.pi))
+
+
+@pytest.mark.parametrize("name", ["dopri5"])
 def test_curved_spaces_are_refused_before_the_model_is_called(name):
     class Untouchable(Model):
         kinds, space = frozenset({Flow}), Sphere()

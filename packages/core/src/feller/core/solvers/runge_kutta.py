@@ -1,4 +1,7 @@
-"""Explicit Runge-Kutta methods for flows on Euclidean space.
+"""Explicit Runge-Kutta methods for flows on Euclidean space, spheres and tori.
+
+On a curved space a stage is moved in the space around it and projected back: the method for the
+velocity at the nearest point, whose solution never leaves the space, so that the order stays.
 
 A step into t = 1 is an Euler step where the method would ask for a velocity at t = 1 that is not
 finite: there an x_1- or noise-predicting model divides by sigma = 0, and on the CondOT path the
@@ -15,7 +18,7 @@ from torch import Tensor
 from feller.core.generators import Flow, Generator
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
-from feller.core.spaces import Euclidean
+from feller.core.spaces import Euclidean, Sphere, Torus
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -54,21 +57,22 @@ class RungeKutta(Solver):
 
     tableau: Tableau = HEUN
     takes: ClassVar[Kinds] = frozenset({Flow})
-    spaces: ClassVar[tuple[type, ...]] = (Euclidean,)
+    reverses: ClassVar[bool] = True
+    spaces: ClassVar[tuple[type, ...]] = (Euclidean, Sphere, Torus)
 
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
         """Combine the stages."""
-        h = s - t
+        h, project = s - t, model.space.project
         stages = [velocity_of(model(x, t))]
         ends_singular = 1.0 in self.tableau.nodes and not model.finite_at_end
         if ends_singular and isinstance(s, float) and s >= 1:
-            return move(x, stages, (1.0,), h)
+            return project(move(x, stages, (1.0,), h))
         for node, row in zip(self.tableau.nodes, self.tableau.matrix, strict=True):
-            stages.append(velocity_of(model(move(x, stages, row, h), t + node * h)))
+            stages.append(velocity_of(model(project(move(x, stages, row, h)), t + node * h)))
         x_s = move(x, stages, self.tableau.weights, h)
         if ends_singular and isinstance(s, Tensor):
             x_s = torch.where(expand_time(s >= 1, x), move(x, stages[:1], (1.0,), h), x_s)
-        return x_s
+        return project(x_s)
 
 
 def velocity_of(generator: Generator) -> Tensor:
