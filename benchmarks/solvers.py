@@ -18,12 +18,12 @@ from feller.core.generators import Diffusion, Flow
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.solvers import (
+    DDIM,
     HEUN,
     Dopri5,
+    DPMSolverPP2M,
     Euler,
-    ExponentialIntegrator,
     Mixed,
-    Multistep,
     RungeKutta,
     StochasticHeun,
     simulate,
@@ -187,8 +187,8 @@ def main() -> None:
         "euler": (euler_floor, Euler(), flow, grid, 1.2),
         "heun": (heun_floor, RungeKutta(HEUN), flow, grid, 1.2),
         "dopri5": (dopri5_floor, Dopri5(), flow, [0.0, 1.0], 2.0),
-        "ddim": (ddim_floor, ExponentialIntegrator(), flow, grid, 1.2),
-        "dpm++": (dpm_floor, Multistep(), flow, grid, 1.2),
+        "ddim": (ddim_floor, DDIM(), flow, grid, 1.2),
+        "dpm++": (dpm_floor, DPMSolverPP2M(), flow, grid, 1.2),
         "mixed": (midpoint_floor, Mixed(), flow, grid, 1.2),
         "euler-maruyama": (euler_maruyama_floor, Euler(), noisy, grid, 1.2),
         "additive heun": (stochastic_heun_floor, StochasticHeun(additive=True), noisy, grid, 1.2),

@@ -32,9 +32,9 @@ from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
+    DDIM,
+    DPMSolverPP2M,
     Euler,
-    ExponentialIntegrator,
-    Multistep,
     PredictorCorrector,
     RungeKutta,
     Solver,
@@ -153,8 +153,8 @@ def test_what_cannot_be_paired_is_refused(x_0, x_1, reason):
 # Taken without a word as a flow of independent pairs, noise ends far from the true deviation of
 # 0.3: the velocity does not tell its score.
 NOISY = {
-    "ddpm": (ExponentialIntegrator(churn=1.0), lambda model: model),
-    "churn": (ExponentialIntegrator(churn=0.3), lambda model: model),
+    "ddpm": (DDIM(churn=1.0), lambda model: model),
+    "churn": (DDIM(churn=0.3), lambda model: model),
     "predictor_corrector": (PredictorCorrector(), lambda model: model),
     "noised": (Euler(), Noised),
     "stationary": (Euler(), lambda model: 1.0 * model + 1.0 * stationary(Langevin(model))),
@@ -171,7 +171,7 @@ def test_noise_on_coupled_pairs_is_refused_and_would_be_wrong(solver, change, rn
 
 @pytest.mark.parametrize(
     "solver",
-    [Euler(), RungeKutta(), ExponentialIntegrator(), Multistep(), StochasticHeun()],
+    [Euler(), RungeKutta(), DDIM(), DPMSolverPP2M(), StochasticHeun()],
     ids=lambda solver: type(solver).__name__,
 )
 def test_the_flow_of_coupled_pairs_is_right(solver, rng):
@@ -276,9 +276,9 @@ def test_jumps_of_a_mixture_path_are_right_for_pairs():
 
 def test_every_solver_says_whether_it_takes_the_score():
     assert not Solver.takes_score
-    assert ExponentialIntegrator(churn=0.1).takes_score
-    assert not ExponentialIntegrator().takes_score
+    assert DDIM(churn=0.1).takes_score
+    assert not DDIM().takes_score
     assert PredictorCorrector().takes_score
     assert not PredictorCorrector(corrector=DOES_NOT).takes_score
-    ddpm = ExponentialIntegrator(churn=1.0)
+    ddpm = DDIM(churn=1.0)
     assert PredictorCorrector(ddpm, corrector=DOES_NOT).takes_score

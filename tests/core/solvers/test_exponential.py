@@ -13,7 +13,7 @@ from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
-from feller.core.solvers import Euler, ExponentialIntegrator, named_solver, simulate
+from feller.core.solvers import DDIM, Euler, named_solver, simulate
 
 SCHEDULES = [CondOT(), Cosine(), VariancePreserving()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
@@ -26,7 +26,7 @@ def test_one_point_takes_one_step_however_long(schedule):
     model = FiniteData(path, Flow, z)
     for t, s in ((0.0, 0.7), (0.1, 0.999), (0.6, 0.61)):
         start, expected = (path.sample(z.expand(9, 1), time, x_0=noise) for time in (t, s))
-        simulation = simulate(model, start, [t, s], ExponentialIntegrator())
+        simulation = simulate(model, start, [t, s], DDIM())
         assert_close(simulation.state, expected)
         assert simulation.nfe == 1
 
@@ -36,7 +36,7 @@ def test_one_point_takes_one_step_however_long(schedule):
 def test_with_churn_one_point_keeps_its_law(schedule, churn, rng):
     path, z = GaussianPath(schedule=schedule), torch.full((20_000, 1), 3.0)
     start = path.sample(z, 0.2, rng)
-    solver = ExponentialIntegrator(churn)
+    solver = DDIM(churn)
     x = simulate(FiniteData(path, Flow, z[:1]), start, [0.2, 0.6], solver, rng).state
     alpha, sigma = (float(f(torch.tensor(0.6))) for f in (schedule.alpha, schedule.sigma))
     assert stats.kstest(x.flatten().numpy(), stats.norm(3 * alpha, sigma).cdf).pvalue > 1e-3
@@ -47,7 +47,7 @@ def test_full_churn_forgets_what_the_ancestral_step_forgets(rng):
     """DDPM: x_s given x_t and x_1 has the mean and the variance of the posterior of two normals."""
     path, z, t, s = GaussianPath(), torch.tensor([[3.0]]), 0.3, 0.5
     model, x = FiniteData(path, Flow, z), torch.full((40_000, 1), 2.0)
-    moved = simulate(model, x, [t, s], ExponentialIntegrator(1.0), rng).state.double()
+    moved = simulate(model, x, [t, s], DDIM(1.0), rng).state.double()
     ratio = t / s  # x_t = ratio x_s + noise of variance (1 - t)^2 - ratio^2 (1 - s)^2
     noise, prior = (1 - t) ** 2 - (ratio * (1 - s)) ** 2, (1 - s) ** 2
     gain = ratio * prior / (1 - t) ** 2
@@ -62,7 +62,7 @@ def test_on_condot_ddim_is_eulers_method():
     x_0 = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
     times = [0.0, 0.3, 0.5, 1.0]
     euler = simulate(model, x_0, times, Euler()).state
-    assert_close(simulate(model, x_0, times, ExponentialIntegrator()).state, euler)
+    assert_close(simulate(model, x_0, times, DDIM()).state, euler)
 
 
 @pytest.mark.parametrize("prediction", ["x_1", "noise", "velocity"])
@@ -70,7 +70,7 @@ def test_the_step_into_the_data_returns_what_the_model_predicts(prediction):
     head = FlowHead(prediction)
     model = GeneratorModel(lambda x, t, c: x.cos(), GaussianPath(), head)
     x = torch.tensor([[0.3], [0.4]])
-    state = simulate(model, x, [0.5, 1.0], ExponentialIntegrator(1.0)).state
+    state = simulate(model, x, [0.5, 1.0], DDIM(1.0)).state
     data = {"x_1": x.cos(), "noise": 2 * x - x.cos(), "velocity": x + 0.5 * x.cos()}
     assert_close(state, data[prediction])
 
@@ -91,13 +91,13 @@ def test_the_order_is_one():
         exact = c * 1.5 + math.hypot(c * 0.5, d) / math.hypot(a * 0.5, b) * (x_0 - a * 1.5)
         return float((x - exact).square().mean().sqrt())
 
-    coarse, fine = (error(ExponentialIntegrator(), steps) for steps in (20, 80))
+    coarse, fine = (error(DDIM(), steps) for steps in (20, 80))
     assert abs(math.log(coarse / fine) / math.log(4) - 1) < 0.2
 
 
 def test_churn_is_a_share():
     with pytest.raises(ValueError, match=r"churn lies in \[0, 1\], not 1.5"):
-        ExponentialIntegrator(1.5)
+        DDIM(1.5)
 
 
 @pytest.mark.parametrize("name", ["ddim", "ddpm", "dpm++"])

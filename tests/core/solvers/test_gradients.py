@@ -11,11 +11,11 @@ from feller.core.noise import Noised
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import (
+    DDIM,
     RK4,
     Dopri5,
+    DPMSolverPP2M,
     Euler,
-    ExponentialIntegrator,
-    Multistep,
     PredictorCorrector,
     RungeKutta,
     StochasticHeun,
@@ -55,10 +55,10 @@ def differences(value, weight, h=1e-5):
 SOLVERS = {
     "euler": Euler(),
     "rk4": RungeKutta(RK4),
-    "dpm++": Multistep(),
-    "ddpm": ExponentialIntegrator(churn=1.0),
+    "dpm++": DPMSolverPP2M(),
+    "ddpm": DDIM(churn=1.0),
     "dopri5": Dopri5(rtol=1e-9, atol=1e-9),
-    "langevin": PredictorCorrector(Multistep()),
+    "langevin": PredictorCorrector(DPMSolverPP2M()),
 }
 
 

@@ -12,7 +12,7 @@ from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import NormalMixture
 from feller.core.schedules import CondOT, Cosine, VariancePreserving
-from feller.core.solvers import Euler, ExponentialIntegrator, Multistep, simulate
+from feller.core.solvers import DDIM, DPMSolverPP2M, Euler, simulate
 
 ONE = torch.ones(1, dtype=torch.float64)
 
@@ -33,16 +33,16 @@ def error(solver, schedule, steps, start=0.2, end=0.8):
 
 @pytest.mark.parametrize("schedule", [CondOT(), Cosine(), VariancePreserving()], ids=str)
 def test_the_order_is_two(schedule):
-    coarse, fine = (error(Multistep(), schedule, steps) for steps in (80, 320))
+    coarse, fine = (error(DPMSolverPP2M(), schedule, steps) for steps in (80, 320))
     assert abs(math.log(coarse / fine) / math.log(4) - 2) < 0.3
-    assert coarse < error(ExponentialIntegrator(), schedule, 80) / 4
+    assert coarse < error(DDIM(), schedule, 80) / 4
 
 
 def test_one_network_call_a_step_and_the_last_returns_x_1():
     model = GeneratorModel(lambda x, t, c: x.cos(), GaussianPath(), FlowHead("x_1"))
     x = torch.tensor([[0.3], [0.4]])
-    simulation = simulate(model, x, [0.0, 0.3, 0.6, 0.9, 1.0], Multistep())
-    before = simulate(model, x, [0.0, 0.3, 0.6, 0.9], Multistep()).state
+    simulation = simulate(model, x, [0.0, 0.3, 0.6, 0.9, 1.0], DPMSolverPP2M())
+    before = simulate(model, x, [0.0, 0.3, 0.6, 0.9], DPMSolverPP2M()).state
     assert simulation.nfe == 4
     assert_close(simulation.state, before.cos())
 
@@ -66,12 +66,14 @@ def test_a_line_in_log_signal_to_noise_is_the_paper_s_step():
         ahead = data if last is None else (1 + h / (2 * h_last)) * data - h / (2 * h_last) * last
         by_hand = level[s][1] / level[t][1] * by_hand - level[s][0] * math.expm1(-h) * ahead
         last, h_last = data, h
-    assert float(simulate(model, x, times, Multistep()).state) == pytest.approx(by_hand, abs=1e-6)
+    assert float(simulate(model, x, times, DPMSolverPP2M()).state) == pytest.approx(
+        by_hand, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("schedule", [CondOT(), Cosine()], ids=str)
 @pytest.mark.parametrize("end", [0.9, 0.99, 0.999])
 @pytest.mark.parametrize("steps", [10, 20])
 def test_it_is_never_worse_than_euler_where_the_grid_ends_before_the_data(schedule, end, steps):
-    ours, eulers = (error(s, schedule, steps, 0.0, end) for s in (Multistep(), Euler()))
+    ours, eulers = (error(s, schedule, steps, 0.0, end) for s in (DPMSolverPP2M(), Euler()))
     assert ours < 0.5 * eulers

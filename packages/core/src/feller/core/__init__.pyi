@@ -82,6 +82,7 @@ from feller.core.solutions import mixture_corrector as mixture_corrector
 from feller.core.solutions import solution as solution
 from feller.core.solutions import solved as solved
 from feller.core.solutions import solves as solves
+from feller.core.solvers import DDIM as DDIM
 from feller.core.solvers import HEUN as HEUN
 from feller.core.solvers import MIDPOINT as MIDPOINT
 from feller.core.solvers import RK4 as RK4
@@ -89,11 +90,10 @@ from feller.core.solvers import SOLVERS as SOLVERS
 from feller.core.solvers import Adaptive as Adaptive
 from feller.core.solvers import Dopri5 as Dopri5
 from feller.core.solvers import EndWithEstimate as EndWithEstimate
+from feller.core.solvers import DPMSolverPP2M as DPMSolverPP2M
 from feller.core.solvers import Euler as Euler
 from feller.core.solvers import EventDriven as EventDriven
-from feller.core.solvers import ExponentialIntegrator as ExponentialIntegrator
 from feller.core.solvers import Mixed as Mixed
-from feller.core.solvers import Multistep as Multistep
 from feller.core.solvers import PredictorCorrector as PredictorCorrector
 from feller.core.solvers import RungeKutta as RungeKutta
 from feller.core.solvers import Simulation as Simulation

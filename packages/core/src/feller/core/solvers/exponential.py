@@ -25,12 +25,14 @@ from feller.core.solvers.runge_kutta import velocity_of
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
-__all__ = ["ExponentialIntegrator", "exact_clock", "predict_data"]
+__all__ = ["DDIM", "exact_clock", "predict_data"]
 
 
 @dataclass
-class ExponentialIntegrator(Solver):
-    """Hold x_1 over the step and solve the rest. One network call a step, order 1.
+class DDIM(Solver):
+    """An exponential integrator: hold x_1 over the step and solve the rest.
+
+    One network call a step, order 1. With churn 1 it is DDPM.
 
     Attributes:
         churn: How much noise is drawn anew, from 0 (DDIM, deterministic) to 1 (DDPM).

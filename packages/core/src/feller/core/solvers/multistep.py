@@ -19,14 +19,14 @@ from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.exponential import exact_clock, predict_data
 from feller.core.typing import Rng, Time
 
-__all__ = ["Multistep"]
+__all__ = ["DPMSolverPP2M"]
 
 LONGEST = 2.0
 """How many times as long as the one before, in log(alpha / sigma), a step of order 2 may be."""
 
 
 @dataclass
-class Multistep(Solver):
+class DPMSolverPP2M(Solver):
     """DPM-Solver++(2M). One network call a step, order 2.
 
     The first step, a step from alpha = 0 and the step into sigma = 0 are of order 1: log(alpha /

@@ -8,9 +8,9 @@ from feller.core.solvers.adaptive_steps import Adaptive
 from feller.core.solvers.base import Solver
 from feller.core.solvers.euler import Euler
 from feller.core.solvers.events import EventDriven
-from feller.core.solvers.exponential import ExponentialIntegrator
+from feller.core.solvers.exponential import DDIM
 from feller.core.solvers.mixed import Mixed
-from feller.core.solvers.multistep import Multistep
+from feller.core.solvers.multistep import DPMSolverPP2M
 from feller.core.solvers.predictor_corrector import PredictorCorrector
 from feller.core.solvers.runge_kutta import HEUN, MIDPOINT, RK4, RungeKutta
 from feller.core.solvers.stochastic_heun import StochasticHeun
@@ -26,9 +26,9 @@ SOLVERS: Mapping[str, Callable[[], Solver]] = MappingProxyType(
         "heun": lambda: RungeKutta(HEUN),
         "rk4": lambda: RungeKutta(RK4),
         "dopri5": Dopri5,
-        "ddim": ExponentialIntegrator,
-        "ddpm": lambda: ExponentialIntegrator(churn=1.0),
-        "dpm++": Multistep,
+        "ddim": DDIM,
+        "ddpm": lambda: DDIM(churn=1.0),
+        "dpm++": DPMSolverPP2M,
         "stochastic_heun": StochasticHeun,
         "additive_heun": lambda: StochasticHeun(additive=True),
         "mixed": Mixed,
