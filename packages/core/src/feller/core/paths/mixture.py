@@ -7,6 +7,7 @@ path.
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_times
 from feller.core.config import tagged
+from feller.core.generators import Generator, Jump
 from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Masked, Source
@@ -40,6 +42,7 @@ class MixturePath(ConditionalPath):
     space: StateSpace
     source: Source
     schedule: Schedule = field(default_factory=CondOT)
+    coupled_kinds: ClassVar[tuple[type[Generator], ...]] = (Jump,)
 
     def __post_init__(self) -> None:
         """Refuse a schedule that does not start at 0, and a source outside the space."""

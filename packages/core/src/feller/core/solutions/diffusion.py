@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Diffusion
-from feller.core.paths import GaussianPath, MixturePath
+from feller.core.pairs import Pair
+from feller.core.paths import BridgePath, GaussianPath, MixturePath
 from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.table import solves
 from feller.core.sources import UniformBox
@@ -15,9 +16,8 @@ from feller.core.times import expand_time
 from feller.core.typing import Time
 
 __all__ = [
-    "default_variance",
+    "bridge_diffusion",
     "gaussian_diffusion",
-    "gaussian_score",
     "langevin",
     "mixture_diffusion",
 ]
@@ -31,22 +31,23 @@ def gaussian_diffusion(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Dif
     which the variance of the noise falls, which is finite at the source and vanishes at the data.
     Source: Albergo et al., arXiv 2303.08797, theorem 2.13.
     """
-    variance = default_variance(path, expand_time(t, x))
+    variance = path.noise_variance(expand_time(t, x))
     along = gaussian_flow(path, x, t, z).velocity
-    noise = langevin(gaussian_score(path, x, t, z), variance.expand_as(along))
+    noise = langevin(path.score(x, t, z), variance.expand_as(along))
     return Diffusion(along + noise.drift, noise.covariance)
 
 
-def gaussian_score(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Tensor:
-    """Return the gradient of log p_t(x | z): -(x - alpha z) / sigma^2."""
-    path.check_source("a score")
-    t = expand_time(t, x)
-    return -(x - path.schedule.alpha(t) * z) / path.schedule.sigma(t) ** 2
+@solves(BridgePath, Diffusion)
+def bridge_diffusion(path: BridgePath, x: Tensor, t: Time, z: Pair) -> Diffusion:
+    r"""Return drift :math:`u + \frac12 e^2 \nabla\log p` and covariance :math:`e^2`.
 
-
-def default_variance(path: GaussianPath, t: Tensor) -> Tensor:
-    """Return -2 sigma sigma_dot, the rate at which the variance of the noise falls."""
-    return -2 * path.schedule.sigma(t) * path.schedule.sigma_dot(t)
+    Any e solves the path; here that of `BridgePath.noise_variance`, with which x_0 leaves the drift
+    where e is not 0: the process is Markov given x_1 alone. On the Brownian bridge e is its scale
+    and the drift (x_1 - x) / (1 - t). Source: Tong et al., arXiv 2307.03672, section 3.
+    """
+    clock = expand_time(t, x)
+    variance = path.noise_variance(clock).expand_as(x)
+    return Diffusion(path.toward(x, clock, z, noisy=True), variance)
 
 
 def langevin(score: Tensor, variance: Tensor, gradient: Tensor | None = None) -> Diffusion:

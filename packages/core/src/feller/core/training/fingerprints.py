@@ -6,6 +6,7 @@ that it began with, and compares.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,8 @@ def _add(total: Any, value: Any) -> None:
         total.update(f"{len(value)} of:".encode())
         for item in value:
             _add(total, item)
+    elif is_dataclass(value):
+        _add(total, vars(value))
     elif isinstance(value, str | bytes | int | float | None):
         total.update(f"{value!r},".encode())
     else:  # the address of an object would be another each time

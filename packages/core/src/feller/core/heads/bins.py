@@ -1,15 +1,7 @@
-"""Heads: how the output of a network is read as a generator.
+"""Heads that read logits: of the bins a jump lands in, or of the values that data have."""
 
-A network returns numbers for each element of a state. As velocities they are a flow; as logits of
-bins and a rate, a jump; as logits of data values, a posterior, which is every generator at once. A
-head that reads more than one number an element takes them from a last axis that the output has
-beyond the state's.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,66 +18,17 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
-    Product,
     Superposition,
 )
-from feller.core.parametrizations import Parametrization, check_name, convert
-from feller.core.paths import ConditionalPath, GaussianPath, ProductPath
+from feller.core.heads.base import Head, Kinds, check_output
+from feller.core.paths import ConditionalPath
 from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
 from feller.core.solutions.averages import refuse_vectors
 from feller.core.solutions.rates import check_values
-from feller.core.spaces import Manifold
-from feller.core.times import expand_time, factor_times, moving_time
+from feller.core.times import expand_time, moving_time
 from feller.core.typing import Time
 
-__all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead", "ProductHead"]
-
-Kinds = frozenset[type[Generator]]
-
-
-class Head(ABC):
-    """A reading of a network's output.
-
-    Attributes:
-        kinds: The kinds of generator it returns.
-        channels: Numbers it reads for each element; for one, the output has no last axis for them.
-    """
-
-    kinds: Kinds
-    channels: int
-
-    @abstractmethod
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
-        """Return the generator that `output` stands for at (x, t)."""
-
-
-@tagged("flow_head")
-@dataclass(frozen=True)
-class FlowHead(Head):
-    """The output is a velocity, or what determines it on the Gaussian path."""
-
-    prediction: Parametrization = "velocity"
-    kinds: ClassVar[Kinds] = frozenset({Flow})
-    channels: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown prediction."""
-        check_name(self.prediction)
-
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
-        """Convert the output to a velocity; on a manifold, take its tangent part.
-
-        Raises:
-            ValueError: When the output has not the shape of the state, or the prediction is no
-                velocity and the path not Gaussian.
-        """
-        _check_shape(output, x.shape)
-        if isinstance(path, GaussianPath):
-            t = moving_time(t)
-            return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
-        if self.prediction != "velocity" or not isinstance(path.space, Manifold):
-            raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
-        return Flow(path.space.project_tangent(x, output))
+__all__ = ["JumpHead", "PosteriorHead"]
 
 
 @tagged("jump_head")
@@ -128,7 +71,7 @@ class JumpHead(Head):
         refuse_vectors(path)
         if path.space.is_discrete:
             raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
-        _check_shape(output, (*x.shape, self.channels))
+        check_output(output, (*x.shape, self.channels))
         edges = torch.linspace(
             *_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
         )
@@ -187,7 +130,7 @@ class PosteriorHead(Head):
             ValueError: When the output has other channels, or values are not in the space.
         """
         check_values(path, self.levels, self.data)
-        _check_shape(output, (*x.shape, self.levels))
+        check_output(output, (*x.shape, self.levels))
         for kind in self._weights:  # now, not when it is simulated after days of training
             solution(path, kind)
 
@@ -207,88 +150,6 @@ class PosteriorHead(Head):
     def _weights(self) -> dict[type[Generator], float]:
         named = {Flow: self.flow, Diffusion: self.diffusion, Jump: self.jump}
         return {kind: weight for kind, weight in named.items() if weight}
-
-
-@tagged("joint_head")
-@dataclass(frozen=True)
-class JointHead(Head):
-    """Several heads on one network: its output's last axis is shared out among them.
-
-    Trained, each part learns its own generator; simulated, they are a superposition.
-
-    Attributes:
-        heads: The heads.
-        weights: The weight of each when simulated; they sum to one.
-    """
-
-    heads: tuple[Head, ...]
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse weights that are none."""
-        if len(self.weights) != len(self.heads):
-            raise ValueError(f"{len(self.heads)} heads have a weight each, not {self.weights}")
-        check_weights("weights", self.weights)
-
-    @property
-    def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The numbers of all heads."""
-        return sum(head.channels for head in self.heads)
-
-    @property
-    def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The kinds of all heads."""
-        return frozenset[type[Generator]]().union(*(head.kinds for head in self.heads))
-
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Superposition:
-        """Return the superposition of what each head reads.
-
-        Raises:
-            ValueError: When the output has other channels.
-        """
-        _check_shape(output, (*x.shape, self.channels))
-        shares = output.split([head.channels for head in self.heads], dim=-1)
-        parts = (
-            weight * head(path, share.squeeze(-1) if head.channels == 1 else share, x, t)
-            for head, weight, share in zip(self.heads, self.weights, shares, strict=True)
-        )
-        return sum(parts, start=Superposition(()))
-
-
-@tagged("product_head")
-@dataclass(frozen=True)
-class ProductHead:
-    """A head for each factor of a product state: outputs, states and times are dicts.
-
-    Attributes:
-        heads: The heads by the names of the factors.
-    """
-
-    heads: Mapping[str, Head]
-    kinds: ClassVar[Kinds] = frozenset({Product})
-
-    def __call__(
-        self, path: ProductPath, output: Mapping[str, Tensor], x: Mapping[str, Tensor], t: Any
-    ) -> Product:
-        """Return the product of what each head reads.
-
-        Raises:
-            ValueError: When the network's outputs have other names.
-        """
-        if output.keys() != self.heads.keys():
-            raise ValueError(f"heads read {sorted(self.heads)}, the network gave {sorted(output)}")
-        clocks = factor_times(t, self.heads)
-        return Product(
-            {
-                name: head(path.factors[name], output[name], x[name], clocks[name])
-                for name, head in self.heads.items()
-            }
-        )
-
-
-def _check_shape(output: Tensor, due: Sequence[int]) -> None:
-    if (given := tuple(output.shape)) != tuple(due):
-        raise ValueError(f"the head reads an output {tuple(due)}, the network gave {given}")
 
 
 def _support(path: ConditionalPath, data: tuple[float, float]) -> tuple[float, float]:
