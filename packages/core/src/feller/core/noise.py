@@ -38,7 +38,7 @@ tensor. None is :math:`g^2 = -2 \sigma \dot\sigma`, finite at the source and 0 a
 
 @dataclass(frozen=True)
 class Langevin(DerivedModel):
-    """The Langevin diffusion of a flow model's law: stationary, so mark it so in a superposition.
+    """The Langevin diffusion of a flow's distribution: a stationary part of a superposition.
 
     Attributes:
         model: A model that returns flows, on a Gaussian path of independent pairs; elsewhere, one
@@ -106,8 +106,8 @@ def velocity_of(generator: Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Noised(DerivedModel):
-    """A flow model with noise: a diffusion of the same marginal law.
+class Noised:
+    """A flow model with noise: a diffusion of the same marginal distribution.
 
     Attributes:
         model: A model that returns flows, on a Gaussian path of independent pairs; elsewhere, one

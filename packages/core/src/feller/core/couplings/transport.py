@@ -34,7 +34,7 @@ TOLERANCE = 1e-2
 @tagged("entropic_ot")
 @dataclass(frozen=True)
 class EntropicOT(Coupling):
-    """Partners drawn from the entropic plan of the batch: data keep their place.
+    """Partners drawn from the entropic plan of the batch: data keep their order.
 
     With epsilon twice the squared scale of a `BrownianNoise` the bridge's diffusion is the
     Schroedinger bridge, up to what a batch tells of it.
@@ -171,8 +171,8 @@ def sinkhorn(cost: Tensor, epsilon: float, penalty: float = math.inf) -> Tensor:
         ValueError: When the plan is not found in 10,000 rounds: epsilon is too small.
 
     Example:
-        >>> sinkhorn(torch.tensor([[0.0, 9.0], [9.0, 0.0]]), 1.0).round(decimals=3)
-        tensor([[0.5000, 0.0000], [0.0000, 0.5000]])
+        >>> sinkhorn(torch.tensor([[0.0, 9.0], [9.0, 0.0]]), 1.0).round(decimals=3).tolist()
+        [[0.5, 0.0], [0.0, 0.5]]
     """
     damping = 1.0 if penalty == math.inf else penalty / (penalty + epsilon)
     even = -math.log(len(cost))

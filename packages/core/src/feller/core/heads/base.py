@@ -119,10 +119,10 @@ class JointHead(Head):
             ValueError: When the output has other channels.
         """
         check_output(output, (*x.shape, self.channels))
-        shares = output.split([head.channels for head in self.heads], dim=-1)
+        pieces = output.split([head.channels for head in self.heads], dim=-1)
         parts = (
-            weight * head(path, share.squeeze(-1) if head.channels == 1 else share, x, t)
-            for head, weight, share in zip(self.heads, self.weights, shares, strict=True)
+            weight * head(path, piece.squeeze(-1) if head.channels == 1 else piece, x, t)
+            for head, weight, piece in zip(self.heads, self.weights, pieces, strict=True)
         )
         return sum(parts, start=Superposition(()))
 

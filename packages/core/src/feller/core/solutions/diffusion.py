@@ -11,7 +11,6 @@ from feller.core.paths import BridgePath, GaussianPath, MixturePath
 from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.table import solves
 from feller.core.sources import UniformBox
-from feller.core.spaces import Interval
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -51,7 +50,7 @@ def bridge_diffusion(path: BridgePath, x: Tensor, t: Time, z: Pair) -> Diffusion
 
 
 def langevin(score: Tensor, variance: Tensor, gradient: Tensor | None = None) -> Diffusion:
-    r"""Return the Langevin diffusion, stationary under the law whose score it is given.
+    r"""Return the Langevin diffusion, which leaves alone the distribution whose score it is given.
 
     Its drift is :math:`\frac12 (g_i^2 \partial_i \log p + \partial_i g_i^2)` in each coordinate.
     Source: Generator Matching, arXiv 2410.20587, proposition 3 (divergence-free parts).
@@ -90,13 +89,9 @@ def mixture_diffusion(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Diffu
 
 
 def check_uniform_interval(path: MixturePath) -> None:
-    """Raise unless the path goes from the uniform law on an interval."""
+    """Raise unless the path goes from the uniform distribution on an interval."""
     space, source = path.space, path.source
-    if not (
-        isinstance(space, Interval)
-        and isinstance(source, UniformBox)
-        and (space.low, space.high) == (source.low, source.high)
-    ):
+    if space.ends is None or source != UniformBox(*space.ends):
         raise ValueError(
             "a mixture path diffuses on an Interval from a UniformBox with the same ends, "
             f"not on {space} from {source}"
