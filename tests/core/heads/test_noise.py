@@ -6,7 +6,6 @@ from scipy import stats
 from torch import nn
 from torch.testing import assert_close
 
-from feller.core.algebra import Reweighted
 from feller.core.config import decode, encode
 from feller.core.generators import Diffusion, Flow, LangevinDiffusion
 from feller.core.heads import DiffusionHead, DriftHead, FlowHead, JointHead, ScoreHead
@@ -16,6 +15,7 @@ from feller.core.noise import Langevin, Noised
 from feller.core.pairs import Pair
 from feller.core.paths import BridgePath, BrownianNoise, GaussianPath, MixturePath, SineNoise
 from feller.core.posteriors import FiniteData
+from feller.core.reweighted import Reweighted
 from feller.core.solutions import solution
 from feller.core.solvers import Euler, PredictorCorrector, RungeKutta, StochasticHeun, simulate
 from feller.core.sources import Masked, UniformBox

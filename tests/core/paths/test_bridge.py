@@ -9,6 +9,7 @@ from scipy import stats
 from torch.distributions import Normal
 from torch.testing import assert_close
 
+from feller.core.algebra import DerivedModel, Model
 from feller.core.config import decode, encode
 from feller.core.generators import Diffusion, Flow
 from feller.core.likelihood import log_likelihood
@@ -112,13 +113,10 @@ def test_the_marginal_of_pairs_follows_the_forward_equation(path, kind):
 
 
 @dataclass(frozen=True)
-class Slow:
+class Slow(DerivedModel):
     """A model whose rates are one percent too small."""
 
     model: FiniteData
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
 
     def __call__(self, x, t, condition=None):
         return self.model(x, t).scaled(0.99)
@@ -166,8 +164,8 @@ def test_the_likelihood_asks_for_the_density_of_the_source():
     """Of uniform sources on a line of one pair each: x_1 = 2 x_0 has half the density."""
     box = BridgePath(noise=None, source=UniformBox())
 
-    class Double:
-        path, space, kinds = box, box.space, frozenset({Flow})
+    class Double(Model):
+        path, kinds = box, frozenset({Flow})
 
         def __call__(self, x, t, condition=None):
             return Flow(x / (1 + t))

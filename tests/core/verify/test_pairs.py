@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from feller.core.algebra import Model
 from feller.core.generators import Diffusion, Flow
 from feller.core.pairs import Pair
 from feller.core.paths import BridgePath, BrownianNoise, GaussianPath, MixturePath
@@ -48,11 +49,11 @@ def test_in_more_dimensions_a_right_generator_passes_and_a_wrong_one_does_not(ki
     assert found.method == "pathwise"
 
 
-class Other:
+class Other(Model):
     """A model that says it is on another path than it is."""
 
     def __init__(self, model, path):
-        self.model, self.path, self.space, self.kinds = model, path, path.space, model.kinds
+        self.model, self.path, self.kinds = model, path, model.kinds
 
     def __call__(self, x, t, condition=None):
         return self.model(x, t)

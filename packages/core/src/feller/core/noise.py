@@ -106,7 +106,7 @@ def velocity_of(generator: Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Noised:
+class Noised(DerivedModel):
     """A flow model with noise: a diffusion of the same marginal distribution.
 
     Attributes:
