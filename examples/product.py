@@ -10,11 +10,10 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from feller.core.heads import FlowHead, PosteriorHead
+from feller.core.heads import FlowHead, PosteriorHead, ProductHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
-from feller.core.product_head import ProductHead
 from feller.core.solvers import Euler, Mixed, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens

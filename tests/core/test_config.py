@@ -11,22 +11,31 @@ import torch
 import feller.core
 from feller.core import config
 from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagged
-from feller.core.couplings import MinibatchOT
+from feller.core.couplings import ConditionalOT, EntropicOT, MinibatchOT
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.divergences import SquaredNorm
-from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
+from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead, ProductHead
 from feller.core.losses import Objective
 from feller.core.nn.transformer import TransformerConfig
+from feller.core.pair_data import PairFolder
 from feller.core.paths import (
+    BridgePath,
+    BrownianNoise,
     GaussianPath,
     GeodesicPath,
     GeometricPath,
     MixturePath,
     ProductPath,
 )
-from feller.core.product_head import ProductHead
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
-from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
+from feller.core.sources import (
+    DataSource,
+    Gaussian,
+    Masked,
+    UniformBox,
+    UniformSphere,
+    UniformTokens,
+)
 from feller.core.spaces import Euclidean, ProductSpace, Sphere, Tokens, Torus
 from feller.core.times import Beta, LogitNormal, Skewed, UShaped
 from feller.core.training.config import DataConfig, ModelConfig, Optimizer, Recipe, Training
@@ -61,6 +70,9 @@ CHANGED = [  # every field away from its default
     ProductSpace({"position": Euclidean(), "residue": Tokens(5)}),
     VariancePreserving(0.2, 10.0),
     GeometricPath(Tokens(5), 0.2, Polynomial(3.0)),
+    BridgePath(Euclidean(3), Cosine(), BrownianNoise(0.5), DataSource()),
+    ConditionalOT(EntropicOT(0.5), 2.0),
+    PairFolder("pairs", paired=False),
     FlowHead("noise"),
     PosteriorHead(16, 0.5, 0.2, 0.3),
     JointHead((FlowHead(), JumpHead(8, (-2.0, 2.0))), (0.25, 0.75)),

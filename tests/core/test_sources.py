@@ -10,13 +10,13 @@ from torch.testing import assert_close
 from feller.core import random
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.sources import (
+    DataSource,
     Gaussian,
     Masked,
     Source,
     UniformBox,
     UniformSphere,
     UniformTokens,
-    source_points,
 )
 from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
 
@@ -38,7 +38,7 @@ every_source = pytest.mark.parametrize(
 
 def test_every_source_is_tested():
     ours = {c for c in Source.__subclasses__() if c.__module__.startswith("feller.core.")}
-    assert ours == {type(source) for source, _ in HOMES}
+    assert ours == {type(source) for source, _ in HOMES} | {DataSource}
 
 
 @every_source
@@ -126,11 +126,18 @@ def test_an_empty_box_is_refused():
 def test_points_give_expectations(source, truth):
     """Of the cosine."""
     dtype = torch.int64 if isinstance(source, UniformTokens | Masked) else torch.float64
-    points, weights = source_points(source, torch.zeros(1, dtype=dtype))
+    points, weights = source.points(torch.zeros(1, dtype=dtype))
     assert points.dtype == dtype
     assert float((points.double().cos() * weights).sum()) == pytest.approx(truth, abs=1e-7)
 
 
 def test_vectors_have_no_points():
     with pytest.raises(LookupError, match="stand for a UniformSphere"):
-        source_points(UniformSphere(), torch.zeros(2, 3))
+        UniformSphere().points(torch.zeros(2, 3))
+
+
+def test_a_data_set_is_neither_drawn_from_nor_evaluated():
+    assert DataSource().draws_in(Euclidean())
+    for ask in (lambda s: s.sample((2,), None), lambda s: s.log_density(torch.zeros(2))):
+        with pytest.raises(ValueError, match=r"^the source is a data set"):
+            ask(DataSource())

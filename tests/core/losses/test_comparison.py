@@ -78,7 +78,7 @@ def test_other_shapes_and_paths_are_refused():
         Flow(x).compare(comparison(x, z=torch.zeros(2)))
     geodesic = GeodesicPath(Euclidean(), Gaussian())
     task = comparison(x, geodesic, measures=replace(MEASURES, loss_space="score"))
-    with pytest.raises(ValueError, match="velocities of a GeodesicPath have no score"):
+    with pytest.raises(ValueError, match="velocity of a GeodesicPath gives no score"):
         Flow(x).compare(task)
 
 

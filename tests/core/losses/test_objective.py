@@ -405,7 +405,7 @@ def test_what_cannot_be_trained_is_named(rng):
     x = torch.zeros(2, 3)
     with pytest.raises(LookupError, match="GeodesicPath x Jump"):
         Objective()(Returns(Jump(x, Categorical(x[..., None]))), geodesic, x, 0.5, x)
-    with pytest.raises(ValueError, match="velocities of a GeodesicPath have no x_1"):
+    with pytest.raises(ValueError, match="velocity of a GeodesicPath gives no x_1"):
         Objective(loss_space="x_1")(Returns(Flow(x)), geodesic, x, 0.5, x)
     with pytest.raises(
         ValueError, match=r"a velocity of shape \(2, 1\) is not one of states \(2, 3\)"

@@ -95,14 +95,14 @@ def test_numbers_have_no_corrector_from_a_posterior():
 def test_a_simulation_with_it_stays_on_the_path(path, rng):
     """From the wrong law, which the corrector alone must mend."""
     z = torch.full((20_000, 1), 1)
-    t = 0.5
+    t, along = 0.5, path
 
     class Corrected(Model):
-        space, kinds = path.space, frozenset({Jump})
+        space, kinds = along.space, frozenset({Jump})
         path = None
 
         def __call__(self, x, time, condition=None):
-            return mixture_corrector(path, x, t, z).scaled(6.0)
+            return mixture_corrector(along, x, t, z).scaled(6.0)
 
     x_0 = path.sample(z, 0.1, rng)
     x = simulate(Corrected(), x_0, torch.linspace(0, 1, 200), Euler(), rng).state

@@ -8,7 +8,6 @@ from feller.core.generators import Diffusion
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import Cosine, VariancePreserving
 from feller.core.solutions import langevin, solution
-from feller.core.solutions.diffusion import gaussian_score
 from feller.core.sources import Masked, UniformBox
 from feller.core.spaces import Euclidean, Interval, Tokens
 
@@ -18,7 +17,7 @@ def test_the_score_is_the_gradient_of_the_log_density(rng):
     x = torch.randn(20, 3, generator=rng, dtype=torch.float64, requires_grad=True)
     z = torch.randn(20, 3, generator=rng, dtype=torch.float64)
     (gradient,) = torch.autograd.grad(path.log_density(x, 0.4, z).sum(), x)
-    assert_close(gaussian_score(path, x.detach(), 0.4, z), gradient)
+    assert_close(path.score(x.detach(), 0.4, z), gradient)
 
 
 def test_with_the_variance_preserving_schedule_it_is_the_reverse_sde_of_ddpm(rng):
@@ -31,7 +30,7 @@ def test_with_the_variance_preserving_schedule_it_is_the_reverse_sde_of_ddpm(rng
     diffusion = solution(path, Diffusion)(path, x, 0.3, z)
     assert_close(diffusion.covariance, (alpha2 * beta).expand_as(x))
     noise = beta * alpha2
-    drift = beta * x / 2 + (beta + noise) / 2 * gaussian_score(path, x, 0.3, z)
+    drift = beta * x / 2 + (beta + noise) / 2 * path.score(x, 0.3, z)
     assert_close(diffusion.drift, drift)
 
 

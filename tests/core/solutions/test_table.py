@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from feller.core.generators import Diffusion, Flow, Jump
-from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
+from feller.core.pairs import Pair
+from feller.core.paths import (
+    BridgePath,
+    BrownianNoise,
+    GaussianPath,
+    GeodesicPath,
+    GeometricPath,
+    MixturePath,
+    SineNoise,
+)
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solutions import solution, solved, solves, table
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
@@ -86,7 +95,8 @@ def residual(entry, path, z, f, t, bend=0.0):
     """|d/dt E f - E L f|; `bend` spoils the rate, to see that the test can fail."""
     kind, backward = entry
     t, f = torch.tensor(t, dtype=torch.float64), tamed(path, f)
-    change = change_of_density if isinstance(path, GaussianPath) else change_of_samples
+    smooth = isinstance(path, GaussianPath | BridgePath)
+    change = change_of_density if smooth else change_of_samples
     change = change_of_cells if isinstance(path, MixturePath) else change
     change = change_of_tokens if path.space.is_discrete else change
     rise, x, weights = change(path, z, f, t)
@@ -116,7 +126,14 @@ GEOMETRIC = [
     (GeometricPath(Tokens(5)), TOKEN),
     (GeometricPath(Tokens(3), 0.2, Cosine()), TOKEN),
 ]
+BRIDGES = [
+    (BridgePath(), Pair(-LINE, LINE)),
+    (BridgePath(schedule=Cosine(), noise=BrownianNoise(0.7)), Pair(PLANE.flip(1), PLANE)),
+    (BridgePath(schedule=Polynomial(), noise=SineNoise()), Pair(-LINE, LINE)),
+]
 CASES = {
+    (BridgePath, Flow, False): BRIDGES,
+    (BridgePath, Diffusion, False): BRIDGES,
     (GaussianPath, Flow, False): EVERYWHERE,
     (GeodesicPath, Flow, False): [
         (GeodesicPath(Euclidean(), Gaussian()), PLANE),

@@ -4,11 +4,10 @@ from torch.testing import assert_close
 
 from feller.core import random
 from feller.core.generators import Flow
-from feller.core.heads import FlowHead, PosteriorHead
+from feller.core.heads import FlowHead, PosteriorHead, ProductHead
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData
-from feller.core.product_head import ProductHead
 from feller.core.solvers import (
     HEUN,
     EndWithEstimate,

@@ -13,7 +13,6 @@ from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData, FiniteProductData, NormalMixture
 from feller.core.solutions import solution
-from feller.core.solutions.diffusion import gaussian_score
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.times import expand_time
@@ -116,7 +115,7 @@ def test_noise_that_depends_on_the_state_needs_the_slope_of_its_variance(share, 
     def diffusion(path, x, t, z):
         variance, slope = 1 + x.sin() / 2, x.cos() / 2
         velocity = solution(path, Flow)(path, x, t, z).velocity
-        score = gaussian_score(path, x, t, z)
+        score = path.score(x, t, z)
         return Diffusion(velocity + variance * score / 2 + share * slope / 2, variance)
 
     found = verify(Entry(PATH, diffusion, POINTS[:1]), Reference(POINTS[:1]))

@@ -15,7 +15,6 @@ from feller.core.sources import (
     UniformBox,
     UniformSphere,
     UniformTokens,
-    source_points,
 )
 from feller.core.spaces import Euclidean, Sphere, Tokens
 from feller.core.verify.laws import drawn, exact, pathwise, switched, weighed
@@ -203,7 +202,7 @@ def test_a_method_for_samples_is_asked_for(rng):
 
 def gauss(d):
     """Points that stand for d standard normals, and their weights."""
-    axis, weights = source_points(Gaussian(), POINT)
+    axis, weights = Gaussian().points(POINT)
     points = torch.cartesian_prod(*[axis] * d).reshape(-1, d)
     return points, torch.cartesian_prod(*[weights] * d).reshape(-1, d).prod(1)
 

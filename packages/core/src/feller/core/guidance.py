@@ -22,6 +22,7 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
+    LangevinDiffusion,
     Product,
     Superposition,
 )
@@ -138,6 +139,14 @@ def _guide_flow(conditional: Flow, unconditional: Flow, scale: Scale) -> Flow:
 def _guide_diffusion(conditional: Diffusion, unconditional: Diffusion, scale: Scale) -> Diffusion:
     drift = torch.lerp(unconditional.drift, conditional.drift, scale)
     return Diffusion(drift, conditional.covariance)
+
+
+@_GUIDES.register(LangevinDiffusion)
+def _guide_score(
+    conditional: LangevinDiffusion, unconditional: LangevinDiffusion, scale: Scale
+) -> LangevinDiffusion:
+    direction = torch.lerp(unconditional.direction, conditional.direction, scale)
+    return replace(conditional, direction=direction)
 
 
 @_GUIDES.register(Jump)

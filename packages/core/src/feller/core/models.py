@@ -14,8 +14,7 @@ from feller.core.algebra import Model
 from feller.core.checks import check_times
 from feller.core.couplings import Coupling, set_coupling
 from feller.core.generators import Generator
-from feller.core.heads import FlowHead, Head, JointHead, Kinds
-from feller.core.product_head import ProductHead
+from feller.core.heads import FlowHead, Head, JointHead, Kinds, ProductHead
 from feller.core.times import factor_times
 from feller.core.typing import Time
 

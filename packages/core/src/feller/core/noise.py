@@ -1,9 +1,9 @@
 r"""Noise: the same marginal distribution with any diffusion, chosen after training.
 
-A flow of the Gaussian path knows its score, and with the score the Langevin diffusion of drift
-:math:`\frac12 (g^2 \nabla \log p_t + \nabla g^2)`, which leaves p_t alone for any g(t, x) >= 0.
-Flow and Langevin part together are a diffusion that moves along the path. Without the gradient of
-g^2 a noise that depends on the state would bend that distribution.
+A flow of the Gaussian path knows its score, and other models bring theirs; with the score the
+Langevin diffusion of drift :math:`\frac12 (g^2 \nabla \log p_t + \nabla g^2)`, which leaves p_t
+alone for any g(t, x) >= 0. Flow and Langevin part together are a diffusion that moves along the
+path. Without the gradient of g^2 a noise that depends on the state would bend the distribution.
 
 Source: Generator Matching, arXiv 2410.20587, proposition 3; Albergo et al., arXiv 2303.08797,
 theorem 2.13.
@@ -19,12 +19,10 @@ from torch import Tensor
 
 from feller.core.algebra import DerivedModel
 from feller.core.couplings import check_score
-from feller.core.generators import Diffusion
+from feller.core.generators import Diffusion, Generator, LangevinDiffusion, Superposition
+from feller.core.generators.langevin import own_score
 from feller.core.heads import Kinds
-from feller.core.parametrizations import convert
-from feller.core.paths import GaussianPath
 from feller.core.solutions import langevin
-from feller.core.solutions.diffusion import default_variance
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -40,15 +38,17 @@ tensor. None is :math:`g^2 = -2 \sigma \dot\sigma`, finite at the source and 0 a
 
 @dataclass(frozen=True)
 class Langevin(DerivedModel):
-    """The Langevin diffusion of a flow model: stationary, so mark it so in a superposition.
+    """The Langevin diffusion of a flow's distribution: a stationary part of a superposition.
 
     Attributes:
-        model: A model on a Gaussian path that returns flows.
+        model: A model that returns flows, on a Gaussian path of independent pairs; elsewhere, one
+            that brings its score (`feller.core.heads.ScoreHead`).
         noise: g, per square root of unit time.
 
     Example:
         >>> from feller.core.algebra import stationary
         >>> from feller.core.generators import Flow
+        >>> from feller.core.paths import GaussianPath
         >>> from feller.core.posteriors import FiniteData
         >>> flow = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
         >>> mixed = 1.0 * flow + 0.5 * stationary(Langevin(flow, 2.0))
@@ -62,10 +62,9 @@ class Langevin(DerivedModel):
     _of_state: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a model whose score does not follow from its velocity."""
-        if not isinstance(self.path, GaussianPath):
-            raise ValueError("noise is added to a model on a GaussianPath, which knows its score")
-        check_score(self.model, "noise added to a flow")
+        """Refuse a model that brings no score, and whose velocity does not tell it."""
+        if not any(issubclass(kind, LangevinDiffusion) for kind in self.model.kinds):
+            check_score(self.model, "noise added to a flow")
         # Looked at once: a compiled call cannot ask for a signature.
         object.__setattr__(self, "_of_state", _depends_on_state(self.noise))
 
@@ -75,22 +74,35 @@ class Langevin(DerivedModel):
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
         """Return the Langevin diffusion at (x, t)."""
-        return self.beside(self._velocity(x, t, condition), x, t)
+        return self.beside(self.model(x, t, condition), x, t)
 
-    def beside(self, velocity: Tensor, x: Tensor, t: Time) -> Diffusion:
-        """Return the Langevin diffusion at (x, t), where the velocity of the flow is known."""
-        schedule, clock = self.path.schedule, expand_time(t, x)
-        score = convert(velocity, ("velocity", "score"), schedule, x, t)
-        # At the source the distribution is that of the noise, which a velocity of 0 would not tell.
-        score = torch.where(schedule.alpha(clock) == 0, -x / schedule.sigma(clock) ** 2, score)
+    def beside(self, generator: Generator, x: Tensor, t: Time) -> Diffusion:
+        """Return the Langevin diffusion at (x, t), where the model's generator is known."""
+        score = own_score(generator)
+        if score is None:
+            score = self._score(velocity_of(generator), x, t)
         variance = _variance(self.noise, self.path, x, t, of_state=self._of_state)
         return langevin(score, *variance)
 
-    def _velocity(self, x: Tensor, t: Time, condition: Any) -> Tensor:
-        parts = self.model(x, t, condition).split()
-        if parts.drift is None or parts.covariance is not None or parts.jumps:
-            raise ValueError("noise is added to a flow; this model returns more than a velocity")
-        return parts.drift
+    def _score(self, velocity: Tensor, x: Tensor, t: Time) -> Tensor:
+        schedule, clock = self.path.schedule, expand_time(t, x)
+        score = self.path.convert(velocity, "velocity", "score", x, t)
+        # At the source the states are noise alone, which a velocity of 0 would not tell.
+        return torch.where(schedule.alpha(clock) == 0, -x / schedule.sigma(clock) ** 2, score)
+
+
+def velocity_of(generator: Generator) -> Tensor:
+    """Return the velocity of a flow, beside which there may be Langevin motion.
+
+    Raises:
+        ValueError: When the generator has other parts.
+    """
+    leaves = generator.leaves()
+    moving = tuple(p for p in leaves if not isinstance(p.generator, LangevinDiffusion))
+    parts = Superposition(moving).split()
+    if parts.drift is None or parts.covariance is not None or parts.jumps:
+        raise ValueError("noise is added to a flow; this model returns more than a velocity")
+    return parts.drift
 
 
 @dataclass(frozen=True)
@@ -98,11 +110,13 @@ class Noised(DerivedModel):
     """A flow model with noise: a diffusion of the same marginal distribution.
 
     Attributes:
-        model: A model on a Gaussian path that returns flows.
+        model: A model that returns flows, on a Gaussian path of independent pairs; elsewhere, one
+            that brings its score (`feller.core.heads.ScoreHead`).
         noise: g, per square root of unit time.
 
     Example:
         >>> from feller.core.generators import Flow
+        >>> from feller.core.paths import GaussianPath
         >>> from feller.core.posteriors import FiniteData
         >>> flow = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
         >>> Noised(flow, lambda t: 1 - t)(torch.ones(1, 1), 0.5).covariance
@@ -124,9 +138,9 @@ class Noised(DerivedModel):
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Diffusion:
         """Return flow and Langevin diffusion, added; the model is called once."""
-        velocity = self._part._velocity(x, t, condition)
-        noise = self._part.beside(velocity, x, t)
-        return Diffusion(velocity + noise.drift, noise.covariance)
+        generator = self.model(x, t, condition)
+        noise = self._part.beside(generator, x, t)
+        return Diffusion(velocity_of(generator) + noise.drift, noise.covariance)
 
 
 def _depends_on_state(noise: Noise) -> bool:
@@ -140,12 +154,12 @@ def _depends_on_state(noise: Noise) -> bool:
 
 
 def _variance(
-    noise: Noise, path: GaussianPath, x: Tensor, t: Time, *, of_state: bool
+    noise: Noise, path: Any, x: Tensor, t: Time, *, of_state: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Return g^2 and the derivative of each g_i^2 by x_i, None where it is zero."""
     clock = expand_time(t, x)
     if noise is None:
-        return default_variance(path, clock), None
+        return path.noise_variance(clock), None
     if not callable(noise):
         return torch.full_like(clock, noise) ** 2, None
     time = t if isinstance(t, Tensor) else clock

@@ -17,6 +17,7 @@ from torch import Tensor
 from feller.core.algebra import Model
 from feller.core.checks import check_times, readable
 from feller.core.generators import Flow, Generator, Product
+from feller.core.pairs import Pair
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solutions import solution
 from feller.core.spaces import StateSpace
@@ -28,13 +29,13 @@ __all__ = ["FiniteData", "FiniteProductData", "NormalMixture"]
 
 @dataclass(frozen=True)
 class FiniteData(Model):
-    """The marginal generator for data that are finitely many points.
+    """The marginal generator for data that are finitely many points, or pairs.
 
     Attributes:
         path: A path with a `log_density`.
         kind: The kind of generator.
-        points: The data, `(k, *event)`.
-        weights: Their probabilities, `(k,)`; uniform by default.
+        points: The data, `(k, *event)`; on a bridge a `Pair` of source samples and data.
+        weights: Their probabilities, `(k,)`; uniform if None.
         backward: Whether the generator solves the KFE of reversed time, for correctors.
         width: On a mixture path of numbers, which has an atom at each data value, what is within
             half of this of a value is at it: the posterior is that of cells. A process that only
@@ -49,7 +50,7 @@ class FiniteData(Model):
 
     path: Any
     kind: type[Generator]
-    points: Tensor
+    points: Tensor | Pair
     weights: Float[Tensor, " k"] | None = None
     backward: bool = False
     width: float = 1e-5
@@ -123,7 +124,7 @@ class FiniteProductData(Model):
         return Product(each).average(self.posterior(x, t))
 
 
-def _check_points(points: Tensor, weights: Tensor | None, space: StateSpace) -> None:
+def _check_points(points: Any, weights: Tensor | None, space: StateSpace) -> None:
     if points.ndim <= space.event_dim:
         raise ValueError(f"points are (k, *event) on {space}, not of shape {tuple(points.shape)}")
     if not len(points):
@@ -137,7 +138,7 @@ def _check_points(points: Tensor, weights: Tensor | None, space: StateSpace) -> 
 
 
 def _log_likelihood(
-    path: Any, x: Tensor, t: Time, points: Tensor, width: float = 1e-5
+    path: Any, x: Tensor, t: Time, points: Any, width: float = 1e-5
 ) -> Float[Tensor, "b k"]:
     """Return log p_t(x | z) of each data point, summed over the elements of a state."""
     check_times(t)
@@ -162,7 +163,7 @@ def _posterior(log_likelihood: Tensor, weights: Tensor | None) -> Float[Tensor, 
     return (log_likelihood if weights is None else log_likelihood + weights.log()).softmax(1)
 
 
-def _snap(x: Tensor, points: Tensor, width: float, space: StateSpace) -> Tensor:
+def _snap(x: Tensor, points: Any, width: float, space: StateSpace) -> Tensor:
     """Move each number within half a width of a data value of its element to that value."""
     if space.is_discrete or space.element_dim:
         return x

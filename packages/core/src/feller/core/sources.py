@@ -14,21 +14,22 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.config import tagged
+from feller.core.spaces import StateSpace
 from feller.core.typing import Rng
 
 __all__ = [
+    "DataSource",
     "Gaussian",
     "Masked",
     "Source",
     "UniformBox",
     "UniformSphere",
     "UniformTokens",
-    "source_points",
 ]
 
 
 class Source(ABC):
-    """A law one can draw from and evaluate."""
+    """A distribution one can draw from and evaluate."""
 
     @abstractmethod
     def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
@@ -37,6 +38,20 @@ class Source(ABC):
     @abstractmethod
     def log_density(self, x: Tensor) -> Tensor:
         """Return the log density of each element, in nats."""
+
+    def draws_in(self, space: StateSpace) -> bool:
+        """Say whether all draws are in a space; a source that does not look says yes."""
+        return True
+
+    def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points and weights `(k,)` of one element: E f(x_0) is the sum of weight times f.
+
+        Exact on tokens; 40 Gauss points on numbers.
+
+        Raises:
+            LookupError: For a source that knows none, such as one of vectors.
+        """
+        raise LookupError(f"no points are known that stand for a {type(self).__name__}")
 
 
 @tagged("gaussian")
@@ -56,6 +71,16 @@ class Gaussian(Source):
     def log_density(self, x: Tensor) -> Tensor:
         """Return -x^2 / 2 - log(2 pi) / 2."""
         return -0.5 * x**2 - 0.5 * math.log(2 * math.pi)
+
+    def draws_in(self, space: StateSpace) -> bool:
+        """Say whether any numbers are in a space."""
+        anywhere = space.ends in (None, (-math.inf, math.inf))
+        return anywhere and not space.is_discrete and not space.is_curved
+
+    def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Gauss-Hermite points."""
+        nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+        return like.new_tensor(nodes), like.new_tensor(weights / weights.sum())
 
 
 @tagged("uniform_box")
@@ -81,6 +106,18 @@ class UniformBox(Source):
         level = torch.full_like(x, -math.log(self.high - self.low))
         return torch.where(inside, level, -torch.inf)
 
+    def draws_in(self, space: StateSpace) -> bool:
+        """Say whether a space has all numbers of the box."""
+        low, high = (-math.inf, math.inf) if space.ends is None else space.ends
+        flat = not space.is_discrete and not space.is_curved
+        return flat and low <= self.low and self.high <= high
+
+    def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Gauss-Legendre points."""
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        return like.new_tensor(middle + half * nodes), like.new_tensor(weights / 2)
+
 
 @tagged("uniform_sphere")
 @dataclass(frozen=True)
@@ -96,6 +133,10 @@ class UniformSphere(Source):
         half = x.shape[-1] / 2
         log_area = math.log(2) + half * math.log(math.pi) - math.lgamma(half)
         return x.new_full(x.shape[:-1], -log_area)
+
+    def draws_in(self, space: StateSpace) -> bool:
+        """Say whether a space may be one of unit vectors."""
+        return space.ends is None and not space.is_discrete
 
 
 @tagged("uniform_tokens")
@@ -113,6 +154,15 @@ class UniformTokens(Source):
         """Return -log(size), and minus infinity for a token the source does not draw."""
         level = torch.full(x.shape, -math.log(self.size), device=x.device)
         return level.masked_fill(x >= self.size, -torch.inf)
+
+    def draws_in(self, space: StateSpace) -> bool:
+        """Say whether a space has as many tokens."""
+        return space.is_discrete and self.size <= getattr(space, "size", math.inf)
+
+    def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every token."""
+        tokens = torch.arange(self.size, device=like.device)
+        return tokens, torch.full((self.size,), 1 / self.size, device=like.device)
 
 
 @tagged("masked")
@@ -135,25 +185,35 @@ class Masked(Source):
         """Return 0 for the mask, minus infinity for any other token."""
         return torch.zeros(x.shape, device=x.device).masked_fill(x != self.mask, -torch.inf)
 
+    def draws_in(self, space: StateSpace) -> bool:
+        """Say whether the mask is a token of a space."""
+        return space.is_discrete and 0 <= self.mask < getattr(space, "size", math.inf)
 
-def source_points(source: Source, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return points and weights `(k,)` of one element: E f(x_0) is the sum of weight times f.
+    def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mask alone."""
+        return torch.full((1,), self.mask, device=like.device), torch.ones(1, device=like.device)
 
-    Exact on tokens; 40 Gauss points on numbers.
 
-    Raises:
-        LookupError: For a source of vectors.
+@tagged("data_source")
+@dataclass(frozen=True)
+class DataSource(Source):
+    """A data set, of which nothing is drawn here: training reads pairs, a simulation is given x_0.
+
+    It has no density that is known, so that nothing asks for one in vain.
     """
-    if isinstance(source, Masked):
-        return torch.full((1,), source.mask, device=like.device), torch.ones(1, device=like.device)
-    if isinstance(source, UniformTokens):
-        tokens = torch.arange(source.size, device=like.device)
-        return tokens, torch.full((source.size,), 1 / source.size, device=like.device)
-    if isinstance(source, UniformBox):
-        nodes, weights = np.polynomial.legendre.leggauss(40)
-        middle, half = (source.high + source.low) / 2, (source.high - source.low) / 2
-        return like.new_tensor(middle + half * nodes), like.new_tensor(weights / 2)
-    if isinstance(source, Gaussian):
-        nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-        return like.new_tensor(nodes), like.new_tensor(weights / weights.sum())
-    raise LookupError(f"no points are known that stand for a {type(source).__name__}")
+
+    def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
+        """Refuse to draw.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("the source is a data set: give its samples, as pairs or as x_0")
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Refuse to evaluate.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("the source is a data set, whose density is not known")

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from feller.core.checks import check_weights
 from feller.core.config import tagged
 from feller.core.generators import Generator, Product
-from feller.core.heads import FlowHead, Kinds, PosteriorHead
+from feller.core.heads import FlowHead, Kinds, PosteriorHead, ProductHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath
-from feller.core.product_head import ProductHead
 from feller.core.schedules import CondOT, Schedule
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens

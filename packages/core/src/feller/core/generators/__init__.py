@@ -14,6 +14,7 @@ from feller.core.generators.diffusion import Diffusion
 from feller.core.generators.flow import Flow
 from feller.core.generators.gaussian_destinations import NormalTails, RatioOfNormals
 from feller.core.generators.jump import Jump
+from feller.core.generators.langevin import LangevinDiffusion
 from feller.core.generators.linear import LinearGenerator
 from feller.core.generators.listed import Atoms, Binned, Categorical, Listed
 from feller.core.generators.parts import Part, Role, Split
@@ -34,6 +35,7 @@ __all__ = [
     "FromSource",
     "Generator",
     "Jump",
+    "LangevinDiffusion",
     "LinearGenerator",
     "Listed",
     "Mixture",

@@ -18,7 +18,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.generators.cells import Cells
 from feller.core.generators.rows import draw_category
-from feller.core.sources import Source, source_points
+from feller.core.sources import Source
 from feller.core.times import expand_time
 from feller.core.typing import Rng
 
@@ -270,7 +270,7 @@ class FromSource(Destination):
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return the points of the source, the same for each element."""
-        points, weights = source_points(self.source, self.like)
+        points, weights = self.source.points(self.like)
         shape = (*self.like.shape, len(points))
         return points.expand(shape), weights.expand(shape)
 

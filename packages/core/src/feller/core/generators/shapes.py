@@ -13,6 +13,7 @@ from feller.core.generators.by_kind import ByKind
 from feller.core.generators.diffusion import Diffusion
 from feller.core.generators.flow import Flow
 from feller.core.generators.jump import Jump
+from feller.core.generators.langevin import LangevinDiffusion
 from feller.core.generators.product import Product
 
 __all__ = ["check_shapes"]
@@ -57,6 +58,11 @@ def _check_flow(flow: Flow, space: Any, x: Any) -> None:
 def _check_diffusion(diffusion: Diffusion, space: Any, x: Any) -> None:
     _check("a drift", diffusion.drift, x)
     _check_broadcast("a covariance", diffusion.covariance, x)
+
+
+@_CHECKS.register(LangevinDiffusion)
+def _check_langevin(motion: LangevinDiffusion, space: Any, x: Any) -> None:
+    _check("a score", motion.direction, x)
 
 
 @_CHECKS.register(Jump)

@@ -15,8 +15,7 @@ from torch import Tensor
 from feller.core.divergences import BregmanDivergence
 from feller.core.generators import Destination, Generator, Jump, Part
 from feller.core.losses.terms import At, compare_jumps, compare_posteriors
-from feller.core.parametrizations import Parametrization, convert
-from feller.core.paths import GaussianPath
+from feller.core.parametrizations import Parametrization
 from feller.core.solutions import solution
 from feller.core.times import expand_time, factor_times, moving_time
 
@@ -49,6 +48,7 @@ class Comparison:
         t: The time: one, one a sample, or one an element; of a product also a dict.
         x: The states x_t.
         backward: Whether the target solves the KFE of reversed time.
+        stationary: Whether it leaves the path alone: only a score is then a target.
     """
 
     measures: Measures
@@ -57,6 +57,7 @@ class Comparison:
     t: Any
     x: Any
     backward: bool = False
+    stationary: bool = False
 
     def of_factor(self, name: str) -> "Comparison":
         """Return the comparison of a factor of a product."""
@@ -64,26 +65,28 @@ class Comparison:
         return replace(self, path=self.path.factors[name], z=self.z[name], t=t, x=self.x[name])
 
     def of_part(self, part: Part) -> Float[Tensor, " b"]:
-        """Return the loss of a part, whose target solves the KFE in its direction of time.
-
-        Raises:
-            ValueError: For a stationary part.
-        """
-        if part.role == "stationary":
-            raise ValueError("a stationary part has no target: train it on its own")
+        """Return the loss of a part, whose target solves the KFE in its direction of time."""
         backward = self.backward != (part.role == "backward")
-        return part.generator.compare(replace(self, backward=backward))
+        still = self.stationary or part.role == "stationary"
+        return part.generator.compare(replace(self, backward=backward, stationary=still))
 
     def target(self, kind: type[Generator]) -> Any:
         """Return the conditional generator of a kind.
 
         Raises:
             LookupError: When the path has no solution of the kind.
-            ValueError: When z has another shape than x_t.
+            ValueError: When z has another shape than x_t, and for a stationary part.
         """
         self._check_shapes()
+        if self.stationary:
+            raise ValueError("a stationary part has no target: train it on its own")
         find = solution(self.path, kind, backward=self.backward)
         return find(self.path, self.x, moving_time(self.t), self.z)
+
+    def score(self) -> Tensor:
+        """Return the score of the conditional path, the target of Langevin motion."""
+        self._check_shapes()
+        return self.path.score(self.x, moving_time(self.t), self.z)
 
     def converted(self, velocity: Tensor) -> Tensor:
         """Return a velocity in the parametrization of the loss.
@@ -92,12 +95,7 @@ class Comparison:
             ValueError: When that is another than the velocity and the path has no score.
         """
         space = self.measures.loss_space
-        if space == "velocity":
-            return velocity
-        if not isinstance(self.path, GaussianPath):
-            raise ValueError(f"velocities of a {type(self.path).__name__} have no {space}")
-        t = moving_time(self.t)
-        return convert(velocity, ("velocity", space), self.path.schedule, self.x, t)
+        return self.path.convert(velocity, "velocity", space, self.x, moving_time(self.t))
 
     def vectors(self, target: Tensor, predicted: Tensor) -> Float[Tensor, " b"]:
         """Return the divergence of two tensors, averaged over the elements of each sample.

@@ -1,42 +1,57 @@
-"""Conditional probability paths p_t(x | z): laws that lead from the source to the point z.
+"""Conditional probability paths p_t(x | z): distributions that lead from the source to the data.
 
-A path only says where its samples are at each time. Which processes move along it, and how fast, is
-in `feller.core.solutions`: one path has many generators.
+The conditioning variable z is a data point, or a pair of a source sample and a data point
+(`feller.core.pairs`). A path only says where its samples are at each time. Which processes move
+along it, and how fast, is in `feller.core.solutions`: one path has many generators.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
+from feller.core.generators import Flow, Generator
+from feller.core.parametrizations import Parametrization
 from feller.core.schedules import Schedule
-from feller.core.sources import (
-    Gaussian,
-    Masked,
-    Source,
-    UniformBox,
-    UniformSphere,
-    UniformTokens,
-)
-from feller.core.spaces import Euclidean, Interval, Sphere, StateSpace, Tokens, Torus
+from feller.core.sources import Source
+from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 
-__all__ = ["ConditionalPath", "check_source"]
+__all__ = ["ConditionalPath", "Drawn", "check_source"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A state on its way.
+
+    Attributes:
+        x_t: The states `(b, *event)`.
+        velocity: Their time derivative where all that was drawn is held: the conditional velocity
+            at x_t, given also the source sample.
+    """
+
+    x_t: Tensor
+    velocity: Tensor
 
 
 class ConditionalPath(ABC):
-    """A law of x_t for each data point z and each time t.
+    """A distribution of x_t for each conditioning variable z and each time t.
 
     Attributes:
         space: Where states live.
-        schedule: The clock.
-        source: The law at t = 0.
+        schedule: Its coefficients in time.
+        source: The distribution at t = 0.
+        coupled_kinds: The kinds of generator whose solutions hold however source and data depend on
+            each other.
     """
 
     space: StateSpace
     schedule: Schedule
     source: Source
+    coupled_kinds: ClassVar[tuple[type[Generator], ...]] = (Flow,)
 
     def sample_source(
         self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None
@@ -44,54 +59,82 @@ class ConditionalPath(ABC):
         """Draw x_0 of the given shape, batch first."""
         return self.source.sample(shape, rng, like=like)
 
+    def given(self, x_0: Tensor, x_1: Tensor) -> Any:
+        """Return the conditioning variable of pairs: the data points alone, on most paths."""
+        return x_1
+
     @abstractmethod
-    def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
+    def sample(self, z: Any, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Draw x_t given z.
 
         Args:
-            z: Data points, batch first.
+            z: Data points, batch first; on a path between two ends, a `Pair`.
             t: One time, one a sample, or one an element.
             rng: Where randomness comes from.
-            x_0: The source samples to use, from a coupling; drawn when absent.
+            x_0: The source samples to use, from a coupling; drawn if None, or those of the pair.
         """
+
+    def draw(self, z: Any, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Drawn:
+        """Draw x_t with its velocity, on a path whose samples move continuously.
+
+        The arguments are those of `sample`. The velocity is the target of a flow for x_t, by the
+        pair instead of the data point: for a squared loss both have the same gradient on average.
+
+        Example:
+            >>> from feller.core.paths import GaussianPath
+            >>> drawn = GaussianPath().draw(torch.ones(1, 1), 0.25, x_0=torch.zeros(1, 1))
+            >>> drawn.x_t, drawn.velocity
+            (tensor([[0.2500]]), tensor([[1.]]))
+        """
+        clock = t if torch.is_tensor(t) else torch.tensor(t, dtype=z.dtype, device=z.device)
+        one = torch.ones_like(clock)
+        x, way = torch.func.jvp(lambda t: self.sample(z, t, rng, x_0=x_0), (clock,), (one,))[:2]
+        return Drawn(x, way)
 
     def arrived(self, x: Tensor) -> Tensor | None:
         """Return which elements are certainly at their data value; None if no state tells."""
         return None
 
+    def score(self, x: Tensor, t: Time, z: Any) -> Tensor:
+        """Return the gradient of log p_t(x | z).
+
+        Raises:
+            ValueError: On a path that does not know it.
+        """
+        raise ValueError(f"the score of a {type(self).__name__} is not known")
+
+    def convert(
+        self, value: Tensor, known: Parametrization, asked: Parametrization, x: Tensor, t: Time
+    ) -> Tensor:
+        """Turn one parametrization of a flow into another (`feller.core.parametrizations`).
+
+        Raises:
+            ValueError: When what is known does not tell what is asked on this path.
+        """
+        if known == asked:
+            return value
+        raise ValueError(f"{known} of a {type(self).__name__} gives no {asked}")
+
+    def check_score(self, what: str) -> None:
+        """Refuse to derive a score from a velocity that does not tell it.
+
+        Args:
+            what: What asks for it, such as `Noised`.
+
+        Raises:
+            ValueError: On every path but the Gaussian one from a Gaussian source.
+        """
+        raise ValueError(
+            f"{what} takes the score from a velocity, which tells it on a GaussianPath and not on "
+            f"a {type(self).__name__}: train a ScoreHead, whose score needs no velocity"
+        )
+
 
 def check_source(space: StateSpace, source: Source) -> None:
-    """Refuse a source that draws what is not in the space; of types not known here, none.
+    """Refuse a source that says it draws what is not in the space.
 
     Raises:
         ValueError: When it does.
     """
-    known = (Euclidean, Interval, Sphere, Tokens, Torus)
-    if isinstance(space, known) and not _draws_in(space, source):
+    if not source.draws_in(space):
         raise ValueError(f"{source} draws what is not in {space}: choose a source of that space")
-
-
-def _draws_in(space: StateSpace, source: Source) -> bool:
-    match source:
-        case Masked(mask):
-            return isinstance(space, Tokens) and 0 <= mask < space.size
-        case UniformTokens(size):
-            return isinstance(space, Tokens) and size <= space.size
-        case UniformBox(low, high):
-            ends = _ends(space)
-            return ends is not None and ends[0] <= low < high <= ends[1]
-        case Gaussian() | UniformSphere():
-            return isinstance(space, Euclidean if isinstance(source, Gaussian) else Sphere)
-    return True
-
-
-def _ends(space: StateSpace) -> tuple[float, float] | None:
-    """Return between which numbers a space is, None where it is not one of numbers."""
-    match space:
-        case Interval(low, high):
-            return low, high
-        case Torus():
-            return -math.pi - 1e-5, math.pi + 1e-5
-        case Euclidean():
-            return -math.inf, math.inf
-    return None

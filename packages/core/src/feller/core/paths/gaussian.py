@@ -13,7 +13,8 @@ from torch import Tensor
 
 from feller.core.checks import check_times
 from feller.core.config import tagged
-from feller.core.paths.base import ConditionalPath
+from feller.core.parametrizations import Parametrization, convert
+from feller.core.paths.base import ConditionalPath, Drawn
 from feller.core.schedules import CondOT, Schedule
 from feller.core.sources import Gaussian, Source
 from feller.core.spaces import Euclidean
@@ -44,7 +45,14 @@ class GaussianPath(ConditionalPath):
         check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         t = expand_time(t, z)
-        return self.schedule.alpha(t) * z + self.schedule.sigma(t) * x_0
+        return torch.addcmul(self.schedule.alpha(t) * z, self.schedule.sigma(t), x_0)
+
+    def draw(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Drawn:
+        """Return x_t, and alpha_dot z + sigma_dot x_0."""
+        x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
+        clock, schedule = expand_time(t, z), self.schedule
+        way = torch.addcmul(schedule.alpha_dot(clock) * z, schedule.sigma_dot(clock), x_0)
+        return Drawn(self.sample(z, t, x_0=x_0), way)
 
     def check_source(self, what: str) -> None:
         """Refuse a source that is not Gaussian, of which only the velocity is known.
@@ -52,8 +60,30 @@ class GaussianPath(ConditionalPath):
         Raises:
             ValueError: When a subclass has one.
         """
-        if not isinstance(self.source, Gaussian):
+        if self.source != Gaussian():
             raise ValueError(f"{what} is of a Gaussian source, not of {self.source}")
+
+    check_score = check_source  # that pairs are independent is asked of the model
+
+    def score(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
+        """Return the gradient of log p_t(x | z): -(x - alpha z) / sigma^2."""
+        self.check_source("a score")
+        t = expand_time(t, x)
+        return -(x - self.schedule.alpha(t) * z) / self.schedule.sigma(t) ** 2
+
+    def noise_variance(self, t: Tensor) -> Tensor:
+        """Return -2 sigma sigma_dot, the rate at which the variance of the noise falls."""
+        return -2 * self.schedule.sigma(t) * self.schedule.sigma_dot(t)
+
+    def noise_width(self, t: Tensor) -> Tensor:
+        """Return sigma."""
+        return self.schedule.sigma(t)
+
+    def convert(
+        self, value: Tensor, known: Parametrization, asked: Parametrization, x: Tensor, t: Time
+    ) -> Tensor:
+        """Turn one parametrization into another: each is affine in any other, given (x, t)."""
+        return convert(value, (known, asked), self.schedule, x, t)
 
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Return log p_t(x | z) in nats, summed over an event; `x` and `z` broadcast.

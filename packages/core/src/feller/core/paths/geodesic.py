@@ -46,7 +46,7 @@ class GeodesicPath(ConditionalPath):
         check_source(self.space, self.source)
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
-        """Go the share kappa_t of the way from x_0 to z."""
+        """Go the fraction kappa_t of the way from x_0 to z."""
         check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         kappa = self.schedule.alpha(expand_time(t, z))
@@ -56,9 +56,9 @@ class GeodesicPath(ConditionalPath):
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Return log p_t(x | z) of each element in nats per volume; `x` and `z` broadcast.
 
-        The law is that of the source, drawn together towards z by the factor 1 - kappa along the
-        geodesics. Elements at t = 1 are known: they count 0 where they are those of z, else minus
-        infinity.
+        The distribution is that of the source, drawn together towards z by the factor 1 - kappa
+        along the geodesics. Elements at t = 1 are known: they count 0 where they are those of z,
+        else minus infinity.
 
         Raises:
             ValueError: On a manifold whose volume along geodesics is not known here.

@@ -1,10 +1,10 @@
 r"""The geometric-average path on tokens: :math:`p_t \propto p_0^{1 - \kappa_t} p_1^{\kappa_t}`.
 
-The mixture path adds laws; this one multiplies them. :math:`p_0` is uniform and :math:`p_1` is at z
-but for a little noise, without which the product would be at z at once. Any two tokens other than z
-are alike, so one number tells the law: the log-odds of z against each of the others rise evenly
-from 0 with kappa. Source: Generator Matching, arXiv 2410.20587, section 3.1. The geometric average
-of two normals is a Gaussian path: the schedule `Geometric`.
+The mixture path adds distributions; this one multiplies them. :math:`p_0` is uniform and
+:math:`p_1` is at z but for a little noise, without which the product would be at z at once. Any two
+tokens other than z are alike, so one number tells the distribution: the log-odds of z against each
+of the others rise evenly from 0 with kappa. Source: Generator Matching, arXiv 2410.20587, section
+3.1. The geometric average of two normals is a Gaussian path: the schedule `Geometric`.
 """
 
 import math
@@ -29,11 +29,11 @@ __all__ = ["GeometricPath"]
 @tagged("geometric_path")
 @dataclass(frozen=True)
 class GeometricPath(ConditionalPath):
-    """Tokens whose log-odds for the data rise evenly; at t = 1 a share of `noise` is uniform.
+    """Tokens whose log-odds for the data rise evenly; at t = 1 a fraction `noise` is uniform.
 
     Attributes:
         space: The tokens.
-        noise: The share of p_1 that is spread over all tokens, between 0 and 1.
+        noise: The fraction of p_1 that is spread over all tokens, between 0 and 1.
         schedule: The clock kappa.
 
     Example:
@@ -47,7 +47,7 @@ class GeometricPath(ConditionalPath):
     schedule: Schedule = field(default_factory=CondOT)
 
     def __post_init__(self) -> None:
-        """Refuse a share that is none, one token, and a schedule that does not start at 0."""
+        """Refuse a fraction outside (0, 1), one token, and a schedule that does not start at 0."""
         if not 0 < self.noise < 1:
             raise ValueError(f"noise is between 0 and 1, both excluded, not {self.noise}")
         if self.space.size < 2:
@@ -60,7 +60,7 @@ class GeometricPath(ConditionalPath):
         return UniformTokens(self.space.size)
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
-        """Take z with the chance that makes up what the uniform source lacks of p_t(z | z)."""
+        """Take z with the probability that makes up what the uniform source lacks of p_t(z | z)."""
         check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         u = random.uniform(z.shape, rng, like=torch.empty(0, device=z.device))

@@ -7,6 +7,7 @@ path.
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_times
 from feller.core.config import tagged
+from feller.core.generators import Generator, Jump
 from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Masked, Source
@@ -40,6 +42,7 @@ class MixturePath(ConditionalPath):
     space: StateSpace
     source: Source
     schedule: Schedule = field(default_factory=CondOT)
+    coupled_kinds: ClassVar[tuple[type[Generator], ...]] = (Jump,)
 
     def __post_init__(self) -> None:
         """Refuse a schedule that does not start at 0, and a source outside the space."""
@@ -47,7 +50,7 @@ class MixturePath(ConditionalPath):
         check_source(self.space, self.source)
 
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
-        """Take each element from z with chance kappa_t, else from x_0."""
+        """Take each element from z with probability kappa_t, else from x_0."""
         check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         elements = z.shape[: z.ndim - self.space.element_dim]
@@ -63,7 +66,7 @@ class MixturePath(ConditionalPath):
         """Return log p_t(x | z) of each element in nats; `x` and `z` broadcast.
 
         Raises:
-            ValueError: On a continuous space, where the law has an atom and no density.
+            ValueError: On a continuous space, where there is an atom and no density.
         """
         if not self.space.is_discrete:
             raise ValueError(
@@ -75,11 +78,11 @@ class MixturePath(ConditionalPath):
         return torch.logaddexp(torch.log1p(-kappa) + log_source, at_z)
 
     def log_mass(self, x: Tensor, t: Time, z: Tensor, width: float) -> Tensor:
-        """Return the log chance that an element of x_t is in the cell about `x`; they broadcast.
+        """Return the log-probability of the cell about `x` for an element of x_t; they broadcast.
 
-        Where the law has an atom, chances of cells are comparable and densities are not. On numbers
-        the cell reaches half of `width` to either side, and the source is taken as even within it;
-        on vectors it is as large as a cube of that width; on tokens it is the token.
+        Where there is an atom, probabilities of cells are comparable and densities are not. On
+        numbers the cell reaches half of `width` to either side, and the source is taken as even
+        within it; on vectors it is as large as a cube of that width; on tokens it is the token.
         """
         if self.space.is_discrete:
             return self.log_density(x, t, z)

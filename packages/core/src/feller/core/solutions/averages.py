@@ -60,7 +60,7 @@ def expect(
 
     Args:
         f: Called with values `(n, k)` and each of the numbers as `(n, 1)`.
-        posterior: The law of each element.
+        posterior: The distribution of each element.
         numbers: Tensors that broadcast to the elements.
         shape: The shape of the elements.
     """
@@ -76,5 +76,5 @@ def expect(
 
 
 def _points(law: Destination) -> int:
-    """Return how many points stand for each element of a law."""
+    """Return how many points stand for each element of a distribution."""
     return law.at(slice(0, 1)).quadrature()[0].shape[-1]

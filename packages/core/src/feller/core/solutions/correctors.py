@@ -41,11 +41,11 @@ def mixture_corrector(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Jump:
 def mixture_corrector_from_posterior(
     path: MixturePath, x: Tensor, t: Time, posterior: Destination
 ) -> Jump:
-    """Return the corrector of the marginal path, from the law of each token of the data.
+    """Return the corrector of the marginal path, from the distribution of each token.
 
     Raises:
-        ValueError: On a space that is not discrete, where a law of values does not say whether an
-            element is at one.
+        ValueError: On a space that is not discrete, where a distribution of values does not say
+            whether an element is at one.
     """
     if not isinstance(posterior, Categorical):
         raise ValueError(
@@ -59,5 +59,5 @@ def mixture_corrector_from_posterior(
     stays = (at_x - posterior.logits.logsumexp(-1)).exp()
     back = stays * kappa * left / mass_at_data(path, time, x).clamp_min(1e-30)
     total = kappa + back  # a jump of a token to where it is counts, and changes nothing
-    chance = kappa / torch.where(total > 0, total, 1.0)
-    return Jump(total, Either(chance, posterior, FromSource(path.source, x)))
+    onward = kappa / torch.where(total > 0, total, 1.0)
+    return Jump(total, Either(onward, posterior, FromSource(path.source, x)))

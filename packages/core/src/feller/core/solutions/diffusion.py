@@ -6,18 +6,17 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Diffusion
-from feller.core.paths import GaussianPath, MixturePath
+from feller.core.pairs import Pair
+from feller.core.paths import BridgePath, GaussianPath, MixturePath
 from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.table import solves
 from feller.core.sources import UniformBox
-from feller.core.spaces import Interval
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
 __all__ = [
-    "default_variance",
+    "bridge_diffusion",
     "gaussian_diffusion",
-    "gaussian_score",
     "langevin",
     "mixture_diffusion",
 ]
@@ -31,26 +30,27 @@ def gaussian_diffusion(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Dif
     which the variance of the noise falls, which is finite at the source and vanishes at the data.
     Source: Albergo et al., arXiv 2303.08797, theorem 2.13.
     """
-    variance = default_variance(path, expand_time(t, x))
+    variance = path.noise_variance(expand_time(t, x))
     along = gaussian_flow(path, x, t, z).velocity
-    noise = langevin(gaussian_score(path, x, t, z), variance.expand_as(along))
+    noise = langevin(path.score(x, t, z), variance.expand_as(along))
     return Diffusion(along + noise.drift, noise.covariance)
 
 
-def gaussian_score(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Tensor:
-    """Return the gradient of log p_t(x | z): -(x - alpha z) / sigma^2."""
-    path.check_source("a score")
-    t = expand_time(t, x)
-    return -(x - path.schedule.alpha(t) * z) / path.schedule.sigma(t) ** 2
+@solves(BridgePath, Diffusion)
+def bridge_diffusion(path: BridgePath, x: Tensor, t: Time, z: Pair) -> Diffusion:
+    r"""Return drift :math:`u + \frac12 e^2 \nabla\log p` and covariance :math:`e^2`.
 
-
-def default_variance(path: GaussianPath, t: Tensor) -> Tensor:
-    """Return -2 sigma sigma_dot, the rate at which the variance of the noise falls."""
-    return -2 * path.schedule.sigma(t) * path.schedule.sigma_dot(t)
+    Any e solves the path; here that of `BridgePath.noise_variance`, with which x_0 leaves the drift
+    where e is not 0: the process is Markov given x_1 alone. On the Brownian bridge e is its scale
+    and the drift (x_1 - x) / (1 - t). Source: Tong et al., arXiv 2307.03672, section 3.
+    """
+    clock = expand_time(t, x)
+    variance = path.noise_variance(clock).expand_as(x)
+    return Diffusion(path.toward(x, clock, z, noisy=True), variance)
 
 
 def langevin(score: Tensor, variance: Tensor, gradient: Tensor | None = None) -> Diffusion:
-    r"""Return the Langevin diffusion, stationary under the law whose score it is given.
+    r"""Return the Langevin diffusion, which leaves alone the distribution whose score it is given.
 
     Its drift is :math:`\frac12 (g_i^2 \partial_i \log p + \partial_i g_i^2)` in each coordinate.
     Source: Generator Matching, arXiv 2410.20587, proposition 3 (divergence-free parts).
@@ -89,13 +89,9 @@ def mixture_diffusion(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Diffu
 
 
 def check_uniform_interval(path: MixturePath) -> None:
-    """Raise unless the path goes from the uniform law on an interval."""
+    """Raise unless the path goes from the uniform distribution on an interval."""
     space, source = path.space, path.source
-    if not (
-        isinstance(space, Interval)
-        and isinstance(source, UniformBox)
-        and (space.low, space.high) == (source.low, source.high)
-    ):
+    if space.ends is None or source != UniformBox(*space.ends):
         raise ValueError(
             "a mixture path diffuses on an Interval from a UniformBox with the same ends, "
             f"not on {space} from {source}"

@@ -1,14 +1,16 @@
 """Flows that solve a path: conditional velocities."""
 
+import torch
 from torch import Tensor
 
 from feller.core.generators import Flow
-from feller.core.paths import GaussianPath, GeodesicPath
+from feller.core.pairs import Pair
+from feller.core.paths import BridgePath, GaussianPath, GeodesicPath
 from feller.core.solutions.table import solves
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
-__all__ = ["gaussian_flow", "geodesic_flow"]
+__all__ = ["bridge_flow", "gaussian_flow", "geodesic_flow"]
 
 
 @solves(GaussianPath, Flow)
@@ -17,10 +19,10 @@ def gaussian_flow(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Flow:
 
     Source: Lipman et al., arXiv 2210.02747, theorem 3.
     """
-    t = expand_time(t, x)
-    schedule = path.schedule
-    noise = (x - schedule.alpha(t) * z) / schedule.sigma(t)
-    return Flow(schedule.alpha_dot(t) * z + schedule.sigma_dot(t) * noise)
+    t, schedule = expand_time(t, x), path.schedule
+    pull = schedule.sigma_dot(t) / schedule.sigma(t)
+    of_data = schedule.alpha_dot(t) - pull * schedule.alpha(t)  # both terms have one sign
+    return Flow(torch.addcmul(pull * x, of_data, z))  # two passes over the states
 
 
 @solves(GeodesicPath, Flow)
@@ -30,3 +32,13 @@ def geodesic_flow(path: GeodesicPath, x: Tensor, t: Time, z: Tensor) -> Flow:
     Source: Chen and Lipman, arXiv 2302.03660, equation 14.
     """
     return Flow(path.schedule.hazard(expand_time(t, x)) * path.space.log(x, z))
+
+
+@solves(BridgePath, Flow)
+def bridge_flow(path: BridgePath, x: Tensor, t: Time, z: Pair) -> Flow:
+    r"""Return :math:`u = \dot a x_0 + \dot b x_1 + (\dot g / g)(x - a x_0 - b x_1)`.
+
+    Source: Albergo, Boffi and Vanden-Eijnden, arXiv 2303.08797, equation 2.10.
+    """
+    clock = expand_time(t, x)
+    return Flow(path.toward(x, clock, z))

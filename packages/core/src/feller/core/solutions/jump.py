@@ -38,8 +38,8 @@ def gaussian_jump(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Jump:
 
     With u = (x - alpha z) / sigma, a = -sigma_dot / sigma, c = -alpha_dot z / sigma_dot. On CondOT
     it is the paper's k_t(x) / (1 - t)^3 (arXiv 2410.20587, appendix E.7). A coordinate stays where
-    it is on [t, s] with chance p_s(x | z) / p_t(x | z), exactly where the density falls all along;
-    on CondOT it then does.
+    it is on [t, s] with probability p_s(x | z) / p_t(x | z), exactly where the density falls all
+    along; on CondOT it then does.
     """
     t = expand_time(t, x)
     intensity = gaussian_fall(path, x, t, z).clamp_min(0)
@@ -70,7 +70,7 @@ def gaussian_shape(path: GaussianPath, t: Tensor, z: Tensor) -> tuple[Tensor, Te
     """Return the mean, the scale and the c of where jumps land."""
     schedule, tiny = path.schedule, 1e-30
     c = schedule.alpha_dot(t) * z / (-schedule.sigma_dot(t)).clamp_min(tiny)
-    # Beyond a million the law is that of infinity, to the digits of float32.
+    # Beyond a million the distribution is that of infinity, to the digits of float32.
     return schedule.alpha(t) * z, schedule.sigma(t), c.clamp(-1e6, 1e6)
 
 
@@ -90,7 +90,7 @@ def _gaussian_loss(
 def mixture_jump(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Jump:
     r"""Return a jump to z at hazard :math:`\dot\kappa / (1 - \kappa)`; elements that are at z stay.
 
-    The chance of an event on [t, s] is exactly 1 - (1 - kappa_s) / (1 - kappa_t).
+    The probability of an event on [t, s] is exactly 1 - (1 - kappa_s) / (1 - kappa_t).
     """
     away, z, t = apart(path, x, t, z)
     return Jump(torch.where(away, mixing_rate(path, t), 0.0), Point(z), jump_clock(path, t))
@@ -100,8 +100,8 @@ def mixture_jump(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Jump:
 def mixture_jump_backward(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Jump:
     r"""Return a jump from z to a draw of p_0 at :math:`\dot\kappa / p_t(z | z)`.
 
-    On a continuous space p_t(z | z) is kappa, on tokens kappa + (1 - kappa) p_0(z). The chance of
-    an event on [t, s] is exact.
+    On a continuous space p_t(z | z) is kappa, on tokens kappa + (1 - kappa) p_0(z). The probability
+    of an event on [t, s] is exact.
     """
     away, z, t = apart(path, x, t, z)
     at_z = mass_at_data(path, t, z)

@@ -54,7 +54,7 @@ def gaussian_jump_from_posterior(
     """Return the mean of the conditional jumps, which no tensor of elements times values holds.
 
     The intensity is summed a few elements at a time; where a jump goes is worked out for those that
-    fire: to the data value z with a chance in proportion to its probability and the intensity that
+    fire: to the data value z with a probability in proportion to its own and the intensity that
     it gives, then as if z were known.
     """
     t = expand_time(t, x)

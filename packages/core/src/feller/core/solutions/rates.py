@@ -6,14 +6,15 @@ in units of the path's own **event rate**, which leaves numbers of order one.
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from feller.core.checks import check_range
+from feller.core.generators.by_kind import ByKind
 from feller.core.paths import ConditionalPath, GaussianPath, GeometricPath, MixturePath
 from feller.core.solutions.averages import refuse_vectors
-from feller.core.spaces import Interval, Tokens
 
 __all__ = [
     "Clock",
@@ -38,19 +39,13 @@ def event_rate(path: ConditionalPath, t: Tensor) -> Tensor:
     On the Gaussian path the larger of -sigma_dot / sigma and alpha_dot / sigma, which on CondOT are
     one; on the others the rate at which an element goes to its data value.
     """
-    if not isinstance(path, GaussianPath):
-        return mixing_rate(path, t)
-    fall = torch.maximum(-path.schedule.sigma_dot(t), path.schedule.alpha_dot(t))
-    return (fall / path.schedule.sigma(t)).clamp_min(_TINY)
+    return (_EVENTS.find(type(path)) or mixing_rate)(path, t)
 
 
 def mixing_rate(path: ConditionalPath, t: Tensor) -> Tensor:
     """Return the rate at which an element goes to its data value: the hazard of the path."""
-    if isinstance(path, GeometricPath):
-        rate = path.log_odds_dot(t) * torch.sigmoid(path.log_odds(t))
-    else:
-        rate = path.schedule.hazard(t)
-    return rate.clamp_min(_TINY)
+    rate = _MIXING.find(type(path))
+    return (path.schedule.hazard(t) if rate is None else rate(path, t)).clamp_min(_TINY)
 
 
 def jump_clock(path: ConditionalPath, t: Tensor) -> Clock | None:
@@ -62,16 +57,39 @@ def jump_clock(path: ConditionalPath, t: Tensor) -> Clock | None:
     appendix F), where intensities then grow like sigma^-3. A conditional jump has a clock of its
     own, exact on any schedule: see `gaussian_jump`.
     """
-    if isinstance(path, MixturePath):
-        left = path.schedule.remainder
-        return clock_of(mixing_rate(path, t), lambda h: (left(t) / left(t + h)).log())
-    if isinstance(path, GeometricPath):
-        grown = torch.nn.functional.softplus
-        odds = path.log_odds
-        return clock_of(mixing_rate(path, t), lambda h: grown(odds(t + h)) - grown(odds(t)))
-    if isinstance(path, GaussianPath):
-        return lambda h: _gaussian_clock(path, t, h)
-    return None
+    clock = _CLOCKS.find(type(path))
+    return None if clock is None else clock(path, t)
+
+
+_EVENTS, _MIXING, _CLOCKS = ByKind(), ByKind(), ByKind()
+
+
+@_EVENTS.register(GaussianPath)
+def _gaussian_events(path: GaussianPath, t: Tensor) -> Tensor:
+    fall = torch.maximum(-path.schedule.sigma_dot(t), path.schedule.alpha_dot(t))
+    return (fall / path.schedule.sigma(t)).clamp_min(_TINY)
+
+
+@_MIXING.register(GeometricPath)
+def _geometric_mixing(path: GeometricPath, t: Tensor) -> Tensor:
+    return path.log_odds_dot(t) * torch.sigmoid(path.log_odds(t))
+
+
+@_CLOCKS.register(MixturePath)
+def _mixture_clock(path: MixturePath, t: Tensor) -> Clock:
+    left = path.schedule.remainder
+    return clock_of(mixing_rate(path, t), lambda h: (left(t) / left(t + h)).log())
+
+
+@_CLOCKS.register(GeometricPath)
+def _geometric_clock(path: GeometricPath, t: Tensor) -> Clock:
+    grown, odds = torch.nn.functional.softplus, path.log_odds
+    return clock_of(mixing_rate(path, t), lambda h: grown(odds(t + h)) - grown(odds(t)))
+
+
+@_CLOCKS.register(GaussianPath)
+def _held_clock(path: GaussianPath, t: Tensor) -> Clock:
+    return lambda h: _gaussian_clock(path, t, h)
 
 
 def clock_of(intensity: Tensor, loss: Clock) -> Clock:
@@ -106,9 +124,16 @@ def jump_support(path: ConditionalPath, data: tuple[float, float]) -> tuple[floa
         ValueError: When data do not lie between two rising numbers, or not in the space.
     """
     check_reach(path, data)
+    reach = _REACH.find(type(path))
+    return data if reach is None else reach(path, data)
+
+
+_REACH = ByKind()
+
+
+@_REACH.register(GaussianPath)
+def _gaussian_reach(path: GaussianPath, data: tuple[float, float]) -> tuple[float, float]:
     low, high = data
-    if not isinstance(path, GaussianPath):
-        return low, high
     t = torch.linspace(0, 1, 2049, dtype=torch.float64, device="cpu")[:-1]
     t = torch.cat([t.new_tensor([1e-12]), t])  # at 0 itself a clock may have an infinite speed
     alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
@@ -128,9 +153,9 @@ def check_reach(path: ConditionalPath, data: tuple[float, float]) -> None:
         ValueError: When they do not rise, or leave an interval.
     """
     check_range(data)
-    space = path.space
-    if isinstance(space, Interval) and not space.low <= data[0] < data[1] <= space.high:
-        raise ValueError(f"data lie in {space}, not between {data[0]} and {data[1]}")
+    ends = path.space.ends
+    if ends is not None and not ends[0] <= data[0] < data[1] <= ends[1]:
+        raise ValueError(f"data lie in {path.space}, not between {data[0]} and {data[1]}")
 
 
 def check_values(path: ConditionalPath, levels: int, data: tuple[float, float]) -> None:
@@ -141,8 +166,8 @@ def check_values(path: ConditionalPath, levels: int, data: tuple[float, float]) 
         ValueError: When there are more levels than tokens, or the data leave the space.
     """
     refuse_vectors(path)
-    space = path.space
-    if isinstance(space, Tokens) and levels > space.size:
-        raise ValueError(f"levels are at most the {space.size} of {space}, not {levels}")
+    space: Any = path.space
     if not space.is_discrete:
         check_reach(path, data)
+    elif levels > space.size:
+        raise ValueError(f"levels are at most the {space.size} of {space}, not {levels}")

@@ -39,12 +39,12 @@ _SOLUTIONS: dict[Key, Solution] = {}
 _FROM_POSTERIOR: dict[Key, Solution] = {}
 _REFUSED: dict[Key, str] = {
     (GeodesicPath, Jump, False): (
-        "from a uniform source its law rises inside its support and loses mass only at the "
+        "from a uniform source its density rises inside its support and loses mass only at the "
         "shrinking edge, at an infinite rate; choose a MixturePath, or on flat space a GaussianPath"
     ),
     (GeodesicPath, Diffusion, False): (
-        "from a uniform source its law has a shrinking edge and no score there; choose a flow, or "
-        "on flat space a GaussianPath"
+        "from a uniform source its density has a shrinking edge and no score there; choose a flow, "
+        "or on flat space a GaussianPath"
     ),
 }
 
@@ -117,7 +117,7 @@ def from_posterior(
     *,
     backward: bool = False,
 ) -> Generator:
-    """Return the marginal generator at `x` from the law of each element of the data given x_t.
+    """Return the marginal generator at `x` from the distribution of each element of the data.
 
     The marginal generator is the posterior mean of the conditional ones (Generator Matching, arXiv
     2410.20587, proposition 1), element by element since these paths factorise (proposition 4). A
@@ -128,7 +128,8 @@ def from_posterior(
         kind: The kind of generator.
         x: States `(b, *event)`.
         t: The time.
-        posterior: A law for each element: `Categorical` on tokens, `Atoms` or `Binned` on numbers.
+        posterior: A distribution for each element: `Categorical` on tokens, `Atoms` or `Binned` on
+            numbers.
         backward: Whether time runs backward in the equation it solves, for correctors.
 
     Raises:

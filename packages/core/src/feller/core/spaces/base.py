@@ -19,11 +19,16 @@ class StateSpace(ABC):
         event_dim: Number of trailing axes that make one state.
         element_dim: Number of trailing axes that make one element of a state.
         is_discrete: Whether states are integers.
+        ends: Between which numbers each coordinate lies, where all between are states; None where
+            that is not so, or not said.
+        is_curved: Whether coordinates depend on each other, so that independent ones are no state.
     """
 
     event_dim: int
     element_dim: int = 0
     is_discrete: bool = False
+    ends: tuple[float, float] | None = None
+    is_curved: bool = False
 
     @abstractmethod
     def check(self, x: Tensor) -> None:

@@ -1,6 +1,8 @@
 """Euclidean space R^d, flat in every direction: images, coordinates, signals."""
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +24,7 @@ class Euclidean(Manifold):
     """
 
     event_dim: int = 1
+    ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         """Refuse a state without axes."""

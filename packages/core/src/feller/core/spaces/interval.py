@@ -31,6 +31,11 @@ class Interval(StateSpace):
         if not self.low < self.high:
             raise ValueError(f"low is below high, not {self.low} and {self.high}")
 
+    @property
+    def ends(self) -> tuple[float, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Its two ends."""
+        return self.low, self.high
+
     def check(self, x: Tensor) -> None:
         """Raise unless every number is between the ends."""
         if not x.is_floating_point():

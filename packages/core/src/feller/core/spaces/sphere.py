@@ -25,6 +25,7 @@ class Sphere(Manifold):
 
     event_dim: int = 1
     element_dim: ClassVar[int] = 1
+    is_curved: ClassVar[bool] = True
 
     def check(self, x: Tensor) -> None:
         """Raise unless the last axis holds unit vectors, to 1e-3."""

@@ -1,6 +1,7 @@
 """The flat torus: angles that wrap around."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ class Torus(Manifold):
     """
 
     event_dim: int = 1
+    ends: ClassVar[tuple[float, float]] = (-torch.pi - 1e-5, torch.pi + 1e-5)
 
     def check(self, x: Tensor) -> None:
         """Raise unless every angle is in [-pi, pi]."""

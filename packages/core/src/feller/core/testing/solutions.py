@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from feller.core.generators import Generator, Role
 from feller.core.solutions import Solution, solution
 from feller.core.testing.demands import demand
@@ -15,7 +13,7 @@ __all__ = ["check_solution"]
 def check_solution(
     path: Any,
     kind: type[Generator] | Solution,
-    points: Tensor,
+    points: Any,
     *,
     role: Role = "forward",
     plan: Plan | None = None,
@@ -26,7 +24,7 @@ def check_solution(
         path: The path.
         kind: The kind of generator that the table has a solution for; or a function (path, x, t, z)
             -> generator that is in no table.
-        points: Data points `(k, *event)` in float64, or tokens.
+        points: Data points `(k, *event)` in float64, or tokens; on a bridge, a `Pair`.
         role: `backward` for the solution of reversed time, `stationary` for a corrector.
         plan: Times, functions and bounds of `feller.core.verify.verify`.
 
@@ -42,7 +40,8 @@ def check_solution(
     """
     known = isinstance(kind, type)
     solve = solution(path, kind, backward=role == "backward") if known else kind
-    for point in points.split(1):
+    for i in range(len(points)):
+        point = points[i : i + 1]
         found = verify(Entry(path, solve, point), Reference(point), plan=plan, role=role)
         worst = found.worst
         demand(

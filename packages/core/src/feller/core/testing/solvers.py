@@ -1,5 +1,7 @@
 """The contract of solvers: the samples of an exact oracle, on any clock, each row for itself."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -107,7 +109,8 @@ def _check_law_at(
     else:
 
         def log_density(x: Tensor) -> Tensor:
-            each = model.path.log_density(x[:, None, None], t, model.points[None].double())
+            points: Any = model.points
+            each = model.path.log_density(x[:, None, None], t, points[None].double())
             return torch.logsumexp(each.reshape(len(x), -1) + shares.log(), 1)
 
         p, _ = law_p_value(x.flatten(), log_density)
@@ -121,7 +124,7 @@ def _clocks(times: Tensor, b: int) -> Tensor:
 
 
 def _check_clocks(solver: Solver, model: FiniteData, x_0: Tensor, name: str) -> None:
-    known = model.points[torch.arange(6) % 2]
+    known: Any = model.points[torch.arange(6) % 2]
     times = torch.tensor([0.1, 0.4, 0.7])[:, None].repeat(1, 6)
     times[:, 3:] = 1.0  # data points: they stay
     times[:, 2] = 0.4  # a clock that stands still before the end

@@ -6,6 +6,7 @@ that it began with, and compares.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from functools import singledispatch
 from types import NoneType
 from typing import Any
@@ -78,6 +79,9 @@ def _digest(value: Any) -> str:
 @singledispatch
 def _add(value: Any, total: Any) -> None:
     """Take a value into a digest: kind and shape, then content."""
+    if is_dataclass(value):
+        _add(vars(value), total)
+        return
     # The address of an object would be another each time.
     total.update(f"{type(value).__qualname__},".encode())
 

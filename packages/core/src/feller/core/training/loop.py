@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from feller.core import random
-from feller.core.couplings import IndependentCoupling, set_coupling
+from feller.core.couplings import couple, set_coupling
 from feller.core.nn.ema import EMA
+from feller.core.pairs import states_of
 from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
 from feller.core.training.batches import Batches, Share
@@ -206,7 +207,7 @@ def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
     recipe, model = run.recipe, run.bare_model
     training, stream = recipe.training, f"step {run.step}"
     rng = random.rows(training.seed, rows.start, rows.stop, stream=stream)
-    z, condition = model.codec.encode(batch, rng)
+    z, condition = states_of(batch, lambda raw: model.codec.encode(raw, rng))
     device = next(iter(z.values())).device if isinstance(z, Mapping) else z.device
     number = torch.empty(0, device=device)  # of tokens, too, times are numbers
     u = random.uniform((len(rows),), rng, like=number)
@@ -223,24 +224,23 @@ def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
     if training.condition_drop:
         dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)
-    x_t = model.path.sample(z, t, rng, x_0=_source(run, z, rng, condition))
+    z, x_0, condition = _coupled(run, z, rng, condition)
+    x_t = model.path.sample(z, t, rng, x_0=x_0)
     with run.accelerator.autocast():
         losses = recipe.objective.by_part(run.model, model.path, z, t, x_t, condition=condition)
     return {name: loss.mean() for name, loss in losses.items()}
 
 
-def _source(run: Run, z: Any, rng: Any, condition: Any) -> Any:
-    """Draw the source samples of data points, paired with them by the recipe's coupling."""
+def _coupled(run: Run, z: Any, rng: Any, condition: Any) -> tuple[Any, Any, Any]:
+    """Return the conditioning variable, the source samples and the condition, coupled."""
     path, coupling = run.bare_model.path, run.recipe.coupling
-    if isinstance(coupling, IndependentCoupling):
-        shape = {k: v.shape for k, v in z.items()} if isinstance(z, Mapping) else z.shape
-        return path.sample_source(shape, rng, like=z)
-    if condition is not None:
-        # Given the condition, the coupled source is no longer p_0, from which sampling starts.
-        raise ValueError("a coupling other than independent is for training without conditions")
     if isinstance(z, Mapping):
-        raise ValueError("a coupling other than independent pairs tensors, not product states")
-    return coupling(path.sample_source(z.shape, rng, like=z), z)
+        if not coupling.independent:
+            raise ValueError("a coupling other than independent pairs tensors, not product states")
+        shapes = {name: value.shape for name, value in z.items()}
+        return z, path.sample_source(shapes, rng, like=z), condition
+    batch = couple(path, coupling, z, rng, condition)
+    return path.given(batch.pair.x_0, batch.pair.x_1), batch.pair.x_0, batch.condition
 
 
 def _shared(seed: int, stream: str) -> torch.Generator:

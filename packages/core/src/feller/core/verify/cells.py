@@ -1,6 +1,7 @@
 """Cells of a line: where a distribution of one number is summed, fine wherever it is narrow."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,8 @@ DRAWN = 4096
 
 
 def cells_of(
-    sample: Callable[[Tensor, torch.Generator], Tensor],
-    points: Tensor,
+    sample: Callable[[Any, torch.Generator], Tensor],
+    points: Any,
     ends: tuple[float, float] | None,
 ) -> Cells:
     """Return the middles of cells between the ends, or over thrice the reach of samples.
@@ -27,7 +28,7 @@ def cells_of(
         spans = [ends]
     else:
         count = -(-DRAWN // len(points))
-        z = points.double().repeat_interleave(count, 0)
+        z = points[torch.arange(len(points)).repeat_interleave(count)].to(torch.float64)
         drawn = sample(z, torch.Generator().manual_seed(0)).reshape(len(points), -1)
         reach = torch.stack([drawn.amin(1), drawn.amax(1)], 1).tolist()
         spans = [(2 * low - high, 2 * high - low) for low, high in reach]
@@ -37,7 +38,7 @@ def cells_of(
     return places.reshape(-1, *points.shape[1:]), sizes
 
 
-def _divided(span: tuple[float, float], finest: float, like: Tensor) -> tuple[Tensor, Tensor]:
+def _divided(span: tuple[float, float], finest: float, like: Any) -> tuple[Tensor, Tensor]:
     """Return the middles of an even number of equal cells, and the size of each."""
     count = 2 * min(round((span[1] - span[0]) / finest / 2), 10 * CELLS)
     cell = (span[1] - span[0]) / count

@@ -13,10 +13,12 @@ from feller.core import random
 from feller.core.couplings import check_independent
 from feller.core.generators import Role
 from feller.core.generators.parts import SIGN
+from feller.core.pairs import is_pair
 from feller.core.verify.actions import Functions, act
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.lattice import SETS, even, student
 from feller.core.verify.laws import Law, drawn, exact
+from feller.core.verify.pairs import drawn_pairs
 from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 from feller.core.verify.weights import weight_fault
@@ -176,7 +178,8 @@ def verify(
     path = model.path
     if path is None:
         raise ValueError(f"{type(model).__name__} has no path: what it should follow is unknown")
-    check_independent(model, "verify")
+    if not is_pair(reference.points):
+        check_independent(model, "verify without pairs")
     functions = _functions(path, reference, plan)
     residuals: list[Residual] = []
     method = note = ""
@@ -229,7 +232,9 @@ def _laws(
         seed = random.seed_of(plan.seed, t, start)
         rng = torch.Generator().manual_seed(seed)
         z, condition = reference.draw(min(plan.batch, plan.samples - start), rng)
-        yield drawn(path, z, t, rng, method=plan.method), condition, seed
+        pairs = is_pair(z)
+        law = drawn_pairs(path, z, t, rng) if pairs else drawn(path, z, t, rng, method=plan.method)
+        yield law, condition, seed
 
 
 def _sides(law: Law, generator: Any, f: Functions, seed: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from feller.core.algebra import Model
 from feller.core.generators import Flow, Generator
 from feller.core.heads import Kinds
+from feller.core.pairs import Pair
 from feller.core.posteriors import FiniteData
 from feller.core.solutions import Solution
 from feller.core.typing import Time
@@ -27,7 +28,7 @@ class Entry(Model):
         path: The path; with several points, one that `FiniteData` knows a posterior of.
         solve: The solution, from (path, x, t, z) to a generator: `solution(path, kind)`, or any
             function that is to be verified.
-        points: The data, `(k, *event)`.
+        points: The data, `(k, *event)`, or a `Pair`.
         weights: Their probabilities; uniform when absent.
 
     Example:
@@ -41,7 +42,7 @@ class Entry(Model):
 
     path: Any
     solve: Solution
-    points: Tensor
+    points: Tensor | Pair
     weights: Float[Tensor, " k"] | None = None
     kinds: ClassVar[Kinds] = frozenset({Generator})
 

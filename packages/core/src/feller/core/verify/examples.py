@@ -16,10 +16,18 @@ from torch import Tensor
 
 from feller.core.domains import domains, resolve
 from feller.core.generators import Generator
-from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
+from feller.core.pairs import Pair
+from feller.core.paths import (
+    BridgePath,
+    BrownianNoise,
+    GaussianPath,
+    GeodesicPath,
+    GeometricPath,
+    MixturePath,
+    SineNoise,
+)
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solutions import Solution, langevin, mixture_corrector
-from feller.core.solutions.diffusion import gaussian_score
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
 from feller.core.times import expand_time
@@ -42,12 +50,12 @@ class Example:
     """
 
     path: Any
-    points: Tensor
+    points: Any
     kinds: tuple[str, ...]
     marginal: bool = False
     sums: Sums | None = None
 
-    def data(self) -> list[Tensor]:
+    def data(self) -> list[Any]:
         """Return the first point, and all of them where there is a posterior."""
         return [self.points[:1], *([self.points] if self.marginal else [])]
 
@@ -73,6 +81,22 @@ def _gaussian() -> list[Example]:
     return [
         *(Example(GaussianPath(schedule=each), line, kinds, marginal=True) for each in schedules),
         Example(GaussianPath(), space, kinds, marginal=True),
+    ]
+
+
+def _bridge() -> list[Example]:
+    kinds = ("flow", "diffusion", "langevin")
+    line = Pair(_reals([[0.7], [-1.1]]), _reals([[-0.4], [1.3]]))
+    space = Pair(_reals([[-1.1, 0.4, 0.2]]), _reals([[0.8, -0.3, 1.0]]))
+    paths = (
+        BridgePath(),
+        BridgePath(schedule=Cosine(), noise=BrownianNoise(2**0.5)),
+        BridgePath(schedule=Polynomial(), noise=SineNoise()),
+    )
+    return [
+        *(Example(path, line, kinds, marginal=True) for path in paths),
+        Example(BridgePath(noise=BrownianNoise(0.5)), space, kinds),
+        Example(BridgePath(schedule=Cosine(), noise=None), space, ("flow",)),
     ]
 
 
@@ -117,6 +141,7 @@ def _geometric() -> list[Example]:
 
 EXAMPLES: Mapping[type, Callable[[], list[Example]]] = MappingProxyType(
     {
+        BridgePath: _bridge,
         GaussianPath: _gaussian,
         GeodesicPath: _geodesic,
         GeometricPath: _geometric,
@@ -126,8 +151,8 @@ EXAMPLES: Mapping[type, Callable[[], list[Example]]] = MappingProxyType(
 """The examples of each class of path."""
 
 
-def _langevin(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Generator:
-    return langevin(gaussian_score(path, x, t, z), path.schedule.sigma(expand_time(t, x)) ** 2)
+def _langevin(path: Any, x: Tensor, t: Time, z: Any) -> Generator:
+    return langevin(path.score(x, t, z), path.noise_width(expand_time(t, x)) ** 2)
 
 
 CORRECTORS: Mapping[str, tuple[type, Solution]] = MappingProxyType(
@@ -142,7 +167,8 @@ def _reals(values: list[list[float]]) -> Tensor:
 
 def every() -> list[Examples]:
     """Return the examples of the core and of the installed domains."""
-    return [Examples(EXAMPLES, CORRECTORS), *brought()]
+    of_bridges = Examples({}, {"langevin": (BridgePath, _langevin)})
+    return [Examples(EXAMPLES, CORRECTORS), of_bridges, *brought()]
 
 
 @cache

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from feller.core import random
+from feller.core.pairs import is_pair
 from feller.core.paths import MixturePath
 from feller.core.sources import Gaussian, UniformBox
 from feller.core.verify.laws import Law, pathwise
@@ -48,6 +49,8 @@ def even(
     quantile = _QUANTILES.get(type(getattr(path, "source", None)))
     if quantile is None or isinstance(points, Mapping) or isinstance(path, MixturePath):
         return
+    if is_pair(points):
+        return  # their ways may draw more than the source
     n = points[0].numel()
     if not 1 <= n <= DIMENSIONS or path.space.is_discrete or samples < 16 * SETS:
         return

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Generator
+from feller.core.pairs import is_pair
 from feller.core.paths import MixturePath, ProductPath
 from feller.core.verify.actions import Functions, choose, moved
 from feller.core.verify.cells import Cells, cells_of
@@ -33,8 +34,8 @@ STATES = 4096
 STEP = 1e-3
 SMOOTH = 1e-6
 
-Data = tuple[Tensor, Tensor]
-"""Points `(k, *event)` and their probabilities `(k,)`."""
+Data = tuple[Any, Tensor]
+"""Points `(k, *event)`, or pairs, and their probabilities `(k,)`."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,14 @@ def exact(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
 
     Args:
         path: The path.
-        points: The data `(k, *event)`.
+        points: The data `(k, *event)`, or pairs.
         weights: Their probabilities `(k,)`.
         t: The time, away from 0 and 1 by more than 1e-5.
     """
     if isinstance(path, ProductPath) or isinstance(points, Mapping):
         return None
+    if is_pair(points) and not is_pair(path.given(points.x_0, points.x_1)):
+        return None  # given a pair nothing is left to draw, and there is no density
     n = points[0].numel()
     discrete = path.space.is_discrete
     if (path.space.size**n > STATES) if discrete else n != 1:
@@ -183,17 +186,17 @@ def _score(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
     return Law(x, lambda f: f(x) * slope[:, None], None, "score")
 
 
-def _enumeration(path: Any, points: Tensor, weights: Tensor, t: float) -> Law:
+def _enumeration(path: Any, points: Any, weights: Tensor, t: float) -> Law:
     token = torch.arange(path.space.size, device=points.device)
     n = points[0].numel()
     x = torch.cartesian_prod(*[token] * n).reshape(-1, *points.shape[1:])
     return weighed(path, (points, weights), t, (x, 1.0), "enumeration")
 
 
-def _line(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
+def _line(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
     """Return the density on a grid, or None when it has edges that the grid would blur."""
 
-    def sample(z: Tensor, rng: torch.Generator) -> Tensor:
+    def sample(z: Any, rng: torch.Generator) -> Tensor:
         return path.sample(z, t, rng)
 
     cells = cells_of(sample, points, interval(path.space))
@@ -249,7 +252,7 @@ def weighed(path: Any, data: Data, t: float, cells: Cells, method: str) -> Law:
     mass, slope = masses(t), _slope(masses, t)
     # Where there is nothing, a generator need not be a number.
     there = (mass != 0) | (slope != 0)
-    states, mass, slope = x[there].to(points), mass[there], slope[there]
+    states, mass, slope = x[there].to(points.dtype), mass[there], slope[there]
     return Law(states, lambda f: f(states) * slope[:, None], mass, method)
 
 
@@ -263,16 +266,16 @@ def _slope(f: Callable[[float], Tensor], t: float) -> Tensor:
     return (8 * near - far) / (12 * h)
 
 
-def _has_density(path: Any, points: Tensor) -> bool:
+def _has_density(path: Any, points: Any) -> bool:
     """Say whether a path knows its density; one that does not may raise a `ValueError`."""
     try:
-        _log_density(path, points, 0.5, points)
+        _log_density(path, points.x_1 if is_pair(points) else points, 0.5, points)
     except (AttributeError, ValueError):
         return False
     return True
 
 
-def _log_density(path: Any, x: Tensor, t: float, z: Tensor) -> Tensor:
+def _log_density(path: Any, x: Tensor, t: float, z: Any) -> Tensor:
     """Return log p_t(x | z) of whole states: summed over what the event has of axes."""
     clock = torch.tensor(t, dtype=torch.float64, device=x.device)
     density = path.log_density(x, clock, z)

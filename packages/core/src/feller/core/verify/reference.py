@@ -15,7 +15,8 @@ class Reference:
     """The finite data from which the law of a path is made.
 
     Attributes:
-        points: Data points, batch first; of a product, a dict of them.
+        points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
+            of coupled pairs on any path, a `Pair` of source samples and data points.
         weights: Their probabilities; uniform when absent.
         conditions: What the model is told with each point, if anything.
     """
@@ -59,5 +60,5 @@ class Reference:
         return self.points[index], conditions
 
 
-def _first(points: Any) -> Tensor:
+def _first(points: Any) -> Any:
     return next(iter(points.values())) if isinstance(points, Mapping) else points

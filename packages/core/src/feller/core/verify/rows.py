@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
-
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Role
 from feller.core.solutions import Solution, solution, solved
@@ -69,7 +67,7 @@ class Case:
     """
 
     path: Any
-    points: Tensor
+    points: Any
     terms: tuple[Term, ...]
     role: Role = "forward"
     sums: Sums | None = None
@@ -145,6 +143,6 @@ def _corrector(name: str, path: Any) -> Solution:
     raise LookupError(f"no {name} of a {type(path).__name__} is known")
 
 
-def _space(space: Any, points: Tensor) -> str:
+def _space(space: Any, points: Any) -> str:
     size = "x".join(str(n) for n in points.shape[1:]) or "1"
     return f"{type(space).__name__.lower()} {size}"

@@ -1,13 +1,5 @@
-"""Heads: how the output of a network is read as a generator.
+"""Heads that read logits: of the bins a jump lands in, or of the values that data have."""
 
-A network returns numbers for each element of a state. As velocities they are a flow; as logits of
-bins and a rate, a jump; as logits of data values, a posterior, which is every generator at once. A
-head that reads more than one number an element takes them from a last axis that the output has
-beyond the state's.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,92 +18,17 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
-    Point,
     Superposition,
 )
-from feller.core.parametrizations import Parametrization, check_name, convert
-from feller.core.paths import ConditionalPath, GaussianPath
+from feller.core.heads.base import Head, Kinds, check_output
+from feller.core.paths import ConditionalPath
 from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
 from feller.core.solutions.averages import refuse_vectors
 from feller.core.solutions.rates import check_values
-from feller.core.spaces import Manifold
 from feller.core.times import expand_time, moving_time
 from feller.core.typing import Time
 
-__all__ = ["FlowHead", "Head", "JointHead", "JumpHead", "Kinds", "PosteriorHead"]
-
-Kinds = frozenset[type[Generator]]
-
-
-class Head(ABC):
-    """A reading of a network's output.
-
-    Attributes:
-        kinds: The kinds of generator it returns.
-        channels: Numbers it reads for each element; for one, the output has no last axis for them.
-        finite_at_end: Whether what it returns is finite at t = 1, wherever the output is.
-    """
-
-    kinds: Kinds
-    channels: int
-    finite_at_end: bool = False
-
-    @abstractmethod
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
-        """Return the generator that `output` stands for at (x, t)."""
-
-    def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Destination:
-        """Return where the output says the data are: a distribution of each element.
-
-        Raises:
-            LookupError: For a head that does not say.
-        """
-        raise LookupError(f"a {type(self).__name__} does not say where the data are")
-
-
-@tagged("flow_head")
-@dataclass(frozen=True)
-class FlowHead(Head):
-    """The output is a velocity, or what determines it on the Gaussian path."""
-
-    prediction: Parametrization = "velocity"
-    kinds: ClassVar[Kinds] = frozenset({Flow})
-    channels: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown prediction."""
-        check_name(self.prediction)
-
-    @property
-    def finite_at_end(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the output is the velocity itself; the others divide by sigma, which is 0."""
-        return self.prediction == "velocity"
-
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
-        """Convert the output to a velocity; on a manifold, take its tangent part.
-
-        Raises:
-            ValueError: When the output has not the shape of the state, or the prediction is no
-                velocity and the path not Gaussian.
-        """
-        _check_shape(output, x.shape)
-        if isinstance(path, GaussianPath):
-            t = moving_time(t)
-            return Flow(convert(output, (self.prediction, "velocity"), path.schedule, x, t))
-        if self.prediction != "velocity" or not isinstance(path.space, Manifold):
-            raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
-        return Flow(path.space.project_tangent(x, output))
-
-    def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Point:
-        """Return the mean of the data, on the Gaussian path.
-
-        Raises:
-            LookupError: On another path.
-        """
-        if not isinstance(path, GaussianPath):
-            raise LookupError(f"a velocity of a {type(path).__name__} gives no mean of the data")
-        pair = (self.prediction, "x_1")
-        return Point(convert(output, pair, path.schedule, x, moving_time(t)))
+__all__ = ["JumpHead", "PosteriorHead"]
 
 
 @tagged("jump_head")
@@ -154,7 +71,7 @@ class JumpHead(Head):
         refuse_vectors(path)
         if path.space.is_discrete:
             raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
-        _check_shape(output, (*x.shape, self.channels))
+        check_output(output, (*x.shape, self.channels))
         edges = torch.linspace(
             *_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
         )
@@ -213,7 +130,7 @@ class PosteriorHead(Head):
             ValueError: When the output has other channels, or values are not in the space.
         """
         check_values(path, self.levels, self.data)
-        _check_shape(output, (*x.shape, self.levels))
+        check_output(output, (*x.shape, self.levels))
         for kind in self._weights:  # now, not when it is simulated after days of training
             solution(path, kind)
 
@@ -234,57 +151,6 @@ class PosteriorHead(Head):
     def _weights(self) -> dict[type[Generator], float]:
         named = {Flow: self.flow, Diffusion: self.diffusion, Jump: self.jump}
         return {kind: weight for kind, weight in named.items() if weight}
-
-
-@tagged("joint_head")
-@dataclass(frozen=True)
-class JointHead(Head):
-    """Several heads on one network: its output's last axis is shared out among them.
-
-    Trained, each part learns its own generator; simulated, they are a superposition.
-
-    Attributes:
-        heads: The heads.
-        weights: The weight of each when simulated; they sum to one.
-    """
-
-    heads: tuple[Head, ...]
-    weights: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse weights that are none."""
-        if len(self.weights) != len(self.heads):
-            raise ValueError(f"{len(self.heads)} heads have a weight each, not {self.weights}")
-        check_weights("weights", self.weights)
-
-    @property
-    def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The numbers of all heads."""
-        return sum(head.channels for head in self.heads)
-
-    @property
-    def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The kinds of all heads."""
-        return frozenset[type[Generator]]().union(*(head.kinds for head in self.heads))
-
-    def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Superposition:
-        """Return the superposition of what each head reads.
-
-        Raises:
-            ValueError: When the output has other channels.
-        """
-        _check_shape(output, (*x.shape, self.channels))
-        shares = output.split([head.channels for head in self.heads], dim=-1)
-        parts = (
-            weight * head(path, share.squeeze(-1) if head.channels == 1 else share, x, t)
-            for head, weight, share in zip(self.heads, self.weights, shares, strict=True)
-        )
-        return sum(parts, start=Superposition(()))
-
-
-def _check_shape(output: Tensor, due: Sequence[int]) -> None:
-    if (given := tuple(output.shape)) != tuple(due):
-        raise ValueError(f"the head reads an output {tuple(due)}, the network gave {given}")
 
 
 def _support(path: ConditionalPath, data: tuple[float, float]) -> tuple[float, float]:

@@ -6,9 +6,8 @@ from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.core.generators import FromPosterior, Product
-from feller.core.heads import FlowHead, PosteriorHead
+from feller.core.heads import FlowHead, PosteriorHead, ProductHead
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
-from feller.core.product_head import ProductHead
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 

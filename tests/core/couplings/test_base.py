@@ -13,22 +13,37 @@ from torch import nn
 from torch.testing import assert_close
 
 from feller.core.algebra import stationary
+from feller.core.config import decode, encode
 from feller.core.couplings import (
+    ConditionalOT,
     Coupling,
+    EntropicOT,
+    GivenPairs,
     IndependentCoupling,
     MinibatchOT,
+    UnbalancedOT,
     check_independent,
     check_score,
+    couple,
     coupling_of,
     set_coupling,
 )
 from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.guidance import Guided
-from feller.core.heads import FlowHead, Head, JumpHead, PosteriorHead
+from feller.core.heads import (
+    DriftHead,
+    FlowHead,
+    Head,
+    JointHead,
+    JumpHead,
+    PosteriorHead,
+    ScoreHead,
+)
 from feller.core.likelihood import evidence_bound, log_likelihood
 from feller.core.models import GeneratorModel, Model
 from feller.core.noise import Langevin, Noised
-from feller.core.paths import GaussianPath, MixturePath
+from feller.core.pairs import Pair
+from feller.core.paths import BridgePath, GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.reweighted import Reweighted
 from feller.core.solvers import (
@@ -46,13 +61,18 @@ from feller.core.spaces import Tokens
 from feller.core.times import expand_time
 from feller.core.verify import Reference, verify
 
-COUPLINGS = [IndependentCoupling(), MinibatchOT()]
+COUPLINGS = [IndependentCoupling(), MinibatchOT(), ConditionalOT(), GivenPairs("a model")]
+DRAWN = [EntropicOT(0.5), UnbalancedOT(0.5, 5.0), ConditionalOT(EntropicOT(0.5), 3.0)]
 GRID = [0.999 * i / 50 for i in range(51)]
 D = torch.float64
 
 
 def cost(x_0, x_1):
     return (x_0 - x_1).square().sum()
+
+
+def ot(x_0, x_1):
+    return MinibatchOT()(x_0, x_1).pair.x_0
 
 
 def batches(rng, b=5, event=(2, 3)):
@@ -78,6 +98,14 @@ class Transported(Model):
         return Flow(transport(x, t))
 
 
+@dataclass(frozen=True)
+class Fast(Transported):
+    """Two percent too fast."""
+
+    def __call__(self, x, t, condition=None):
+        return Flow(1.02 * transport(x, t))
+
+
 SAYS, DOES_NOT = Transported(MinibatchOT()), Transported(IndependentCoupling())
 
 
@@ -94,21 +122,29 @@ def std(model, solver, rng):
 
 def test_every_coupling_is_tested():
     ours = {c for c in Coupling.__subclasses__() if c.__module__.startswith("feller.core.")}
-    assert ours == {type(coupling) for coupling in COUPLINGS}
+    assert ours == {type(coupling) for coupling in COUPLINGS + DRAWN}
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS + DRAWN, ids=str)
+def test_a_coupling_survives_json(coupling):
+    assert decode(encode(coupling)) == coupling
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS, ids=str)
 @pytest.mark.parametrize("b", [1, 5, 64])
 def test_a_coupling_uses_every_row_once_and_costs_no_more(coupling, b, rng):
     x_0, x_1 = batches(rng, b)
-    paired = coupling(x_0, x_1)
+    paired = coupling(x_0, x_1).pair.x_0
     assert sorted(paired[:, 0, 0].tolist()) == sorted(x_0[:, 0, 0].tolist())
     assert cost(paired, x_1) <= cost(x_0, x_1)
 
 
 def test_pairs_as_drawn(rng):
     x_0, x_1 = batches(rng)
-    assert IndependentCoupling()(x_0, x_1) is x_0
+    for coupling in (IndependentCoupling(), GivenPairs()):
+        pair = coupling(x_0, x_1).pair
+        assert pair.x_0 is x_0
+        assert pair.x_1 is x_1
 
 
 @pytest.mark.parametrize("shift", [0.0, 100.0])
@@ -119,18 +155,18 @@ def test_optimal_transport_is_the_best_permutation(shift, rng):
         best = min(
             itertools.permutations(range(5)), key=lambda order: cost(x_0[list(order)], x_1).item()
         )
-        assert_close(MinibatchOT()(x_0, x_1), x_0[list(best)], rtol=0, atol=0)
+        assert_close(ot(x_0, x_1), x_0[list(best)], rtol=0, atol=0)
 
 
 def test_optimal_transport_sorts_the_line(rng):
     x_0, x_1 = batches(rng, 200, (1,))
     order = x_1.flatten().argsort()
-    assert_close(MinibatchOT()(x_0, x_1)[order], x_0.sort(0).values)
+    assert_close(ot(x_0, x_1)[order], x_0.sort(0).values)
 
 
 def test_optimal_transport_pairs_half_precision(rng):
     x_0, x_1 = batches(rng, 20, (1,)).bfloat16()
-    assert_close(MinibatchOT()(x_0, x_1)[x_1.flatten().argsort()], x_0.sort(0).values)
+    assert_close(ot(x_0, x_1)[x_1.flatten().argsort()], x_0.sort(0).values)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +182,7 @@ def test_optimal_transport_pairs_half_precision(rng):
 def test_what_cannot_be_paired_is_refused(x_0, x_1, reason):
     """Without the check of types that tests have and users do not."""
     with pytest.raises(ValueError, match=reason) as caught:
-        inspect.unwrap(MinibatchOT.__call__)(MinibatchOT(), x_0, x_1)
+        inspect.unwrap(MinibatchOT.rows)(MinibatchOT(), x_0, x_1, None, None)
     assert "\n" not in str(caught.value)
 
 
@@ -196,8 +232,16 @@ def test_the_bound_of_coupled_pairs_is_refused_and_would_be_none(rng):
 
 def test_verify_refuses_coupled_pairs():
     points = torch.randn(20, 1, dtype=D)
-    with pytest.raises(ValueError, match="verify holds for independent pairs"):
+    with pytest.raises(ValueError, match="verify without pairs holds for independent pairs"):
         verify(SAYS, Reference(points))
+
+
+def test_verify_takes_the_pairs_themselves(rng):
+    """The flow of transport is right for its pairs, and one two percent too fast is not."""
+    x_0 = torch.randn(20_000, 1, generator=rng, dtype=D)
+    reference = Reference(Pair(x_0, 2 + 0.3 * x_0))
+    assert verify(SAYS, reference).passed
+    assert not verify(Fast(MinibatchOT()), reference).passed
 
 
 def test_wrappers_pass_the_coupling_on():
@@ -272,6 +316,38 @@ def test_jumps_of_a_mixture_path_are_right_for_pairs():
     model = GeneratorModel(nn.Identity(), path, PosteriorHead(3), MinibatchOT())
     assert coupling_of(model) == MinibatchOT()
     assert model.kinds == frozenset({Jump})
+
+
+def test_a_bridge_is_right_for_pairs_whatever_the_kind():
+    head = JointHead((FlowHead(), ScoreHead()), (1.0, 1.0))
+    model = GeneratorModel(nn.Identity(), BridgePath(), head, EntropicOT())
+    assert coupling_of(model) == EntropicOT()
+    model = GeneratorModel(nn.Identity(), BridgePath(), DriftHead(), GivenPairs("a model"))
+    assert coupling_of(model) == GivenPairs("a model")
+
+
+@pytest.mark.parametrize("coupling", [MinibatchOT(), EntropicOT(), UnbalancedOT()], ids=str)
+def test_a_condition_wants_a_coupling_that_heeds_it(coupling, rng):
+    x_0, x_1 = batches(rng)
+    with pytest.raises(ValueError, match=r"for training without conditions.*ConditionalOT"):
+        coupling(x_0, x_1, rng, torch.zeros(5))
+    for heeding in (IndependentCoupling(), GivenPairs(), ConditionalOT(coupling)):
+        assert heeding.heeds_condition
+        assert len(heeding(x_0, x_1, rng, torch.zeros(5).long()).condition) == 5
+
+
+def test_training_data_are_coupled(rng):
+    x_0, x_1 = batches(rng, 8, (1,))
+    drawn = couple(GaussianPath(), IndependentCoupling(), x_1, rng.manual_seed(1))
+    assert_close(drawn.pair.x_0, GaussianPath().sample_source((8, 1), rng.manual_seed(1), like=x_1))
+    pair = Pair(x_0, x_1)
+    assert couple(GaussianPath(), GivenPairs(), pair).pair.x_0 is x_0
+    assert couple(BridgePath(), IndependentCoupling(), pair).pair.x_0 is x_0
+    assert_close(couple(BridgePath(), MinibatchOT(), pair).pair.x_0, ot(x_0, x_1))
+    with pytest.raises(ValueError, match="the data are pairs, and the coupling says independent"):
+        couple(GaussianPath(), IndependentCoupling(), pair)
+    with pytest.raises(ValueError, match="GivenPairs is of data that are pairs; these are not"):
+        couple(GaussianPath(), GivenPairs(), x_1)
 
 
 def test_every_solver_says_whether_it_takes_the_score():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from feller.core.config import tagged
 from feller.core.generators import Destination, Product
-from feller.core.heads import Head, Kinds
+from feller.core.heads.base import Head, Kinds
 from feller.core.times import factor_times
 
 __all__ = ["ProductHead"]

@@ -1,0 +1,32 @@
+"""Couplings: how source samples and data are joined."""
+
+from feller.core.couplings.base import (
+    Coupling,
+    GivenPairs,
+    IndependentCoupling,
+    MinibatchOT,
+    Rows,
+    check_independent,
+    check_score,
+    couple,
+    coupling_of,
+    set_coupling,
+)
+from feller.core.couplings.transport import ConditionalOT, EntropicOT, UnbalancedOT, sinkhorn
+
+__all__ = [
+    "ConditionalOT",
+    "Coupling",
+    "EntropicOT",
+    "GivenPairs",
+    "IndependentCoupling",
+    "MinibatchOT",
+    "Rows",
+    "UnbalancedOT",
+    "check_independent",
+    "check_score",
+    "couple",
+    "coupling_of",
+    "set_coupling",
+    "sinkhorn",
+]

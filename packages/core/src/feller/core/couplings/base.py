@@ -1,0 +1,286 @@
+"""Couplings: which source sample belongs to which data point in a batch.
+
+A coupling joins the rows of two batches. Any coupling whose two marginals are the source and the
+data gives a valid path. Pairs are made within a micro-batch; transport plans other than the
+assignment here are in `feller.core.couplings.transport`.
+
+Given a condition, most couplings change the source: p_0 is then not what sampling starts from.
+Training with conditions takes the independent one, given pairs, or one that heeds the condition
+(`feller.core.couplings.ConditionalOT`).
+
+What a flow learns is right for every coupling: on the way from x_0 to z its velocity is a function
+of (x_t, z). So is the jump of a mixture path, from x_0 to z at the hazard, and everything on a
+bridge, which is conditioned on both ends. On the other paths all else about p_t(x | z) holds for
+the independent coupling alone, where x_0 given z is still p_0: scores, noise added to a flow, jumps
+of a Gaussian path, evidence bounds. A model therefore says which coupling it was trained with, in
+`coupling`; one that says nothing is independent.
+
+Source: Tong et al., arXiv 2302.00482, section 3; Albergo et al., arXiv 2310.03725.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from feller.core.config import tagged
+from feller.core.pairs import Pair, PairBatch, is_pair
+from feller.core.typing import Rng
+
+__all__ = [
+    "Coupling",
+    "GivenPairs",
+    "IndependentCoupling",
+    "MinibatchOT",
+    "Rows",
+    "check_independent",
+    "check_score",
+    "couple",
+    "coupling_of",
+    "features",
+    "set_coupling",
+]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that make pairs.
+
+    Attributes:
+        of_0: Indices of source samples, one a pair; None for all as they are.
+        of_1: Indices of data points; None for all as they are.
+    """
+
+    of_0: Tensor | None = None
+    of_1: Tensor | None = None
+
+
+class Coupling(ABC):
+    """A rule that pairs the rows of two batches.
+
+    Attributes:
+        independent: Whether a source sample says nothing of its data point.
+        heeds_condition: Whether the source given a condition stays the source.
+        takes_pairs: Whether it is of data that are pairs already.
+    """
+
+    independent: ClassVar[bool] = False
+    heeds_condition: ClassVar[bool] = False
+    takes_pairs: ClassVar[bool] = False
+
+    @abstractmethod
+    def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
+        """Return which rows of two batches `(b, *event)` make pairs.
+
+        Args:
+            x_0: Source samples.
+            x_1: Data points.
+            rng: Where randomness comes from.
+            condition: What the model is told with each data point.
+        """
+
+    def __call__(
+        self, x_0: Tensor, x_1: Tensor, rng: Rng = None, condition: Tensor | None = None
+    ) -> PairBatch:
+        """Return the pairs, and the condition of each.
+
+        Raises:
+            ValueError: When the batches have other shapes or cannot be paired, or there is a
+                condition that the coupling does not heed.
+        """
+        if condition is not None and not self.heeds_condition:
+            raise ValueError(
+                f"{type(self).__name__} is for training without conditions, given which it would "
+                "change the source: take ConditionalOT"
+            )
+        rows = self.rows(x_0, x_1, rng, condition)
+        if rows.of_0 is not None:
+            x_0 = x_0[rows.of_0]
+        if rows.of_1 is not None:
+            x_1 = x_1[rows.of_1]
+            condition = None if condition is None else condition[rows.of_1]
+        return PairBatch(Pair(x_0, x_1), condition)
+
+
+@tagged("independent")
+@dataclass(frozen=True)
+class IndependentCoupling(Coupling):
+    """Pairs as drawn."""
+
+    independent: ClassVar[bool] = True
+    heeds_condition: ClassVar[bool] = True
+
+    def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
+        """Leave all rows as they are."""
+        return Rows()
+
+
+@tagged("given_pairs")
+@dataclass(frozen=True)
+class GivenPairs(Coupling):
+    """Pairs of the data themselves: translations, or those of a model (`feller.core.pair_data`).
+
+    Attributes:
+        source: Where they come from, such as the name of the model that made them.
+    """
+
+    source: str = ""
+    heeds_condition: ClassVar[bool] = True
+    takes_pairs: ClassVar[bool] = True
+
+    def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
+        """Leave all rows as they are."""
+        return Rows()
+
+
+@tagged("minibatch_ot")
+@dataclass(frozen=True)
+class MinibatchOT(Coupling):
+    """The pairing of least total squared distance within the batch: exact optimal transport.
+
+    Every row is used once. Source: Pooladian et al., arXiv 2304.14772; Tong et al., arXiv
+    2302.00482.
+
+    Example:
+        >>> x = torch.arange(4.0)[:, None]
+        >>> MinibatchOT()(x.flip(0), x).pair.x_0.flatten()
+        tensor([0., 1., 2., 3.])
+    """
+
+    def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
+        """Return the order of `x_0` that minimises the sum of |x_0 - x_1|^2.
+
+        Raises:
+            ValueError: When the batches have other shapes, or are not of finite numbers.
+        """
+        from scipy.optimize import linear_sum_assignment
+
+        # The squared norms are the same for every permutation: only the inner products count.
+        ends = features(self, x_0, x_1)
+        score = (ends.x_1 @ ends.x_0.T).cpu().numpy()
+        _, order = linear_sum_assignment(score, maximize=True)
+        return Rows(torch.from_numpy(order).to(x_0.device))
+
+
+def features(coupling: Coupling, x_0: Tensor, x_1: Tensor) -> Pair:
+    """Return two batches as rows of numbers, whose distances a plan is made of.
+
+    Raises:
+        ValueError: When the batches have other shapes, or are not of finite numbers.
+    """
+    name = type(coupling).__name__
+    if x_0.shape != x_1.shape:
+        shapes = f"{tuple(x_0.shape)} and {tuple(x_1.shape)}"
+        raise ValueError(f"{name} pairs two batches of one shape, not of {shapes}")
+    for x in (x_0, x_1):
+        if not x.is_floating_point():
+            raise ValueError(f"{name} pairs numbers by their distance, not {x.dtype}")
+    wide = torch.promote_types(x_0.dtype, torch.float32)  # ties are rounding in half of it
+    ends = Pair(x_0, x_1).map(lambda x: x.detach().flatten(1).to(wide))
+    if not bool((ends.x_0.isfinite() & ends.x_1.isfinite()).all()):
+        raise ValueError(f"{name} pairs finite numbers; the batches hold others")
+    return ends
+
+
+def couple(
+    path: Any, coupling: Coupling, z: Any, rng: Rng = None, condition: Any = None
+) -> PairBatch:
+    """Return the pairs of a batch of training data: `path.given` makes a conditioning variable.
+
+    Args:
+        path: The path, from whose source samples are drawn where the data are no pairs.
+        coupling: How both are joined; two sets that belong together row by row are `GivenPairs`.
+        z: Data points, or a `Pair`.
+        rng: Where randomness comes from.
+        condition: What the model is told with each data point.
+
+    Raises:
+        ValueError: When the coupling is of pairs and the data are none, or the other way round.
+
+    Example:
+        >>> from feller.core.paths import GaussianPath
+        >>> couple(GaussianPath(), IndependentCoupling(), torch.ones(2, 1)).pair.x_1.flatten()
+        tensor([1., 1.])
+    """
+    given = is_pair(z)
+    pair = z if given else Pair(path.sample_source(z.shape, rng, like=z), z)
+    if coupling.takes_pairs and not given:
+        raise ValueError(f"{type(coupling).__name__} is of data that are pairs; these are not")
+    if given and coupling.independent and not is_pair(path.given(pair.x_0, pair.x_1)):
+        raise ValueError(
+            "the data are pairs, and the coupling says independent: choose GivenPairs, or a bridge"
+        )
+    return coupling(pair.x_0, pair.x_1, rng, condition)
+
+
+def coupling_of(model: Any) -> Coupling:
+    """Return the coupling that a model was trained with; independent if it does not say.
+
+    Example:
+        >>> coupling_of(nn.Identity())
+        IndependentCoupling()
+    """
+    found = getattr(model, "coupling", None)
+    return IndependentCoupling() if found is None else found
+
+
+def set_coupling(model: nn.Module, coupling: Coupling) -> None:
+    """Let a model, and the model within it, say which coupling it is trained with.
+
+    Raises:
+        ValueError: When what it learns is wrong for pairs that depend on each other.
+    """
+    if coupling.independent:
+        return
+    path = getattr(model, "path", None)
+    right = getattr(path, "coupled_kinds", None)
+    wrong = [k.__name__ for k in getattr(model, "kinds", ()) if right and not issubclass(k, right)]
+    if right and wrong:
+        names = " or ".join(kind.__name__ for kind in right)
+        raise ValueError(
+            f"{type(coupling).__name__} trains the {names} of a {type(path).__name__}; the model's "
+            f"{', '.join(sorted(wrong))} is of independent pairs"
+        )
+    for module in model.modules():
+        if module is model or hasattr(module, "path"):
+            module.coupling = coupling  # pyright: ignore[reportArgumentType]
+
+
+def check_independent(model: Any, what: str) -> None:
+    """Refuse a model whose distribution of x_t given z is not that of its path.
+
+    Args:
+        model: A model.
+        what: What asks for it, such as `evidence_bound`.
+
+    Raises:
+        ValueError: When its pairs depend on each other.
+    """
+    coupling = coupling_of(model)
+    if not coupling.independent:
+        raise ValueError(
+            f"{what} holds for independent pairs of source and data; this model was trained with "
+            f"{type(coupling).__name__}"
+        )
+
+
+def check_score(model: Any, what: str) -> None:
+    """Refuse a model whose velocity does not determine its score.
+
+    It does on a Gaussian path whose source is Gaussian and independent of the data: the path is
+    asked, and the coupling.
+
+    Args:
+        model: A model with a path.
+        what: What asks for the score, such as `Noised`.
+
+    Raises:
+        ValueError: When the path is none that tells it, or its pairs depend on each other.
+    """
+    path = getattr(model, "path", None)
+    if path is None:
+        raise ValueError(f"{what} takes the score from a velocity, and the model has no path")
+    path.check_score(what)
+    check_independent(model, what)
