@@ -26,7 +26,7 @@ def test_no_warmup_starts_at_the_peak():
     ("values", "message"),
     [
         ({"batch_size": 10, "accumulate": 3}, "does not divide into 3 micro-batches"),
-        ({"condition_drop": 1.5}, "share in"),
+        ({"condition_drop": 1.5}, "fraction in"),
         ({"keep": 0}, "keep is at least 1, not 0"),
         ({"log_every": 0}, "log_every is at least 1"),
         ({"accumulate": 0}, "accumulate is at least 1"),
