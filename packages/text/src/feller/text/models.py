@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks
-from feller.core.discrete.models import TokenModel, check_labels
+from feller.core.discrete.models import TokenModel
 from feller.core.discrete.parametrizations import (
     TokenParametrization,
     convert_logits,
@@ -139,16 +139,6 @@ class TextModel(nn.Module, TokenModel):
         self.network = config.network.build(config.vocabulary)
         # A network that began with the weights of a folder no longer needs it.
         self.config = replace(config, network=self.network.config)
-
-    def check_condition(self, condition: Any) -> None:
-        """Refuse a label that the network was never trained on, or none where it always had one.
-
-        Raises:
-            ValueError: When there is one.
-        """
-        trained = getattr(self.network, "trained", None)
-        if trained is not None:
-            check_labels(trained, condition)
 
     def logits(
         self,
