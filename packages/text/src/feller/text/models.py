@@ -155,8 +155,8 @@ class TextModel(nn.Module, TokenModel):
             x: States.
             kappa: The share that has arrived: one number, one a sample, or one an element.
             condition: Labels; None for none.
-            where: The elements to read, all when absent; the others never reach the head.
-            valid: Which elements exist; all when absent.
+            where: The elements to read, all if None; the others never reach the head.
+            valid: Which elements exist; all if None.
 
         Returns:
             Logits `(b, n, k)`, or `(m, k)` of the m elements in `where`, row by row.
