@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks
-from feller.core.discrete.models import TokenModel, check_labels
+from feller.core.discrete.models import TokenModel
 from feller.core.discrete.parametrizations import (
     TokenParametrization,
     convert_logits,
@@ -140,16 +140,6 @@ class TextModel(nn.Module, TokenModel):
         # A network that began with the weights of a folder no longer needs it.
         self.config = replace(config, network=self.network.config)
 
-    def check_condition(self, condition: Any) -> None:
-        """Refuse a label that the network was never trained on, or none where it always had one.
-
-        Raises:
-            ValueError: When there is one.
-        """
-        trained = getattr(self.network, "trained", None)
-        if trained is not None:
-            check_labels(trained, condition)
-
     def logits(
         self,
         x: Int[Tensor, "b n"],
@@ -165,8 +155,8 @@ class TextModel(nn.Module, TokenModel):
             x: States.
             kappa: The share that has arrived: one number, one a sample, or one an element.
             condition: Labels; None for none.
-            where: The elements to read, all when absent; the others never reach the head.
-            valid: Which elements exist; all when absent.
+            where: The elements to read, all if None; the others never reach the head.
+            valid: Which elements exist; all if None.
 
         Returns:
             Logits `(b, n, k)`, or `(m, k)` of the m elements in `where`, row by row.

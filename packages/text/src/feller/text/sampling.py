@@ -1,4 +1,4 @@
-"""How text is drawn: which scheme, how many steps, and what is given beforehand."""
+"""How text is drawn: which solver, how many steps, and what is given beforehand."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -64,16 +64,21 @@ class Sampling:
     """How text is drawn.
 
     Attributes:
-        solver: `leap` or `ancestral` for any source; for masks also `events`, which at as many
-            steps as tokens has the exact law of the model, the surest first by `confidence`,
-            `margin` or `entropy`, and `remask`; `corrected` for leaps with a Gibbs draw after each.
-        steps: Steps; for those that reveal a number of tokens a step, about as many steps.
-        temperature: Divides the logits; 0 takes the likeliest.
-        top_k: Keep that many of the likeliest tokens.
-        top_p: Keep the fewest of the likeliest whose probabilities reach this sum.
-        block: Draw blocks of that many tokens from left to right; all at once when absent.
-        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown.
-        batch_size: Texts simulated at once.
+        solver: `leap` (tau-leaping) or `ancestral` for any source; for masks also `events` (first
+            hitting; exact at as many steps as tokens), `confidence`, `margin` or `entropy`
+            (confidence-based decoding) and `remask`; `corrected` for leaps with a Gibbs draw after
+            each (default leap).
+        steps: Steps of each block; solvers that reveal tokens one by one reveal as many a call as
+            take about so many (default 128).
+        temperature: Divides the logits; 0 takes the most likely token (default 1).
+        top_k: Draw from that many of the most likely tokens; from all if None (default).
+        top_p: Draw from the fewest most likely tokens whose probabilities reach this sum; from all
+            if None (default).
+        block: Tokens of a block; blocks are drawn from left to right, all at once if None
+            (default).
+        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown
+            (default off).
+        batch_size: Texts simulated at once (default 64).
     """
 
     solver: str = "leap"
@@ -135,7 +140,7 @@ def context(
         codec: That of the model.
         prompt: Its beginning.
         suffix: Its end.
-        length: Tokens of the whole; those the model was trained on when absent.
+        length: Tokens of the whole; those the model was trained on if None.
 
     Raises:
         TokenizerError: When the tokenizer does not know something given, or does not give it back.

@@ -35,9 +35,9 @@ class Shaping:
     """How a law is changed before a draw; as it stands, not at all.
 
     Attributes:
-        temperature: Divides the logits; 0 takes the likeliest.
-        top_k: Keep that many of the likeliest.
-        top_p: Keep the fewest of the likeliest whose probabilities reach this sum.
+        temperature: Divides the logits; 0 takes the most likely.
+        top_k: Keep that many of the most likely.
+        top_p: Keep the fewest of the most likely whose probabilities reach this sum.
         without: Ids that are never drawn.
     """
 
@@ -117,8 +117,8 @@ def draw_tokens(
 def certainty(logits: Float[Tensor, "m v"], kind: Certainty) -> Float[Tensor, " m"]:
     """Return how sure each row is: larger is surer.
 
-    Confidence is the probability of the likeliest id; margin, what it has over the second; entropy,
-    minus the entropy in nats.
+    Confidence is the probability of the most likely id; margin, how far that is above the second;
+    entropy, minus the entropy in nats.
 
     Example:
         >>> certainty(torch.tensor([[0.0, 0.0]]), "entropy")

@@ -26,7 +26,7 @@ class Reading:
     Attributes:
         function: Called with logits `(m, k)` and the slice of their places in the list of the
             elements in `where`; returns `(m,)`.
-        where: The elements to read, row by row; all when absent. The others never reach the head.
+        where: The elements to read, row by row; all if None. The others never reach the head.
     """
 
     function: Callable[[Tensor, slice], Tensor]

@@ -114,11 +114,14 @@ class TokenModel(Model, ABC):
         return kappa.expand(x.shape)
 
     def check_condition(self, condition: Any) -> None:
-        """Refuse a condition that the model was never trained on; by default it takes any.
+        """Refuse a label that the network was never trained on; `network.trained` says which were.
 
         Raises:
-            ValueError: When there is a label that was not.
+            ValueError: When there is one, or none where there always was.
         """
+        trained = getattr(getattr(self, "network", None), "trained", None)
+        if trained is not None:
+            check_labels(trained, condition)
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,15 @@ class EvaluateFlags:
     """Which part of it; by default `test` of the run's own, `train` of another, which is the whole
     of it while --data.share is 0."""
     draws: int = 8
-    """Noisy states of each window; more make the interval narrower."""
+    """Noisy states of each window for the ELBO, a network call each (default 8)."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
-    """Samples for the other figures, at least 2; 0 for none."""
+    """Samples for the other figures, at least 2; 0 for none (default 64)."""
     steps: int = 256
-    """Steps of the solver."""
+    """Steps of the solver (default 256)."""
     solver: str = "leap"
-    """The solver."""
+    """Solver that draws the samples (default leap)."""
     seed: int = 0
-    """Chooses the noise and the samples."""
+    """Random seed of the noise and the samples (default 0)."""
     device: str = "auto"
     """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
     json: bool = False

@@ -27,19 +27,19 @@ class SampleFlags:
     """Draw texts."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
-    """How many."""
+    """Number of texts (default 1)."""
     out: Path | None = None
     """A .txt, a .jsonl, or a .png that shows what came when; by default the terminal."""
     prompt: str = ""
-    """How each begins; it comes back unchanged."""
+    """Text that each begins with; it comes back unchanged (default none)."""
     suffix: str = ""
-    """How each ends; it comes back unchanged."""
+    """Text that each ends with; it comes back unchanged (default none)."""
     length: int | None = None
     """Tokens of each, prompt and suffix included; by default those of the model's context."""
     sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
     """How they are drawn."""
     seed: int = 0
-    """Text i depends on the seed and on i alone."""
+    """Random seed; text i depends on the seed and on i alone (default 0)."""
     device: str = "auto"
     """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
     live: bool = False

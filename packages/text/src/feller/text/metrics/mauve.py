@@ -29,7 +29,7 @@ def frontier_score(
     Args:
         ours: Features of one set of texts.
         theirs: Features of another; as many, for a score without bias between the two.
-        k: Clusters; a tenth of all texts when absent, but at least two.
+        k: Clusters; a tenth of all texts if None, but at least two.
         seeds: How many clusterings.
 
     Raises:

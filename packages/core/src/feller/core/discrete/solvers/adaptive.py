@@ -31,7 +31,7 @@ class Adaptive(TokenSolver):
     """Ask for every mask, reveal the surest, ask again.
 
     Attributes:
-        by: What is sure: the likeliest token's probability (`confidence`), what it has over the
+        by: What is sure: the most likely token's probability (`confidence`), what it has over the
             second (`margin`), or a small `entropy`.
         per_call: Reveals a network call.
         bound: Reveal instead as many as have the sum of their entropies, the largest left out, at
