@@ -7,7 +7,7 @@ from feller.core.solvers.clocks import clocks_of
 
 
 def test_one_clock_is_floats_that_rise_or_fall():
-    assert clocks_of([0, 0.5, 1]) == [0.0, 0.5, 1.0]
+    assert clocks_of([0.0, 0.5, 1.0]) == [0.0, 0.5, 1.0]
     assert clocks_of(torch.tensor([1.0, 0.5])) == [1.0, 0.5]
 
 

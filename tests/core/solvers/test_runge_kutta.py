@@ -116,10 +116,10 @@ def test_a_tableau_of_one_stage_is_eulers():
     assert_close(simulate(NORMAL, x_0, [0.0, 0.2, 0.6], RungeKutta(tableau)).state, euler)
 
 
-class Turn:
+class Turn(Model):
     """A turn about the third axis, faster where that is large: its flow is known."""
 
-    kinds, space, finite_at_end = frozenset({Flow}), Sphere(), True
+    path, kinds, space, finite_at_end = None, frozenset({Flow}), Sphere(), True
 
     def __call__(self, x, t, condition=None):
         a, b, c = x.unbind(-1)
@@ -146,8 +146,8 @@ def test_the_order_stays_on_a_sphere(name, order):
 
 
 def test_a_torus_is_wrapped():
-    class Round:
-        kinds, space, finite_at_end = frozenset({Flow}), Torus(), True
+    class Round(Model):
+        path, kinds, space, finite_at_end = None, frozenset({Flow}), Torus(), True
 
         def __call__(self, x, t, condition=None):
             return Flow(torch.full_like(x, 4.0))

@@ -70,7 +70,7 @@ def student(errors: float, count: int) -> float:
 
     Example:
         >>> round(student(5.0, 32), 1), round(student(5.0, 10**6), 1)
-        (6.4, 5.0)
+        (6.3, 5.0)
     """
     from scipy.special import ndtr, stdtrit
 
