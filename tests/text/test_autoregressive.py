@@ -34,7 +34,7 @@ def test_draws_have_these_probabilities():
     assert stats.chisquare(observed, [*expected[some], expected[~some].sum()]).pvalue > 1e-3
 
 
-def test_a_draw_depends_on_the_seed_and_its_place():
+def test_a_draw_depends_on_the_seed_and_its_position():
     model = texts.causal()
     four = model.draw(4, 6, seed=1)
     assert model.draw(2, 6, seed=1).equal(four[:2])

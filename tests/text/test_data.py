@@ -234,7 +234,7 @@ def test_what_is_held_out_is_the_same_however_it_is_read(
             assert np.asarray(data.build(split).ids).tolist() == ids
 
 
-def test_what_a_tokenizer_loses_is_told_each_time(tmp_path, capsys):
+def test_what_a_tokenizer_loses_is_reported_each_time(tmp_path, capsys):
     made = Library(models.WordLevel({"[UNK]": 0, "to": 1, "be": 2}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     words = Pieces(made.to_str())

@@ -58,7 +58,7 @@ def test_the_clock_is_that_of_the_schedule(rng):
 
 @every_source
 @pytest.mark.parametrize("law", ["posterior", "leave_one_out"])
-def test_each_law_is_had_from_the_other(noise, law, rng):
+def test_each_distribution_is_had_from_the_other(noise, law, rng):
     model = texts.model(noise, parametrization=law)
     x = states(model, rng)
     kappa = torch.full(x.shape, 0.5)
@@ -148,7 +148,7 @@ def test_a_tokenizer_travels_with_its_model(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"noise": "uniform"}, "a network for uniform noise is told kappa"),
+        ({"noise": "uniform"}, "network.conditioned"),
         ({"noise": "unigram"}, "a frequency for each of 5 ids, not 0"),
         (
             {"network": TextTransformerConfig(transformer=texts.BLOCKS, causal=True)},

@@ -43,7 +43,7 @@ def test_what_is_given_comes_back(solver, noise):
 
 
 @pytest.mark.parametrize(("solver", "noise"), CASES)
-def test_a_text_depends_on_the_seed_and_its_place(solver, noise):
+def test_a_text_depends_on_the_seed_and_its_position(solver, noise):
     model = texts.model(noise)
     given = context(model.codec)
     how = Sampling(solver=solver, steps=4)
@@ -94,7 +94,7 @@ def test_the_steps_are_shared_out():
     assert Sampling(solver="events", steps=2, block=4).solver_for(8).per_call == 2
 
 
-def test_a_context_has_its_parts_in_place():
+def test_a_context_has_its_parts_in_order():
     codec = texts.CODEC
     given = context(codec, "ab", "c", length=5)
     assert isinstance(given, Context)
@@ -190,7 +190,7 @@ def test_special_ids_are_drawn_where_they_are_wanted(solver, noise):
     assert set(wanted.flatten().tolist()) == {0, 1, 2, 3}
 
 
-def test_a_tokenizer_of_special_tokens_alone_is_told():
+def test_a_tokenizer_of_special_tokens_alone_is_reported():
     made = Library(models.WordLevel({"[PAD]": 0}))
     made.add_special_tokens(["[PAD]"])
     model = texts.model(codec=TextCodec(tokenizer=Pieces(made.to_str()), length=8))

@@ -129,7 +129,7 @@ def test_a_picture_is_of_the_first(chain, tmp_path):
 
 
 @pytest.mark.parametrize(("length", "said"), [(8, ""), (9, "9 tokens are more than the 8 that")])
-def test_a_text_longer_than_those_of_training_is_told(chain, length, said):
+def test_a_text_longer_than_those_of_training_is_reported(chain, length, said):
     code, out, err = feller("sample", chain, "--length", length, "--steps", 2)
     assert code == 0 and len(out.removesuffix("\n")) == length
     assert bool(err) == bool(said) and said in err

@@ -138,8 +138,8 @@ def test_exact_posteriors_have_no_residual(noise):
 
 
 @every_source
-def test_the_change_is_that_of_the_law(noise):
-    """Sum the law of every state, and compare."""
+def test_the_change_is_that_of_the_distribution(noise):
+    """Sum the distribution of every state, and compare."""
     windows, functions = setting(noise)
     known = FiniteData(chain(noise).path, Jump, windows.points, windows.weights)
     found = verify_tokens(known, windows, functions, PLAN)
@@ -155,7 +155,7 @@ def test_the_change_is_that_of_the_law(noise):
 
 @every_source
 def test_a_tilt_is_caught_at_its_size(noise):
-    """Tilting the odds of a token moves its share by what can be summed."""
+    """Tilting the odds of a token moves its fraction by what can be summed."""
     tilt = torch.tensor([1.0, 0, 0, 0, 0])
     found = residuals(noise, tilt=tilt)
     assert not found.passed
@@ -181,7 +181,7 @@ def test_low_rates_are_caught(noise):
 
 
 def test_a_chain_that_does_not_look_is_caught_by_neighbours():
-    """With the right share of every token at every place, only products tell."""
+    """With the right fraction of every token at every position, only products tell."""
     found = residuals("mask", replace(PLAN, times=(0.8,)), looks=False)
     faults = {r.function for r in found.residuals if not r.passed}
     assert {"left 1, right 1", "left 2, right 2"} <= faults

@@ -64,7 +64,7 @@ def test_lines_that_are_whole():
     assert whole_lines("no line", 1) is None
 
 
-def test_shares_are_of_those_that_have_the_lines():
+def test_fractions_are_of_those_that_have_the_lines():
     share = compile_share([CODE, "a\nb c\nd", "short"], 1)
     assert share.value == 0  # `if x:` alone is no Python, nor is `b c`
     assert compile_share([CODE, "short"], 2).value == 1

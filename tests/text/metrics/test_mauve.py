@@ -9,7 +9,7 @@ from feller.text.metrics.mauve import clusters, frontier_score, score_of_shares
 MANY = 1e9  # so that the half text more does not count
 
 
-def test_equal_laws_score_1_and_strangers_little():
+def test_equal_distributions_score_1_and_strangers_little():
     assert score_of_shares(torch.tensor([1.0, 3.0]) * MANY, torch.tensor([1.0, 3.0]) * MANY) == (
         pytest.approx(1, abs=1e-6)
     )

@@ -75,7 +75,7 @@ def test_the_other_network_looks_both_ways(window, rng):
 
 
 @pytest.mark.parametrize("adaptive", [True, False])
-def test_kappa_is_seen_by_networks_that_are_told(adaptive, rng):
+def test_kappa_is_seen_by_networks_that_are_conditioned(adaptive, rng):
     x = tokens(rng)
     early, late = torch.full((2,), 0.1), torch.full((2,), 0.9)
     told, blind = network(conditioned=True, adaptive=adaptive), network()

@@ -46,7 +46,7 @@ class CausalModelConfig(ModelConfig):
     def __post_init__(self) -> None:
         """Refuse a network that looks ahead."""
         if not self.network.causal or self.network.conditioned:
-            raise ValueError("a causal model has network.causal, and is not told kappa")
+            raise ValueError("a causal model has network.causal, and is not conditioned on kappa")
         if self.network.num_classes:
             raise ValueError("a causal model takes no labels: network.num_classes is 0 for it")
 

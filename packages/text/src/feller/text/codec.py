@@ -58,7 +58,7 @@ class TextCodec(Codec):
 
         Raises:
             TokenizerError: When another tokenizer made them, with ends where the codec has none or
-                without where it has, or in windows of another length.
+                without where it has, or in chunks of another length.
         """
         ids, cut = raw
         # Names are compared, not ids: to look at ids is to wait for an accelerator each step.

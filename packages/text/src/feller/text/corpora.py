@@ -73,7 +73,7 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Where text lies, and how it is told apart.
+    """Where text lies, and how it is split into documents.
 
     Attributes:
         source: `file`, `folder`, `stdlib`, `stdlib-docs`, or `datasets` for a data set of that
@@ -245,15 +245,15 @@ def _hidden(file: Path, root: Path) -> bool:
 def _library() -> Iterator[Document]:
     root = Path(sysconfig.get_path("stdlib"))
     for file in sorted(root.rglob("*.py")):
-        place = file.relative_to(root)
-        if _NOT_LIBRARY & set(place.parts):
+        relative = file.relative_to(root)
+        if _NOT_LIBRARY & set(relative.parts):
             continue
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):  # a few old files are in other encodings
             continue
         if text.strip():
-            yield Document(place.as_posix(), text)
+            yield Document(relative.as_posix(), text)
 
 
 def _docs() -> Iterator[Document]:

@@ -2,8 +2,8 @@ r"""Text as windows of tokens.
 
 A corpus is cut once: its documents become ids, laid end to end, with an end of document after each
 where the tokenizer's codec has one. The ids of each split are a file of the cache, mapped into
-memory, so that a corpus larger than memory trains. A window is `length` ids from any place: windows
-begin inside documents, and no begin or end is forced on them.
+memory, so that a corpus larger than memory trains. A window is `length` ids from any position:
+windows begin inside documents, and no begin or end is forced on them.
 
 What is held out is never trained on: whole documents, chosen by a hash of their names, or the last
 part of the text.
@@ -75,27 +75,27 @@ class Windows:
 @tagged("text/data")
 @dataclass(frozen=True, kw_only=True)
 class TextData(DataConfig):
-    """Which text, and how it is cut.
+    """Which text, and how it is tokenized.
 
     Attributes:
-        source: `file`, `folder`, `stdlib`, `stdlib-docs` or `datasets`.
-        path: The file, the folder, or the name of the data set or the folder where it was saved.
-        test_path: Another file or folder that is held out, instead of a part of the first.
-        pattern: Which files of a folder.
-        separator: What stands between the documents of a file of text.
-        column: The column of the text in a `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file, or
-            a data set; when empty, files are text whatever their suffix.
-        config: Which configuration of a data set, where it has several.
-        split: Which split of a data set.
-        test_split: Another split that is held out, instead of a part of the first.
+        source: `file`, `folder`, `stdlib` (Python's source), `stdlib-docs` (its docs), `datasets`.
+        path: The file, the folder, or the name or folder of the data set.
+        test_path: File or folder to hold out; a part of `path` when empty.
+        pattern: Glob pattern of the files to read in a folder.
+        separator: String between the documents of a text file; one document when empty.
+        column: Column of the text in a `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file, or a
+            data set; when empty, files are plain text whatever their suffix.
+        config: Configuration of a data set that has several.
+        split: Split of a data set to train on.
+        test_split: Split to hold out; a part of `split` when empty.
         tokenizer: That of the model.
-        has_end: Whether an end of document follows each, as in the model's codec.
-        length: Tokens of a window.
+        has_end: Whether an end-of-document token follows each document, as in the model's codec.
+        length: Window length, in tokens.
         stride: Tokens between the starts of training windows.
         held_out: `tail` holds out the end of the text, which is read whole; `documents` whole
             documents, chosen by name.
-        share: The share that is held out.
-        cache: The folder of the cut corpora; that of the user when empty.
+        share: Fraction to hold out, 0 for nothing.
+        cache: Folder for tokenized text; the user's cache folder when empty.
     """
 
     source: CorpusSource = "file"
@@ -174,7 +174,7 @@ class TextData(DataConfig):
             yield from passages(every)
         elif self.held_out == "documents":
             for part in passages(every):
-                if (_place(part.name) < self.share) == (split == "test"):
+                if (_fraction_of(part.name) < self.share) == (split == "test"):
                     yield part
         else:
             total = sum(len(part.text) for part in passages(every))
@@ -288,7 +288,7 @@ def _after(parts: Iterable[Passage], count: int) -> Iterator[Passage]:
             begun = not part.ends
 
 
-def _place(name: str) -> float:
+def _fraction_of(name: str) -> float:
     """Return a number in [0, 1) that depends on the name alone."""
     return (
         int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")

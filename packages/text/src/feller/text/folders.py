@@ -18,20 +18,20 @@ def files_under(root: Path, pattern: str = "*") -> list[Path]:
     Raises:
         ValueError: When it is no pattern.
     """
-    return sorted({p for place in _places(root) for p in place.rglob(pattern) if p.is_file()})
+    return sorted({p for folder in _folders(root) for p in folder.rglob(pattern) if p.is_file()})
 
 
 def refuse_overlap(path: str, test_path: str) -> None:
     """Refuse a text that is held out and trained on.
 
     Raises:
-        DataError: When both are one place, or one lies in the other.
+        DataError: When both are one folder, or one lies in the other.
     """
     one, other = Path(path).resolve(), Path(test_path).resolve()
     if one == other or one in other.parents or other in one.parents:
         raise DataError(
             f"--data.test-path {test_path} is held out, and --data.path {path} trains on it: give "
-            "two places that lie apart"
+            "two folders that lie apart"
         )
 
 
@@ -45,12 +45,12 @@ def state_of(path: str) -> list[object]:
     return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
 
 
-def _places(root: Path) -> Iterator[Path]:
+def _folders(root: Path) -> Iterator[Path]:
     """Yield a folder, and the folders outside that links in it lead to, each once."""
     known, waiting = [root.resolve()], [root]
     while waiting:
-        yield (place := waiting.pop())
-        for link in sorted(p for p in place.rglob("*") if p.is_symlink() and p.is_dir()):
+        yield (folder := waiting.pop())
+        for link in sorted(p for p in folder.rglob("*") if p.is_symlink() and p.is_dir()):
             real = link.resolve()
             # Inside what is read already, or around it, in a circle.
             if any(real == k or k in real.parents or real in k.parents for k in known):

@@ -2,7 +2,7 @@
 
 The chain is the mixture path of the core; its generator is a `Jump` whose destination is the
 network's posterior. What the network returns for an element are logits of the sampleable ids, as
-the posterior or the leave-one-out law (`feller.core.discrete.parametrizations`).
+the posterior or the leave-one-out distribution (`feller.core.discrete.parametrizations`).
 """
 
 from collections.abc import Sequence
@@ -60,10 +60,10 @@ class TextModelConfig(ModelConfig):
         network: Its network.
         codec: The tokenizer and the length of a context.
         noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or a
-            mask and now and then a token.
-        frequencies: Of each sampleable id, for unigram.
-        uniform_share: The chance of a token, for mask+uniform.
-        schedule: The clock in training; sampling may use another.
+            mask and now and then a token (`mask+uniform`).
+        frequencies: Frequency of each sampleable id, for unigram.
+        uniform_share: Probability of a token instead of a mask, for mask+uniform.
+        schedule: The schedule in training; sampling may use another.
         parametrization: What the network predicts.
     """
 
@@ -86,7 +86,9 @@ class TextModelConfig(ModelConfig):
         if self.network.causal:
             raise ValueError("a chain needs both sides: network.causal is for text/causal-model")
         if not self.network.conditioned and self.noise != "mask":
-            raise ValueError(f"a network for {self.noise} noise is told kappa: network.conditioned")
+            raise ValueError(
+                f"a network for {self.noise} noise is conditioned on kappa: network.conditioned"
+            )
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -153,7 +155,7 @@ class TextModel(nn.Module, TokenModel):
 
         Args:
             x: States.
-            kappa: The share that has arrived: one number, one a sample, or one an element.
+            kappa: The fraction that has arrived: one number, one a sample, or one an element.
             condition: Labels; None for none.
             where: The elements to read, all if None; the others never reach the head.
             valid: Which elements exist; all if None.
@@ -179,7 +181,7 @@ class TextModel(nn.Module, TokenModel):
     def leave_one_out(
         self, logits: Float[Tensor, "*e k"], x: Int[Tensor, "*e"], kappa: Float[Tensor, "*e"]
     ) -> Float[Tensor, "*e k"]:
-        """Return logits of the leave-one-out law, from those the network returned for `x`."""
+        """Return leave-one-out logits, from those the network returned for `x`."""
         return self._convert(logits, "leave_one_out", x, kappa)
 
     def forward(
@@ -271,11 +273,11 @@ class TextModel(nn.Module, TokenModel):
     def _hidden(
         self, x: Tensor, kappa: Time, condition: Tensor | None, valid: Tensor | None
     ) -> Tensor:
-        share = torch.as_tensor(kappa, dtype=torch.float32, device=x.device)
-        if share.ndim == 2 and share.shape[1] == 1:
-            share = share[:, 0]
-        share = share.expand(x.shape if share.ndim == 2 else x.shape[:1])
-        return self.network(x, share, condition, valid)
+        fraction = torch.as_tensor(kappa, dtype=torch.float32, device=x.device)
+        if fraction.ndim == 2 and fraction.shape[1] == 1:
+            fraction = fraction[:, 0]
+        fraction = fraction.expand(x.shape if fraction.ndim == 2 else x.shape[:1])
+        return self.network(x, fraction, condition, valid)
 
     def _head(self, hidden: Tensor) -> Tensor:
         return self.network.head(hidden).float()

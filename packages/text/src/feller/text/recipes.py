@@ -64,7 +64,7 @@ def shakespeare_ar() -> Recipe:
 
 
 def stdlib_mask() -> Recipe:
-    """The source of Python's standard library from masks, in pieces of 2.6 bytes.
+    """The source of Python's standard library from masks, in subwords of 2.6 bytes.
 
     The data are those of the Python that runs; one file in twenty is held out.
     """
@@ -94,7 +94,7 @@ def stdlib_ar() -> Recipe:
 
 
 def stdlib_uniform() -> Recipe:
-    """`stdlib-mask` from uniform tokens: the network is told kappa and predicts without a token.
+    """`stdlib-mask` from uniform tokens, given kappa; what it predicts for a token ignores it.
 
     It learns by the cross-entropy of the posterior; its likelihood is the reverse bound.
     """

@@ -66,19 +66,15 @@ class Sampling:
     Attributes:
         solver: `leap` (tau-leaping) or `ancestral` for any source; for masks also `events` (first
             hitting; exact at as many steps as tokens), `confidence`, `margin` or `entropy`
-            (confidence-based decoding) and `remask`; `corrected` for leaps with a Gibbs draw after
-            each (default leap).
-        steps: Steps of each block; solvers that reveal tokens one by one reveal as many a call as
-            take about so many (default 128).
-        temperature: Divides the logits; 0 takes the most likely token (default 1).
-        top_k: Draw from that many of the most likely tokens; from all if None (default).
+            (confidence-based decoding) and `remask`; `corrected` for leaps with a Gibbs draw each.
+        steps: Steps of each block; solvers that reveal tokens one by one take about so many calls.
+        temperature: Divides the logits; 0 takes the most likely token.
+        top_k: Draw from that many of the most likely tokens; from all if None.
         top_p: Draw from the fewest most likely tokens whose probabilities reach this sum; from all
-            if None (default).
-        block: Tokens of a block; blocks are drawn from left to right, all at once if None
-            (default).
-        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown
-            (default off).
-        batch_size: Texts simulated at once (default 64).
+            if None.
+        block: Tokens of a block; blocks are drawn from left to right, all at once if None.
+        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown.
+        batch_size: Texts simulated at once.
     """
 
     solver: str = "leap"
@@ -115,7 +111,7 @@ class Sampling:
 
     @property
     def shaping(self) -> Shaping:
-        """How a law is changed before a draw."""
+        """How a distribution is changed before a draw."""
         return Shaping(self.temperature, self.top_k, self.top_p)
 
 
@@ -274,7 +270,7 @@ def _labels(condition: Any, n: int, device: torch.device) -> Any:
 
 
 def shaping_for(model: Any, sampling: Sampling) -> Shaping:
-    """Return how the laws of a model, which may be guided, are changed: without special ids."""
+    """Return how the draws of a model, which may be guided, are shaped: without special ids."""
     while not hasattr(model, "codec") and hasattr(model, "model"):
         model = model.model
     codec = getattr(model, "codec", None)

@@ -23,22 +23,21 @@ class EvaluateFlags:
     data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=lambda: TextData(share=0.0))
     """The text, cut by the model's own tokenizer; that of the run or recipe when none is named."""
     split: Literal["train", "test"] | None = None
-    """Which part of it; by default `test` of the run's own, `train` of another, which is the whole
-    of it while --data.share is 0."""
+    """Split to measure; if None `test` of the run's own text, `train` of any other."""
     draws: int = 8
-    """Noisy states of each window for the ELBO, a network call each (default 8)."""
+    """Noisy states per window for the ELBO, one network call each."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
-    """Samples for the other figures, at least 2; 0 for none (default 64)."""
+    """Number of samples for the other metrics, at least 2; 0 skips them."""
     steps: int = 256
-    """Steps of the solver (default 256)."""
+    """Number of solver steps."""
     solver: str = "leap"
-    """Solver that draws the samples (default leap)."""
+    """Solver that draws the samples."""
     seed: int = 0
-    """Random seed of the noise and the samples (default 0)."""
+    """Random seed of the noise and the samples."""
     device: str = "auto"
-    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto takes an accelerator if there is one."""
     json: bool = False
-    """Print JSON."""
+    """Print the metrics as JSON."""
 
 
 def evaluate(name: str, argv: Sequence[str]) -> None:

@@ -27,21 +27,21 @@ class SampleFlags:
     """Draw texts."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
-    """Number of texts (default 1)."""
+    """Number of texts."""
     out: Path | None = None
-    """A .txt, a .jsonl, or a .png that shows what came when; by default the terminal."""
+    """A .txt, a .jsonl, or a .png that shows what came when; the terminal if None."""
     prompt: str = ""
-    """Text that each begins with; it comes back unchanged (default none)."""
+    """Text that each begins with; it comes back unchanged."""
     suffix: str = ""
-    """Text that each ends with; it comes back unchanged (default none)."""
+    """Text that each ends with; it comes back unchanged."""
     length: int | None = None
-    """Tokens of each, prompt and suffix included; by default those of the model's context."""
+    """Tokens of each, prompt and suffix included; the model's context length if None."""
     sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
     """How they are drawn."""
     seed: int = 0
-    """Random seed; text i depends on the seed and on i alone (default 0)."""
+    """Random seed; text i depends on the seed and on i alone."""
     device: str = "auto"
-    """cpu, cuda, ...; auto (the default) takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto takes an accelerator if there is one."""
     live: bool = False
     """Show the first text in the terminal as it is revealed."""
     json: bool = False

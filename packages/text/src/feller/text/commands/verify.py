@@ -1,8 +1,8 @@
 r"""`feller verify` for text: how well a trained chain solves the forward equation.
 
 States x_t are made from held-out text. An element of the mixture path is at its data value z_e with
-chance kappa, else at its source: its law moves at kappa_dot (delta_z - p_0), which is the hazard
-times delta_z - p_t, so that
+probability kappa, else at its source: its distribution moves at kappa_dot (delta_z - p_0), which is
+the hazard times delta_z - p_t, so that
 
 .. math:: \frac{d}{dt} E f = \frac{\dot\kappa}{1 - \kappa}
     E \sum_e \big[ f(x_{e \to z_e}) - f(x) \big], \qquad
@@ -152,9 +152,9 @@ def statistics(codec: TextCodec, z: Int[Tensor, "b n"], *, has_mask: bool) -> To
         has_mask: Whether the mask is an id.
 
     Returns:
-        The share of masks where there is one, of the three most frequent tokens, of letters and of
-        white space; the mean of a random number of each token; how often letters end; and how
-        random numbers of a token go with what the next token tells of them, which a posterior that
+        The fraction of masks where there is one, of the three most frequent tokens, of letters and
+        of white space; the mean of a random number of each token; how often letters end; and how
+        random numbers of a token go with what the next token says of them, which a posterior that
         does not look at neighbours gets wrong when all else is right.
     """
     vocabulary = codec.vocabulary(has_mask=has_mask)
@@ -166,8 +166,8 @@ def statistics(codec: TextCodec, z: Int[Tensor, "b n"], *, has_mask: bool) -> To
     for i in counts.topk(min(3, int((counts > 0).sum()))).indices.tolist():
         numbers[f"{texts[i]!r} ({i})"] = (ids == i).double()
     for name, has in (("letters", str.isalpha), ("spaces", str.isspace)):
-        shares = [sum(map(has, text)) / max(1, len(text)) for text in texts]
-        numbers[name] = torch.tensor(shares, dtype=torch.float64)
+        fractions = [sum(map(has, text)) / max(1, len(text)) for text in texts]
+        numbers[name] = torch.tensor(fractions, dtype=torch.float64)
     rng = torch.Generator().manual_seed(0)
     hashes = torch.rand(3, len(ids), generator=rng, dtype=torch.float64)
     hashes[:, vocabulary.sampleable :] = 0
@@ -221,8 +221,8 @@ def verify_tokens(
         sides = []
         for part in torch.arange(plan.samples, device=z.device).split(plan.batch):
             with torch.no_grad():
-                told = None if condition is None else condition[part]
-                generator = model(x[part], t, told)
+                given = None if condition is None else condition[part]
+                generator = model(x[part], t, given)
                 rise = _path_change(model.path, t, functions.tables, (x[part], z[part]))
                 change = _change(generator, x[part], functions.tables)
             both = torch.stack([functions.rates(x[part], side) for side in (rise, change)])
@@ -245,10 +245,10 @@ def _change(generator: Generator, x: Tensor, tables: Tensor) -> Tensor:
 
 
 def _jump(jump: Jump, x: Tensor, tables: Tensor) -> Tensor:
-    fires = jump.intensity > 0  # elsewhere the destination need not be a law
-    law = jump.destination.expand(jump.intensity.shape).at(fires)
-    points, weights = law.quadrature()
-    chances = weights.new_zeros(len(points), len(tables)).scatter_add_(1, points, weights)
-    tables = tables.to(chances)
-    change = jump.intensity[fires][:, None] * (chances @ tables - tables[x[fires]])
+    fires = jump.intensity > 0  # elsewhere the destination need not be a distribution
+    destination = jump.destination.expand(jump.intensity.shape).at(fires)
+    points, weights = destination.quadrature()
+    probabilities = weights.new_zeros(len(points), len(tables)).scatter_add_(1, points, weights)
+    tables = tables.to(probabilities)
+    change = jump.intensity[fires][:, None] * (probabilities @ tables - tables[x[fires]])
     return change.new_zeros(*x.shape, tables.shape[1]).index_put((fires,), change)

@@ -42,7 +42,7 @@ def entropy(ids: Int[Tensor, "b n"]) -> Estimate:
 
 
 def distinct(ids: Int[Tensor, "b n"], n: int) -> float:
-    """Return the share of different ones among the runs of `n` tokens of all texts.
+    """Return the fraction of different ones among the runs of `n` tokens of all texts.
 
     Source: Li et al., arXiv 1510.03055.
 
@@ -54,7 +54,7 @@ def distinct(ids: Int[Tensor, "b n"], n: int) -> float:
 
 
 def repetition(ids: Int[Tensor, "b n"], n: int = 4) -> Estimate:
-    """Return the share of a text's runs of `n` tokens that it has had before, averaged over texts.
+    """Return the fraction of a text's runs of `n` tokens seen before in it, averaged over texts.
 
     Source: Welleck et al., arXiv 1908.04319.
 
@@ -105,7 +105,7 @@ def whole_lines(text: str, count: int) -> str | None:
 
 
 def compile_share(texts: Sequence[str], lines: int) -> Estimate:
-    """Return the share of windows of which that many whole lines compile, of those that have them.
+    """Return the fraction of windows whose first whole lines compile, of those that have them.
 
     Raises:
         ValueError: When none has.

@@ -1,12 +1,12 @@
 r"""How far one set of texts is from another, in the eyes of an encoder: a score like MAUVE.
 
-Features of both sets are put into k clusters together; P and Q are the shares of each set in the
+Features of both sets are put into k clusters together; P and Q are the fractions of each set in the
 clusters. For mixtures R = w P + (1 - w) Q the curve of
 :math:`(e^{-c KL(Q \| R)}, e^{-c KL(P \| R)})` says what is missing from one and the other;
 the score is the area under it, 1 for equal sets. Source: Pillutla et al., arXiv 2102.01454, with
 c = 5.
 
-It depends on the encoder, on k, on the sizes of the sets and, by the clusters, on chance: compare
+It depends on the encoder, on k, on the sizes of the sets and, by the clusters, on the seed: compare
 scores only where all but the last agree, and take its spread over seeds with them.
 """
 
@@ -43,9 +43,9 @@ def frontier_score(
     count = max(2, len(both) // 10) if k is None else k
     scores = []
     for seed in range(seeds):
-        place = clusters(both, count, torch.Generator().manual_seed(seed))
-        p = torch.bincount(place[: len(ours)], minlength=count).double()
-        q = torch.bincount(place[len(ours) :], minlength=count).double()
+        cluster = clusters(both, count, torch.Generator().manual_seed(seed))
+        p = torch.bincount(cluster[: len(ours)], minlength=count).double()
+        q = torch.bincount(cluster[len(ours) :], minlength=count).double()
         scores.append(score_of_shares(p, q))
     return mean_estimate(scores)
 
@@ -61,21 +61,21 @@ def clusters(
     if len(points) < k:
         raise ValueError(f"{len(points)} points make no {k} clusters")
     centres = points[torch.randperm(len(points), generator=rng)[:k]]
-    place = torch.cdist(points, centres).argmin(1)
+    cluster = torch.cdist(points, centres).argmin(1)
     for _ in range(rounds):
-        counts = torch.bincount(place, minlength=k)
-        sums = torch.zeros_like(centres).index_add(0, place, points)
+        counts = torch.bincount(cluster, minlength=k)
+        sums = torch.zeros_like(centres).index_add(0, cluster, points)
         some = (counts > 0)[:, None]
         centres = torch.where(some, sums / counts.clamp_min(1)[:, None], centres)
         moved = torch.cdist(points, centres).argmin(1)
-        if moved.equal(place):
+        if moved.equal(cluster):
             break
-        place = moved
-    return place
+        cluster = moved
+    return cluster
 
 
 def score_of_shares(p: Float[Tensor, " k"], q: Float[Tensor, " k"], *, scale: float = 5.0) -> float:
-    """Return the area under the frontier of two laws on k clusters, given as counts.
+    """Return the area under the frontier of two distributions on k clusters, given as counts.
 
     Counts get half a text more each, as of a clustering no cluster is known to be empty.
 

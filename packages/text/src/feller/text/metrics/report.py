@@ -73,9 +73,11 @@ def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Windo
     for number, document in enumerate(texts):
         ids = ours.encode(document)
         exact, size = _kept(codec.tokenizer, ids[: len(ids) - ours.has_end], document.text)
-        share = size / max(1, len(ids))
+        part_size = size / max(1, len(ids))
         parts = torch.tensor(ids, dtype=torch.int64).split(codec.length)
-        windows += [Window(part, share * len(part), number, exact) for part in parts if len(part)]
+        windows += [
+            Window(part, part_size * len(part), number, exact) for part in parts if len(part)
+        ]
     if not windows:
         raise DataError(f"the {split} split of {data.path or data.source} is empty")
     return windows
@@ -138,7 +140,7 @@ def variety(
 ) -> list[Metric]:
     """Measure samples beside windows of a text: entropy, repetition, and so on.
 
-    For Python source, the share of runs of whole lines that compile is measured too.
+    For Python source, the fraction of runs of whole lines that compile is measured too.
 
     Args:
         model: A chain.
@@ -208,15 +210,15 @@ def _codes(model: Any, ours: Tensor, real: Tensor, data: TextData, beside: str) 
         name.endswith(".py") for name in (data.pattern, data.path)
     ):
         return [ratio]
-    shares = []
+    fractions = []
     for lines in LINES:
         try:
-            share, usual = (compile_share(some, lines) for some in (texts, theirs))
+            fraction, usual = (compile_share(some, lines) for some in (texts, theirs))
         except ValueError:  # no window has so many lines
             break
         name = f"compiles, {lines} lines"
-        shares.append(_metric(name, share, f"{beside}, where it is {usual.value:.4g}"))
-    return [ratio, *shares]
+        fractions.append(_metric(name, fraction, f"{beside}, where it is {usual.value:.4g}"))
+    return [ratio, *fractions]
 
 
 def _name(data: TextData, split: Split) -> str:

@@ -15,7 +15,7 @@ class TextNetworkConfig(ABC):
     saved, with these fields or properties:
 
     Attributes:
-        conditioned: Whether the network is told kappa; a network for a mask source is not.
+        conditioned: Whether the network is conditioned on kappa; for a mask source it is not.
         num_classes: Classes of the labels; 0 for a network without.
         causal: Whether a token sees those to its left only.
     """

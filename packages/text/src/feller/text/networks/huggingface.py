@@ -2,7 +2,7 @@
 
 The library is imported when a network is made. Its model keeps all but its last layer, which is
 replaced by a head with one output for each id that can be predicted; kappa, where the network is
-told, is added to the embeddings. Nothing is fetched and no code from a folder is run.
+given, is added to the embeddings. Nothing is fetched and no code from a folder is run.
 """
 
 import inspect
@@ -53,7 +53,7 @@ class HuggingFaceConfig(TextNetworkConfig):
             `config.json` says the same as the definition. It is read once: a model that is saved
             has weights of its own.
         mask: The id of the folder's own mask, whose embedding ours starts from.
-        conditioned: Whether the network is told kappa; a network for a mask source is not.
+        conditioned: Whether the network is conditioned on kappa; for a mask source it is not.
 
     Example:
         >>> HuggingFaceConfig(definition='{"model_type": "bert", "hidden_size": 32}').num_classes
@@ -145,8 +145,8 @@ class HuggingFaceNetwork(nn.Module):
         seen = torch.ones_like(x) if valid is None else valid.long()
         embedded = embed(self.model, x, seen, self._mask)
         if self.config.conditioned:
-            told = self.embed_kappa(kappa)
-            embedded = embedded + (told[:, None] if told.ndim == 2 else told)
+            added = self.embed_kappa(kappa)
+            embedded = embedded + (added[:, None] if added.ndim == 2 else added)
         if not self._masks:
             if valid is not None and not valid.all():
                 kind = f"a {self.model.config.model_type}"

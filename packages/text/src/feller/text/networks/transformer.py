@@ -1,7 +1,7 @@
 """The transformer of text: rotary positions, attention both ways or to the left only.
 
-It is told kappa, the share of tokens that have arrived, and never the time: its weights then serve
-any schedule. With a mask source it is told neither, since the masks can be counted (arXiv
+It is given kappa, the fraction of tokens that have arrived, and never the time: its weights then
+serve any schedule. With a mask source it is given neither, since the masks can be counted (arXiv
 2406.03736); shifts, scales and gates of the blocks are then plain weights.
 
 A convolution may come first: it shows a token its neighbours, which attention, that starts with no
@@ -35,7 +35,7 @@ class TextTransformerConfig(TextNetworkConfig):
     Attributes:
         transformer: Size and options of the blocks.
         window: Tokens that the first convolution sees, an odd number; 1 for no convolution.
-        conditioned: Whether the network is told kappa; a network for a mask source is not.
+        conditioned: Whether the network is conditioned on kappa; for a mask source it is not.
         num_classes: Classes of the labels; 0 for a network without.
         adaptive: Whether kappa and the label set the norms of every block, for a third more
             weights; or else are added to the tokens.
@@ -56,7 +56,7 @@ class TextTransformerConfig(TextNetworkConfig):
 
     @property
     def is_told(self) -> bool:
-        """Whether the network is told anything but tokens."""
+        """Whether the network is conditioned on anything but tokens."""
         return self.conditioned or self.num_classes > 0
 
     def build(self, vocabulary: Vocabulary) -> "TextTransformer":
@@ -113,8 +113,8 @@ class TextTransformer(nn.Module):
 
         Args:
             x: Tokens.
-            kappa: The share that has arrived, of each sample or each token; only networks that are
-                conditioned look at it.
+            kappa: The fraction that has arrived, of each sample or each token; only networks that
+                are conditioned look at it.
             condition: Labels 0 ... num_classes; None for no label.
             valid: Which tokens exist; None for all.
 
@@ -140,7 +140,7 @@ class TextTransformer(nn.Module):
         return self.mix(F.pad(tokens.mT, sides)).mT
 
     def _embedding(self, x: Tensor, kappa: Tensor, condition: Tensor | None) -> Tensor:
-        """Return a vector of what the network is told, of each sample or each token."""
+        """Return a vector of the condition, of each sample or each token."""
         embedding = self.embed.weight.new_zeros(len(x), self.config.transformer.dim)
         if self.config.num_classes:
             if self.training:

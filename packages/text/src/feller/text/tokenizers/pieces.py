@@ -1,4 +1,4 @@
-"""Tokenizers of the `tokenizers` library, such as byte-pair merges trained on one's own text."""
+"""Tokenizers of the `tokenizers` library, such as byte-pair merges trained on your own text."""
 
 import json
 from collections.abc import Iterable, Sequence, Set
