@@ -55,10 +55,10 @@ def test_who_knows_the_data_pays_nothing():
     losses = parts(m, perfect(m, s), s)
     for name in ("place", "turn", "residue", "geometry"):
         assert losses[name].abs().max() < 1e-6, name
-    assert (losses["law"] < -8).all()  # the log density of so narrow a law
+    assert (losses["law"] < -8).all()  # the log density of so narrow a distribution
 
 
-def test_places_cost_the_squared_error_of_the_velocity():
+def test_positions_cost_the_squared_error_of_the_velocity():
     m = model()
     s = sample(m, 0.6)
     found = perfect(m, s)

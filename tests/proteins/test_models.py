@@ -92,7 +92,7 @@ def test_a_row_of_a_batch_is_what_it_is_alone():
         torch.testing.assert_close(torch.tensor(a.atoms), torch.tensor(b.atoms), rtol=0, atol=1e-3)
 
 
-def test_weights_are_shared_and_the_shares_are_checked():
+def test_weights_are_shared_and_the_fractions_are_checked():
     model = tiny()
     twin = model.weighted(flow=0.25, jump=0.75)
     assert twin.heads is model.heads and model.config.jump == 0

@@ -96,7 +96,7 @@ def test_no_residue_and_no_sample(model):
         draw(model, 1, nothing(0), Sampling())
 
 
-def test_noise_leaves_the_law_of_places_alone_and_less_of_it_narrows_it(monkeypatch):
+def test_noise_leaves_the_distribution_of_positions_alone_and_less_of_it_narrows_it(monkeypatch):
     """All data at the origin: places at time t are normal, with deviation 1 - t."""
     model = ProteinModelConfig(network=FrameTransformerConfig(dim=8, depth=2, num_heads=1)).build()
 
@@ -115,7 +115,7 @@ def test_noise_leaves_the_law_of_places_alone_and_less_of_it_narrows_it(monkeypa
     assert spread(2.0, 0.3) < 0.4
 
 
-def test_noise_leaves_the_law_of_rotations_alone_and_less_of_it_narrows_it(monkeypatch):
+def test_noise_leaves_the_distribution_of_rotations_alone_and_less_of_it_narrows_it(monkeypatch):
     """All data unturned: rotations at time t are isotropic Fisher, of the path's concentration."""
     model = ProteinModelConfig(network=FrameTransformerConfig(dim=8, depth=2, num_heads=1)).build()
     heads = model.heads.forward
@@ -215,7 +215,7 @@ def test_what_cannot_be_drawn_is_refused(model):
         (how, ({"power": "a"},), "power is positive and finite, not 'a'"),
     ],
 )
-def test_a_slip_is_told_in_a_line(function, given, reason):
+def test_a_slip_is_reported_in_a_line(function, given, reason):
     with pytest.raises(ValueError, match=re.escape(reason)):
         inspect.unwrap(function)(*given)
 

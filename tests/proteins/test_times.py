@@ -25,14 +25,14 @@ def test_each_job_has_its_clocks():
     assert all(clock.equal(u) for clock in t.values())
 
 
-def test_clocks_apart_are_independent_and_follow_the_law():
+def test_clocks_apart_are_independent_and_follow_the_distribution():
     t, _ = draw(apart=1.0)
     clocks = torch.stack(list(t.values()))
     assert clocks.corrcoef().triu(1).abs().max() < 0.05
     torch.testing.assert_close(clocks.mean(1), torch.full((3,), 0.5), rtol=0, atol=0.02)
 
 
-def test_jobs_come_by_their_shares():
+def test_jobs_come_by_their_probabilities():
     t, u = draw(together=0.5, structure=0.3, inverse=0.2)
     together = (t["residue"] == u) & (t["translation"] == u)
     assert float(together.float().mean()) == pytest.approx(0.5, abs=0.03)
@@ -47,7 +47,7 @@ def test_a_row_does_not_depend_on_the_others():
     assert all(whole[name][1:2].equal(alone[name]) for name in whole)
 
 
-def test_shares_that_are_none_are_refused():
+def test_fractions_that_are_none_are_refused():
     with pytest.raises(ValueError, match="sum to 1"):
         FrameTimes(together=0.9)
 
@@ -66,7 +66,7 @@ def test_motifs_are_two_stretches_of_up_to_a_quarter_that_lie_anywhere():
     assert known.float().mean(0).min() > 0.05  # the ends, too
 
 
-def test_motifs_come_by_their_share_and_leave_something_to_draw():
+def test_motifs_come_by_their_probability_and_leave_something_to_draw():
     law = FrameTimes(together=0.1, apart=0.0, structure=0.0, fold=0.0, inverse=0.3, motif=0.6)
     u, rng = torch.rand(2000), random.rows(0, 0, 2000)
     known = law.draw(u, rng, {"residue": torch.zeros(2000, 2)})["residue"] == 1

@@ -83,7 +83,7 @@ def told(model, design, n=1, **options):
     return cautions(model, plan(DesignFlags(**design), n), Sampling(steps=4), **options)
 
 
-def test_lengths_beyond_training_are_told(model):
+def test_lengths_beyond_training_are_reported(model):
     assert told(model, {"length": "20-128"}, n=9, trained=128) == []
     assert told(model, {"length": "300"}) == []  # nothing is known
     assert told(model, {"length": "300"}, trained=128) == [
@@ -100,7 +100,7 @@ def test_bundled_models_know_what_they_were_trained_on(tmp_path):
     assert trained_length(str(folder)) is None
 
 
-def test_what_long_chains_cost_is_told_or_refused(model, monkeypatch):
+def test_what_long_chains_cost_is_reported_or_refused(model, monkeypatch):
     (line,) = told(model, {"length": "5000"})
     assert line.startswith("5,000 residues in 4 network calls: about 2.0 GB and ")
     assert line.endswith(" hours")
@@ -115,7 +115,7 @@ def test_what_long_chains_cost_is_told_or_refused(model, monkeypatch):
 
 
 @pytest.mark.slow
-def test_memory_grows_as_it_is_told():
+def test_memory_grows_as_reported():
     """In a process of its own, as the greatest memory of a process never falls."""
     code = (
         "import torch\n"

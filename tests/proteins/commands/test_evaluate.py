@@ -141,7 +141,9 @@ def test_what_cannot_be_measured(model, helices, tmp_path):
     assert "--seed is at least 0, not -3" in reason(helices, "--seed=-3")
 
 
-def test_a_wrong_folder_for_pictures_is_told_before_anything_is_drawn(model, tmp_path, monkeypatch):
+def test_a_wrong_folder_for_pictures_is_reported_before_anything_is_drawn(
+    model, tmp_path, monkeypatch
+):
     monkeypatch.setattr(measuring, "drawn", None)
     (tmp_path / "plots").write_text("")
     assert "File exists" in complaint("evaluate", model, "--plots", tmp_path / "plots")

@@ -175,7 +175,7 @@ def test_json(model, tmp_path):
     assert found == {"out": str(tmp_path / "a"), "n": 2, "nfe": 3, "seed": 7}
 
 
-def test_a_length_beyond_training_is_told(model, tmp_path, monkeypatch):
+def test_a_length_beyond_training_is_reported(model, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "trained_length", lambda name: 5)
     code, _, err = feller("sample", model, "-n", 1, "--length", 6, "--out", tmp_path / "a", *FAST)
     assert (code, err.count("\n")) == (0, 1)

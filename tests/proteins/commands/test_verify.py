@@ -130,7 +130,7 @@ def test_exact_posteriors_have_no_residual(weights, sequence, plan):
 
 
 class Told(Knowing):
-    """A model that keeps the residues and clocks it is told."""
+    """A model that keeps the residues and clocks it is given."""
 
     def __call__(self, x, t, condition):
         self.told = x["residue"], t["residue"]
@@ -138,7 +138,7 @@ class Told(Knowing):
 
 
 @pytest.mark.parametrize("sequence", [True, False])
-def test_only_a_model_of_residues_is_told_some(sequence):
+def test_only_a_model_of_residues_is_given_some(sequence):
     chains = Chains()
     model = Told(chains, sequence=sequence)
     verify_chains(model, chains, Plan((0.8,), samples=64))

@@ -77,7 +77,7 @@ def test_items_are_what_stands_in_their_chains(data):
         assert np.array_equal(batch["atoms"][0], whole.atoms[rows])
 
 
-def test_every_place_of_a_chain_is_seen(data):
+def test_every_position_of_a_chain_is_seen(data):
     parts = replace(data, rounds=400).build()
     starts = Counter(parts.starts[[n == "c7" for n in names(parts)]].tolist())
     assert sorted(starts) == list(range(14))

@@ -16,7 +16,7 @@ ALL = Filters(min_length=1, max_length=10**6, max_gyration=100.0, max_coil=1.0)
 
 
 def wander(n):
-    """A walk of CA that turns by chance."""
+    """A walk of CA that turns at random."""
     rng = np.random.default_rng(0)
     one = chain(n)
     steps = rng.standard_normal((n, 3))

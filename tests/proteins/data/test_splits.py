@@ -122,7 +122,7 @@ def test_a_list_holds_out_twins_too(source, tmp_path, capsys):
     assert "left out: 1 chains, relatives of those that a list names" in capsys.readouterr().err
 
 
-def test_relatives_on_both_sides_are_told(source, tmp_path, capsys):
+def test_relatives_on_both_sides_are_reported(source, tmp_path, capsys):
     for name, text in (("train", "d1_A d3_B"), ("test", "d3_A d4_A")):
         (tmp_path / name).write_text(text)
     files = {f"{name}_ids": str(tmp_path / name) for name in ("train", "test")}

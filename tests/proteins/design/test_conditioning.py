@@ -97,7 +97,7 @@ def test_a_backbone_without_an_atom_is_refused():
         backbone_of(bad)
 
 
-def test_the_network_is_told_what_is_known(model, monkeypatch):
+def test_the_network_is_given_what_is_known(model, monkeypatch):
     seen, forward = [], model.network.forward
 
     def record(x, clocks, index, previous):

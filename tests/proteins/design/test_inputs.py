@@ -181,7 +181,7 @@ def test_one_structure_in_two_formats_is_read_once(tmp_path):
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.1])
-def test_places_that_are_no_frames_are_refused(scale, tmp_path):
+def test_positions_that_are_no_frames_are_refused(scale, tmp_path):
     chain = structures.chain(9)
     file = one(tmp_path, replace(chain, atoms=chain.atoms * np.float32(scale)))
     assert "residue 1 of one has N, CA and C where no bonds are" in refusal(read_backbones, file)

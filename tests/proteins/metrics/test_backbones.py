@@ -66,7 +66,7 @@ def test_missing_atoms_are_nan_and_nothing_else_is():
     assert np.flatnonzero(np.isnan(omega)).tolist() == [4, 11]
 
 
-def test_shares_count_what_is_known():
+def test_fractions_count_what_is_known():
     held = backbones([regular(4), regular(3)])
     values = np.array([1.0, np.nan, 3, 4, 5, 6, np.nan])
     tally = held.share(values, values > 3)

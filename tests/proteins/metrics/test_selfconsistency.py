@@ -21,7 +21,7 @@ from feller.proteins.structure.chain import LETTERS
 
 
 class Known:
-    """A network that gives residue 3 a chance, whatever it sees, and draws nothing else."""
+    """A network that gives residue 3 a probability, whatever it sees, and draws nothing else."""
 
     def __init__(self, chance):
         rest = (1 - chance) / 20
@@ -47,7 +47,7 @@ def known(n=10, code=3, holes=()):
     return chain_of(one.atoms, residues=np.full(n, code))
 
 
-def test_figures_of_a_known_law():
+def test_figures_of_a_known_distribution():
     found = sequence_figures([known(10, 3), known(30, 4)], Known(0.6))
     entropy = -0.6 * math.log(0.6) - 0.4 * math.log(0.02)
     assert found["entropy"].value == pytest.approx(entropy)

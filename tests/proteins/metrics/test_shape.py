@@ -110,7 +110,7 @@ def test_distances_in_a_line(separation):
     assert set(np.flatnonzero(found[0])) <= where | {i - 1 for i in where}
 
 
-def test_distances_of_laws_are_those_of_the_points():
+def test_distances_of_distributions_are_those_of_the_points():
     one, two = wiggly(60, 0, spread=30), wiggly(60, 1, spread=60)
     far = [distance_counts([chain], "5").sum(0) for chain in (one, two)]
     raw = [np.linalg.norm(c.atoms[5:, 1] - c.atoms[:-5, 1], axis=-1) for c in (one, two)]

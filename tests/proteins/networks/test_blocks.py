@@ -38,7 +38,7 @@ def test_every_clock_is_seen_and_nearly_known_is_not_known():
         assert (known - almost).abs().amax() > 1e-3
 
 
-def test_both_ends_are_told_up_to_64_whatever_the_numbers():
+def test_both_ends_are_known_up_to_64_whatever_the_numbers():
     embed = EndEmbedding(8)
     assert not embed(torch.arange(5)[None]).any()  # fresh
     torch.nn.init.normal_(embed.first.weight)

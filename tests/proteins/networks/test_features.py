@@ -153,7 +153,7 @@ def test_no_motion_of_the_world_changes_what_is_seen(rng):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_slopes_are_finite_where_places_coincide(dtype, rng):
+def test_slopes_are_finite_where_positions_coincide(dtype, rng):
     place, rotation = frames(rng, dtype=dtype)
     place[:, 1] = place[:, 0]
     place, rotation = place.requires_grad_(), rotation.requires_grad_()

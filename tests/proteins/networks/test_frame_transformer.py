@@ -169,7 +169,7 @@ def test_long_chains_work(rng):
 
 @every_variant
 @pytest.mark.parametrize("spread", [0.0, 1e-4])
-def test_slopes_are_finite_where_places_coincide(options, spread, rng):
+def test_slopes_are_finite_where_positions_coincide(options, spread, rng):
     made, (x, clocks, index) = network(torch.float32, **options), state(rng, dtype=torch.float32)
     for name in ("translation", "rotation"):
         x[name] = x[name].clone()

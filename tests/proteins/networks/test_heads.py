@@ -23,7 +23,7 @@ def state(b=1, n=3):
     return rotation, torch.randn(b, n, 16, generator=rng)
 
 
-def test_the_law_has_mass_one():
+def test_the_distribution_has_mass_one():
     rotation, hidden = state()
     found = predict(rotation, hidden)
     z = UniformRotations().sample((40_000, 3, 3, 3), torch.Generator().manual_seed(0))
@@ -50,7 +50,7 @@ def test_both_densities_are_one():
     torch.testing.assert_close(found.posterior.log_prob(z), found.log_density(z))
 
 
-def test_a_global_rotation_rotates_the_law():
+def test_a_global_rotation_rotates_the_distribution():
     rotation, hidden = state()
     turn = exp(torch.tensor([0.4, 2.0, -1.0]))
     before, after = predict(rotation, hidden), predict(turn @ rotation, hidden)

@@ -26,7 +26,7 @@ def centres(*shape, rng, dtype=torch.float64):
 
 
 @every_law
-def test_draws_follow_the_law(law, s, make, rng):
+def test_draws_follow_the_distribution(law, s, make, rng):
     centre, s = centres(1, 1, rng=rng), torch.tensor(s, dtype=torch.float64)
     law_of_each = make(centre.expand(4000, 1, 3, 3), s.expand(4000, 1))
     v = log(relative(centre, law_of_each.sample(rng))).flatten(0, 1)
@@ -46,7 +46,7 @@ def test_draws_follow_the_law(law, s, make, rng):
 
 
 @every_law
-def test_laws_are_chosen_and_expanded(law, s, make, rng):
+def test_distributions_are_chosen_and_expanded(law, s, make, rng):
     centre, s = centres(3, 2, rng=rng, dtype=torch.float32), torch.full((3, 2), s)
     several = make(centre, s)
     picked = several.at(torch.tensor([2, 0]))

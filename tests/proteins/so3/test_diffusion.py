@@ -47,7 +47,7 @@ def test_its_drift_is_a_flow(rng):
     assert_close(still.step(space, x, 0.1, rng), Flow(drift).step(space, x, 0.1, rng))
 
 
-def test_a_walk_has_the_law_of_heat(rng):
+def test_a_walk_has_the_distribution_of_heat(rng):
     """Twenty steps of variance .02: a heat kernel of .8, since the variance is 2 a unit of time."""
     start = rotations(1, 1, rng=rng)
     x = start.expand(4000, 1, 3, 3)

@@ -151,13 +151,13 @@ def narrower(jump):
     ],
     ids=["twist", "spread", "side", "centre", "noise", "pull"],
 )
-def test_what_is_wrong_in_one_place_fails(kind, role, right, change):
+def test_what_is_wrong_in_one_spot_fails(kind, role, right, change):
     assert wrong(kind, right, role=role)
     assert not wrong(kind, change, role=role)
 
 
 def mean(law, f):
-    """The mean of f over the first of the laws, by its points."""
+    """The mean of f over the first of the distributions, by its points."""
     points, weights = law.quadrature()
     x, masses = points[0, 0].movedim(-1, 0), weights[0, 0, 0, 0]
     assert_close(masses.sum(), torch.tensor(1.0, dtype=D))

@@ -55,7 +55,7 @@ def test_at_a_large_concentration_all_angles_shrink_alike():
 
 
 @pytest.mark.parametrize("nu", [0.0, 2.0, 50.0, 1000.0])
-def test_draws_follow_the_law(nu, rng):
+def test_draws_follow_the_distribution(nu, rng):
     w = sample_angle(torch.full((20_000,), nu), rng)
     assert w.dtype == torch.float32
     u = FISHER.cdf(w.double(), number(nu))

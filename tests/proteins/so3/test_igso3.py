@@ -44,7 +44,7 @@ def test_both_forms_are_the_series(sigma):
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 1.2, 2.0])
-def test_the_law_solves_the_heat_equation(sigma):
+def test_the_distribution_solves_the_heat_equation(sigma):
     """d log f / d tau = (d^2 log f / dw^2 + score^2 + cot(w / 2) score) / 2."""
     tau, w = number(sigma**2), W[10:-10]
     bend = torch.func.jvp(lambda w: score(w, tau), (w,), (torch.ones_like(w),))[1]
@@ -60,7 +60,7 @@ def test_the_two_forms_meet():
 
 
 @pytest.mark.parametrize("tau", [0.0025, 0.5, 2.0, 9.0])
-def test_draws_follow_the_law(tau, rng):
+def test_draws_follow_the_distribution(tau, rng):
     w = sample_angle(torch.full((5000,), tau), rng)
     assert stats.kstest(IGSO3.cdf(w.double(), number(tau)).numpy(), "uniform").pvalue > 1e-3
 

@@ -81,7 +81,7 @@ def test_it_leads_back_to_the_data_alone_and_with_half_a_flow(part, rng):
     assert stats.chisquare(found.numpy(), 1000 * SHARES.double().numpy()).pvalue > 1e-3
 
 
-def test_a_mixture_of_fisher_laws_will_do(rng):
+def test_a_mixture_of_fisher_distributions_will_do(rng):
     x = rotations(2000, 1, rng=rng)
     laws = Isotropic(rotations(2000, 1, 4, rng=rng), torch.full((2000, 1, 4), 50.0), FISHER)
     jump = PosteriorJump(PATH, 0.6, Mixture(torch.ones(2000, 1, 4), laws))

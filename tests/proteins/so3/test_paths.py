@@ -41,7 +41,7 @@ def test_paths_keep_the_contract(path, dtype, rng):
 
 @isotropic
 @pytest.mark.parametrize("t", [0.1, 0.5, 0.95])
-def test_states_follow_the_law(path, t, rng):
+def test_states_follow_the_distribution(path, t, rng):
     z = rotations(1, 1, rng=rng)
     v = log(relative(z, path.sample(z.expand(5000, 1, 3, 3), t, rng)))[:, 0]
     w = v.norm(dim=-1)
@@ -69,7 +69,7 @@ def test_the_density_has_mass_one(path, rng):
 
 
 @isotropic
-def test_the_source_is_the_law_at_the_start(path):
+def test_the_source_is_the_distribution_at_the_start(path):
     w = torch.linspace(0, math.pi, 100, dtype=torch.float64)
     start = path.law.cdf(w, path.parameter(torch.zeros((), dtype=torch.float64)))
     assert (start - share_of_uniform(w)).abs().max() < 1e-3

@@ -31,7 +31,7 @@ def masses(law, s):
 
 
 def share_below(w, masses):
-    """The share of the masses of the cells below each angle."""
+    """The fraction of the masses of the cells below each angle."""
     running = np.concatenate([[0.0], masses.cumsum(0).numpy()])
     return torch.from_numpy(np.interp(w.numpy(), EDGES.numpy(), running / running[-1]))
 
@@ -69,7 +69,7 @@ def test_mass_is_neither_made_nor_lost(law, s):
 
 
 @every_law
-def test_the_velocity_carries_the_law(law, s):
+def test_the_velocity_carries_the_distribution(law, s):
     """h g is minus what the mass within has gained: continuity on the ball."""
     gained = (masses(law, s) * law.rise(MIDDLES, number(s))).cumsum(0)[:-1]
     w = EDGES[1:-1]
@@ -143,7 +143,7 @@ def test_slopes_are_finite_at_both_ends(law):
     assert s.grad.isfinite().all()
 
 
-def test_the_share_of_the_uniform_law():
+def test_the_fraction_of_the_uniform_distribution():
     w = torch.tensor([0.0, 1e-3, 0.049, 0.051, 1.0, math.pi], dtype=torch.float64)
     exact = (w - w.sin()) / math.pi
     assert_close(share_of_uniform(w), exact, rtol=1e-7, atol=1e-18)
@@ -157,6 +157,6 @@ def test_an_inverse_of_a_straight_density():
     assert_close(found, u.sqrt())
 
 
-def test_a_law_is_a_value():
+def test_a_distribution_is_a_value():
     assert isinstance(FISHER, RadialLaw)
     assert FISHER != IGSO3

@@ -230,7 +230,7 @@ def modes(rng):
 
 
 def shares(model, points, n, steps, rng):
-    """The shares of modes that a simulation comes back to, by the nearest."""
+    """The fractions of modes that a simulation comes back to, by the nearest."""
     x_0 = model.path.sample_source((n, 1, 3, 3), rng, like=points)
     x = simulate(model, x_0, uniform_grid(steps), Euler(), rng).state
     Rotations().check(x)

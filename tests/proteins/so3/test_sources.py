@@ -24,7 +24,7 @@ def test_angles_and_axes_are_those_of_haar_measure(rng):
 
 
 def test_turned_draws_are_draws(rng):
-    """An entry of a turned rotation has the law of any: uniform on [-1, 1]."""
+    """An entry of a turned rotation has the distribution of any: uniform on [-1, 1]."""
     x = UniformRotations().sample((20_000, 3, 3), rng)
     turn = UniformRotations().sample((1, 3, 3), rng)
     for entry in ((turn @ x)[:, 0, 1], (x @ turn)[:, 2, 2]):

@@ -159,7 +159,7 @@ def test_alternatives_may_stand_in_blocks():
 
 
 @pytest.mark.parametrize("value", ["?", "."])
-def test_a_place_that_is_not_told_is_none(value):
+def test_a_position_that_is_not_given_is_none(value):
     def change(table):
         told = table["Cartn_x"].as_array(str)
         told[5] = value
@@ -302,7 +302,7 @@ def pdb_of(atoms, names, letters=None, ends=()):
     return "\n".join(lines)
 
 
-def test_blank_chains_are_told_apart_by_what_ends_them():
+def test_blank_chains_are_separated_by_what_ends_them():
     atoms = regular(9).atoms
     text = pdb_of(atoms, ["ALA"] * 9, ends=(3, 8))
     found = chains_of(columns_of_pdb(text.encode()), "x")
@@ -332,7 +332,7 @@ def written(one):
     return [line for line in file.lines if line.startswith("ATOM")]
 
 
-def test_residues_of_one_number_are_told_by_their_bond():
+def test_residues_of_one_number_are_known_by_their_bond():
     one = replace(regular(6), residues=chain(6).residues)
     lines = [f"{line[:22]}   1{line[26:]}" for line in written(one)]
     (found,) = pdb("\n".join(lines) + "\n")

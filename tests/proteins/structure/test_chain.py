@@ -32,7 +32,7 @@ def test_steps_go_from_ca_to_ca():
     assert not made.breaks.any()
 
 
-def test_a_chain_is_broken_at_gaps_of_number_and_place():
+def test_a_chain_is_broken_at_gaps_of_number_and_position():
     made = chain(8)
     made.index[:] = [1, 2, 2, 3, 5, 6, 4, 5]
     made.atoms[3:] += np.float32(10.0)

@@ -19,7 +19,7 @@ def test_a_leap_of_numbers_ends_a_helix():
     assert (psea(ca, np.array([1, 2, 3, 4, 6, 7, 8, 9])) == "C").all()
 
 
-def test_what_has_no_place_has_no_letter():
+def test_what_has_no_position_has_no_letter():
     ca = regular(12).atoms[:, 1]
     ca[4] = np.nan
     assert (psea(ca, np.arange(12)) == "-").nonzero()[0].tolist() == [4]

@@ -164,7 +164,7 @@ def test_sequences_come_back(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (([chain()], "a.cif", "pdb"), "a.cif is no place for format pdb: end it in .pdb"),
+        (([chain()], "a.cif", "pdb"), "end it in .pdb"),
         (([chain()], "a", "xyz"), "format is pdb, cif or bcif, not xyz"),
         (([chain(), chain()], "a.pdb"), "a.pdb holds one chain, not 2: name a folder"),
         (([chain(), chain()], "a"), "2 chains are called a: each needs a name of its own"),
@@ -173,7 +173,7 @@ def test_sequences_come_back(tmp_path):
             "a: a residue number is outside of",
         ),
         (([chain(2, atoms=np.full((2, 4, 3), -1e3, "f4"))], "a"), "a: a coordinate is outside of"),
-        (([chain(2, atoms=np.full((2, 4, 3), np.inf, "f4"))], "a"), "a: a place or B factor is"),
+        (([chain(2, atoms=np.full((2, 4, 3), np.inf, "f4"))], "a"), "B factor is infinite"),
         (([chain(2, atoms=np.full((2, 4, 3), np.nan, "f4"))], "a"), "a: there is no atom to write"),
         (([chain(2, residues=np.array([0, 21], np.uint8))], "a"), "residues are 0 to 20, not 21"),
         (([chain(28, index=np.ones(28, np.int32))], "a"), "more than 27 residues share a number"),

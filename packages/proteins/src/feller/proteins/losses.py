@@ -46,12 +46,12 @@ class FrameLoss(Loss):
     """The weighted sum of the losses of a sample, each a mean over its residues.
 
     Attributes:
-        place: The weight of positions.
-        turn: The weight of the velocities of rotations.
-        law: The weight of the distribution of rotations.
-        residue: The weight of residues.
-        geometry: The weight of atoms and of the distances of neighbours.
-        hold: The time from which weights no longer rise.
+        place: Weight of the loss of positions.
+        turn: Weight of the loss of rotation velocities.
+        law: Weight of the negative log-likelihood of rotations.
+        residue: Weight of the loss of residues.
+        geometry: Weight of the loss of atoms and of distances between neighbours.
+        hold: Time in [0, 1] from which the weight over time no longer rises.
     """
 
     place: float = 2.0

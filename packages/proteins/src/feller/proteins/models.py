@@ -48,14 +48,14 @@ class ProteinModelConfig(ModelConfig):
     Attributes:
         network: Its network.
         rotation: The path of rotations.
-        residue: The clock of residues.
+        residue: The schedule of residues.
         modes: Fisher modes in the distribution of a data rotation.
-        flow: The weight of the flow of rotations, where sampling does not say.
-        jump: The weight of their jump.
-        noise: The Langevin noise of positions, where sampling does not say.
-        rotation_noise: That of rotations.
-        noise_scale: By how much noise is scaled down.
-        sequence: Whether it was trained on residues: else they stay unknown in what is drawn.
+        flow: Default weight of the flow of rotations in sampling, 0 to 1.
+        jump: Default weight of their jump, 0 to 1.
+        noise: Default Langevin noise of positions, in nm^2 per unit time.
+        rotation_noise: Default Langevin noise of rotations, in units of their path's variance.
+        noise_scale: Default factor on all noise.
+        sequence: Whether it is trained on residues; otherwise samples have unknown residues.
         codec: Atoms against frames.
     """
 

@@ -32,13 +32,13 @@ class FrameTimes(TimeLaw):
 
     Attributes:
         base: The distribution of a time.
-        together: All factors at one time.
-        apart: Each factor at a time of its own.
-        structure: Frames at one time; of the residues nothing is known.
-        fold: Frames at one time; residues are known.
-        inverse: Residues at a time; frames are known.
-        motif: All at one time, but for two stretches that are known, each of up to a quarter of the
-            chain, wherever they lie. Clocks are then those of residues.
+        together: Probability of all factors at one time.
+        apart: Probability of each factor at its own time.
+        structure: Probability of frames at one time, with unknown residues.
+        fold: Probability of frames at one time, with known residues.
+        inverse: Probability of residues at a time, with known frames.
+        motif: Probability of all at one time but two known segments, each of up to a quarter of the
+            chain, anywhere in it; each residue then has its own times.
     """
 
     base: TimeLaw = field(default_factory=lambda: Beta(1.9, 1.0))
@@ -87,8 +87,8 @@ def _motifs(residue: Tensor, u: Tensor, rng: Rng) -> Bool[Tensor, "b n"]:
     length, start = random.uniform((b, 2, 2, 1), rng, like=u).unbind(1)
     length = (1 + length * (n / 4)).floor()
     start = (start * (n - length + 1)).floor()
-    place = torch.arange(n, device=u.device)
-    known = ((place >= start) & (place < start + length)).any(1)
+    position = torch.arange(n, device=u.device)
+    known = ((position >= start) & (position < start + length)).any(1)
     return known & ~known.all(1, keepdim=True)
 
 

@@ -19,7 +19,7 @@ from feller.proteins.structure.chain import Chain
 __all__ = ["DrawFlags", "cautions", "chains_of", "drawn", "frames_of", "trained_length"]
 
 LONG = 1000
-"""Residues from which on it is told what drawing costs."""
+"""Residues from which on the cost of drawing is reported."""
 PROBE = 128
 """Residues of the network call that is timed for it."""
 BYTES = 20
@@ -31,9 +31,10 @@ class DrawFlags:
     """How samples are drawn."""
 
     steps: int = 100
-    """Steps, each a network call."""
+    """Number of steps, one network call each."""
     power: float = 2.0
-    """Shortens steps towards the data: times are 1 - (1 - u)^power, with 1 equal steps."""
+    """Spacing of the time steps, t = 1 - (1 - u)^power: 1 for equal steps, above for shorter ones
+    near the data."""
     flow: float | None = None
     """Weight of the flow of rotations, 0 to 1; the model's own if None."""
     jump: float | None = None
@@ -41,17 +42,17 @@ class DrawFlags:
     noise: float | None = None
     """Langevin noise of positions in nm^2 per unit time, 0 for none; the model's own if None."""
     rotation_noise: float | None = None
-    """Langevin noise of rotations, times their path's own variance, 0 for none; the model's
-    own if None."""
+    """Langevin noise of rotations, in units of their path's variance, 0 for none; the model's own
+    if None."""
     noise_scale: float | None = None
     """Factor on all noise: below 1 samples are more typical and less diverse; the model's
     own if None."""
     temperature: float = 1.0
     """Sequence sampling temperature; 0 takes the most likely residues."""
     sequence: bool = True
-    """Draw the sequence, too; without it residues are unknown."""
+    """Draw the sequence, too; otherwise residues are unknown."""
     batch_size: int | None = None
-    """Samples at once; if None 32 of up to 128 residues, fewer of longer ones."""
+    """Samples simulated at once; if None 32 of up to 128 residues, fewer of longer ones."""
     device: str = "auto"
     """cpu, cuda, mps, ...; auto takes an accelerator if there is one."""
 

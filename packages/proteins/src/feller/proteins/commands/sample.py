@@ -36,9 +36,9 @@ class SampleFlags:
     format: Literal["pdb", "cif", "bcif"] = "pdb"
     """File format of structures."""
     design: tyro.conf.OmitArgPrefixes[DesignFlags] = field(default_factory=DesignFlags)
-    """What is given of them."""
+    """What is given, and what to design."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
-    """How they are drawn."""
+    """How samples are drawn."""
     seed: int = 0
     """Random seed; sample i depends on it and on i alone."""
     page: bool = False

@@ -100,19 +100,19 @@ def functions(x: State) -> Float[Tensor, "b f"]:
             as an indicator of each id, or the last id, the mask.
 
     Example:
-        >>> place, residue = torch.zeros(1, 6, 3), torch.zeros(1, 6, 21)
-        >>> x = {"translation": place, "rotation": torch.eye(3).expand(1, 6, 3, 3)}
+        >>> position, residue = torch.zeros(1, 6, 3), torch.zeros(1, 6, 21)
+        >>> x = {"translation": position, "rotation": torch.eye(3).expand(1, 6, 3, 3)}
         >>> found = functions(x | {"residue": residue})
         >>> dict(zip(FUNCTIONS, found[0].tolist()))["turn, 4 on"]  # the trace
         3.0
     """
-    place, rotation, residue = x["translation"], x["rotation"], x["residue"]
+    position, rotation, residue = x["translation"], x["rotation"], x["residue"]
     terms = []
     for gap in GAPS:
-        away = place[:, gap:] - place[:, :-gap]
+        away = position[:, gap:] - position[:, :-gap]
         seen = einsum(rotation[:, :-gap], away, "b n x c, b n x -> b n c")
         terms += [*seen.unbind(-1), _turned(rotation, gap), away.square().sum(-1)]
-    spread = (place - place.mean(1, keepdim=True)).square().sum(-1)
+    spread = (position - position.mean(1, keepdim=True)).square().sum(-1)
     numbers = torch.rand(MASK, generator=torch.Generator().manual_seed(0)).to(residue) - 0.5
     hashed = residue[..., :MASK] @ numbers
     terms += [spread, residue[..., :MASK].sum(-1), hashed, hashed[:, :-1] * _turned(rotation, 1)]

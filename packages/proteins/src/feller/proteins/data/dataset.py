@@ -1,7 +1,7 @@
 """Protein data: parts of chains, each row of a batch as long as the others.
 
 A chain of L residues is cut to at most `crop` of them, and then to a multiple of `width`, at ends
-that are chosen by chance, once for each item: so rows of one length need no padding, and no place
+chosen at random, once for each item: so rows of one length need no padding, and no part
 of a chain is left out for good. The length of an item's row is its group; a batch is of one group.
 
 In training, item i is of cluster i mod C out of C, and the members of a cluster take turns from one
@@ -109,16 +109,16 @@ class ProteinData(DataConfig):
             those, when empty. Without either file, clusters are held out by a hash of their names.
         clusters: A `.csv` with the columns `id` and `homology_group`. Chains that are not in it,
             or all when empty, are clustered by their sequences.
-        unmatched: What becomes of names in these files that match no chain.
+        unmatched: `refuse` or `pass` over names in these files that match no chain.
         filters: What is fit to learn from.
-        crop: Most residues of an item.
-        long: What becomes of longer chains.
-        width: Lengths are multiples of it.
-        rounds: How often an epoch visits each cluster, with other members and other ends.
-        share: The fraction of clusters held out where no file says which.
-        seed: Chooses ends and members.
-        workers: Processes that read structures when there is no cache of them yet.
-        cache: The folder of caches; that of the user when empty.
+        crop: Largest length of a training example, in residues.
+        long: `crop` cuts a part out of longer chains, `drop` leaves them out.
+        width: Lengths are cut to a multiple of this many residues.
+        rounds: Visits of each cluster in an epoch, with other members and other ends.
+        share: Fraction of clusters to hold out, if no file says which.
+        seed: Random seed of ends and members.
+        workers: Number of processes that read structures that are not cached yet.
+        cache: Folder for parsed structures; the user's cache folder when empty.
     """
 
     path: str = ""
@@ -195,7 +195,7 @@ class ProteinData(DataConfig):
         train = read_ids(self.train_ids, names, strict=strict)
         test = read_ids(self.test_ids, names, strict=strict)
         if train is None and test is None:
-            held = [_place(cluster) < self.share for cluster in clusters]
+            held = [_fraction_of(cluster) < self.share for cluster in clusters]
             where, left = np.where(held, "test", "train"), 0
         else:
             where, left = assigned(train, test, clusters)
@@ -238,6 +238,6 @@ class ProteinData(DataConfig):
         return torch.rand(count, generator=rng, dtype=torch.float64).numpy()
 
 
-def _place(name: str) -> float:
+def _fraction_of(name: str) -> float:
     """Return a number in [0, 1) that depends on the name alone."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

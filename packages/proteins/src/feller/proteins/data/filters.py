@@ -70,7 +70,7 @@ class Filters:
     def sift(
         self, found: Iterable[Chain | Refusal], counts: Counter[str]
     ) -> Iterator[Chain | Refusal]:
-        """Put a refusal in the place of each chain that is not taken.
+        """Put a refusal instead of each chain that is not taken.
 
         Args:
             found: Chains, and refusals, which stay.
@@ -113,7 +113,7 @@ class Filters:
 def compactness(chain: Chain) -> float:
     """Return the logarithm of the radius of gyration of CA over what is typical at that length.
 
-    It is 0 for a typical chain, above for an elongated one; -inf where all atoms are in one place,
+    It is 0 for a typical chain, above for an elongated one; -inf where all atoms coincide,
     NaN without atoms.
     """
     ca = chain.atoms[:, 1].astype(np.float64)

@@ -1,8 +1,8 @@
 """The files of a cache, mapped into memory and looked at before they are believed.
 
 A shard is a safetensors file: a length, a JSON header, the data. What a header or an index says is
-held against the files there are, so that a cache that was damaged is told as such, and not by an
-error of whoever reads it.
+held against the files there are, so that a cache that was damaged is reported as such, and not by
+an error of whoever reads it.
 """
 
 import json

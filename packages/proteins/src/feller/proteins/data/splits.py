@@ -166,7 +166,7 @@ def joined(listed: Mapping[int, str], by_sequence: Sequence[str]) -> list[str]:
 def assigned(
     train: frozenset[int] | None, test: frozenset[int] | None, clusters: Sequence[str]
 ) -> tuple[np.ndarray, int]:
-    """Return the split of each chain by lists of which one may be absent.
+    """Return the split of each chain by lists of which one may be missing.
 
     Relatives of what one list names are in no split, unless the other names them.
 
@@ -252,7 +252,7 @@ def _words(shards: Shards) -> _Words:
             continue
         sums = np.zeros(count, dtype=np.uint64)
         for k in range(STRETCH):
-            # An odd multiplier, modulo 2^64: stretches that differ share a number by chance alone.
+            # An odd multiplier, modulo 2^64: stretches that differ collide only by coincidence.
             sums = sums * np.uint64(0x9E3779B97F4A7C15) + residues[k : k + count] + np.uint64(1)
         unknown = np.append(0, np.cumsum(residues == UNKNOWN))
         whole = unknown[STRETCH:] == unknown[:-STRETCH]

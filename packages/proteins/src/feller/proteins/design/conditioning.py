@@ -2,7 +2,7 @@
 
 An element that is given stands at t = 1 and stays: a sequence alone is folded, a backbone alone is
 given a sequence, a motif is built around. The rest begins at the source. Frames have the atoms of
-ideal residues; a sample has the given atoms in their place.
+ideal residues; a sample has the given atoms at their positions.
 """
 
 from dataclasses import dataclass, replace
@@ -77,7 +77,7 @@ def nothing(length: int) -> Given:
     check_positive("length", length)
     if length > MOST_RESIDUES:
         raise ValueError(f"length is at most {MOST_RESIDUES:,}, not {length:,}")
-    return _given(_absent(int(length)), torch.full((int(length),), UNKNOWN))
+    return _given(_missing(int(length)), torch.full((int(length),), UNKNOWN))
 
 
 def sequence_of(chain: Chain) -> Given:
@@ -85,7 +85,7 @@ def sequence_of(chain: Chain) -> Given:
 
     Unknown residues are drawn along.
     """
-    return _given(_absent(len(chain)), _residues(chain))
+    return _given(_missing(len(chain)), _residues(chain))
 
 
 def backbone_of(chain: Chain) -> Given:
@@ -109,7 +109,7 @@ def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:
     Raises:
         ValueError: When an atom is missing.
     """
-    atoms, residue = _absent(sum(lengths)), torch.full((sum(lengths),), UNKNOWN)
+    atoms, residue = _missing(sum(lengths)), torch.full((sum(lengths),), UNKNOWN)
     kept: list[tuple[str, int] | None] = [None] * sum(lengths)
     start, left = 0, iter(parts)
     for segment, length in zip(contigs.segments, lengths, strict=True):
@@ -138,7 +138,7 @@ def _given(atoms: Float32[np.ndarray, "n 4 3"], residue: Tensor) -> Given:
     return Given(state, known, atoms - (middle / ANGSTROM).numpy())
 
 
-def _absent(n: int) -> Float32[np.ndarray, "n 4 3"]:
+def _missing(n: int) -> Float32[np.ndarray, "n 4 3"]:
     return np.full((n, 4, 3), np.nan, dtype=np.float32)
 
 

@@ -1,9 +1,9 @@
 """Contigs: which residues of a motif a design keeps, and how much is built around them.
 
 `10-40,A163-181,10-40` is 10 to 40 new residues, then residues 163 to 181 of chain A, then 10 to 40
-new ones; `12` is twelve new ones, `A7` one that is kept. A chain whose name has digits is told from
-numbers by a colon: `1:163-181`. Spaces and slashes may stand in the place of commas, and the whole
-in brackets: `[10-40/A163-181/10-40]`. Source of the notation: RFdiffusion (Watson et al., Nature
+new ones; `12` is twelve new ones, `A7` one that is kept. A chain whose name has digits is separated
+from numbers by a colon: `1:163-181`. Spaces and slashes may replace commas, and the whole in
+brackets: `[10-40/A163-181/10-40]`. Source of the notation: RFdiffusion (Watson et al., Nature
 2023).
 """
 
@@ -137,7 +137,7 @@ def parse_contigs(text: str) -> Contigs:
     contigs = Contigs(segments)
     for one, other in combinations(contigs.kept, 2):
         if one.chain == other.chain and one.first <= other.last and other.first <= one.last:
-            raise ValueError(f"contigs {one} and {other} keep a residue twice, in one place")
+            raise ValueError(f"contigs {one} and {other} keep a residue twice at one position")
     if contigs.extent[1] > MOST_RESIDUES:
         raise ValueError(
             f"contigs make at most {MOST_RESIDUES:,} residues, not {contigs.extent[1]:,}"
@@ -180,7 +180,9 @@ def _cut(segment: Kept, chains: Mapping[str, Chain]) -> Chain:
         )
     for number, residue, atoms in zip(part.index, part.residues, part.atoms, strict=True):
         lacking = [
-            name for name, place in zip(ATOMS[:3], atoms, strict=False) if np.isnan(place).any()
+            name
+            for name, position in zip(ATOMS[:3], atoms, strict=False)
+            if np.isnan(position).any()
         ]
         if lacking:
             raise ValueError(

@@ -80,7 +80,7 @@ def read_motif(path: Path | None, contigs: Contigs) -> dict[str, Chain]:
     A chain without a letter answers to whichever the contigs name, where it is the only one.
 
     Raises:
-        ValueError: When there is no file, it cannot be read, or its chains cannot be told apart.
+        ValueError: When there is no file, it cannot be read, or its chains cannot be distinguished.
     """
     letters = sorted({s.chain for s in contigs.kept})
     if path is None:

@@ -98,7 +98,7 @@ def _held(sample: Sample) -> dict[str, Any]:
         "sequence": chain.sequence,
         "numbers": _numbers(chain),
         "structure": secondary_structure([replace(chain, atoms=frame) for frame in frames]),
-        "places": [_places(frame) for frame in _turned(frames)],
+        "places": [_positions(frame) for frame in _turned(frames)],
         "levels": None if sample.b_factors is None else _rounded(sample.b_factors, 3),
         "facts": {name: _fact(fact) for name, fact in sample.facts.items()},
     }
@@ -122,7 +122,7 @@ def _turned(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [(frame - middle) @ axes.T for frame in frames]
 
 
-def _places(atoms: np.ndarray) -> list[int | None]:
+def _positions(atoms: np.ndarray) -> list[int | None]:
     """Return coordinates as whole hundredths of an Angstrom, None where an atom is missing."""
     return [round(100 * x) if np.isfinite(x) else None for x in atoms.ravel().tolist()]
 

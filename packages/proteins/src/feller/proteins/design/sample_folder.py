@@ -107,7 +107,7 @@ class SampleFolder:
             if self.trajectories:
                 file = self.path / TRAJECTORIES / f"{chain.name}.{self.format}"
                 write_trajectory(steps, chain.residues, file)
-        fixed = np.array([place is not None for place in kept], dtype=float)
+        fixed = np.array([origin is not None for origin in kept], dtype=float)
         levels = [fixed] * len(chains) if self.maps else None
         write_chains(chains, self.path, self.format, levels)
         for chain in chains if self.maps else ():
@@ -135,9 +135,9 @@ def soundness(chains: Sequence[Chain]) -> dict[str, float | None]:
 def _write_map(chain: Chain, kept: Sequence[tuple[str, int] | None], file: Path) -> None:
     """Write where the residues of a motif went; a design is chain A."""
     rows = ["motif_chain,motif_residue,design_chain,design_residue,residue"]
-    for place, number, letter in zip(kept, chain.index.tolist(), chain.sequence, strict=True):
-        if place is not None:
-            rows.append(f"{place[0]},{place[1]},A,{number},{letter}")
+    for origin, number, letter in zip(kept, chain.index.tolist(), chain.sequence, strict=True):
+        if origin is not None:
+            rows.append(f"{origin[0]},{origin[1]},A,{number},{letter}")
     with replacing(file) as part:
         part.write_text("\n".join([*rows, ""]), encoding="utf-8", newline="\n")
 

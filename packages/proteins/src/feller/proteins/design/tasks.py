@@ -33,7 +33,7 @@ class DesignFlags:
     """What is given of a sample, and how long it is."""
 
     length: str | None = None
-    """Residues per sample, a number or a range, 60-100; 80 if None. With --contigs of all of it."""
+    """Residues per sample, a number or a range like 60-100; 80 if None. With --contigs in all."""
     fold: str | None = None
     """Fold a sequence: its letters, or a FASTA file, of which every record is folded."""
     inverse_fold: Path | None = None

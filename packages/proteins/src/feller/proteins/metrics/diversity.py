@@ -103,8 +103,8 @@ def nearest_scores(
     near = [np.argsort(np.square(theirs - row).sum(-1))[:candidates] for row in ours]
     return np.array(
         [
-            max(tm_score(chain, reference[place], tool).first for place in places)
-            for chain, places in zip(chains, near, strict=True)
+            max(tm_score(chain, reference[i], tool).first for i in indices)
+            for chain, indices in zip(chains, near, strict=True)
         ]
     )
 
@@ -113,5 +113,5 @@ def _corners(chain: Chain, corners: int) -> np.ndarray:
     ca = whole(chain)[:, 1]
     if len(ca) == 0:
         return np.zeros((corners, 3))
-    places = np.linspace(0, len(ca) - 1, corners)
-    return np.stack([np.interp(places, np.arange(len(ca)), x) for x in ca.T], -1)
+    points = np.linspace(0, len(ca) - 1, corners)
+    return np.stack([np.interp(points, np.arange(len(ca)), x) for x in ca.T], -1)

@@ -31,10 +31,10 @@ def fragments(
     """
     held = backbones(chains)
     run = np.stack([held.ahead(held.ca, step) for step in range(length)], 1)
-    places = np.flatnonzero(np.isfinite(run).all((1, 2)))
-    if len(places) > limit:
-        places = np.sort(np.random.default_rng(seed).choice(places, limit, replace=False))
-    return run[places], held.chain[places]
+    starts = np.flatnonzero(np.isfinite(run).all((1, 2)))
+    if len(starts) > limit:
+        starts = np.sort(np.random.default_rng(seed).choice(starts, limit, replace=False))
+    return run[starts], held.chain[starts]
 
 
 def fragment_rmsd(

@@ -35,9 +35,9 @@ def kabsch(
         (True, True)
     """
     each = np.ones((fixed.shape[-2], 1)) if weights is None else weights[..., None]
-    share = each / each.sum(-2, keepdims=True)
-    a, b = ((share * x).sum(-2, keepdims=True) for x in (fixed, mobile))
-    u, _, vt = np.linalg.svd(np.swapaxes(share * (fixed - a), -1, -2) @ (mobile - b))
+    weight = each / each.sum(-2, keepdims=True)
+    a, b = ((weight * x).sum(-2, keepdims=True) for x in (fixed, mobile))
+    u, _, vt = np.linalg.svd(np.swapaxes(weight * (fixed - a), -1, -2) @ (mobile - b))
     last = np.sign(np.linalg.det(u @ vt))[..., None]
     flip = np.concatenate([np.ones_like(last), np.ones_like(last), last], -1)
     rotation = (u * flip[..., None, :]) @ vt

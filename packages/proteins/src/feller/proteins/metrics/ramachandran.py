@@ -32,9 +32,9 @@ def counts(chains: Sequence[Chain], bins: int = BINS) -> Float[np.ndarray, "chai
     x, y = (
         np.minimum((bins * (a[known] + 180) / 360).astype(np.int64), bins - 1) for a in (phi, psi)
     )
-    place = (held.chain[known] * bins + x) * bins + y
+    cell = (held.chain[known] * bins + x) * bins + y
     size = held.chains * bins * bins
-    return np.bincount(place, minlength=size).astype(np.float64).reshape(-1, bins, bins)
+    return np.bincount(cell, minlength=size).astype(np.float64).reshape(-1, bins, bins)
 
 
 def regions(chains: Sequence[Chain]) -> dict[str, Tally]:

@@ -154,7 +154,7 @@ def _describe(chains: Sequence[Chain]) -> dict[str, Any]:
 
 def _some(chains: Sequence[Chain], n: int, seed: int) -> list[Chain]:
     order = np.random.default_rng(seed).permutation(len(chains))[:n]
-    return [chains[place] for place in order]
+    return [chains[i] for i in order]
 
 
 def _rows(ours: dict[str, Tally], native: dict[str, Tally], seed: int) -> dict[str, Any]:
@@ -165,9 +165,9 @@ def _rows(ours: dict[str, Tally], native: dict[str, Tally], seed: int) -> dict[s
 def _alone(
     chains: Sequence[Chain], native: list[Chain], pool: list[Chain], how: Settings
 ) -> dict[str, Any]:
-    law = fit_radius(pool) if pool else None
-    usual = chain_tallies(native, law) if native else {}
-    return _rows(chain_tallies(chains, law), usual, how.seed)
+    radius = fit_radius(pool) if pool else None
+    usual = chain_tallies(native, radius) if native else {}
+    return _rows(chain_tallies(chains, radius), usual, how.seed)
 
 
 def _fragments(chains: Sequence[Chain], native: list[Chain], how: Settings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from feller.proteins.metrics import divergences as laws
+from feller.proteins.metrics import divergences as distances
 from feller.proteins.metrics import geometry, ramachandran, shape
 from feller.proteins.metrics.estimates import Estimate, Tally, mean_tally
 from feller.proteins.metrics.secondary import structure_shares
@@ -39,7 +39,7 @@ def chain_tallies(chains: Sequence[Chain], law: shape.PowerLaw | None = None) ->
 
     Args:
         chains: The chains.
-        law: The radius of gyration by length of a reference.
+        law: Power law of a reference's radius of gyration over length.
     """
     ratios = {} if law is None else {"radius over reference": shape.radius_ratio(chains, law)}
     outside = geometry.outside_native(chains)
@@ -85,10 +85,10 @@ def divergences(
     """
     angles = [ramachandran.counts(some).reshape(len(some), -1) for some in (chains, reference)]
     rows = {
-        "Ramachandran JS": _divergence(angles, laws.jensen_shannon, "nats", seed),
-        "Ramachandran KL": _divergence(angles, laws.kullback_leibler, "nats", seed),
+        "Ramachandran JS": _divergence(angles, distances.jensen_shannon, "nats", seed),
+        "Ramachandran KL": _divergence(angles, distances.kullback_leibler, "nats", seed),
     }
-    width = partial(laws.wasserstein, width=shape.WIDTH)
+    width = partial(distances.wasserstein, width=shape.WIDTH)
     for apart in shape.SEPARATIONS:
         far = [shape.distance_counts(some, apart) for some in (chains, reference)]
         rows[f"CA distance W1, {apart} apart"] = _divergence(far, width, "Angstrom", seed)
@@ -96,9 +96,9 @@ def divergences(
 
 
 def _divergence(
-    counts: Sequence[np.ndarray], divergence: laws.Divergence, unit: str, seed: int
+    counts: Sequence[np.ndarray], divergence: distances.Divergence, unit: str, seed: int
 ) -> dict[str, Any]:
     ours, native = counts
-    found = laws.compare(ours, native, divergence, seed=seed)
-    usual = laws.baseline(native, len(ours), divergence, seed=seed)
+    found = distances.compare(ours, native, divergence, seed=seed)
+    usual = distances.baseline(native, len(ours), divergence, seed=seed)
     return {**found._asdict(), "unit": unit, "baseline": usual._asdict()}

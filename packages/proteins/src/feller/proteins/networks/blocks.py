@@ -43,7 +43,7 @@ _POOLS = 4
 
 
 class ClockEmbedding(nn.Module):
-    """The clocks of a residue as a vector, and whether each stands at 1: what is known is told.
+    """The clocks of a residue as a vector, and whether each stands at 1: what is known is marked.
 
     Clocks that one number a sample was expanded to (their stride is 0) cost one vector a sample.
 

@@ -16,7 +16,7 @@ from feller.proteins.so3.rotations import angle, exp, relative
 __all__ = ["About", "Isotropic"]
 
 
-_NO_POINTS = "no points are known that stand for a law of rotations; draw from it"
+_NO_POINTS = "no points are known that stand for a distribution of rotations; draw from it"
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Isotropic(Destination):
     Example:
         >>> import torch
         >>> from feller.proteins.so3.fisher import FISHER
-        >>> law = Isotropic(torch.eye(3), torch.tensor(1e6), FISHER)
-        >>> law.sample(torch.Generator().manual_seed(0)).round().diagonal()
+        >>> about = Isotropic(torch.eye(3), torch.tensor(1e6), FISHER)
+        >>> about.sample(torch.Generator().manual_seed(0)).round().diagonal()
         tensor([1., 1., 1.])
     """
 

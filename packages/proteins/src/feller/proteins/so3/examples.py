@@ -108,11 +108,11 @@ def _points() -> Tensor:
     return exp(turns)[:, None]
 
 
-def _sums(law: Callable[[Any, Tensor, float], Law]) -> Sums:
+def _sums(exact: Callable[[Any, Tensor, float], Law]) -> Sums:
     """Return sums for states of one rotation, given one data point; others are drawn."""
 
     def alone(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
-        return law(path, points, t) if points.numel() == 9 else None
+        return exact(path, points, t) if points.numel() == 9 else None
 
     return Sums(alone, polynomials, with_points)
 
@@ -134,13 +134,15 @@ def _mixed(path: Any, z: Tensor, t: float) -> Law:
     return switched(path, (z, z.new_ones(1)), t, _cells(z, _all_angles()))
 
 
-def _landings(law: Destination) -> Destination:
+def _landings(destination: Destination) -> Destination:
     """Return a destination of rotations with points."""
-    if isinstance(law, Either):
-        return Either(law.chance, _landings(law.first), _landings(law.second))
-    if isinstance(law, FromSource) and isinstance(law.source, UniformRotations):
-        return _listed(law.like, *_spread(*_all_angles()))
-    return _around(law) if isinstance(law, About) else law
+    if isinstance(destination, Either):
+        return Either(
+            destination.chance, _landings(destination.first), _landings(destination.second)
+        )
+    if isinstance(destination, FromSource) and isinstance(destination.source, UniformRotations):
+        return _listed(destination.like, *_spread(*_all_angles()))
+    return _around(destination) if isinstance(destination, About) else destination
 
 
 def _around(about: About) -> Mixture:
@@ -148,13 +150,13 @@ def _around(about: About) -> Mixture:
     pairs = (about.centre, first.centre), (about.parameter, first.parameter)
     if all(bool((each == one).all()) for each, one in pairs):  # as it is given one data point
         about = first
-    s, law = about.parameter, about.law
-    edge = law.edge(s)
+    s, family = about.parameter, about.law
+    edge = family.edge(s)
     if about.inside:
         w, width = _between(torch.zeros_like(edge), edge, INSIDE)
     else:
-        w, width = _between(edge, edge.maximum(law.reach(s)), OUTSIDE)
-    change = law.angle_density(w, s[..., None]) * law.rise(w, s[..., None]).abs()
+        w, width = _between(edge, edge.maximum(family.reach(s)), OUTSIDE)
+    change = family.angle_density(w, s[..., None]) * family.rise(w, s[..., None]).abs()
     turns, masses = _spread(w, width * change)
     return _listed(about.centre, turns, masses)
 
@@ -171,12 +173,12 @@ def _cells(points: Tensor, angles: Angles) -> tuple[Tensor, Tensor]:
     return points @ turns[:, None], masses
 
 
-def _angles(law: RadialLaw, s: Tensor) -> Angles:
+def _angles(family: RadialLaw, s: Tensor) -> Angles:
     """Return angles on both sides of the edge of a distribution, and their Haar measure."""
-    edge = law.edge(s)
+    edge = family.edge(s)
     sides = (
         _between(torch.zeros_like(edge), edge, INSIDE),
-        _between(edge, edge.maximum(law.reach(s)), OUTSIDE),
+        _between(edge, edge.maximum(family.reach(s)), OUTSIDE),
     )
     w, width = (torch.cat(both) for both in zip(*sides, strict=True))
     return w, width * _haar(w)
@@ -202,9 +204,9 @@ def _between(low: Tensor, high: Tensor, n: int) -> Angles:
 
 def _spread(w: Tensor, masses: Tensor) -> tuple[Tensor, Tensor]:
     """Return rotations by each angle about each axis, and their masses."""
-    axes, shares = _axes(w)
+    axes, weights = _axes(w)
     turns = exp(w[..., None, None] * axes).flatten(-4, -3)
-    return turns, (masses[..., None] * shares).flatten(-2)
+    return turns, (masses[..., None] * weights).flatten(-2)
 
 
 def _axes(like: Tensor) -> tuple[Tensor, Tensor]:

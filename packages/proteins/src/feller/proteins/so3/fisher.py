@@ -110,9 +110,9 @@ def _moment(w: Tensor, nu: Tensor, far: Tensor) -> Tensor:
     """Return the integral of h(s) (cos s - B) from `far` to `w` over h(w)."""
     nodes, weights = gauss_points(48, w)
     # Nodes crowd at w, where the integrand from far away has its mass.
-    share, slope = nodes**2, 2 * nodes
+    fraction, slope = nodes**2, 2 * nodes
     span = (far - w)[..., None]
-    s = w[..., None] + span * share
+    s = w[..., None] + span * fraction
     sine = torch.sin(w / 2)[..., None]
     wide = torch.where(sine > 0, sine, 1.0)
     fall = torch.exp(-2 * nu[..., None] * (torch.sin(s / 2) ** 2 - sine**2))

@@ -58,8 +58,8 @@ class RadialLaw:
         """Return the probability of an angle below `w`."""
         wide, s = w.double(), s.double()
         end = torch.minimum(wide, self.reach(s))  # beyond it the nodes would miss the peak
-        law = s[..., None]
-        mass = integral(lambda v: self.angle_density(v, law), torch.zeros_like(end), end)
+        column = s[..., None]
+        mass = integral(lambda v: self.angle_density(v, column), torch.zeros_like(end), end)
         return mass.to(w.dtype)
 
     def quantile(self, u: Angles, s: Tensor) -> Angles:
@@ -112,9 +112,9 @@ def inverse(
         cells: How many cells the table has.
     """
     low, high = span
-    width, law = (high - low) / cells, s[..., None]
+    width, column = (high - low) / cells, s[..., None]
     steps = torch.arange(cells + 1, dtype=low.dtype, device=low.device)
-    heights = density(low[..., None] + width[..., None] * steps, law)
+    heights = density(low[..., None] + width[..., None] * steps, column)
     mass = torch.nn.functional.pad(((heights[..., 1:] + heights[..., :-1]) / 2).cumsum(-1), (1, 0))
     aim = (u * mass[..., -1])[..., None].detach()
     cell = (torch.searchsorted(mass.detach(), aim, right=True) - 1).clamp(0, cells - 1)
@@ -126,11 +126,11 @@ def inverse(
     part = torch.where(cell == 0, start, part)
     w = low + width * (cell + part)
     ends = low + width * (cell - 1).clamp_min(0), low + width * (cell + 2).clamp_max(cells)
-    total = integral(lambda v: density(v, law), low, high)
+    total = integral(lambda v: density(v, column), low, high)
     for _ in range(3):
         w = w.maximum(ends[0]).minimum(ends[1])
         slope = density(w, s)
-        excess = integral(lambda v: density(v, law), low, w) - u * total
+        excess = integral(lambda v: density(v, column), low, w) - u * total
         w = w - torch.where(slope > 0, excess / torch.where(slope > 0, slope, 1.0), 0.0)
     return w.maximum(ends[0]).minimum(ends[1])
 

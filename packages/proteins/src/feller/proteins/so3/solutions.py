@@ -88,8 +88,8 @@ def fisher_langevin(path: FisherPath, x: Tensor, t: Time, posterior: Mixture) ->
         tensor(True)
     """
     modes: Any = posterior.laws
-    share = posterior.weights / posterior.weights.sum(-1, keepdim=True)
-    shrunk = share * (1 + 2 * mean_cosine(modes.parameter)) / 3
+    weights = posterior.weights / posterior.weights.sum(-1, keepdim=True)
+    shrunk = weights * (1 + 2 * mean_cosine(modes.parameter)) / 3
     mean = (shrunk[..., None, None] * modes.centre).sum(-3)
     t = expand_time(t, x[..., 0, 0])
     variance = path.variance(t).expand(x.shape[:-2])

@@ -45,11 +45,11 @@ def codes_of_names(
         return codes
     linked = bonded(atoms)
     within = np.append(linked, False) | np.append(False, linked)
-    for place in np.flatnonzero(codes < 0):
-        if within[place]:
-            codes[place] = _PROTONATED.get(names[place], UNKNOWN)
-        elif names[place] in _amino_acids():
-            codes[place] = UNKNOWN
+    for i in np.flatnonzero(codes < 0):
+        if within[i]:
+            codes[i] = _PROTONATED.get(names[i], UNKNOWN)
+        elif names[i] in _amino_acids():
+            codes[i] = UNKNOWN
     return codes
 
 

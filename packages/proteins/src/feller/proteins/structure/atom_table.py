@@ -37,7 +37,7 @@ class Columns:
         insertion: What tells residues of one number apart.
         alternative: Which of the positions of an atom that has several.
         occupancy: The fraction of molecules that have this alternative.
-        place: In Angstrom, `(rows, 3)`.
+        position: In Angstrom, `(rows, 3)`.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
     """
 
@@ -48,7 +48,7 @@ class Columns:
     insertion: np.ndarray
     alternative: np.ndarray
     occupancy: np.ndarray
-    place: np.ndarray
+    position: np.ndarray
     resolution: float = math.nan
 
     def __getitem__(self, rows: Any) -> "Columns":
@@ -69,8 +69,8 @@ def columns_of_cif(file: Any) -> Columns:
     table = block["atom_site"]
     names = _strings(table, "label_atom_id", "auth_atom_id")
     slot = np.full(len(names), -1, dtype=np.int8)
-    for name, place in SLOTS.items():
-        slot[names == name] = place
+    for name, number in SLOTS.items():
+        slot[names == name] = number
     keep = slot >= 0
     if "pdbx_PDB_model_num" in table:
         model = _column(table, "pdbx_PDB_model_num").data.array
@@ -147,13 +147,13 @@ def chains_of(columns: Columns, name: str) -> list[Chain]:
 def _chain(columns: Columns, name: str) -> Chain | None:
     """Make one chain; none of what holds no amino acid."""
     columns = _without_alternatives(columns)
-    nowhere = (np.abs(columns.place) >= NOWHERE).any(-1, keepdims=True)
-    columns = replace(columns, place=np.where(nowhere, np.float32(np.nan), columns.place))
+    nowhere = (np.abs(columns.position) >= NOWHERE).any(-1, keepdims=True)
+    columns = replace(columns, position=np.where(nowhere, np.float32(np.nan), columns.position))
     starts = _starts(columns)
     row = np.cumsum(starts) - 1
     every = np.full((int(starts.sum()), len(ATOMS) + 1, 3), np.nan, dtype=np.float32)
     # Backwards, so that the first of two atoms of one name stays.
-    every[row[::-1], columns.slot[::-1]] = columns.place[::-1]
+    every[row[::-1], columns.slot[::-1]] = columns.position[::-1]
     atoms, oxygen = every[:, :SPARE].copy(), ATOMS.index("O")
     atoms[:, oxygen] = np.where(np.isnan(atoms[:, oxygen]), every[:, SPARE], atoms[:, oxygen])
     codes = codes_of_names(columns.residue[starts], atoms)
@@ -172,7 +172,7 @@ def _starts(columns: Columns) -> np.ndarray:
     rows, runs = np.arange(len(slot)), np.cumsum(starts)
     carbon = np.maximum.accumulate(np.where(slot == ATOMS.index("C"), rows, -1))
     again = (slot == ATOMS.index("N")) & (carbon >= 0) & (runs == runs[carbon]) & ~starts
-    apart = np.linalg.norm(columns.place - columns.place[carbon], axis=-1)
+    apart = np.linalg.norm(columns.position - columns.position[carbon], axis=-1)
     return starts | (again & (apart > SHORTEST_BOND) & (apart < LONGEST_BOND))
 
 
@@ -185,16 +185,16 @@ def _without_alternatives(columns: Columns) -> Columns:
     _, insertion = np.unique(columns.insertion, return_inverse=True)
     names = columns.number.astype(np.int64) * (insertion.max() + 1) + insertion
     _, residue = np.unique(names, return_inverse=True)
-    shares: dict[tuple[int, str], list[float]] = {}
+    occupancies: dict[tuple[int, str], list[float]] = {}
     rows = zip(residue[has], columns.alternative[has], columns.occupancy[has], strict=True)
-    for place, label, share in rows:
-        shares.setdefault((int(place), str(label)), []).append(float(share))
+    for position, label, occupancy in rows:
+        occupancies.setdefault((int(position), str(label)), []).append(float(occupancy))
     best: dict[int, tuple[float, str]] = {}
-    for (place, label), known in sorted(shares.items()):
-        share = sum(known) / len(known)
-        if place not in best or share > best[place][0]:
-            best[place] = (share, label)
-    labels = np.array([best.get(int(place), (0.0, ""))[1] for place in residue])
+    for (position, label), known in sorted(occupancies.items()):
+        occupancy = sum(known) / len(known)
+        if position not in best or occupancy > best[position][0]:
+            best[position] = (occupancy, label)
+    labels = np.array([best.get(int(position), (0.0, ""))[1] for position in residue])
     return columns[~has | (columns.alternative == labels)]
 
 
@@ -214,7 +214,7 @@ def _column(table: Any, *names: str, rows: np.ndarray | None = None) -> Any:
 
 
 def _strings(table: Any, *names: str, rows: np.ndarray | None = None) -> np.ndarray:
-    """Return a column as strings; that of insertions or alternatives may be absent."""
+    """Return a column as strings; that of insertions or alternatives may be missing."""
     if names[0] in ("label_alt_id", "pdbx_PDB_ins_code") and names[0] not in table:
         return np.zeros(table.row_count, dtype="U1")
     return _column(table, *names, rows=rows).as_array(str)
@@ -226,9 +226,9 @@ def _missing(column: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def _coordinate(column: Any, rows: np.ndarray) -> np.ndarray:
-    """Return positions along an axis, NaN where they are not told."""
-    places = column.as_array(np.float32)[rows]
-    return places if column.mask is None else np.where(_missing(column, rows), np.nan, places)
+    """Return positions along an axis, NaN where they are not given."""
+    positions = column.as_array(np.float32)[rows]
+    return positions if column.mask is None else np.where(_missing(column, rows), np.nan, positions)
 
 
 def _is_given(column: Any) -> np.ndarray:

@@ -130,8 +130,8 @@ def check_frames(chain: Chain) -> None:
     if not chain.has_bonds.all():
         number = chain.index[np.flatnonzero(~chain.has_bonds)[0]]
         raise ValueError(
-            f"residue {number} of {chain.name} has N, CA and C where no bonds are: are its places "
-            "in Angstrom?"
+            f"residue {number} of {chain.name} has N, CA and C where no bonds are: are its "
+            "positions in Angstrom?"
         )
 
 

@@ -40,7 +40,7 @@ def frames_from_atoms(
         atoms: N, CA, C and any more, in Angstrom.
 
     Example:
-        >>> place, rotation = frames_from_atoms(torch.tensor(IDEAL))
+        >>> position, rotation = frames_from_atoms(torch.tensor(IDEAL))
         >>> rotation.round(decimals=3)
         tensor([[1., 0., 0.],
                 [0., 1., 0.],

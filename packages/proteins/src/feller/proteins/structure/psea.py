@@ -15,7 +15,7 @@ _LETTERS = {"a": "H", "b": "E", "c": "C"}
 def psea(
     ca: Float[np.ndarray, "n 3"], numbers: Integer[np.ndarray, " n"]
 ) -> Shaped[np.ndarray, " n"]:
-    """Return a letter for each residue: H helix, E strand, C coil, and - where its place is NaN.
+    """Return a letter for each residue: H helix, E strand, C coil, and - where its position is NaN.
 
     Args:
         ca: Positions of CA, in Angstrom.

@@ -1,9 +1,9 @@
 """The records of a PDB file that a backbone takes, and the chains they are of.
 
-A chain is told by its letter. Where letters are blank it is told by what stands for them: the
+A chain is known by its letter. Where letters are blank it is known by what stands for them: the
 segment (columns 73 to 76, as CHARMM writes it), the records that end chains (TER), and numbers of
 residues that begin again. Where one letter has a residue number twice, in two segments or before
-and after a TER, it is of several chains, and those are told apart in the same way.
+and after a TER, it is of several chains, and those are separated in the same way.
 """
 
 import math
@@ -32,7 +32,7 @@ _RECORDS = ("ATOM  ", "HETATM")
 _OTHERS = "-"
 """The name of what has no letter and no CA, such as water."""
 _PLACE = 54
-"""Columns of a record up to the end of its place."""
+"""Columns of a record up to the end of its position."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def check_whole(text: str) -> None:
     """Refuse a file that was cut off.
 
     Raises:
-        ValueError: When a record of an atom ends before its place does, when the last line is a
+        ValueError: When a record of an atom ends before its position does, when the last line is a
             part of one, or when a file with SEQRES has nothing that ends its chains.
     """
     lines = text.splitlines()

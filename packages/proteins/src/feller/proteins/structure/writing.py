@@ -5,7 +5,7 @@ A chain is written as chain A, one file a chain. Residue 20, which is unknown or
 glycine. Atoms whose position is not known are left out. Residues that share a number get insertion
 codes: 52, 52A, 52B. mmCIF and BinaryCIF hold 3 decimals, as PDB does.
 
-A file is written beside its place and then put there: whoever reads it sees the old or the new one.
+A file is written beside its target, then moved there: readers see the old or the new one.
 """
 
 import os
@@ -117,14 +117,14 @@ def write_trajectory(
     if len(frames) == 0:
         raise ValueError(f"{path.name}: a trajectory has at least one frame")
     if any(len(frame) != len(residues) for frame in frames):
-        raise ValueError(f"{path.name}: a frame has a place for each of {len(residues)} residues")
-    places = np.stack([np.asarray(frame, dtype=np.float32) for frame in frames])
-    known = _known(places)
+        raise ValueError(f"{path.name}: a frame has an entry for each of {len(residues)} residues")
+    positions = np.stack([np.asarray(frame, dtype=np.float32) for frame in frames])
+    known = _known(positions)
     if (known != known[0]).any():
         raise ValueError(f"{path.name}: an atom is missing from some frames and not from others")
     numbers = np.arange(1, len(residues) + 1, dtype=np.int32)
-    chain = Chain(path.stem, places[0], np.asarray(residues, dtype=np.uint8), numbers)
-    stack = struc.from_template(_array(chain), places[:, known[0]].round(3))
+    chain = Chain(path.stem, positions[0], np.asarray(residues, dtype=np.uint8), numbers)
+    stack = struc.from_template(_array(chain), positions[:, known[0]].round(3))
     _check(path.name, stack, path)
     _write_array(stack, path)
 
@@ -155,12 +155,12 @@ def file_stems(names: Sequence[str], longest: int = LONGEST_STEM) -> list[str]:
         if times > 1:
             raise ValueError(f"{times} chains are called {stem}: each needs a name of its own")
     wanted, taken = {_caseless(stem) for stem in stems}, set[str]()
-    for place, stem in enumerate(stems):
+    for i, stem in enumerate(stems):
         k, found = 2, stem
         while _caseless(found) in taken or (found != stem and _caseless(found) in wanted):
             found, k = f"{stem[: longest - 6]}-{k}", k + 1
         taken.add(_caseless(found))
-        stems[place] = found
+        stems[i] = found
     return stems
 
 
@@ -176,7 +176,7 @@ def _targets(chains: Sequence[Chain], target: Path, format: str | None) -> list[
     if target.suffix[1:] not in FORMATS or target.is_dir():
         return _named(chains, target, format or "pdb")
     if format not in (None, target.suffix[1:]):
-        raise ValueError(f"{target.name} is no place for format {format}: end it in .{format}")
+        raise ValueError(f"{target.name} does not fit format {format}: end it in .{format}")
     if len(chains) != 1:
         raise ValueError(f"{target.name} holds one chain, not {len(chains)}: name a folder")
     return [target]
@@ -220,9 +220,9 @@ def _array(chain: Chain, b_factors: np.ndarray | None = None) -> Any:
 
 def _insertion_codes(chain: Chain) -> np.ndarray:
     """Return "", A, B and on for residues that share a number."""
-    places = np.arange(len(chain.index))
+    positions = np.arange(len(chain.index))
     starts = np.diff(chain.index, prepend=chain.index[:1] - 1) != 0
-    repeat = places - np.maximum.accumulate(np.where(starts, places, 0))
+    repeat = positions - np.maximum.accumulate(np.where(starts, positions, 0))
     codes = np.array(["", *string.ascii_uppercase])
     if repeat.max(initial=0) >= len(codes):
         raise ValueError(f"{chain.name}: more than {len(codes)} residues share a number")
@@ -234,7 +234,7 @@ def _check(name: str, array: Any, file: Path) -> None:
     if array.array_length() == 0:
         raise ValueError(f"{name}: there is no atom to write")
     if not np.isfinite(array.coord).all() or not np.isfinite(array.b_factor).all():
-        raise ValueError(f"{name}: a place or B factor is infinite or not a number")
+        raise ValueError(f"{name}: a position or B factor is infinite or not a number")
     limits = (
         ("a residue number", array.res_id, -999, 9999),
         ("a coordinate", array.coord, -999.999, 9999.999),
@@ -261,8 +261,8 @@ def _write_pdb(array: Any, file: Path, name: str) -> None:
     pdb = PDBFile()
     pdb.set_structure(array)
     last = array.array_length() - 1
-    place = f"{array.res_name[last]:>3} A{array.res_id[last]:>4}{array.ins_code[last]:1}"
-    end = f"TER   {(last + 1) % 99999 + 1:>5}      {place}".ljust(80)
+    serial = f"{array.res_name[last]:>3} A{array.res_id[last]:>4}{array.ins_code[last]:1}"
+    end = f"TER   {(last + 1) % 99999 + 1:>5}      {serial}".ljust(80)
     # mkdssp 4 takes a file whose first letter is no H for mmCIF. XXXX is the id of no PDB entry.
     lines = ["HEADER    PROTEIN MODEL".ljust(62) + "XXXX".ljust(18)]
     for line in pdb.lines:
