@@ -285,7 +285,7 @@ def test_a_standard_set_that_is_not_there(source, stem, tmp_path):
     assert message.endswith(": give --data.root, or --data.download to fetch it")
 
 
-def test_a_download_that_fails_is_told(tmp_path, monkeypatch):
+def test_a_download_that_fails_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens
     config = ImageData(source="mnist", root=str(tmp_path), download=True)
     assert "torchvision's MNIST (" in refusal(config.build)
@@ -330,7 +330,7 @@ def test_every_source_is_known_and_survives_json():
     assert isinstance(FolderImages((), (), 1, "L"), Dataset)
 
 
-def test_what_was_read_is_told(tmp_path, capsys, monkeypatch):
+def test_what_was_read_is_reported(tmp_path, capsys, monkeypatch):
     np.savez(tmp_path / "a.npz", images=noise(7, 4, 5, 3), labels=np.arange(7) % 3)
     np.savez(tmp_path / "b.npz", images=noise(7, 4, 5))
     for name in "ab":

@@ -226,7 +226,7 @@ def test_formats(ending, tmp_path):
     assert abs(images.int() - 200).max() <= 2
 
 
-def test_the_first_frame_is_read_and_it_is_told(tmp_path):
+def test_the_first_frame_is_read_and_it_is_reported(tmp_path):
     frames = [Image.fromarray(np.full((8, 8), value, np.uint8)) for value in (10, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     found = folder(tmp_path, gray=True)
@@ -287,7 +287,7 @@ def test_folders_in_a_class_are_read(tmp_path):
     ]  # fmt: skip
 
 
-def test_what_was_read_and_passed_over_is_told(tmp_path, capsys):
+def test_what_was_read_and_passed_over_is_reported(tmp_path, capsys):
     make(tmp_path, "cat/a.png", "dog/a.png", "dog/b.png")
     (tmp_path / "dog" / "labels.txt").write_text("")
     (tmp_path / "LICENSE").write_text("")

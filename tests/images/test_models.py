@@ -67,7 +67,7 @@ def test_no_images_may_be_drawn(model):
 
 
 @pytest.mark.parametrize("label", [None, "dog"])
-def test_an_image_depends_on_the_seed_and_its_place(model, label):
+def test_an_image_depends_on_the_seed_and_its_position(model, label):
     four = model.sample(4, label=label, steps=4, seed=1)
     assert model.sample(4, label=label, steps=4, seed=1).equal(four)
     assert close(model.sample(2, label=label, steps=4, seed=1), four[:2])

@@ -21,7 +21,7 @@ def test_images_are_laid_out_in_rows():
         top, left = 1 + 3 * (i // 3), 1 + 4 * (i % 3)
         assert (sheet[top : top + 2, left : left + 3] == i).all()
     assert (sheet == 255).sum() == sheet.numel() - 5 * 6
-    assert (sheet[4:, 9:] == 255).all()  # the place of a sixth
+    assert (sheet[4:, 9:] == 255).all()  # the position of a sixth
 
 
 def test_a_few_images_make_a_narrow_grid():

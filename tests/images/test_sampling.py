@@ -32,7 +32,7 @@ every_schedule = pytest.mark.parametrize("schedule", CHOSEN, ids=str)
 
 
 class Oracle(nn.Module):
-    """The exact generator of finitely many images, in the place of a network."""
+    """The exact generator of finitely many images, instead of a network."""
 
     def __init__(self, data):
         super().__init__()
@@ -100,7 +100,7 @@ def test_processes_other_than_flows_have_a_default(kind):
     assert error(images, raw) < 0.5
 
 
-def test_times_end_where_they_are_told():
+def test_times_end_where_they_are_asked_to():
     for grid in ("uniform", "power", "shifted", "logarithmic"):
         times = Sampling(grid=grid, steps=5, end=0.9).times(CondOT())
         assert len(times) == 6

@@ -66,7 +66,7 @@ def test_kernel_distance_has_no_bias(rng):
     assert sum(e.low <= 0 <= e.high for e in found) > 0.9 * 150
 
 
-def test_kernel_distance_of_known_laws(rng):
+def test_kernel_distance_of_known_distributions(rng):
     """Points at +1 and at -1 in one dimension: k is 8 within and 0 between."""
     ones = torch.ones(50, 1, dtype=torch.float64)
     noisy = ones + 0.01 * normals(rng, 50, 1)

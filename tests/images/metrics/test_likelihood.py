@@ -19,7 +19,7 @@ DATA = ImageData(source="drawn")
 
 
 class Exact(torch.nn.Module):
-    """A process that is known, in the place of a network and its head."""
+    """A process that is known, instead of a network and its head."""
 
     def __init__(self, model, process):
         super().__init__()

@@ -39,7 +39,7 @@ def test_the_network_of_ddpm():
     )
 
 
-def test_what_is_absent_has_their_default():
+def test_what_is_missing_has_their_default():
     found = unet_config_from_diffusers({})
     assert found.channels == (224, 448, 672, 896)
     assert (found.head_channels, found.attention_levels) == (8, (1, 2, 3))

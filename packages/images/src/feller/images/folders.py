@@ -2,7 +2,7 @@
 
 The folders in a root are classes, or else splits where all that hold images are named so (`train`,
 `val`, `test`); a class may have folders of its own. Every file's header is read at the start, so
-that what cannot be used is told before the first step.
+that what cannot be used is reported before the first step.
 """
 
 import os

@@ -195,8 +195,8 @@ class ImageModel(nn.Module, Model):
         if labels is None and sampling.guidance != 1:
             raise ValueError("guidance needs labels: without one there is nothing to guide to")
         null = labels is not None and bool((labels == len(self.codec.classes)).any())
-        told = labels is not None and not null
-        self.config.check_condition(labels=told, guidance=sampling.guidance)
+        given = labels is not None and not null
+        self.config.check_condition(labels=given, guidance=sampling.guidance)
         sampling = suited(sampling, self)
         model = Guided(self, sampling.guidance, sampling.interval)
         images, nfe = [], 0

@@ -68,8 +68,8 @@ def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
     )
     device = next(model.parameters()).device
     images, labels, *names = data[chosen[:10_000].tolist()]
-    z, told = model.codec.encode((images, labels if flags.labels else None, *names))
-    return Reference(z.to(device), conditions=None if told is None else told.to(device))
+    z, condition = model.codec.encode((images, labels if flags.labels else None, *names))
+    return Reference(z.to(device), conditions=None if condition is None else condition.to(device))
 
 
 def statistics(z: Tensor, *, patterns: int = 3) -> Statistics:

@@ -56,14 +56,14 @@ def likelihood(
     _, test, labels, name = splits(model, data)
     device, rng = next(model.parameters()).device, torch.Generator().manual_seed(seed)
     z = model.codec.encode((some_of(test, n, seed), None))[0].to(device)
-    told = None
+    condition = None
     if model.config.condition_drop == 0:
         if labels is None:
             raise ValueError("the model always had a label, and the test images have none")
-        told = some_of(labels, n, seed).to(device)
+        condition = some_of(labels, n, seed).to(device)
     with evaluating(model):
         of = _of_flow if Flow in model.kinds else _of_bound
-        bits, nfe = of(model, z, told, steps, rng)
+        bits, nfe = of(model, z, condition, steps, rng)
     value, low, high = mean_estimate(bits.double().tolist())
     kind = "ODE" if Flow in model.kinds else "ELBO"
     how = f"upper bound, {kind}, {len(z)} test images of {name}, seed {seed}, NFE {nfe}"
@@ -73,7 +73,7 @@ def likelihood(
 
 
 def _of_flow(
-    model: ImageModel, z: Tensor, told: Tensor | None, steps: int, rng: torch.Generator
+    model: ImageModel, z: Tensor, condition: Tensor | None, steps: int, rng: torch.Generator
 ) -> tuple[Tensor, int]:
     """Return bits per dimension by the ODE, and its network calls."""
     spread = z + (random.uniform(z.shape, rng, like=z) - 0.5) / BYTES
@@ -83,15 +83,17 @@ def _of_flow(
         times=uniform_grid(steps, end=1 - 1e-4),
         solver=RungeKutta(MIDPOINT),
         trace=HutchinsonTrace(rng),
-        condition=told,
+        condition=condition,
     )
     return bits_per_dimension(found.nats, z[0].numel(), scale=BYTES), found.nfe
 
 
 def _of_bound(
-    model: ImageModel, z: Tensor, told: Tensor | None, steps: int, rng: torch.Generator
+    model: ImageModel, z: Tensor, condition: Tensor | None, steps: int, rng: torch.Generator
 ) -> tuple[Tensor, int]:
     """Return bits per dimension by the ELBO on the bytes, and its network calls."""
     levels = torch.arange(256, device=z.device) / BYTES - 1
-    found = evidence_bound(model, z, strata=Strata(steps), levels=levels, rng=rng, condition=told)
+    found = evidence_bound(
+        model, z, strata=Strata(steps), levels=levels, rng=rng, condition=condition
+    )
     return bits_per_dimension(found.nats, z[0].numel()), found.nfe

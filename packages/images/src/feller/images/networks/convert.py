@@ -91,7 +91,7 @@ def unet_state_from_diffusers(
         What `unet_config_from_diffusers(theirs).build().load_state_dict` takes.
 
     Raises:
-        ValueError: When a network of ours cannot be that function, or a weight has no place in it.
+        ValueError: When a network of ours cannot be that function, or has no such weight.
 
     Example:
         >>> state = {"conv_in.bias": torch.zeros(224)}
@@ -123,16 +123,16 @@ def _fuse_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rename(module: str, config: UNetConfig) -> str:
-    place = re.match(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)", module)
-    if place is None:
+    block = re.match(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)", module)
+    if block is None:
         start = next((s for s in _NAMES if f"{module}.".startswith(f"{s}.")), None)
         if start is None:
-            raise ValueError(f"{module} has no place in a UNet2DModel: is this another network?")
+            raise ValueError(f"{module} is unknown in a UNet2DModel: is this another network?")
         part = _NAMES[start]
         if part == "middle.2" and not config.middle_attention:
             part = "middle.1"
         return _inside(part, module.removeprefix(start))
-    return _inside(_part(config, *place.groups()), module[place.end() :])
+    return _inside(_part(config, *block.groups()), module[block.end() :])
 
 
 def _inside(part: str, rest: str) -> str:
