@@ -124,7 +124,7 @@ def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> lis
         state, own = load_file(weights), model.state_dict()
         misfits = _misfits(own, state) if partly else {}
         if sum(own[name].numel() for name in misfits if name in own) > _half(own):
-            misfits = {}  # and so what is told is that it does not fit
+            misfits = {}  # so the error says that it does not fit
         kept = {name: own[name] for name in misfits if name in own}
         fitting = {name: value for name, value in state.items() if name not in misfits}
         model.load_state_dict(fitting | kept)
@@ -228,7 +228,7 @@ def _described(config: dict[str, Any], file: Path) -> Any:
 
 
 def _import_type(tag: str) -> None:
-    """Import the domain of the type in a model's configuration, unless the type is one's own."""
+    """Import the domain of the type in a model's configuration, unless the type is your own."""
     try:
         domain_of(tag, "type").import_models()
     except RegistryError:

@@ -46,7 +46,7 @@ class Domain:
         commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
             return an exit code, as `module:function`.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`.
-        measures: The endings of files that its `evaluate` takes in the place of a model, `.gz`
+        measures: The endings of files that its `evaluate` takes instead of a model, `.gz`
             after them or not.
         examples: The function that returns the `feller.core.verify.Examples` on which `feller
             verify` tries the domain's solutions, as `module:function`.

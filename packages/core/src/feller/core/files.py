@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all, and are read back as they were written.
 
-What feller keeps goes through here. It is written beside its place, as `.NAME.partial`, flushed to
-the disk, and put in place by a rename; what it replaces is renamed first, to `.NAME.old`, and
+What feller keeps goes through here. It is written beside its target, as `.NAME.partial`, flushed to
+the disk, and moved there by a rename; what it replaces is renamed first, to `.NAME.old`, and
 deleted last. So whatever the moment at which a process or a machine dies, one whole state is there.
 A folder that only feller reads is sealed: `SHA256SUMS` holds the digests of its files, in the form
 of `sha256sum -c`.
@@ -29,12 +29,12 @@ DEEPEST = 100
 
 @contextmanager
 def published(folder: Path, *, sealed: bool = False) -> Iterator[Path]:
-    """Yield an empty folder to write into; it takes the place of `folder` at the end.
+    """Yield an empty folder to write into; it replaces `folder` at the end.
 
     Where the body raises, `folder` is as it was.
 
     Args:
-        folder: The place, which may hold an older folder.
+        folder: The target, which may hold an older folder.
         sealed: Whether digests of the files go with them, for `verify`.
 
     Raises:
@@ -157,7 +157,7 @@ def read_json(file: Path) -> Any:
 
 
 def _swap(fresh: Path, folder: Path) -> None:
-    """Put a folder in the place of another, which is removed last."""
+    """Replace a folder by another; the old one is removed last."""
     old = folder.with_name(f".{folder.name}.old")
     if replaced := folder.exists():
         shutil.rmtree(old, ignore_errors=True)

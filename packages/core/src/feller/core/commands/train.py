@@ -18,9 +18,11 @@ from feller.core.domains import recipe
 
 __all__ = ["parse_recipe", "run"]
 
-_ABOUT = """Train into the folder `--out DIR`. `--cpu` ignores accelerators.
+_ABOUT = """Train into the folder `--out DIR` (required), or resume the run in it.
 
-`--new-data` lets a run resume with other data than it began with."""
+`--cpu` ignores accelerators (default: use one if there is one).
+
+`--new-data` lets a run resume with other data (default: refuse)."""
 
 
 def run(argv: Sequence[str]) -> None:

@@ -75,6 +75,6 @@ def expect(
     return torch.cat(means).view(shape)
 
 
-def _points(law: Destination) -> int:
+def _points(distribution: Destination) -> int:
     """Return how many points stand for each element of a distribution."""
-    return law.at(slice(0, 1)).quadrature()[0].shape[-1]
+    return distribution.at(slice(0, 1)).quadrature()[0].shape[-1]

@@ -62,14 +62,14 @@ def gaussian_jump_from_posterior(
     def rate(z: Tensor, x: Tensor, t: Tensor) -> Tensor:
         return gaussian_fall(path, x, t, z).clamp_min(0)
 
-    def law(posterior: Destination, x: Tensor, t: Tensor) -> Destination:
+    def landing(posterior: Destination, x: Tensor, t: Tensor) -> Destination:
         values, weights = posterior.quadrature()
         x, t = x[..., None], t[..., None]
         ways = gaussian_shape(path, t, values)
         return Mixture(weights * rate(values, x, t), RatioOfNormals(*ways))
 
     intensity = expect(rate, posterior, (x, t), x.shape)
-    return Jump(intensity, Deferred(posterior, (x, t), law), jump_clock(path, t))
+    return Jump(intensity, Deferred(posterior, (x, t), landing), jump_clock(path, t))
 
 
 @solves_from_posterior(MixturePath, Jump)
