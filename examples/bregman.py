@@ -72,32 +72,34 @@ def trained(divergence, steps=1500):
     return model
 
 
-def shares(trajectory):
-    """Return which share of the particles ends at each corner."""
+def fractions(trajectory):
+    """Return the fraction of particles that end at each corner."""
     return torch.bincount(torch.cdist(trajectory[-1], points).argmin(1), minlength=4) / 4000
 
 
 x_0, times = torch.randn(4000, 2, generator=rng), uniform_grid(40, end=0.99)
 seen = [(t, path.sample(data(4000), t, rng)) for t in torch.linspace(0.05, 0.95, 19).tolist()]
-exact = shares([*follow(Evaluation(oracle), x_0, times, RungeKutta(HEUN))])
+exact = fractions([*follow(Evaluation(oracle), x_0, times, RungeKutta(HEUN))])
 figure, axes = plt.subplots(2, 3, figsize=(10, 6.6), layout="constrained")
 losses = [SquaredNorm(), GeneralizedKL(), Cosh(), Logistic(), AbsoluteError()]
 off = {}
 for panel, loss in zip(axes.flat, losses, strict=False):
     model, name = trained(loss), type(loss).__name__
     trajectory = [x_0, *follow(Evaluation(model), x_0, times, RungeKutta(HEUN))]
-    off[name] = float((shares(trajectory) - exact).abs().sum() / 2)
+    off[name] = float((fractions(trajectory) - exact).abs().sum() / 2)
     with torch.no_grad():
         gaps = [(1 - t) * (model(x, t).split().drift - oracle(x, t).velocity) for t, x in seen]
     error = torch.stack(gaps).square().mean((1, 2)).sqrt()
-    print(f"{name:14} posterior mean off by {error.mean():.3f}, law by {off[name]:.4f}")
+    print(f"{name:14} posterior mean off by {error.mean():.3f}, distribution by {off[name]:.4f}")
     panel.plot(*torch.stack(trajectory)[:, :150].movedim(2, 0), color="C0", lw=0.5, alpha=0.5)
-    panel.set(title=f"{name}: law off by {off[name]:.3f}", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5))
+    panel.set(
+        title=f"{name}: distribution off by {off[name]:.3f}", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5)
+    )
     axes[1, 2].plot([t for t, _ in seen], error, label=name)
 axes[1, 2].set(title="error of the posterior mean", xlabel="t", yscale="log")
 axes[1, 2].legend()
 figure.savefig("bregman.png", dpi=120)
 
 wrong = off.pop("AbsoluteError")
-assert max(off.values()) < 0.03, "every Bregman divergence gives the law of the data"
-assert wrong > 0.15, "the absolute error gives another law"
+assert max(off.values()) < 0.03, "every Bregman divergence gives the distribution of the data"
+assert wrong > 0.15, "the absolute error gives another distribution"

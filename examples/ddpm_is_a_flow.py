@@ -1,4 +1,4 @@
-"""DDPM is a flow: three losses, one law.
+"""DDPM is a flow: three losses, one distribution.
 
 At (x, t) noise, score and velocity are affine in each other, so a network that predicts any of them
 is a flow: the probability-flow ODE of the diffusion. Here each is trained with its own loss on two
@@ -52,7 +52,7 @@ def trained(prediction, steps=2000):
 
 
 def distribution(t):
-    """Return the exact chance to be below each x at time t."""
+    """Return the exact probability to be below each x at time t."""
     u = (x[:, None] - schedule.alpha(t) * points) / schedule.sigma(t)
     return torch.special.ndtr(u) @ weights
 

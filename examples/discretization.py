@@ -1,9 +1,9 @@
-"""Discretization: what a step costs the law, with every generator exact.
+"""Discretization: what a step costs the distribution, with every generator exact.
 
 Two points, 0.3 at -2 and 0.7 at +2, have exact flows and jumps, so what is left is the error of the
 step. Euler's is of first order and Heun's of second; a jump's Euler step, whose events have the
-chance of what stays to survive, is of first order and on the way to it better; mixed takes Heun's
-step for the flow and both ends' intensities for the jump.
+probability of what stays to survive, is of first order and on the way to it better; mixed takes
+Heun's step for the flow and both ends' intensities for the jump.
 """
 
 import matplotlib.pyplot as plt
@@ -50,7 +50,7 @@ for name, (model, solver) in runs.items():
     print(f"{name}: order {order[name]:.2f}, errors", *(f"{e:.4f}" for e in distances))
 left.set_xscale("log", base=2)
 right.set_xscale("log", base=2)
-left.set(xlabel="steps", ylabel="distance of the law")
+left.set(xlabel="steps", ylabel="distance of the distribution")
 right.set(xlabel="evaluations of the model")
 left.legend()
 figure.savefig("discretization.png", dpi=120)

@@ -1,9 +1,9 @@
 """Heartbeats: one-dimensional signals as flow and jump, from one small network.
 
-A synthetic electrocardiogram lead, 64 values of one beat: P, QRS and T waves whose places, heights
-and widths vary, with the T wave inverted in a third of the beats. One convolutional network is the
-flow and the jump of every value; half of each draws beats. Statistics that were not trained for,
-the heights of R peaks and T waves and the power spectrum, are held against beats never seen.
+A synthetic electrocardiogram lead, 64 values of one beat: P, QRS and T waves whose positions,
+heights and widths vary, with the T wave inverted in a third of the beats. One convolutional network
+is the flow and the jump of every value; half of each draws beats. Statistics that were not trained
+for, the heights of R peaks and T waves and the power spectrum, are held against beats never seen.
 """
 
 import matplotlib.pyplot as plt
@@ -30,11 +30,13 @@ def beats(n):
     time, u = torch.arange(LENGTH)[None], torch.randn(n, 5, 3, generator=rng)
     jitter = torch.tensor([1.0, 0.2, 0.2, 0.2, 1.5])
     inverted = 1 - 2 * (torch.rand(n, 1, generator=rng) < 1 / 3).float()
-    place = torch.tensor([14.0, 24.0, 28.0, 32.0, 47.0]) + u[..., 0] * jitter + u[:, :1, 2]
+    position = torch.tensor([14.0, 24.0, 28.0, 32.0, 47.0]) + u[..., 0] * jitter + u[:, :1, 2]
     height = torch.tensor([0.12, -0.12, 0.75, -0.2, 0.22]) * (1 + 0.1 * u[..., 1])
     height[:, 4:] *= inverted
     width = torch.tensor([3.0, 1.5, 1.8, 1.5, 4.0])
-    waves = height[..., None] * torch.exp(-(((time - place[..., None]) / width[:, None]) ** 2) / 2)
+    waves = height[..., None] * torch.exp(
+        -(((time - position[..., None]) / width[:, None]) ** 2) / 2
+    )
     return (waves.sum(1) + 0.04 * torch.randn(n, LENGTH, generator=rng)).clamp(-1, 1)
 
 
@@ -51,9 +53,9 @@ class Network(nn.Module):
         self.leave = nn.Conv1d(width, head.channels, 1)
 
     def forward(self, x, t, condition=None):
-        place = torch.linspace(-1, 1, LENGTH).expand_as(x)
+        position = torch.linspace(-1, 1, LENGTH).expand_as(x)
         clock = torch.cos(t[:, None] * torch.arange(16) * torch.pi)
-        h = self.enter(torch.stack([x, place, t[:, None].expand_as(x)], dim=1))
+        h = self.enter(torch.stack([x, position, t[:, None].expand_as(x)], dim=1))
         for block, time in zip(self.blocks, self.clocks, strict=True):
             h = h + block(nn.functional.silu(h + time(clock)[..., None]))
         return self.leave(nn.functional.silu(h)).movedim(1, 2)
@@ -101,6 +103,6 @@ for key, name, ours, real in pairs:
     print(f"{name}: off by {gaps[-1]:.3f}" + ("" if key == "E" else f", spread {real.std():.3f}"))
 figure.savefig("heartbeats.png", dpi=120)
 
-assert gaps[0] < 0.05, "the law of R peaks is that of beats never seen"
+assert gaps[0] < 0.05, "the distribution of R peaks is that of beats never seen"
 assert gaps[1] < 0.045, "and that of T waves, upright or inverted"
 assert gaps[2] < 0.4, "and the power at each frequency, as a mean log ratio"

@@ -39,7 +39,7 @@ def moons(n, rng):
 
 
 def gaussians(n, rng):
-    """Draw points about eight places on a circle, to the right of the moons."""
+    """Draw points about eight centres on a circle, to the right of the moons."""
     angle = torch.randint(8, (n,), generator=rng) * math.pi / 4
     centre = 4 * torch.stack([angle.cos(), angle.sin()], 1)
     return torch.tensor([3.0, 0.0]) + centre + 0.2 * torch.randn(n, 2, generator=rng)

@@ -1,4 +1,4 @@
-"""A kind of generator of one's own, outside feller: it adds, trains, is simulated and verified.
+"""Your own kind of generator, outside feller: it adds, trains, is simulated and verified.
 
 A wind carries x along, as a flow does; it stands for whatever yours is. With five methods and one
 entry in the table of solutions it adds and multiplies with feller's kinds, trains under

@@ -1,4 +1,4 @@
-"""A path of one's own, outside feller: x_t = t z + (1 - t) x_0 with Laplace noise x_0.
+"""Your own path, outside feller: x_t = t z + (1 - t) x_0 with Laplace noise x_0.
 
 It and its flow pass the checks of `feller.core.testing`; a flow one percent too fast is caught.
 Registered with `solves`, the flow is what training, exact posteriors and solvers look up.

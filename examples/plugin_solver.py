@@ -1,4 +1,4 @@
-"""A solver, a schedule and a divergence of one's own, outside feller.
+"""Your own solver, schedule and divergence, outside feller.
 
 Each passes the checks of `feller.core.testing`; a solver that is only nearly right is caught.
 """

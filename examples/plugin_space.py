@@ -1,4 +1,4 @@
-"""A space and a source of one's own, outside feller: positive numbers with multiplicative noise.
+"""Your own space and source, outside feller: positive numbers with multiplicative noise.
 
 Feller's geodesic path and its flow work there at once. A diffusion has a term by Ito's rule, and
 one that forgets it is caught.

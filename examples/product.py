@@ -74,7 +74,7 @@ def distance(a, b):
 held, times = data(4000), uniform_grid(50)
 x_0 = path.sample_source({"token": (4000, 1), "point": (4000, 2)}, rng, like=held)
 joint = simulate(model, x_0, times, Mixed(), rng).state
-share = torch.bincount(joint["token"][:, 0], minlength=4) / 4000
+fraction = torch.bincount(joint["token"][:, 0], minlength=4) / 4000
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained", sharex=True, sharey=True)
 apart, asked = [], []
 for token in range(3):
@@ -84,7 +84,7 @@ for token in range(3):
     real, ours = (cloud["point"][cloud["token"][:, 0] == token] for cloud in (held, joint))
     apart.append(distance(ours, real))
     asked.append(distance(given, real))
-    print(f"token {token}: share {share[token]:.3f} for {weights[token]:.1f}; points off by "
+    print(f"token {token}: fraction {fraction[token]:.3f} for {weights[token]:.1f}; points off by "
           f"{apart[-1]:.3f}, given the token by {asked[-1]:.3f}")  # fmt: skip
     for panel, points in zip(axes, (real, ours, given[:1500]), strict=True):
         panel.scatter(*points.T, s=2, alpha=0.4, color=f"C{token}")
@@ -92,7 +92,7 @@ for panel, title in zip(axes, ("data", "drawn jointly", "given the token"), stri
     panel.set(title=title, aspect="equal")
 figure.savefig("product.png", dpi=120)
 
-assert share[MASK] == 0, "no token is masked at the end"
-assert float((share[:3] - weights).abs().max()) < 0.05, "p(token)"
+assert fraction[MASK] == 0, "no token is masked at the end"
+assert float((fraction[:3] - weights).abs().max()) < 0.05, "p(token)"
 assert max(apart) < 0.1, "p(point | token) of what is drawn jointly"
 assert max(asked) < 0.1, "p(point | token) where the token is known"

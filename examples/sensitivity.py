@@ -2,8 +2,9 @@
 
 ODE, reverse SDE and their 50/50 superposition have one marginal path if velocity and score are
 exact. Here both are exact but for a wave of known size, added to one of them. The ODE does not see
-the score, and keeps every mistake of the velocity; the SDE pulls towards the law whose score it is
-given, which mends the velocity's mistakes and believes the score's, at the price of more steps.
+the score, and keeps every mistake of the velocity; the SDE pulls towards the distribution whose
+score it is given, which mends the velocity's mistakes and believes the score's, at the price of
+more steps.
 """
 
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ for panel, (wrong, offs) in zip(axes, cases.items(), strict=True):
         print(f"{wrong:8} wrong, {name:5}", *(f"{distance:.3f}" for distance in distances))
     panel.set_xscale("log", base=2)
     panel.set(title=f"{wrong} wrong", xlabel="steps")
-axes[0].set_ylabel("distance of the law")
+axes[0].set_ylabel("distance of the distribution")
 axes[0].legend()
 figure.savefig("sensitivity.png", dpi=120)
 

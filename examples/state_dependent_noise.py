@@ -2,8 +2,8 @@
 
 A flow whose score is known takes noise of any strength g_t(x): fixed, by the curvature of log p
 (much where the posterior is undecided, little in the modes), or learned by looking at what eight
-steps make of the law. The marginals are those of the flow; the error of a step is not. Without the
-term grad(g^2) / 2 in the drift the law is bent, however many steps are taken.
+steps make of the distribution. The marginals are those of the flow; the error of a step is not.
+Without the term grad(g^2) / 2 in the drift the distribution is bent, however many steps are taken.
 """
 
 from dataclasses import dataclass
@@ -52,13 +52,13 @@ def learned(t, x):
 
 
 def learn(iterations=200, n=4000):
-    """Make the law after eight steps that of the data, by the gradient through all steps."""
+    """Fit the distribution after eight steps to the data, by the gradient through all steps."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    shares = (torch.arange(n) + 0.5) / n
-    quantiles = x[torch.searchsorted(exact, shares)]
+    levels = (torch.arange(n) + 0.5) / n
+    quantiles = x[torch.searchsorted(exact, levels)]
     model, times = Noised(flow, learned), uniform_grid(8, end=END).tolist()
     for _ in range(iterations):
-        state = torch.special.ndtri(shares)[:, None]
+        state = torch.special.ndtri(levels)[:, None]
         for t, s in pairwise(times):
             state = model(state, t).step(model.space, state, s - t, rng)
         optimizer.zero_grad()
@@ -99,7 +99,7 @@ for i, g in enumerate((fixed, curved, learned)):
         size = g(torch.tensor(t), x[:, None]).detach().flatten()
         right.plot(x, size, style, color=f"C{i + 2}", label=f"{g.__name__}, t = {t}")
 left.set_xscale("log", base=2)
-left.set(xlabel="steps", ylabel="distance of the law")
+left.set(xlabel="steps", ylabel="distance of the distribution")
 right.set(title="g", xlabel="x", xlim=(-3, 3))
 left.legend()
 right.legend()
@@ -109,4 +109,4 @@ for name in ("fixed", "curved", "learned"):
     assert error[name][-1] < 0.05, f"{name} noise has the marginals of the flow"
 assert error["curved"][1] < 0.75 * error["fixed"][1], "noise where it is needed costs fewer steps"
 assert error["learned"][1] < error["fixed"][1], "learned noise costs fewer steps"
-assert error["no gradient"][-1] > 0.12, "without grad(g^2) the law is bent"
+assert error["no gradient"][-1] > 0.12, "without grad(g^2) the distribution is bent"

@@ -2,7 +2,8 @@
 
 Flow and jump have one marginal path, and so has half of each. Networks are trained for the flow
 alone, for the jump alone, and one for both at once, a question the paper leaves open (arXiv
-2410.20587). Data are three normals in [-1, 1], so that the marginal law is known at each time.
+2410.20587). Data are three normals in [-1, 1], so that the marginal distribution is known at each
+time.
 """
 
 import matplotlib.pyplot as plt
@@ -77,14 +78,14 @@ for i, (name, (*models, solver)) in enumerate(runs.items()):
 right.fill_between(x[1:], exact.diff() / x.diff(), color="0.85", label="exact")
 right.hist(end, x[::12], density=True, histtype="step", label=f"{name}, {how}, {n} steps")
 left.set_xscale("log", base=2)
-left.set(xlabel="steps", title="distance of the law (crosses: one network)")
+left.set(xlabel="steps", title="distance of the distribution (crosses: one network)")
 left.legend()
 right.set(xlim=(-1.3, 1.3), ylim=(0, 2.6), title="half of each")
 right.legend()
 figure.savefig("superposition.png", dpi=120)
 
 for name, how in error:
-    assert error[name, how][-1] < 0.08, f"{name} from {how}: all have the law of the data"
+    assert error[name, how][-1] < 0.08, f"{name} from {how}: all have the distribution of the data"
     bound = 1.5 * error[name, "two networks"][-1] + 0.02
     assert error[name, "one network"][-1] < bound, f"{name}: sharing a network costs little"
     worst = error["flow, Euler", how][0]

@@ -1,8 +1,9 @@
-"""Time laws move a network's error along the path; they do not move the law it learns.
+"""Training times move a network's error along the path, not the distribution it learns.
 
-A law of training times weighs the loss by t alone, so every law has the same minimiser. With finite
-training each leaves errors where it seldom looks. Six laws get the same network, steps and data:
-eight normals of unequal weights on a ring, of which the exact velocity is known.
+A distribution of training times weighs the loss by t alone, so every distribution has the same
+minimiser. With finite training each leaves errors where it seldom looks. Six distributions get the
+same network, steps and data: eight normals of unequal weights on a ring, of which the exact
+velocity is known.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +18,7 @@ from feller.core.solvers import HEUN, RungeKutta, simulate
 from feller.core.times import Beta, LogitNormal, Skewed, Uniform, UShaped, uniform_grid
 
 SEED = 0
-LAWS = [Uniform(), LogitNormal(), Beta(2.0, 2.0), Beta(1.0, 2.0), Skewed(), UShaped()]
+CHOICES = [Uniform(), LogitNormal(), Beta(2.0, 2.0), Beta(1.0, 2.0), Skewed(), UShaped()]
 torch.set_num_threads(1)  # tensors are small: a second thread would wait for the first
 rng = torch.Generator().manual_seed(SEED)
 path, objective = GaussianPath(), Objective()
@@ -32,8 +33,8 @@ def data(n):
     return centres + 0.1 * torch.randn(n, 2, generator=rng)
 
 
-def trained(law, steps=1500):
-    """Train a network with times from a law."""
+def trained(chosen, steps=1500):
+    """Train a network with times from a distribution."""
     torch.manual_seed(SEED)
     hidden = [nn.Linear(3, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU()]
     network = nn.Sequential(*hidden, nn.Linear(96, 2))
@@ -41,7 +42,7 @@ def trained(law, steps=1500):
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     model = GeneratorModel(lambda x, t, _: network(torch.cat([x, t[:, None]], dim=1)), path)
     for _ in range(steps):
-        z, t = data(1024), law.quantile(torch.rand(1024, generator=rng))
+        z, t = data(1024), chosen.quantile(torch.rand(1024, generator=rng))
         optimizer.zero_grad()
         objective(model, path, z, t, path.sample(z, t, rng)).mean().backward()
         optimizer.step()
@@ -54,23 +55,25 @@ seen = [(t, path.sample(data(4000), t, rng)) for t in torch.linspace(0.025, 0.97
 exact = (simulate(oracle, x_0, times, RungeKutta(HEUN)).state @ lines).sort(0).values
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
 early, late, distance = {}, {}, {}
-for law in LAWS:
-    model, name = trained(law), str(law)
+for chosen in CHOICES:
+    model, name = trained(chosen), str(chosen)
     off = torch.stack([model(x, t).velocity - oracle(x, t).velocity for t, x in seen]).detach()
     error = off.square().sum(-1).mean(1).sqrt()
     early[name], late[name] = float(error[:4].mean()), float(error[-4:].mean())
     samples = simulate(model, x_0, times, RungeKutta(HEUN)).state @ lines
     distance[name] = float((samples.sort(0).values - exact).abs().mean())
-    print(f"{name:32} {early[name]:.3f} early, {late[name]:.3f} late, law {distance[name]:.3f}")
-    left.hist(law.quantile(torch.linspace(0, 1, 40_001)), 40, density=True, histtype="step")
+    print(f"{name:32} {early[name]:.3f} early, {late[name]:.3f} late, samples {distance[name]:.3f}")
+    left.hist(chosen.quantile(torch.linspace(0, 1, 40_001)), 40, density=True, histtype="step")
     middle.plot([t for t, _ in seen], error)
 left.set(title="density of training times", xlabel="t")
 middle.set(title="error of the velocity", xlabel="t", ylim=0)
 right.barh(list(distance), list(distance.values()), color=[f"C{i}" for i in range(6)])
-right.set(title="sliced distance to the exact law", xlabel="data units")
+right.set(title="sliced distance to the exact distribution", xlabel="data units")
 figure.savefig("time_laws.png", dpi=120)
 
 first, last = str(Beta(1.0, 2.0)), str(Skewed())
 assert early[first] < 0.6 * early[last], f"{first} draws early times, {last} does not"
 assert late[last] < 0.8 * late[first], f"{last} draws late times, {first} does not"
-assert max(distance.values()) < 0.2, "every law of times leads to the law of the data"
+assert max(distance.values()) < 0.2, (
+    "every distribution of times leads to the distribution of the data"
+)

@@ -97,7 +97,7 @@ def card(source: str, classifier: Classifier, training: dict, metric: Metric) ->
         name=f"images/classifiers/{source}",
         task="classification, for the metrics of generated images",
         summary="A small convolutional network. Its labels give conditional accuracy and class "
-        "shares, its standardised features the kernel distance (KID).",
+        "fractions, its standardised features the kernel distance (KID).",
         parameters=sum(p.numel() for p in classifier.parameters()),
         data=f"{DATA[source]}, training split",
         dataset=source,
@@ -127,10 +127,10 @@ def main(arguments: list[str] | None = None) -> None:
     seconds = round(time.perf_counter() - start)
 
     test = data.build("test")
-    share = conditional_accuracy(test.images, test.labels, classifier)
+    accuracy = conditional_accuracy(test.images, test.labels, classifier)
     metric = Metric(
         name="accuracy",
-        **share._asdict(),
+        **accuracy._asdict(),
         protocol=f"{len(test)} images of the test split, Wilson interval",
     )
     training = {**asdict(schooling), "seconds": seconds, "cores": 1}
