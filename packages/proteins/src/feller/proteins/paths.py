@@ -55,11 +55,13 @@ class FramePath:
         x_0: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Draw x_t given z; `t` is one clock for all factors or a clock for each."""
-        clock, place = factor_times(t, self.factors)["translation"], z["translation"]
+        clock, position = factor_times(t, self.factors)["translation"], z["translation"]
         if isinstance(clock, Tensor) and clock.ndim > 1:
             if x_0 is None:
                 x_0 = self.sample_source({k: v.shape for k, v in z.items()}, rng, like=z)
-            known = (clock == 1).to(place)[..., None]
-            middle = (known * place).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(1)
+            known = (clock == 1).to(position)[..., None]
+            middle = (known * position).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(
+                1
+            )
             x_0 = {**x_0, "translation": x_0["translation"] + middle}
         return ProductPath(self.factors).sample(z, t, rng, x_0=x_0)

@@ -88,8 +88,8 @@ def composition(chains: Chains, reference: Chains | None = None) -> Figure:
         helix, strand = _shares(held)
         each.scatter(helix, strand, s=12, alpha=0.6, color=colour, label=name, linewidths=0)
         parts = np.array([helix.mean(), strand.mean(), 1 - helix.mean() - strand.mean()])
-        places = np.arange(3) + 0.4 * (i - (len(sides) - 1) / 2)
-        bars = mean.bar(places, parts, 0.38, color=colour, label=name)
+        centres = np.arange(3) + 0.4 * (i - (len(sides) - 1) / 2)
+        bars = mean.bar(centres, parts, 0.38, color=colour, label=name)
         mean.bar_label(bars, fmt="%.2f", fontsize=8)
     each.plot([0, 1], [1, 0], color="#bbb", linewidth=0.8)
     each.set(

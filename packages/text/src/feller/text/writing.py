@@ -16,7 +16,7 @@ def check_target(out: Path) -> None:
     """Refuse a target that cannot be written, before anything is computed.
 
     Raises:
-        ValueError: When the suffix is unknown, a folder is there, or its place cannot be written.
+        ValueError: When the suffix is unknown, a folder is there, or its folder cannot be written.
     """
     if out.suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)

@@ -82,7 +82,7 @@ class Shards:
         """Return a whole chain."""
         shard, first = self._shards[self._shard_of[i]], self._first[i]
         rows = slice(first, first + self.lengths[i])
-        atoms = _places(shard.atoms[rows], self._steps[i])
+        atoms = _positions(shard.atoms[rows], self._steps[i])
         return Chain(self.names[i], atoms, shard.residues[rows], shard.index[rows])
 
     def __iter__(self) -> Iterator[Chain]:
@@ -123,7 +123,7 @@ class Shards:
             rows = slice(first, first + length)
             parts.append((shard.atoms[rows], shard.residues[rows], shard.index[rows]))
         atoms, residues, index = (np.stack(arrays) for arrays in zip(*parts, strict=True))
-        return _places(atoms, self._steps[list(chains), None, None, None]), residues, index
+        return _positions(atoms, self._steps[list(chains), None, None, None]), residues, index
 
 
 def open_shards(folder: Path) -> Shards | None:
@@ -239,7 +239,7 @@ def _packed(chains: list[Chain]) -> dict[str, np.ndarray]:
     }
 
 
-def _places(packed: np.ndarray, step: Any) -> np.ndarray:
+def _positions(packed: np.ndarray, step: Any) -> np.ndarray:
     """Return positions in Angstrom."""
     atoms = packed * np.float32(step)
     if packed.min(initial=0) == MISSING:

@@ -83,7 +83,7 @@ def fit_radius(chains: Sequence[Chain]) -> PowerLaw:
     length, radius = lengths(chains), radii(chains)
     fine = np.isfinite(radius) & (radius > 0)
     if not fine.any():
-        raise ValueError("no chain has two CA atoms with a place: there is no radius to fit")
+        raise ValueError("no chain has two CA atoms with a position: there is no radius to fit")
     x, y = np.log(length[fine]), np.log(radius[fine])
     spread = float(x.std())
     exponent = NATIVE_RADIUS.exponent

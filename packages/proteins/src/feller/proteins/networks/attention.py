@@ -38,8 +38,8 @@ class FrameAttention(nn.Module):
 
     Example:
         >>> attend = FrameAttention(32, num_heads=4, points=2)
-        >>> place, rotation = torch.randn(1, 5, 3), torch.eye(3).expand(1, 5, 3, 3)
-        >>> attend(torch.randn(1, 5, 32), torch.zeros(1, 4, 5, 5), place, rotation).shape
+        >>> position, rotation = torch.randn(1, 5, 3), torch.eye(3).expand(1, 5, 3, 3)
+        >>> attend(torch.randn(1, 5, 32), torch.zeros(1, 4, 5, 5), position, rotation).shape
         torch.Size([1, 5, 32])
     """
 
@@ -60,7 +60,7 @@ class FrameAttention(nn.Module):
         self,
         x: Float[Tensor, "b n d"],
         bias: Float[Tensor, "b heads n n"],
-        place: Float[Tensor, "b n 3"],
+        position: Float[Tensor, "b n 3"],
         rotation: Float[Tensor, "b n 3 3"],
     ) -> Float[Tensor, "b n d"]:
         """Mix residues.
@@ -68,13 +68,13 @@ class FrameAttention(nn.Module):
         Args:
             x: Residues.
             bias: What is added to the logits of i (third axis) looking at j (fourth).
-            place: Positions in nanometres, with their middle near 0.
+            position: Positions in nanometres, with their middle near 0.
             rotation: Rotations.
         """
         heads = "b n (three heads d) -> three b heads n d"
         q, k, v = rearrange(self.qkv(x), heads, three=3, heads=self.num_heads)
         if self.points:
-            mixed = self._with_points(x, (q, k, v), bias, place, rotation)
+            mixed = self._with_points(x, (q, k, v), bias, position, rotation)
         else:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
             mixed = rearrange(mixed, "b heads n d -> b n (heads d)")
@@ -85,26 +85,26 @@ class FrameAttention(nn.Module):
         x: Tensor,
         qkv: tuple[Tensor, Tensor, Tensor],
         bias: Tensor,
-        place: Tensor,
+        position: Tensor,
         rotation: Tensor,
     ) -> Tensor:
         """Return averaged values, and averaged points as each residue sees them."""
         local = self.place(x)
         with torch.autocast(x.device.type, enabled=False):
-            local = rearrange(local.to(place.dtype), "b n (k c) -> b n k c", c=3)
-            world = local @ rotation.mT + place[..., None, :]
+            local = rearrange(local.to(position.dtype), "b n (k c) -> b n k c", c=3)
+            world = local @ rotation.mT + position[..., None, :]
             points = "b n (three heads p) c -> three b heads n (p c)"
             q_at, k_at, v_at = rearrange(world, points, three=3, heads=self.num_heads)
-            q, k, v = (part.to(place.dtype) for part in qkv)
-            weight = self._weight().to(place.dtype)
+            q, k, v = (part.to(position.dtype) for part in qkv)
+            weight = self._weight().to(position.dtype)
             size = k_at.square().sum(-1, keepdim=True) / -2
             q = torch.cat([q / math.sqrt(q.shape[-1]), weight * q_at, weight.expand_as(size)], -1)
             k = torch.cat([k, k_at, size], -1)
             v = torch.cat([v, v_at], -1)
-            mixed = _attention(q, k, v, bias.to(place.dtype))
+            mixed = _attention(q, k, v, bias.to(position.dtype))
             values, at = mixed.split([mixed.shape[-1] - 3 * self.points, 3 * self.points], -1)
             at = rearrange(at, "b heads n (p c) -> b n (heads p) c", c=3)
-            at = (at - place[..., None, :]) @ rotation
+            at = (at - position[..., None, :]) @ rotation
             far = (at.square().sum(-1) + _SOFT**2).sqrt()
             values = rearrange(values, "b heads n d -> b n (heads d)")
             return torch.cat([values, at.flatten(2), far], -1)

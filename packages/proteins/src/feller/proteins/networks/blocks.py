@@ -218,12 +218,12 @@ class FrameBlock(nn.Module):
         x: Float[Tensor, "b n d"],
         embedding: Float[Tensor, "b #n d"],
         bias: Float[Tensor, "b heads n n"],
-        place: Float[Tensor, "b n 3"],
+        position: Float[Tensor, "b n 3"],
         rotation: Float[Tensor, "b n 3 3"],
     ) -> Float[Tensor, "b n d"]:
         """Apply the block; arguments as those of `FrameAttention`, and the clocks' embedding."""
         seen, gate = self.norm_attend(x, embedding)
-        x = torch.addcmul(x, gate, self.dropout(self.attend(seen, bias, place, rotation)))
+        x = torch.addcmul(x, gate, self.dropout(self.attend(seen, bias, position, rotation)))
         seen, gate = self.norm_mlp(x, embedding)
         return torch.addcmul(x, gate, self.dropout(self.mlp(seen)))
 

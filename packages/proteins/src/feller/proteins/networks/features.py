@@ -72,9 +72,9 @@ def relative_index(index: Int[Tensor, "b n"]) -> Int[Tensor, "b n n"]:
     return apart + (RELATIVE // 2) * broken
 
 
-def squared_distances(place: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n n"]:
+def squared_distances(position: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n n"]:
     """Return the squared distances of positions, in their unit squared."""
-    return (place[:, None, :] - place[:, :, None]).square().sum(-1)
+    return (position[:, None, :] - position[:, :, None]).square().sum(-1)
 
 
 def radial(square: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs bumps"]:
@@ -92,17 +92,17 @@ def radial(square: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs bumps"]:
 
 
 def geometry(
-    place: Float[Tensor, "b n 3"], rotation: Float[Tensor, "b n 3 3"]
+    position: Float[Tensor, "b n 3"], rotation: Float[Tensor, "b n 3 3"]
 ) -> Float[Tensor, "b n n geometry"]:
     """Return distance, direction and rotation of every frame as seen from every other.
 
     Args:
-        place: Positions in nanometres, with their middle near 0 so that no digits are lost.
+        position: Positions in nanometres, with their middle near 0 so that no digits are lost.
         rotation: Rotations.
     """
     mine = rearrange(rotation, "b i x c -> b (i c) x")
-    seen = rearrange(mine @ place.mT, "b (i c) j -> b i j c", c=3)
-    away = seen - (rotation.mT @ place[..., None]).mT
+    seen = rearrange(mine @ position.mT, "b (i c) j -> b i j c", c=3)
+    away = seen - (rotation.mT @ position[..., None]).mT
     square = away.square().sum(-1)
     direction = away * torch.rsqrt(square + _SOFT**2)[..., None]
     turned = mine @ rearrange(rotation, "b j x k -> b x (j k)")
@@ -111,7 +111,7 @@ def geometry(
 
 
 def surroundings(
-    place: Float[Tensor, "b n 3"],
+    position: Float[Tensor, "b n 3"],
     rotation: Float[Tensor, "b n 3 3"],
     index: Int[Tensor, "b n"],
 ) -> Float[Tensor, "b n surroundings"]:
@@ -120,12 +120,12 @@ def surroundings(
     Attention would have to find the neighbours first. Those beyond a gap are zeros.
 
     Args:
-        place: Positions in nanometres, with their middle at 0.
+        position: Positions in nanometres, with their middle at 0.
         rotation: Rotations.
         index: Numbers of residues.
     """
     width = 2 * _SIDE + 1
-    frames = torch.cat([rotation, place[..., None]], dim=-1).flatten(2)
+    frames = torch.cat([rotation, position[..., None]], dim=-1).flatten(2)
     window = F.pad(frames, (0, 0, _SIDE, _SIDE)).unfold(1, width, 1)
     seen = rotation.mT @ rearrange(window, "b n (x v) w -> b n x (v w)", x=3)
     seen = rearrange(seen, "b n c (v w) -> b n c v w", v=4)
@@ -135,13 +135,13 @@ def surroundings(
     # A number that no neighbour has: beyond the ends there is nobody.
     numbers = F.pad(index, (_SIDE, _SIDE), value=torch.iinfo(torch.int64).min // 2)
     there = numbers.unfold(1, width, 1) - index[..., None] == offsets
-    there = there.to(place.dtype)[:, :, None, :]
+    there = there.to(position.dtype)[:, :, None, :]
     parts = [seen[..., :3, :].flatten(2, 3) * there, away * there, there]
     return torch.cat([torch.cat(parts, dim=2).flatten(2), -here], dim=-1)
 
 
 def links(
-    place: Float[Tensor, "b n 3"],
+    position: Float[Tensor, "b n 3"],
     rotation: Float[Tensor, "b n 3 3"],
     index: Int[Tensor, "b n"],
 ) -> Float[Tensor, "b n links"]:
@@ -154,16 +154,16 @@ def links(
     they are zeros.
 
     Args:
-        place: Positions in nanometres, with their middle at 0.
+        position: Positions in nanometres, with their middle at 0.
         rotation: Rotations.
         index: Numbers of residues.
     """
-    n, _, c = (rotation @ place.new_tensor(IDEAL).mT * ANGSTROM).unbind(-1)
-    n, c = (n + place)[:, 1:], (c + place)[:, :-1]
-    ca, ca_next = place[:, :-1], place[:, 1:]
+    n, _, c = (rotation @ position.new_tensor(IDEAL).mT * ANGSTROM).unbind(-1)
+    n, c = (n + position)[:, 1:], (c + position)[:, :-1]
+    ca, ca_next = position[:, :-1], position[:, 1:]
     spans = torch.stack([n - c, n - ca, ca_next - c, ca_next - ca], dim=2)
     lengths = (spans.square().sum(-1) + _STRAIN**4).sqrt()
-    strain = lengths - place.new_tensor(_PEPTIDE)
+    strain = lengths - position.new_tensor(_PEPTIDE)
     bond = spans[:, :, 0] * (strain / lengths)[:, :, :1]
     linked = (index.diff(dim=1) == 1)[..., None]
     sides = []

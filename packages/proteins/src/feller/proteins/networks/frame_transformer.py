@@ -216,16 +216,16 @@ class _Group(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the residues, their norm as the clocks modulate it, and (d, w)."""
         with torch.autocast(x.device.type, enabled=False):
-            place, rotation = frames
-            place = place - place.mean(1, keepdim=True)
-            here = place, rotation, index
+            position, rotation = frames
+            position = position - position.mean(1, keepdim=True)
+            here = position, rotation, index
             around = torch.cat([surroundings(*here), links(*here)], dim=-1)
-            seen = geometry(place, rotation)
+            seen = geometry(position, rotation)
         x = x + self.look(around.to(self.look.weight.dtype))
         biases, taken = self.pairs(x, chain, seen)
         x = x + taken
         for block, bias in zip(self.blocks, biases.chunk(len(self.blocks), dim=1), strict=True):
-            x = block(x, embedding, bias, place, rotation)
+            x = block(x, embedding, bias, position, rotation)
         (normed,) = self.norm(x, embedding)
         return x, normed, self.move(normed)
 

@@ -89,8 +89,8 @@ def without_idle_parts(model: Any) -> Any:
 def _placed(layer: Any, embedded: Tensor, seen: Tensor) -> Tensor:
     """Return what ESM's embedding layer makes of embeddings; positions begin after its padding."""
     first = 0 if layer.padding_idx is None else layer.padding_idx + 1
-    places = seen.new_ones(seen.shape).cumsum(1) + (first - 1)
-    return layer(inputs_embeds=embedded, attention_mask=seen, position_ids=places)
+    positions = seen.new_ones(seen.shape).cumsum(1) + (first - 1)
+    return layer(inputs_embeds=embedded, attention_mask=seen, position_ids=positions)
 
 
 class _Words(nn.Module):

@@ -254,7 +254,7 @@ def _longest(model: Any) -> int | None:
 
 
 class _Through(nn.Module):
-    """In the place of the last layer: hidden states pass; some models ask for its bias."""
+    """Instead of the last layer: hidden states pass; some models ask for its bias."""
 
     bias = None
 

@@ -196,7 +196,7 @@ class _Causal(nn.Module):
         q, k, v = rearrange(self.qkv(x), heads, three=3, heads=self.num_heads)
         q, k = self.norm_q(q), self.norm_k(k)
         if self.rotary:
-            places = torch.arange(x.shape[1], dtype=torch.float32, device=x.device)
-            q, k = rotate(q, places), rotate(k, places)
+            positions = torch.arange(x.shape[1], dtype=torch.float32, device=x.device)
+            q, k = rotate(q, positions), rotate(k, positions)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(rearrange(mixed, "b heads n d -> b n (heads d)"))

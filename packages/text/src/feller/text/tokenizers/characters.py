@@ -66,12 +66,12 @@ class Characters(Tokenizer):
         return len(self.alphabet)
 
     def encode(self, text: str) -> list[int]:
-        """Return the place of each character in the alphabet."""
-        places = _places(self.alphabet)
+        """Return the position of each character in the alphabet."""
+        positions = _positions(self.alphabet)
         try:
-            return [places[c] for c in text]
+            return [positions[c] for c in text]
         except KeyError:
-            where, c = next((i, c) for i, c in enumerate(text) if c not in places)
+            where, c = next((i, c) for i, c in enumerate(text) if c not in positions)
             raise TokenizerError(
                 f"character {c!r} (U+{ord(c):04X}, at {where}) is not one of the "
                 f"{self.size} the tokenizer knows"
@@ -96,5 +96,5 @@ def alphabet_of(texts: Iterable[str]) -> Characters:
 
 
 @cache
-def _places(alphabet: str) -> dict[str, int]:
+def _positions(alphabet: str) -> dict[str, int]:
     return {c: i for i, c in enumerate(alphabet)}

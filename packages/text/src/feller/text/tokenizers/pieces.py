@@ -77,7 +77,7 @@ class Pieces(Tokenizer):
             TokenizerError: When it is not Unicode text.
         """
         found = _encoded(self.definition, text)
-        return [Token(i, *place) for i, place in zip(found.ids, found.offsets, strict=True)]
+        return [Token(i, *span) for i, span in zip(found.ids, found.offsets, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text, special tokens included."""

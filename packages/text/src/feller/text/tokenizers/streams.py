@@ -73,16 +73,16 @@ def encode_pieces(
         yield from _spliced(tokenizer, pieces, name, tally)
         return
     apart = isinstance(tokenizer, Bytes | Characters)
-    place = 0
+    offset = 0
     for text in pieces if apart else ["".join(pieces)]:
         try:
             ids = tokenizer.encode(text)
         except TokenizerError as error:
-            after = f", after {place} characters" if place else ""
+            after = f", after {offset} characters" if offset else ""
             raise TokenizerError(f"{name}{after}: {error}") from None
         if tally is not None and not apart:
             tally.add(tokenizer, text, ids)
-        place += len(text)
+        offset += len(text)
         yield ids
 
 
@@ -116,10 +116,10 @@ def _meeting(old: list[Token], new: list[Token], start: int) -> tuple[int, int] 
         new: Tokens of the next.
         start: Where the next begins in the first.
     """
-    places = {(t.id, t.start + start, t.end + start): j for j, t in enumerate(new)}
+    known = {(t.id, t.start + start, t.end + start): j for j, t in enumerate(new)}
     run, last = 0, -1
     for i, token in enumerate(old):
-        j = places.get(token, -1)
+        j = known.get(token, -1)
         run = run + 1 if j >= 0 and j == last + 1 else int(j >= 0)
         last, k = j, i - RUN // 2
         if run >= RUN and old[k].start >= old[k - 1].end:  # between characters, not within one
