@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from feller.core.generators import Diffusion, Flow, Jump
+from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
@@ -31,12 +32,12 @@ CHOSEN = {
 every_schedule = pytest.mark.parametrize("schedule", CHOSEN, ids=str)
 
 
-class Oracle(nn.Module):
+class Oracle(nn.Module, Model):
     """The exact generator of finitely many images, instead of a network."""
 
     def __init__(self, data):
         super().__init__()
-        self.data, self.kinds = data, data.kinds
+        self.data, self.kinds, self.path = data, data.kinds, data.path
         self.unused = nn.Parameter(torch.zeros(()))
 
     def forward(self, x, t, condition=None):

@@ -53,7 +53,7 @@ def test_who_knows_the_data_pays_nothing():
     m = model()
     s = sample(m, 0.7)
     losses = parts(m, perfect(m, s), s)
-    for name in ("place", "turn", "residue", "geometry"):
+    for name in ("place", "turn", "residue", "geometry", "contact"):
         assert losses[name].abs().max() < 1e-6, name
     assert (losses["law"] < -8).all()  # the log density of so narrow a distribution
 
@@ -74,6 +74,37 @@ def test_turns_cost_the_squared_error_of_the_velocity():
     s = sample(m, 0.6)
     wrong = replace(perfect(m, s), turn=torch.tensor([0.0, 2.0, 0.0]).expand(4, 10, 3))
     assert parts(m, wrong, s)["turn"].tolist() == pytest.approx([4.0] * 4, rel=1e-4)
+
+
+def test_early_turns_cost_less_where_they_are_to_settle():
+    m = model()
+    index = torch.arange(10).expand(4, 10)
+    for t, part in ((0.2, 1 / 8), (0.4, 1.0), (0.6, 1.0)):
+        s = sample(m, t)
+        wrong = replace(perfect(m, s), turn=torch.tensor([0.0, 2.0, 0.0]).expand(4, 10, 3))
+        found = FrameLoss(settle=0.4).parts(m.path, s, wrong, index)["turn"]
+        assert found.tolist() == pytest.approx([4.0 * part] * 4, rel=1e-4)
+
+
+def pair(apart, index):
+    """Residues 0.5 nm apart in the data, and `apart` nm in what is found: what contacts cost."""
+    m = model()
+    z, t, x = sample(m, 0.6, b=1, n=2)
+    place = torch.tensor([[[0.25, 0.0, 0.0], [-0.25, 0.0, 0.0]]])
+    s = {**z, "translation": place}, t, x
+    found = replace(perfect(m, s), translation=place * apart / 0.5)
+    return FrameLoss().parts(m.path, s, found, torch.tensor([index]))["contact"].item()
+
+
+def test_contacts_cost_the_squared_errors_of_distances_in_space():
+    weight = 1 / 0.16
+    assert pair(0.7, [0, 3]) == pytest.approx(0.04 * weight, rel=1e-4)
+    assert pair(0.7, [0, 2]) == 0  # neighbours in the chain, which geometry sees
+    assert pair(0.5, [0, 3]) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_clash_that_is_none_in_the_data_costs_ten_times_as_much():
+    assert pair(0.35, [0, 9]) == pytest.approx(10 * 0.0225 / 0.16, rel=1e-4)
 
 
 def test_residues_cost_only_where_they_are_masked_and_known():
@@ -113,7 +144,7 @@ def test_the_parts_are_named_and_add_up():
     s = sample(m, torch.tensor([0.3, 0.6, 0.8, 0.9]))
     loss = FrameLoss()
     named = loss.by_part(m, m.path, *s)
-    assert list(named) == ["place", "turn", "law", "residue", "geometry"]
+    assert list(named) == ["place", "turn", "law", "residue", "geometry", "contact"]
     torch.testing.assert_close(sum(named.values()), loss(m, m.path, *s))
     total = (loss + 0.5 * Objective()).by_part(m, m.path, *s)
     assert {"frame_loss/turn", "objective"} <= total.keys()

@@ -25,6 +25,8 @@ PAIRS = {
     "feller.core.solvers.thinning.follow_candidates(options)",
     "feller.core.verify.check._residual(what)",
     "feller.core.verify.check.measured(what)",
+    "feller.core.verify.laws.switched(data)",
+    "feller.core.verify.laws.weighed(data)",
     "feller.proteins.losses.parts(sample)",
 }
 OWN_MACHINERY: set[str] = set()

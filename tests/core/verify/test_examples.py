@@ -5,7 +5,7 @@ import torch
 
 from feller.core.domains import Domain
 from feller.core.generators import Flow
-from feller.core.paths import ConditionalPath, GaussianPath
+from feller.core.paths import BridgePath, ConditionalPath, GaussianPath
 from feller.core.solutions import solution, solved
 from feller.core.verify import Example, Examples, verify_case
 from feller.core.verify import examples as known
@@ -66,14 +66,18 @@ def brought(monkeypatch):
 
 
 def test_a_domain_brings_examples_and_correctors(brought):
-    assert len(known.every()) == 2
+    assert len(known.every()) == 3  # ours, those of bridges, and the toys
     assert known.correctors()["rest"] == [(Toy, still)]
-    assert [path_class for path_class, _ in known.correctors()["langevin"]] == [GaussianPath, Toy]
+    assert [path_class for path_class, _ in known.correctors()["langevin"]] == [
+        GaussianPath,
+        BridgePath,
+        Toy,
+    ]
     (case,) = combined((Term("rest"),), role="stationary")
     assert isinstance(case.path, Toy)
     assert verify_case(case).passed
     rows = list(combined((Term("langevin"),), role="stationary"))
-    assert {type(row.path) for row in rows} == {GaussianPath, Toy}
+    assert {type(row.path) for row in rows} == {GaussianPath, BridgePath, Toy}
     assert Term("langevin").solve(Toy()) is still
     assert Term("langevin").solve(GaussianPath()) is not still
     assert Term("flow").solve(GaussianPath()) is solution(GaussianPath(), Flow)

@@ -10,6 +10,7 @@ from terminal import complaint, feller
 from feller.core.cards import Metric
 from feller.core.config import encode
 from feller.images.data import ImageData
+from feller.images.metrics import likelihood as bits_of_images
 from feller.images.metrics import report as metrics
 from feller.images.models import Sampling
 
@@ -34,6 +35,8 @@ def measured(monkeypatch):
         ]
 
     monkeypatch.setattr(metrics, "evaluate", measure)
+    bits = Metric(name="bits per dimension", value=3.0)
+    monkeypatch.setattr(bits_of_images, "likelihood", lambda *args, **kwargs: bits)
     return calls
 
 
@@ -42,6 +45,7 @@ def test_figures_in_a_table(model, measured):
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [
         ["accuracy", "0.5", "(0.25", "to", "0.75)", "so"], ["distance", "2"],
+        ["bits", "per", "dimension", "3"],
     ]  # fmt: skip
     assert not any(line.endswith(" ") for line in out.splitlines())
     assert measured == [(ImageData(source="drawn"), Sampling(guidance=2.0), 1000, 0)]

@@ -8,7 +8,10 @@ r"""The loss of frames: a Bregman divergence for each factor, and the geometry o
 - geometry: squared errors of predicted backbone atoms in nm^2, and of the distances of atoms of
   neighbours in the chain, with the weight of positions. These are no divergences of generators: the
   mean of structures is a little short of bonds, and this pulls it towards a structure. They count
-  from t = 1/2 on, where the posterior is narrow.
+  from t = 1/2 on, where the posterior is narrow;
+- contacts: from t = 1/2 on, too, squared errors of the distances of CA that are near and not
+  neighbours in the chain, in nm^2: the mean of structures also runs into itself. No divergence,
+  either.
 
 Weights depend on times alone. An element whose clock stands at 1 is known and costs nothing.
 
@@ -39,6 +42,8 @@ from feller.proteins.times import residue_clocks
 
 __all__ = ["FrameLoss"]
 
+_CONTACT, _CLASH, _APART = 0.8, 0.39, 3  # nanometres, and residues along the chain
+
 
 @tagged("proteins/frame_loss")
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,10 @@ class FrameLoss(Loss):
         law: Weight of the negative log-likelihood of rotations.
         residue: Weight of the loss of residues.
         geometry: Weight of the loss of atoms and of distances between neighbours.
+        contact: Weight of the loss of contacts.
         hold: Time in [0, 1] from which the weight over time no longer rises.
+        settle: Time up to which the weight of rotation velocities rises, as the cube of time; 0 if
+            it is the same at all times. Early on they are large, and hardly known.
     """
 
     place: float = 2.0
@@ -59,7 +67,9 @@ class FrameLoss(Loss):
     law: float = 0.25
     residue: float = 0.25
     geometry: float = 1.0
+    contact: float = 0.0
     hold: float = 0.9
+    settle: float = 0.0
 
     def __call__(
         self,
@@ -111,6 +121,8 @@ class FrameLoss(Loss):
         aim = isotropic_flow(turning, x_t["rotation"], now, z["rotation"])
         target = vee(relative(x_t["rotation"], aim.velocity))
         miss = (found.velocity(turning, x_t["rotation"], now) - target).square().sum(-1)
+        if self.settle:
+            miss = miss * (now / self.settle).clamp_max(1) ** 3
         unknown = {name: (clock < 1).float() for name, clock in clocks.items()}
         frames = torch.minimum(unknown["translation"], unknown["rotation"])
         late = frames * (clocks["translation"] > 0.5) * (now > 0.5) * weight
@@ -120,6 +132,7 @@ class FrameLoss(Loss):
             "law": -(unknown["rotation"] * found.log_density(z["rotation"])).mean(1),
             "residue": _residues(found.residue, z["residue"], x_t["residue"]),
             "geometry": (late * _geometry(found, z, index)).mean(1),
+            "contact": (late * _contacts(found.translation, z["translation"], index)).mean(1),
         }
 
 
@@ -164,6 +177,23 @@ def _geometry(found: Prediction, z: Mapping[str, Tensor], index: Tensor) -> Tens
     error = (_neighbours(atoms) - _neighbours(truth)).square().sum((-1, -2))
     links = torch.nn.functional.pad(torch.where(linked, error, 0.0), (0, 1))
     return each + links
+
+
+def _contacts(found: Tensor, truth: Tensor, index: Tensor) -> Tensor:
+    """Return the squared errors of the distances to each residue's contacts, in nm^2.
+
+    Pairs that clash in what is found, and not in the truth, cost ten times as much.
+    """
+    ours, theirs = _distances(found), _distances(truth)
+    apart = (index[:, :, None] - index[:, None]).abs() >= _APART
+    near = apart & ((theirs < _CONTACT) | (ours < _CLASH))
+    weight = torch.where((ours < _CLASH) & (ours < theirs), 10.0, 1.0) * near
+    return (weight * (ours - theirs).square()).sum(-1)
+
+
+def _distances(place: Tensor) -> Tensor:
+    """Return the distances of all pairs; their gradient is finite where places coincide."""
+    return (place[:, :, None] - place[:, None]).square().sum(-1).clamp_min(1e-8).sqrt()
 
 
 def _neighbours(atoms: Tensor) -> Tensor:

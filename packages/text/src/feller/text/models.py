@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+import feller.text.autoregressive  # noqa: F401  (registers the type of its models)
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading, read_chunks

@@ -225,7 +225,7 @@ def token_model(model: Any, event: tuple[int, ...]) -> TokenModel:
         >>> network = lambda x, t, condition: torch.zeros(*x.shape, 3)
         >>> tokens = token_model(GeneratorModel(network, path, PosteriorHead(3)), (2,))
         >>> tokens.logits(torch.full((1, 2), 3), torch.zeros(1)).exp()[0, 0]
-        tensor([0.3333, 0.3333, 0.3333])
+        tensor([0.3333, 0.3333, 0.3333], dtype=torch.float64)
     """
     return model if isinstance(model, TokenModel) else PosteriorTokens(model, tuple(event))
 

@@ -46,7 +46,7 @@ def check_path(path: Any, z: Any, *, ends_at_data: bool = True) -> None:
     name = type(path).__name__
     rng, end = torch.Generator(), _end(z)
     path.space.check(end)
-    x_0 = path.sample_source(z.shape, rng.manual_seed(0), like=z)
+    x_0 = path.sample_source(z.shape, rng.manual_seed(0), like=end)
     between = path.sample(z, 0.6, rng, x_0=x_0)
     path.space.check(between)
     demand(between.dtype == z.dtype, f"{name} returns {between.dtype} for data of {z.dtype}")

@@ -17,7 +17,7 @@ from feller.proteins.commands.drawing import DrawFlags, cautions, chains_of, dra
 from feller.proteins.data.filters import Filters
 from feller.proteins.design.inputs import length_range, read_structures
 from feller.proteins.design.tasks import DesignFlags, plan
-from feller.proteins.metrics.likelihood import sequence_likelihood
+from feller.proteins.metrics.likelihood import KNOWN, sequence_likelihood
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.reading import Refusal, sorted_out
@@ -129,8 +129,10 @@ def _likelihood(name: str, asked: ModelFlags, reference: list[Chain] | None) -> 
     model = load(name, device=asked.draw.device)
     if not (asked.likelihood and reference and model.config.sequence):
         return []
-    some = reference[: asked.likelihood]
-    return [sequence_likelihood(model, some, seed=asked.measure.seed)]
+    named = [chain for chain in reference if (chain.residues < KNOWN).any()]
+    if not named:
+        return []
+    return [sequence_likelihood(model, named[: asked.likelihood], seed=asked.measure.seed)]
 
 
 def _samples(name: str, asked: ModelFlags) -> list[Chain]:

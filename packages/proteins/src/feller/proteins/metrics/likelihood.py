@@ -14,7 +14,7 @@ from feller.core.likelihood import elbo
 from feller.core.nn.modes import evaluating
 from feller.proteins.structure.chain import Chain
 
-__all__ = ["sequence_likelihood"]
+__all__ = ["KNOWN", "sequence_likelihood"]
 
 KNOWN = 20
 """Names of residues; what is above is unknown, and is not counted."""

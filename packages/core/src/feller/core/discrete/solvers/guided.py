@@ -45,7 +45,7 @@ class GuidedAncestral(TokenSolver):
         >>> from feller.text.recipes import stdlib_uniform
         >>> from feller.core.solvers import simulate
         >>> model = stdlib_uniform().model.build().eval()
-        >>> x = model.path.sample_source((2, 8))
+        >>> x = model.path.sample_source((2, 8), None)
         >>> simulate(model, x, [0.0, 0.5, 1.0], GuidedAncestral()).state.shape
         torch.Size([2, 8])
     """
