@@ -26,7 +26,7 @@ from feller.core.verify import (
     bank,
     verify,
 )
-from feller.core.verify.check import Residual
+from feller.core.verify.check import Probe, Residual
 from feller.core.verify.laws import pathwise
 
 PATH = GaussianPath()
@@ -282,7 +282,7 @@ def test_the_worst_is_that_nearest_to_its_bound():
 def test_a_residual_on_samples_is_that_of_what_is_due(due, error):
     change = torch.tensor([1.0, 3.0], dtype=torch.float64)
     sides = torch.stack([change, 2 * change])  # the gap is (2 - due) changes, of deviation sqrt(2)
-    found = Residual.measured((0.5, "f"), sides, Plan(errors=2.0, tolerance=0.25), due)
+    found = Residual.measured(Probe(0.5, "f"), sides, Plan(errors=2.0, tolerance=0.25), due)
     assert (found.time, found.function, found.change, found.action) == (0.5, "f", 2.0, 4.0)
     assert found.due == due * 2
     assert found.size == pytest.approx(2 * error)

@@ -18,7 +18,7 @@ from feller.images.recipes import drawn_flow
 DATA = ImageData(source="drawn")
 
 
-class Exact(torch.nn.Module):
+class Exact(torch.nn.Module, Model):
     """A process that is known, instead of a network and its head."""
 
     def __init__(self, model, process):

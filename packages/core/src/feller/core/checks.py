@@ -7,6 +7,7 @@ training refuses.
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import singledispatch
 from numbers import Integral
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -150,18 +151,34 @@ def check_no_gradient(what: str, **inputs: Any) -> None:
             )
 
 
+@singledispatch
 def _asks(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.requires_grad
-    if isinstance(value, nn.Module | type):
+    """Say whether something asks for a gradient: a dataclass, where a field does."""
+    if not is_dataclass(value):
         return False
-    if isinstance(value, Mapping):
-        return any(map(_asks, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_asks, value))
-    if is_dataclass(value):
-        return any(_asks(getattr(value, field.name, None)) for field in fields(value))
+    return any(_asks(getattr(value, field.name, None)) for field in fields(value))
+
+
+@_asks.register
+def _(value: Tensor) -> bool:
+    return value.requires_grad
+
+
+@_asks.register(nn.Module)
+@_asks.register(type)
+def _(value: Any) -> bool:
     return False
+
+
+@_asks.register(list)
+@_asks.register(tuple)
+def _(value: Any) -> bool:
+    return any(map(_asks, value))
+
+
+@_asks.register(Mapping)
+def _(value: Any) -> bool:
+    return any(map(_asks, value.values()))
 
 
 def check_seed(seed: Any) -> None:
@@ -173,7 +190,7 @@ def check_seed(seed: Any) -> None:
     Example:
         >>> check_seed(0)
     """
-    if isinstance(seed, bool) or not isinstance(seed, Integral):
+    if not _is_whole(seed):
         raise ValueError(f"seed is a whole number, not {seed!r}")
 
 
@@ -186,5 +203,9 @@ def check_count(name: str, n: Any) -> None:
     Example:
         >>> check_count("n", 3)
     """
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
+    if not _is_whole(n) or n < 0:
         raise ValueError(f"{name} is a whole number of at least 0, not {n!r}")
+
+
+def _is_whole(n: Any) -> bool:
+    return isinstance(n, Integral) and not isinstance(n, bool)

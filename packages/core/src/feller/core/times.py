@@ -7,7 +7,7 @@ I), and each row's time depends on its own uniform only.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,18 @@ __all__ = [
     "TimeLaw",
     "UShaped",
     "Uniform",
+    "each_clock",
     "expand_time",
     "factor_times",
+    "has_ended",
+    "is_shared",
     "logarithmic_grid",
     "moving_time",
     "power_grid",
     "shifted_grid",
     "stratify",
     "uniform_grid",
+    "where_moving",
 ]
 
 Uniforms = Float[Tensor, "*batch"]
@@ -66,13 +70,48 @@ def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
 
 
 def factor_times(t: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Return the time of each factor of a product: `t` is a dict of them, or one for all.
+    """Return the time, or the state, of each factor: `t` is a dict of them, or one for all.
 
     Example:
         >>> factor_times(0.5, ["place", "token"])
         {'place': 0.5, 'token': 0.5}
     """
     return dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
+
+
+def each_clock(f: Callable[..., Any], t: Any, *others: Any) -> Any:
+    """Return f of times, factor by factor where factors have their own clocks.
+
+    Example:
+        >>> each_clock(lambda t, s: s - t, {"token": 0.25}, {"token": 1.0})
+        {'token': 0.75}
+    """
+    if not isinstance(t, Mapping):
+        return f(t, *others)
+    return {name: f(clock, *(other[name] for other in others)) for name, clock in t.items()}
+
+
+def is_shared(t: Any) -> bool:
+    """Say whether one clock serves the whole batch: a number, not a tensor or a dict of them."""
+    return not isinstance(t, Tensor | Mapping)
+
+
+def has_ended(t: Any) -> bool:
+    """Say whether one clock serves the whole batch, and is at t = 1."""
+    return is_shared(t) and t >= 1
+
+
+def where_moving(h: Tensor, x: Tensor, moved: Tensor) -> Tensor:
+    """Return what elements moved to, and `x` where their clock stands still.
+
+    Drift and covariance may be infinite there, at t = 1.
+
+    Args:
+        h: How long the step is, as `expand_time` gives it: without axes, one step for all.
+        x: The states before the step.
+        moved: The states after it.
+    """
+    return torch.where(h == 0, x, moved) if h.ndim else moved
 
 
 def moving_time(t: Any) -> Any:

@@ -154,12 +154,8 @@ def _terms(text: str) -> tuple[Any, ...]:
 def _schedule(name: str) -> Any:
     from feller.core import schedules
 
-    classes = vars(schedules).values()
-    known = {
-        c.__name__.lower(): c
-        for c in classes
-        if isinstance(c, type) and issubclass(c, schedules.Schedule) and c is not schedules.Schedule
-    }
+    classes = schedules.Schedule.__subclasses__()
+    known = {c.__name__.lower(): c for c in classes if c.__module__ == schedules.__name__}
     if name.lower() not in known:
         raise ValueError(f"unknown schedule {name!r}; there are {', '.join(known)}")
     return known[name.lower()]()

@@ -22,6 +22,7 @@ D.2.
 
 import math
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import torch
@@ -31,7 +32,8 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_no_gradient
 from feller.core.couplings import check_score
-from feller.core.generators import Flow, Jump
+from feller.core.generators import Flow
+from feller.core.generators.base import is_kind
 from feller.core.likelihood.rates import log_mass, only_part, path_divergence
 from feller.core.models import Model
 from feller.core.paths import ConditionalPath, GaussianPath, MixturePath
@@ -213,8 +215,7 @@ class _Terms:
         if t == 1:
             return torch.zeros(len(self.z), device=self.z.device)
         x = self.path.sample(self.z, t, self.rng)
-        jump = only_part(self.model(x, t))
-        assert isinstance(jump, Jump)
+        jump: Any = only_part(self.model(x, t))  # the rates have refused what is no jump
         hazard = self.path.schedule.hazard(expand_time(t, jump.intensity))
         moves = jump.intensity * log_mass(jump.destination, self.z).exp()
         stays = (hazard - jump.intensity).clamp_min(0) * (x == self.z)
@@ -222,10 +223,14 @@ class _Terms:
         return -_by_sample(log_posterior)
 
 
+@singledispatch
 def _prior(path: ConditionalPath, z: Tensor) -> Tensor:
     """Return KL(p_0(. | z) || p_0); a mixture path starts at its source."""
-    if not isinstance(path, GaussianPath):
-        return torch.zeros(len(z), device=z.device)
+    return torch.zeros(len(z), device=z.device)
+
+
+@_prior.register
+def _(path: GaussianPath, z: Tensor) -> Tensor:
     start = torch.zeros((), dtype=z.dtype, device=z.device)
     mean, variance = path.schedule.alpha(start) * z, path.schedule.sigma(start) ** 2
     return _by_sample(0.5 * (mean**2 + variance - 1 - variance.log()))
@@ -240,22 +245,32 @@ def _check_source(model: Model, path: ConditionalPath) -> None:
     """Refuse a Gaussian path from another source, and a flow whose score is not known."""
     if isinstance(path, GaussianPath):
         path.check_source("evidence_bound")
-        if any(issubclass(kind, Flow) for kind in model.kinds):
+        if any(is_kind(kind, [Flow]) for kind in model.kinds):
             check_score(model, "evidence_bound of a flow")
 
 
+@singledispatch
 def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) -> None:
-    if not isinstance(path, GaussianPath | MixturePath):
-        raise LookupError(f"no evidence bound of {path}: take a GaussianPath or a MixturePath")
+    """Refuse a path without a bound, and data, levels and a last time that do not go with it."""
+    raise LookupError(f"no evidence bound of {path}: take a GaussianPath or a MixturePath")
+
+
+def _check_data(path: ConditionalPath, z: Tensor) -> None:
     path.space.check(z)
     if z.ndim != path.space.event_dim + 1:
         raise ValueError(f"z is (b, *event) of {path.space}, not {tuple(z.shape)}")
-    if isinstance(path, MixturePath):
-        if levels is not None:
-            raise ValueError(
-                "levels are for the Gaussian path; jumps of a mixture path know theirs"
-            )
-        return
+
+
+@_check.register
+def _(path: MixturePath, z: Tensor, end: float, levels: Tensor | None) -> None:
+    _check_data(path, z)
+    if levels is not None:
+        raise ValueError("levels are for the Gaussian path; jumps of a mixture path know theirs")
+
+
+@_check.register
+def _(path: GaussianPath, z: Tensor, end: float, levels: Tensor | None) -> None:
+    _check_data(path, z)
     if end == 1:
         raise ValueError("on a Gaussian path the last time is before 1, where sigma is 0")
     if levels is not None:

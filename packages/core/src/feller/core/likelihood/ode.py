@@ -184,8 +184,10 @@ def _back(
     clocks = _turned(times)
     try:  # steps of the solver's own end at the first of the times
         return simulate(model, start, clocks, solver.until(clocks[-1]), condition=condition)
+    except _AtDataError:
+        raise
     except ValueError as error:
-        if isinstance(error, _AtDataError) or "at t = " not in str(error):
+        if "at t = " not in str(error):
             raise
         raise ValueError(f"on the way back from the data, where t is 1 - t: {error}") from error
 

@@ -23,13 +23,13 @@ from torch import Tensor
 from feller.core.generators import Diffusion, Flow, Jump, Product, Split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
-from feller.core.solvers.mixed import Factors, Parts, by_name, first_half, like, parts, second_half
+from feller.core.solvers.mixed import Middle, Parts, first_half, like, parts, second_half
 from feller.core.spaces import Euclidean, Tokens
+from feller.core.times import factor_times
 from feller.core.typing import Rng
 
 __all__ = ["Adaptive"]
 
-Middle = tuple[Factors, dict[str, Tensor | None]]
 Attempt = tuple[Middle, Parts, float]
 
 
@@ -67,7 +67,8 @@ class Adaptive(Solver):
             h = self._few_events(first, longest)
             h = s - t if s - t - h < 1e-7 else h
             if not _drifts(first):
-                x = like(x, first_half(by_name(x, first), dict.fromkeys(first, h), first, rng)[0])
+                steps = dict.fromkeys(first, h)
+                x = like(first_half(factor_times(x, first), steps, first, rng).states)
             else:
                 x, h = self._advance(model, x, (t, h), first, rng)
             if t + h >= s - 1e-9:
@@ -94,7 +95,7 @@ class Adaptive(Solver):
         middle, second, error = attempt
         self._h = h * min(3.0, max(0.1, 0.9 * (error + 1e-10) ** -0.5))
         half = dict.fromkeys(first, h / 2)
-        return like(x, second_half(middle, half, (first, second), rng)), h
+        return like(second_half(middle, half, (first, second), rng)), h
 
     def _fit(
         self, model: Evaluation, x: Any, times: tuple[float, float], drifts: Parts
@@ -112,10 +113,10 @@ class Adaptive(Solver):
         self, model: Evaluation, x: Any, times: tuple[float, float], first: Parts, rng: Rng
     ) -> Attempt:
         """Return the middle of a step, its generator, and the error: fit is at most 1."""
-        (t, h), states = times, by_name(x, first)
-        middle, still = first_half(states, dict.fromkeys(first, h / 2), first, rng)
-        second = parts(model(like(x, middle), t + h / 2))
-        return (middle, still), second, h * self._change(states, (first, second), still)
+        (t, h), states = times, factor_times(x, first)
+        middle = first_half(states, dict.fromkeys(first, h / 2), first, rng)
+        second = parts(model(like(middle.states), t + h / 2))
+        return middle, second, h * self._change(states, (first, second), middle.still)
 
     def _change(
         self,

@@ -24,6 +24,7 @@ from feller.core.generators.shapes import check_shapes
 from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.solvers.clocks import Times, clocks_of
+from feller.core.times import each_clock, is_shared
 from feller.core.typing import Rng
 
 __all__ = ["Evaluation", "Simulation", "Solver", "Times", "check", "elapsed", "follow", "simulate"]
@@ -236,7 +237,7 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
             raise ValueError(f"{name} moves on {_names(solver.spaces)} space, not on {space}")
     if solver.paths and not isinstance(model.path, solver.paths):
         raise ValueError(f"{name} wants a model on a {_names(solver.paths)}, not on {model.path}")
-    if solver.shares_clock and not isinstance(clock, float):
+    if solver.shares_clock and not is_shared(clock):
         raise ValueError(f"{name} keeps one clock for the batch; use a fixed-step solver")
     if solver.takes_score:
         check_score(model, f"the noise of {solver}")
@@ -245,7 +246,7 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
 def _check_direction(model: Evaluation, solver: Solver, clocks: list[Any]) -> None:
     """Refuse a grid that falls where that means nothing."""
     first, last = clocks[0], clocks[-1]
-    if not isinstance(first, float) or first < last:
+    if not is_shared(first) or first < last:
         return
     if not solver.reverses or not all(is_kind(kind, [Flow]) for kind in model.kinds):
         raise ValueError(
@@ -280,4 +281,4 @@ def _names(types: Iterable[type]) -> str:
 
 def elapsed(t: Any, s: Any) -> Any:
     """Return s - t, factor by factor where factors have their own clocks."""
-    return {name: s[name] - t[name] for name in t} if isinstance(t, Mapping) else s - t
+    return each_clock(lambda t, s: s - t, t, s)

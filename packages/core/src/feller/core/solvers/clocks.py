@@ -49,7 +49,7 @@ def clocks_of(times: Times) -> list[Any]:
 
 def _rising(times: Tensor | Sequence[float]) -> list[Any]:
     """Return the clocks of samples, elements or a factor, which may stand still."""
-    grid = times if isinstance(times, Tensor) else torch.tensor(times)
+    grid = torch.as_tensor(times)
     rise = len(grid) > 1 and bool((grid.diff(dim=0) >= 0).all())
     if not (rise and bool((grid[0] >= 0).all()) and bool((grid[-1] <= 1).all())):
         raise ValueError("times are at least two, rise from step to step and lie in [0, 1]")

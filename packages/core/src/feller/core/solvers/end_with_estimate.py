@@ -13,8 +13,8 @@ from torch import Tensor
 
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.gradients import TOLD
-from feller.core.solvers.mixed import by_name, like
-from feller.core.times import expand_time
+from feller.core.solvers.mixed import like
+from feller.core.times import expand_time, factor_times, is_shared
 from feller.core.typing import Rng, Time
 
 __all__ = ["EndWithEstimate"]
@@ -65,7 +65,7 @@ class EndWithEstimate(Solver):
             raise LookupError(f"a {type(model.model).__name__} does not say where the data are")
         if times is None:
             raise ValueError("EndWithEstimate wants a grid of times, whose last step it takes")
-        before, end = (by_name(clock, ("",)) for clock in times[-2:])
+        before, end = (factor_times(clock, ("",)) for clock in times[-2:])
         if any(_elsewhere(before[name], end[name]) for name in end):
             raise ValueError("the last step of EndWithEstimate goes to t = 1, where the data are")
         self._left = len(times) - 1
@@ -78,19 +78,19 @@ class EndWithEstimate(Solver):
             return self.solver.step(model, x, t, s, rng)
         model.nfe += model.model.network_calls(t, model.condition)
         source: Any = model.model
-        found = by_name(source.estimate(x, t, model.condition), ("",))
+        found = factor_times(source.estimate(x, t, model.condition), ("",))
         paths = getattr(model.path, "factors", {"": model.path})
-        states, start, end = (by_name(value, found) for value in (x, t, s))
+        states, start, end = (factor_times(value, found) for value in (x, t, s))
         drawn = {}
         for name, law in found.items():
             data = _unless(paths[name].arrived(states[name]), law.sample(rng), states[name])
             drawn[name] = _unless(_still(start[name], end[name]), data, states[name])
-        return like(x, drawn)
+        return like(drawn)
 
 
 def _still(t: Time, s: Time) -> Tensor | None:
     """Return where a clock stands still; None where there is one that moves for all."""
-    return s == t if isinstance(s, Tensor) else None
+    return None if is_shared(s) else torch.as_tensor(s == t)
 
 
 def _unless(stays: Tensor | None, moved: Tensor, x: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class EventDriven(Solver):
         def propose(x: Tensor, share: Tensor, changed: Tensor) -> Candidates:
             return _Hazard(path, step, x)
 
-        return follow_candidates(model, x, step, propose, (self.most, rng))
+        return follow_candidates(model, x, step, propose, self.most, rng)
 
 
 @dataclass(frozen=True)

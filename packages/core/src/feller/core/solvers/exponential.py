@@ -9,7 +9,7 @@ step (Ho et al., arXiv 2006.11239, equation 7).
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.runge_kutta import velocity_of
-from feller.core.times import expand_time
+from feller.core.times import expand_time, is_shared
 from feller.core.typing import Rng, Time
 
 __all__ = ["DDIM", "exact_clock", "predict_data"]
@@ -72,7 +72,7 @@ class DDIM(Solver):
         if self.churn:
             moved = moved + fresh * random.normal(x.shape, rng, like=x)
         # Where a clock stands still, at t = 1, there is no noise to speak of.
-        return torch.where(now == then, x, moved) if isinstance(s, Tensor) else moved
+        return torch.where(now == then, x, moved) if then.ndim else moved
 
 
 def predict_data(model: Evaluation, x: Tensor, t: Time) -> Tensor:
@@ -90,11 +90,11 @@ def predict_data(model: Evaluation, x: Tensor, t: Time) -> Tensor:
     return ((sigma / wronskian) * velocity_of(model(x, t))).sub_((sigma_dot / wronskian) * x)
 
 
-def _check_velocity(schedule: Schedule, wronskian: Tensor, t: Time) -> None:
+def _check_velocity(schedule: Schedule, wronskian: Tensor, t: Any) -> None:
     """Refuse a time when the velocity is the same whatever x_1; at t = 1 nothing moves."""
     if torch.compiler.is_compiling():
         return
-    if not isinstance(t, Tensor):  # its coefficients are at hand, on the CPU
+    if is_shared(t):  # its coefficients are at hand, on the CPU
         hidden = [] if t == 1 or 0 < float(wronskian) < math.inf else [t]
     elif readable(wronskian):
         hides = ~((wronskian > 0) & wronskian.isfinite()).view(t.shape) & (t != 1)
@@ -113,6 +113,6 @@ def exact_clock(t: Time, x: Tensor) -> Tensor:
 
     Coefficients made of it have all their digits, and leave the precision of `x` alone.
     """
-    if isinstance(t, Tensor):
-        return expand_time(t, x)
-    return torch.tensor(t, dtype=torch.float64, device="cpu")  # one number meets any device
+    if is_shared(t):  # one number meets any device
+        return torch.tensor(t, dtype=torch.float64, device="cpu")
+    return expand_time(t, x)

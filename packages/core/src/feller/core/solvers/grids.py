@@ -3,6 +3,7 @@
 from typing import Any
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.generators.base import is_kind
 from feller.core.paths import GaussianPath
 from feller.core.times import Grid, logarithmic_grid, uniform_grid
 
@@ -28,7 +29,7 @@ def grid_for(model: Any, steps: int) -> Grid:
         >>> grid_for(FiniteData(GaussianPath(), Jump, points), 2)
         tensor([0.0000, 0.9684, 0.9990])
     """
-    calm = all(issubclass(kind, Flow) for kind in model.kinds)
+    calm = all(is_kind(kind, [Flow]) for kind in model.kinds)
     if calm or (not isinstance(model.path, GaussianPath) and Diffusion not in model.kinds):
         return uniform_grid(steps)
     return logarithmic_grid(steps)

@@ -58,4 +58,4 @@ class DPMSolverPP2M(Solver):
         scale = sigma_s / sigma
         moved.mul_(alpha_s - scale * alpha).add_(scale * x)
         # Where a clock stands still, at t = 1, the scale is 0 / 0.
-        return torch.where(now == then, x, moved) if isinstance(s, Tensor) else moved
+        return torch.where(now == then, x, moved) if then.ndim else moved

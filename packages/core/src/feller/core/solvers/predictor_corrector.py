@@ -8,7 +8,6 @@ al., arXiv 2011.13456, algorithm 1; Generator Matching, arXiv 2410.20587, propos
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +24,7 @@ from feller.core.paths import GaussianPath
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.euler import Euler
 from feller.core.solvers.exponential import exact_clock, predict_data
-from feller.core.times import expand_time
+from feller.core.times import each_clock, expand_time, has_ended, is_shared
 from feller.core.typing import Rng, Time
 
 __all__ = ["PredictorCorrector"]
@@ -86,7 +85,7 @@ class PredictorCorrector(Solver):
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Predict, then correct."""
         x, correct = self.predictor.step(model, x, t, s, rng), self._correct
-        if isinstance(s, float) and s >= 1:
+        if has_ended(s):
             return x
         if self.corrector is None:
             correct = self._langevin
@@ -98,11 +97,7 @@ class PredictorCorrector(Solver):
         """Follow the corrector, where a clock moved and is not at its end."""
         assert self.corrector is not None
         model.nfe += self.corrector.network_calls(s, model.condition)
-        h: Any = (
-            {name: _where_moving(self.time, t[name], s[name]) for name in s}
-            if isinstance(s, Mapping)
-            else _where_moving(self.time, t, s)
-        )
+        h = each_clock(lambda t, s: _while_moving(self.time, t, s), t, s)
         for part in _balanced(self.corrector(x, s, model.condition)):
             x = part.step(model.space, x, h, rng)
         return x
@@ -114,13 +109,13 @@ class PredictorCorrector(Solver):
         kept = math.exp(-self.time)
         fresh = model.path.schedule.sigma(clock) * math.sqrt(1 - kept**2)
         moved = mean + kept * (x - mean) + fresh * random.normal(x.shape, rng, like=x)
-        if not isinstance(s, Tensor):
+        if not clock.ndim:
             return moved
         return torch.where((clock == expand_time(t, x)) | (clock >= 1), x, moved)
 
 
-def _where_moving(time: float, t: Time, s: Time) -> Time:
-    if not isinstance(s, Tensor):
+def _while_moving(time: float, t: Any, s: Any) -> Time:
+    if is_shared(s):
         return time if t < s < 1 else 0.0
     return torch.where((s > t) & (s < 1), time, 0.0)
 

@@ -10,7 +10,7 @@ are finite there, and takes the whole step.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from feller.core.generators import Flow, Generator
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean, Sphere, Torus
-from feller.core.times import expand_time
+from feller.core.times import expand_time, has_ended, is_shared, where_moving
 from feller.core.typing import Rng, Time
 
 __all__ = ["HEUN", "MIDPOINT", "RK4", "RungeKutta", "Tableau", "move", "velocity_of"]
@@ -65,13 +65,14 @@ class RungeKutta(Solver):
         h, project = s - t, model.space.project
         stages = [velocity_of(model(x, t))]
         ends_singular = 1.0 in self.tableau.nodes and not model.finite_at_end
-        if ends_singular and isinstance(s, float) and s >= 1:
+        if ends_singular and has_ended(s):
             return project(move(x, stages, (1.0,), h))
         for node, row in zip(self.tableau.nodes, self.tableau.matrix, strict=True):
             stages.append(velocity_of(model(project(move(x, stages, row, h)), t + node * h)))
         x_s = move(x, stages, self.tableau.weights, h)
-        if ends_singular and isinstance(s, Tensor):
-            x_s = torch.where(expand_time(s >= 1, x), move(x, stages[:1], (1.0,), h), x_s)
+        if ends_singular and not is_shared(s):
+            euler = move(x, stages[:1], (1.0,), h)
+            x_s = torch.where(expand_time(s, x) >= 1, euler, x_s)
         return project(x_s)
 
 
@@ -82,18 +83,18 @@ def velocity_of(generator: Generator) -> Tensor:
     return velocity
 
 
-def move(x: Tensor, velocities: list[Tensor], weights: tuple[float, ...], h: Time) -> Tensor:
+def move(x: Tensor, velocities: list[Tensor], weights: tuple[float, ...], h: Any) -> Tensor:
     """Return x + h * (the weighted sum of the velocities), in one pass a velocity.
 
     Elements whose clock stands still (h = 0) stay, whatever their velocity, which may be infinite
     at t = 1.
     """
     terms = [(v, w) for v, w in zip(velocities, weights, strict=False) if w]
-    if not isinstance(h, Tensor):
+    if is_shared(h):
         moved = torch.add(x, terms[0][0], alpha=h * terms[0][1])
         for velocity, weight in terms[1:]:
             moved = moved.add_(velocity, alpha=h * weight)
         return moved
     h = expand_time(h, x)
     velocity = sum(weight * velocity for velocity, weight in terms)
-    return torch.where(h == 0, x, x + h * velocity)
+    return where_moving(h, x, x + h * velocity)

@@ -25,7 +25,7 @@ from feller.core.generators import Diffusion, Flow, Split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.spaces import Euclidean
-from feller.core.times import expand_time
+from feller.core.times import expand_time, has_ended, is_shared, where_moving
 from feller.core.typing import Rng, Time
 
 __all__ = ["StochasticHeun"]
@@ -53,8 +53,8 @@ class StochasticHeun(Solver):
         wiener = root * random.normal(x.shape, rng, like=x)
         first = model(x, t).split()
         start = h * _drift(first)
-        euler = _where_moving(h, x, x + start + _noise(first.covariance, wiener))
-        if not model.finite_at_end and not isinstance(s, Tensor) and s >= 1:
+        euler = where_moving(h, x, x + start + _noise(first.covariance, wiener))
+        if not model.finite_at_end and has_ended(s):
             return euler
         if self.additive:
             second = model(euler, s).split()
@@ -63,12 +63,12 @@ class StochasticHeun(Solver):
         else:
             sign = root * (2 * random.integers(2, x.shape, rng, like=x) - 1)
             start = start + _noise(first.covariance, wiener - sign)
-            second = model(_where_moving(h, x, x + start), s).split()
+            second = model(where_moving(h, x, x + start), s).split()
             end = h * _drift(second) + _noise(second.covariance, wiener + sign)
             moved = x + (start + end) / 2
-        if model.finite_at_end or not isinstance(s, Tensor):
-            return _where_moving(h, x, moved)
-        return _where_moving(h, x, torch.where(expand_time(s >= 1, x), euler, moved))
+        if model.finite_at_end or is_shared(s):
+            return where_moving(h, x, moved)
+        return where_moving(h, x, torch.where(expand_time(s, x) >= 1, euler, moved))
 
 
 def _drift(part: Split) -> Tensor:
@@ -82,8 +82,3 @@ def _noise(covariance: Tensor | None, wiener: Tensor) -> Tensor | float:
 
 def _mean(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     return None if first is None or second is None else (first + second) / 2
-
-
-def _where_moving(h: Tensor, x: Tensor, moved: Tensor) -> Tensor:
-    # Where a clock stands still, at t = 1, the drift may be infinite.
-    return torch.where(h == 0, x, moved) if h.ndim else moved

@@ -82,7 +82,8 @@ def follow_candidates(
     x: Tensor,
     step: Step,
     propose: Callable[[Tensor, Shares, Bool[Tensor, " b"]], Candidates],
-    options: tuple[int, Rng],
+    most: int,
+    rng: Rng,
 ) -> Tensor:
     """Take candidates one by one to the end of the step, each row at its own pace.
 
@@ -91,12 +92,12 @@ def follow_candidates(
         x: The states.
         step: The step.
         propose: Called with states, shares and the rows that have changed; returns the candidates.
-        options: The most candidates a row may have, and the rng.
+        most: The most candidates a row may have.
+        rng: Where randomness comes from.
 
     Raises:
         ValueError: When there are more candidates, or an intensity exceeds the rate.
     """
-    most, rng = options
     share = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     candidates = propose(x, share, torch.ones_like(share, dtype=torch.bool))
     for _ in range(most):
@@ -221,7 +222,7 @@ class Thinning(Solver):
             rates = torch.where(expand_time(changed, new), new, rates)
             return _Constant(step, rates)
 
-        return follow_candidates(model, x, step, propose, (self.most, rng))
+        return follow_candidates(model, x, step, propose, self.most, rng)
 
     def _rates(self, model: Evaluation, x: Tensor, step: Step, share: Shares) -> Tensor:
         now, then = step.clock(share.clamp_max(1)), step.end()

@@ -11,7 +11,7 @@ generator changes the sign of the right side; for a stationary one it is 0. A tr
 only so far: the size of its residual against that of d/dt E f is an error one can read.
 """
 
-from feller.core.verify.check import Residual, Verification, verify
+from feller.core.verify.check import Probe, Residual, Verification, verify
 from feller.core.verify.entry import Entry
 from feller.core.verify.examples import Example, Examples
 from feller.core.verify.functions import Statistics, bank
@@ -26,6 +26,7 @@ __all__ = [
     "Example",
     "Examples",
     "Plan",
+    "Probe",
     "Reference",
     "Residual",
     "Statistics",

@@ -23,7 +23,15 @@ from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 from feller.core.verify.weights import weight_fault
 
-__all__ = ["Residual", "Verification", "verify"]
+__all__ = ["Probe", "Residual", "Verification", "verify"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is looked at: one function at one time."""
+
+    time: float
+    function: str
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,9 @@ class Residual:
 
     @classmethod
     def measured(
-        cls, what: tuple[float, str], sides: Float[Tensor, "2 b"], plan: Plan, due: float = 1.0
+        cls, probe: Probe, sides: Float[Tensor, "2 b"], plan: Plan, due: float = 1.0
     ) -> "Residual":
-        """Return the residual at a time, of a function, on samples.
+        """Return the residual of a probe on samples.
 
         `sides` is what each adds to d/dt E f and to E L f; the action should be `due` changes.
         """
@@ -62,7 +70,7 @@ class Residual:
         error = float(gap.std() / len(gap) ** 0.5)
         errors = student(plan.errors, SETS) if len(gap) == SETS else plan.errors
         allowed = errors * error + plan.tolerance
-        return cls(*what, change, action, due * change, error, allowed)
+        return cls(probe.time, probe.function, change, action, due * change, error, allowed)
 
     @property
     def size(self) -> float:
@@ -196,7 +204,7 @@ def verify(
             sides.append(both.mean(1, keepdim=True) if law.is_set else both)
         both = torch.cat(sides, 1).unbind(-1)
         residuals += [
-            _residual((t, name), rows, weights, plan, SIGN[role])
+            _residual(Probe(t, name), rows, weights, plan, SIGN[role])
             for name, rows in zip(functions.names, both, strict=True)
         ]
     return Verification(tuple(residuals), method, role, note=note, seed=plan.seed)
@@ -246,12 +254,13 @@ def _sides(law: Law, generator: Any, f: Functions, seed: int) -> Tensor:
 
 
 def _residual(
-    what: tuple[float, str], sides: Tensor, weights: Tensor | None, plan: Plan, due: float
+    probe: Probe, sides: Tensor, weights: Tensor | None, plan: Plan, due: float
 ) -> Residual:
     if weights is None:
-        return Residual.measured(what, sides, plan, due)
+        return Residual.measured(probe, sides, plan, due)
     change, action = sides.sum(1).tolist()
-    return Residual(*what, change, action, due * change, 0.0, plan.tolerance)
+    due *= change
+    return Residual(probe.time, probe.function, change, action, due, 0.0, plan.tolerance)
 
 
 def _ratio(residual: Residual) -> float:

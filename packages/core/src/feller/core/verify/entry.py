@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from feller.core.heads import Kinds
 from feller.core.pairs import Pair
 from feller.core.posteriors import FiniteData
 from feller.core.solutions import Solution
+from feller.core.times import is_shared
 from feller.core.typing import Time
 
 __all__ = ["Entry"]
@@ -50,7 +52,7 @@ class Entry(Model):
         """Return the generator at (x, t)."""
         if len(self.points) == 1:
             return self.solve(self.path, x, t, self.points.expand_as(x))
-        clock = t[:, None] if isinstance(t, Tensor) else t
+        clock = t if is_shared(t) else torch.as_tensor(t)[:, None]
         each = self.solve(self.path, x[:, None], clock, self.points[None])
         # The kind does not count. Cells so small hold what is at an atom, and nothing else.
         law = FiniteData(self.path, Flow, self.points, self.weights, width=1e-9)

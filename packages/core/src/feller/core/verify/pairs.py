@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Flow
+from feller.core.generators.base import is_kind
 from feller.core.pairs import Pair
 from feller.core.verify.actions import Functions
 from feller.core.verify.laws import Law
@@ -26,7 +27,7 @@ def drawn_pairs(path: Any, pair: Pair, t: float, rng: torch.Generator) -> Law:
     Raises:
         ValueError: On a path whose samples jump.
     """
-    if not issubclass(Flow, path.coupled_kinds):
+    if not is_kind(Flow, path.coupled_kinds):
         raise ValueError(f"pairs are verified where samples move, not on a {type(path).__name__}")
     z, clock = path.given(pair.x_0, pair.x_1), torch.tensor(t, dtype=pair.dtype, device=pair.device)
 

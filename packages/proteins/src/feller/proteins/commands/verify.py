@@ -27,7 +27,7 @@ from feller.core import random
 from feller.core.generators import Flow, Generator, Jump
 from feller.core.registry import data_of, load
 from feller.core.solutions import solution
-from feller.core.verify import Plan, Residual, Verification
+from feller.core.verify import Plan, Probe, Residual, Verification
 from feller.core.verify.report import ModelFlags, report_model
 from feller.proteins.data.dataset import ProteinData
 from feller.proteins.models import MASK
@@ -145,7 +145,7 @@ def verify_chains(model: Any, chains: Any, plan: Plan) -> Verification:
     for t in plan.chosen_times:
         both = torch.cat([_sides(model, rows, t, plan) for rows in _batches(chains, plan)], 1)
         pairs = zip(FUNCTIONS[:count], both.cpu().double().unbind(-1), strict=False)
-        residuals += [Residual.measured((t, name), sides, plan) for name, sides in pairs]
+        residuals += [Residual.measured(Probe(t, name), sides, plan) for name, sides in pairs]
     return Verification(tuple(residuals), "mean motion")
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators import Generator, Jump
-from feller.core.verify import Plan, Reference, Residual, Verification
+from feller.core.verify import Plan, Probe, Reference, Residual, Verification
 from feller.core.verify.report import ModelFlags, report_model
 from feller.text.codec import TextCodec
 from feller.text.commands.evaluate import usual_data
@@ -228,7 +228,7 @@ def verify_tokens(
             both = torch.stack([functions.rates(x[part], side) for side in (rise, change)])
             sides.append(both.cpu().double())
         pairs = zip(functions.functions, torch.cat(sides, 1).unbind(-1), strict=True)
-        residuals += [Residual.measured((t, name), rows, plan) for name, rows in pairs]
+        residuals += [Residual.measured(Probe(t, name), rows, plan) for name, rows in pairs]
     return Verification(tuple(residuals), "switching")
 
 
