@@ -18,8 +18,8 @@ def test_the_demo_draws_every_model(tmp_path, monkeypatch, capsys):
     assert listed == ["images/*"]
     assert figures == [
         ("images/tiny", "images-tiny.png",
-         "Heun, 80 network calls, guidance 2. Rows: cat, dog, Big Bird."),
-        ("images/free", "images-free.png", "Heun, 40 network calls."),
+         "Heun, 78 network calls, guidance 2. Rows: cat, dog, Big Bird."),
+        ("images/free", "images-free.png", "Heun, 39 network calls."),
     ]  # fmt: skip
     for (_, file, _), rows in zip(figures, (3, 4), strict=True):
         with Image.open(tmp_path / file) as picture:

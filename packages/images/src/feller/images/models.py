@@ -144,8 +144,12 @@ class ImageModel(nn.Module, Model):
 
     @property
     def finite_at_end(self) -> bool:
-        """Whether the generators are finite at t = 1."""
-        return self.model.finite_at_end
+        """False: training draws no t = 1, and what the network says there is worth little.
+
+        A last step of Heun's method that asks it took the KID of `fashion-flow` from .035 (.029 to
+        .041) to .062 (.054 to .071).
+        """
+        return False
 
     def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`.
