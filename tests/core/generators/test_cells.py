@@ -70,7 +70,7 @@ def test_a_distribution_says_which_cells_it_knows_nothing_of():
         with pytest.raises(LookupError, match=f"a {type(law).__name__} has no masses on .* bins"):
             law.masses(BINS)
     normal = RatioOfNormals(torch.zeros(1), torch.ones(1), torch.zeros(1))
-    with pytest.raises(LookupError, match="a RatioOfNormals has masses on bins, not on Tokens"):
+    with pytest.raises(LookupError, match="a RatioOfNormals has masses on bins, not on TokenCells"):
         normal.masses(TokenCells(3))
 
 

@@ -17,7 +17,7 @@ from feller.core.generators import (
     backward,
     stationary,
 )
-from feller.core.generators.cells import Tokens as TokenCells
+from feller.core.generators.cells import TokenCells
 from feller.core.losses import Comparison, Measures
 from feller.core.losses.terms import cells_of, rates, scaled_intensity
 from feller.core.parametrizations import convert

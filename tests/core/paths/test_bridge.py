@@ -18,7 +18,7 @@ from feller.core.pairs import Pair
 from feller.core.paths import BridgeNoise, BridgePath, BrownianNoise, SineNoise
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Geometric, Polynomial, VariancePreserving
-from feller.core.solvers import Euler, ExponentialIntegrator, PredictorCorrector, simulate
+from feller.core.solvers import DDIM, Euler, PredictorCorrector, simulate
 from feller.core.sources import DataSource, UniformBox, UniformSphere
 from feller.core.times import uniform_grid
 from feller.core.verify import Reference, verify
@@ -146,7 +146,7 @@ def test_the_flow_of_pairs_has_the_marginal_of_the_data(rng):
     ("make", "message"),
     [
         (Noised, "noise added to a flow takes the score from a velocity"),
-        (lambda m: run(m, ExponentialIntegrator(churn=1.0)), "wants a model on a GaussianPath"),
+        (lambda m: run(m, DDIM(churn=1.0)), "wants a model on a GaussianPath"),
         (lambda m: run(m, PredictorCorrector()), "wants a model on a GaussianPath"),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_model_that_is_singular_at_the_data_may_be_approached(end):
     model = FiniteData(GaussianPath(), Flow, torch.tensor([[3.0]]))
     simulation = simulate(model, torch.zeros(2, 1), [0.0, end], Dopri5())
     assert_close(simulation.state, torch.full((2, 1), 3 * end))
-    assert simulation.nfe < 80  # a rejected step into t = 1 costs six
+    assert simulation.nfe <= 80  # a rejected step into t = 1 costs six
 
 
 def test_a_singular_model_is_not_simulated_to_the_data():

@@ -26,23 +26,22 @@ def test_one_call_a_step(steps):
 
 
 @pytest.mark.parametrize(
-    "path",
+    "on",
     [GeodesicPath(Sphere(), UniformSphere()), GeodesicPath(Torus(), UniformBox(-math.pi, math.pi))],
     ids=["sphere", "torus"],
 )
-def test_geodesics_lead_to_the_data_and_stay_on_the_manifold(path, rng):
+def test_geodesics_lead_to_the_data_and_stay_on_the_manifold(on, rng):
     like = torch.empty(0, dtype=torch.float64)
-    z, x_0 = (path.sample_source((50, 3), rng, like=like) for _ in range(2))
+    z, x_0 = (on.sample_source((50, 3), rng, like=like) for _ in range(2))
 
     class Conditional(Model):
-        kinds, space = frozenset({Flow}), path.space
-        path = None
+        kinds, space, path = frozenset({Flow}), on.space, None
 
         def __call__(self, x, t, condition=None):
-            path.space.check(x)
-            return solution(path, Flow)(path, x, t, z)
+            on.space.check(x)
+            return solution(on, Flow)(on, x, t, z)
 
     for times in (uniform_grid(10), uniform_grid(10)[:, None].expand(11, 50)):
         x = simulate(Conditional(), x_0, times, Euler()).state
-        path.space.check(x)
-        assert_close(path.space.log(x, z), torch.zeros_like(z), atol=1e-5, rtol=0)
+        on.space.check(x)
+        assert_close(on.space.log(x, z), torch.zeros_like(z), atol=1e-5, rtol=0)
