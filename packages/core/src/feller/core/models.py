@@ -92,7 +92,7 @@ class GeneratorModel(nn.Module, Model):
         return self.head.estimate(self.path, output, x, clock)
 
     def _read(self, x: Any, t: Any, condition: Any, s: Any = None) -> tuple[Any, Any]:
-        """Return the network's output, and the time as it was told."""
+        """Return the network's output, and the time as the network got it."""
         if isinstance(x, Mapping):
             of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}

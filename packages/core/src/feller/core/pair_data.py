@@ -33,7 +33,7 @@ class PairData:
     Attributes:
         x_0: Source samples `(n, *event)`.
         x_1: Data points; of another number where the sets are not paired.
-        condition: What the model is told with each data point, if anything.
+        condition: The condition of each data point, if any.
         paired: Whether rows belong together. Else each data point comes with a source sample drawn
             at random, for a coupling to pair anew.
 
@@ -133,7 +133,7 @@ def reflow(
         draw: From source samples, and their conditions, to what the model makes of them, such as
             `lambda x, c: simulate(model, x, grid, solver, condition=c).state`.
         x_0: Source samples `(n, *event)`.
-        condition: What the model is told with each.
+        condition: The condition of each pair.
         batch: So many at once.
 
     Example:

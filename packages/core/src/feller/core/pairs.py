@@ -96,7 +96,7 @@ class PairBatch:
 
     Attributes:
         pair: The pairs.
-        condition: What the model is told with each of them, batch first; None for nothing.
+        condition: The condition of each pair, batch first; None for none.
     """
 
     pair: Pair

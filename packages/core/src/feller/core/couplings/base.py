@@ -78,7 +78,7 @@ class Coupling(ABC):
             x_0: Source samples.
             x_1: Data points.
             rng: Where randomness comes from.
-            condition: What the model is told with each data point.
+            condition: The condition of each data point.
         """
 
     def __call__(
@@ -194,7 +194,7 @@ def couple(
         coupling: How both are joined; two sets that belong together row by row are `GivenPairs`.
         z: Data points, or a `Pair`.
         rng: Where randomness comes from.
-        condition: What the model is told with each data point.
+        condition: The condition of each data point.
 
     Raises:
         ValueError: When the coupling is of pairs and the data are none, or the other way round.

@@ -83,8 +83,11 @@ class BregmanDivergence(ABC):
             log_predicted: The logarithm of the prediction.
             total: The sum of the predictions over coordinates of which all but this one have a
                 target of 0; given, the divergence of all of them is returned.
+
+        Raises:
+            LookupError: For a divergence that does not take logarithms.
         """
-        raise NotImplementedError
+        raise LookupError(f"{type(self).__name__} does not take logarithms: see `takes_logs`")
 
     @abstractmethod
     def potential(self, a: Tensor) -> Tensor:

@@ -177,7 +177,7 @@ class Either(Destination):
     """One of two distributions of different kinds.
 
     Attributes:
-        chance: The probability of the first.
+        chance: Probability of the first.
         first: A distribution.
         second: Another, with the same batch axes.
     """

@@ -35,7 +35,7 @@ class Evaluation:
 
     Attributes:
         model: The model itself, for solvers that ask it for more than its generator.
-        condition: What it is told at each call.
+        condition: What it is conditioned on at each call.
         finite_at_end: Whether its generators are finite at t = 1.
         nfe: Network calls so far.
     """
