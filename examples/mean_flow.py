@@ -7,6 +7,7 @@ al., arXiv 2505.13447, equation 6, with time from source to data.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,11 +19,11 @@ from feller.core.solutions import solution
 class MeanFlow(Loss):
     """The squared error; weights that know z, as 1 / error does, would learn another mean."""
 
-    def __call__(self, model, path, z, t, x_t, *, condition=None):
+    def __call__(self, model: Any, path, z, t, x_t, *, condition=None):
         later = torch.rand(t.shape) * (torch.rand(t.shape) < 0.75)
-        s, v = t + later * (1 - t), solution(path, Flow)(path, x_t, t, z).velocity
+        s, v = t + later * (1 - t), solution(path, Flow)(path, x_t, t, z).split().drift
         along = (v, torch.ones_like(t), torch.zeros_like(s))
-        u, slope = torch.func.jvp(model, (x_t, t, s), along)
+        u, slope = torch.func.jvp(model, (x_t, t, s), along)[:2]
         return (u - (v + (s - t)[:, None] * slope).detach()).square().mean(1)
 
 

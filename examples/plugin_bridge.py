@@ -5,8 +5,6 @@ network learns velocity and score; simulated with the weights (1, 1) it is the s
 with (1, 0) the flow of the same marginals.
 """
 
-import math
-
 import torch
 from torch import nn
 
@@ -17,22 +15,17 @@ from feller.core.verify import Plan, Reference, verify
 SCALE, STEPS = 0.5, 2000
 
 
-class Network(nn.Module):
+class Network(nn.Sequential):
     """A velocity and a score, side by side in a last axis."""
 
-    def __init__(self, width=128):
-        super().__init__()
-        layers = [nn.Linear(5, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(width, 4))
-
-    def forward(self, x, t, condition=None):
-        waves = torch.stack([t, torch.sin(math.pi * t), torch.cos(math.pi * t)], 1)
-        return self.layers(torch.cat([x, waves], 1)).view(-1, 2, 2)
+    def forward(self, x, t, condition=None):  # pyright: ignore[reportIncompatibleMethodOverride]
+        waves = torch.stack([t, torch.sin(torch.pi * t), torch.cos(torch.pi * t)], 1)
+        return super().forward(torch.cat([x, waves], 1)).view(-1, 2, 2)
 
 
 def moons(n, rng):
     """Draw points from two interleaved half circles."""
-    angle = math.pi * torch.rand(n, generator=rng)
+    angle = torch.pi * torch.rand(n, generator=rng)
     upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
     side = torch.rand(n, 1, generator=rng) < 0.5
     return 2 * torch.where(side, upper, -upper) + 0.1 * torch.randn(n, 2, generator=rng)
@@ -40,20 +33,19 @@ def moons(n, rng):
 
 def gaussians(n, rng):
     """Draw points about eight centres on a circle, to the right of the moons."""
-    angle = torch.randint(8, (n,), generator=rng) * math.pi / 4
+    angle = torch.randint(8, (n,), generator=rng) * torch.pi / 4
     centre = 4 * torch.stack([angle.cos(), angle.sin()], 1)
     return torch.tensor([3.0, 0.0]) + centre + 0.2 * torch.randn(n, 2, generator=rng)
 
 
 def sliced(x, y):
     """Return the Wasserstein-1 distance of two sets, averaged over directions."""
-    angle = torch.arange(8) * math.pi / 8
+    angle = torch.arange(8) * torch.pi / 8
     ways = torch.stack([angle.cos(), angle.sin()])
     return float(((x @ ways).sort(0).values - (y @ ways).sort(0).values).abs().mean())
 
 
-rng = torch.Generator().manual_seed(0)
-torch.manual_seed(0)
+rng = torch.manual_seed(0)
 path = core.BridgePath(noise=core.BrownianNoise(SCALE), source=core.DataSource())
 coupling = core.EntropicOT(2 * SCALE**2)
 plans = [coupling(moons(500, rng), gaussians(500, rng), rng).pair for _ in range(12)]
@@ -62,15 +54,15 @@ for kind in (core.Flow, core.Diffusion):
     check_solution(path, kind, pairs[:2].to(torch.float64))
 
 head = core.JointHead((core.FlowHead(), core.ScoreHead()), (1.0, 1.0))
-model = core.GeneratorModel(Network(), path, head, coupling)
+layers = nn.Linear(5, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 4)
+model = core.GeneratorModel(Network(*layers), path, head, coupling)
 objective, optimizer = core.Objective(), torch.optim.AdamW(model.parameters(), lr=5e-3)
 rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
 for _ in range(STEPS):
     z = pairs[torch.randint(len(pairs), (256,), generator=rng)]
     t = 0.005 + 0.99 * torch.rand(256, generator=rng)
-    loss = objective(model, path, z, t, path.sample(z, t, rng)).mean()
     optimizer.zero_grad()
-    loss.backward()
+    objective(model, path, z, t, path.sample(z, t, rng)).mean().backward()
     optimizer.step()
     rates.step()
 

@@ -39,6 +39,7 @@ def test_a_namespace_knows_its_names_and_version(package):
 
 def test_the_namespaces_have_what_one_looks_for():
     assert {"load", "simulate", "GeneratorModel", "GaussianPath"} <= set(dir(feller.core))
+    assert {"Ancestral", "FirstHitting", "Remasking", "token_state"} <= set(dir(feller.core))
     assert "ImageModel" in dir(feller.images)
     assert "TextModel" in dir(feller.text)
     assert "ProteinModel" in dir(feller.proteins)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from feller.core import random
-from feller.core.losses import Objective
+from feller.core.losses import Objective, Sample
 from feller.proteins.losses import FrameLoss
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
@@ -25,7 +25,7 @@ def sample(m, t, b=4, n=10):
         "rotation": exp(torch.randn(b, n, 3, generator=rng)),
         "residue": torch.randint(20, (b, n), generator=rng),
     }
-    return z, t, m.path.sample(z, t, random.rows(0, 0, b))
+    return Sample(z, t, m.path.sample(z, t, random.rows(0, 0, b)))
 
 
 def parts(m, found, s):
@@ -91,7 +91,7 @@ def pair(apart, index):
     m = model()
     z, t, x = sample(m, 0.6, b=1, n=2)
     place = torch.tensor([[[0.25, 0.0, 0.0], [-0.25, 0.0, 0.0]]])
-    s = {**z, "translation": place}, t, x
+    s = Sample({**z, "translation": place}, t, x)
     found = replace(perfect(m, s), translation=place * apart / 0.5)
     return FrameLoss().parts(m.path, s, found, torch.tensor([index]))["contact"].item()
 
@@ -114,7 +114,7 @@ def test_residues_cost_only_where_they_are_masked_and_known():
     assert parts(m, flat, s)["residue"].tolist() == pytest.approx([2.9957] * 4, rel=1e-3)
     z = {**s[0], "residue": torch.full_like(s[0]["residue"], MASK)}
     x = {**s[2], "residue": z["residue"]}
-    assert not parts(m, flat, (z, 0.5, x))["residue"].any()
+    assert not parts(m, flat, Sample(z, 0.5, x))["residue"].any()
 
 
 def test_what_is_known_costs_nothing():

@@ -8,7 +8,7 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.discrete import categorical as draws
-from feller.core.discrete.categorical import Shaping, certainty, draw_tokens, draw_weighted
+from feller.core.discrete.categorical import Bonus, Shaping, certainty, draw_tokens, draw_weighted
 
 V = 50_257
 PLAIN = Shaping()
@@ -136,7 +136,7 @@ def test_shaping():
 
 def test_a_bonus_counts_before_the_shaping():
     p = torch.tensor([0.2, 0.8])
-    bonus = (torch.zeros(40_000, dtype=torch.int64), torch.full((40_000,), 6.0).log())
+    bonus = Bonus(torch.zeros(40_000, dtype=torch.int64), torch.full((40_000,), 6.0).log())
     shaped = law_after(p.log(), Shaping(temperature=0.5), bonus=bonus)
     expected = torch.tensor([1.2**2, 0.8**2])
     assert_close(shaped, (expected / expected.sum()).double(), rtol=0, atol=1e-3)

@@ -14,6 +14,19 @@ from feller.core.couplings import IndependentCoupling as IndependentCoupling
 from feller.core.couplings import MinibatchOT as MinibatchOT
 from feller.core.couplings import UnbalancedOT as UnbalancedOT
 from feller.core.couplings import couple as couple
+from feller.core.discrete.categorical import Shaping as Shaping
+from feller.core.discrete.losses import CrossEntropy as CrossEntropy
+from feller.core.discrete.solvers import Ancestral as Ancestral
+from feller.core.discrete.solvers import ByFactor as ByFactor
+from feller.core.discrete.solvers import FirstHitting as FirstHitting
+from feller.core.discrete.solvers import GuidedAncestral as GuidedAncestral
+from feller.core.discrete.solvers import Leap as Leap
+from feller.core.discrete.solvers import Remasking as Remasking
+from feller.core.discrete.solvers import TokenSolver as TokenSolver
+from feller.core.discrete.solvers import TokenState as TokenState
+from feller.core.discrete.solvers import token_state as token_state
+from feller.core.discrete.sources import MaskedUniform as MaskedUniform
+from feller.core.discrete.sources import UnigramTokens as UnigramTokens
 from feller.core.divergences import BregmanDivergence as BregmanDivergence
 from feller.core.divergences import Cosh as Cosh
 from feller.core.divergences import GeneralizedKL as GeneralizedKL
@@ -157,7 +170,7 @@ from feller.core.training import Training as Training
 from feller.core.verify import Plan as Plan
 from feller.core.verify import Reference as Reference
 from feller.core.verify import Verification as Verification
-
-__version__: str
 from feller.core.wrapped_heads import LangevinHead as LangevinHead
 from feller.core.wrapped_heads import TemperedHead as TemperedHead
+
+__version__: str

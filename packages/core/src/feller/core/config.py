@@ -9,7 +9,7 @@ import difflib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from functools import singledispatch
 from typing import Any, TypeGuard, TypeVar, overload
 
@@ -68,9 +68,12 @@ def encode(value: Any) -> Any:
         >>> encode(CondOT())
         {'type': 'condot'}
     """
-    if not is_dataclass(value):
-        raise ConfigError(f"a configuration cannot hold a {type(value).__qualname__}")
-    body = {f.name: encode(getattr(value, f.name)) for f in fields(value) if f.init}
+    try:
+        known = [field.name for field in fields(value) if field.init]
+    except TypeError:
+        name = type(value).__qualname__
+        raise ConfigError(f"a configuration cannot hold a {name}") from None
+    body = {name: encode(getattr(value, name)) for name in known}
     return {"type": tag_of(value), **body}
 
 

@@ -8,7 +8,6 @@ posterior (Schiff et al., arXiv 2412.10193). On an interval of time: Kynkäänni
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,12 +78,13 @@ class Guided(DerivedModel):
         conditional = self.model(x, t, condition)
         if condition is None or self.scale == 1 or self._is_outside(t):
             return conditional
-        return guide(self.model(x, t, None), conditional, self._scale_at(x, t))
+        if "" in conditional.by_factor():
+            return guide(self.model(x, t, None), conditional, self._scale_at(x, t))
+        clocks = factor_times(t, x)
+        scales = {name: self._scale_at(x[name], clocks[name]) for name in x}
+        return guide(self.model(x, t, None), conditional, scales)
 
-    def _scale_at(self, x: Any, t: Any) -> Any:
-        if isinstance(x, Mapping):
-            clocks = factor_times(t, x)
-            return {name: self._scale_at(x[name], clocks[name]) for name in x}
+    def _scale_at(self, x: Tensor, t: Any) -> Scale:
         if not isinstance(t, Tensor):
             return 1.0 if self._is_outside(t) else self.scale
         low, high = self.interval
@@ -94,9 +94,8 @@ class Guided(DerivedModel):
 
     def _is_outside(self, t: Any) -> bool:
         low, high = self.interval
-        if isinstance(t, Mapping):
-            return all(self._is_outside(time) for time in t.values())
-        return not isinstance(t, Tensor) and not low <= t <= high
+        clocks = factor_times(t, ("",)).values()
+        return not any(isinstance(clock, Tensor) or low <= clock <= high for clock in clocks)
 
 
 def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
@@ -114,10 +113,8 @@ def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
         >>> guide(Flow(torch.zeros(1, 1)), Flow(torch.ones(1, 1)), 2.0).velocity
         tensor([[2.]])
     """
-    if type(unconditional) is not type(conditional):
-        raise ValueError(_unknown(unconditional, conditional))
     guided = _GUIDES.find(type(conditional))
-    if guided is None:
+    if guided is None or guided is not _GUIDES.find(type(unconditional)):
         raise ValueError(_unknown(unconditional, conditional))
     return guided(conditional, unconditional, scale)
 

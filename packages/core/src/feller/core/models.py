@@ -14,7 +14,7 @@ from feller.core.algebra import Model
 from feller.core.checks import check_times
 from feller.core.couplings import Coupling, set_coupling
 from feller.core.generators import Generator
-from feller.core.heads import FlowHead, Head, JointHead, Kinds, ProductHead
+from feller.core.heads import FlowHead, Head, Kinds, ProductHead
 from feller.core.times import factor_times
 from feller.core.typing import Time
 
@@ -62,8 +62,7 @@ class GeneratorModel(nn.Module, Model):
 
     def part_kinds(self) -> tuple[Kinds, ...]:
         """Return the kinds of each part that the head reads."""
-        heads = self.head.heads if isinstance(self.head, JointHead) else (self.head,)
-        return tuple(head.kinds for head in heads)
+        return self.head.part_kinds()
 
     @property
     def finite_at_end(self) -> bool:
@@ -104,15 +103,11 @@ class GeneratorModel(nn.Module, Model):
 
     def _cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""
-        weight = next(self.network.parameters(), None) if _has_weights(self.network) else None
+        weight = next(self.parameters(), None)
         if weight is None or not (x.is_floating_point() and weight.is_floating_point()):
             return x
         half = weight.dtype in (torch.float16, torch.bfloat16)
         return x.to(weight.dtype) if half else x
-
-
-def _has_weights(network: Any) -> bool:
-    return isinstance(network, nn.Module)
 
 
 def _clock(t: Time, x: Tensor) -> Tensor:

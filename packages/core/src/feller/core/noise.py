@@ -19,7 +19,7 @@ from torch import Tensor
 
 from feller.core.algebra import DerivedModel
 from feller.core.couplings import check_score
-from feller.core.generators import Diffusion, Generator, LangevinDiffusion, Superposition
+from feller.core.generators import Diffusion, Generator, Superposition
 from feller.core.generators.langevin import own_score
 from feller.core.heads import Kinds
 from feller.core.solutions import langevin
@@ -63,7 +63,7 @@ class Langevin(DerivedModel):
 
     def __post_init__(self) -> None:
         """Refuse a model that brings no score, and whose velocity does not tell it."""
-        if not any(issubclass(kind, LangevinDiffusion) for kind in self.model.kinds):
+        if not any(kind.has_score for kind in self.model.kinds):
             check_score(self.model, "noise added to a flow")
         # Looked at once: a compiled call cannot ask for a signature.
         object.__setattr__(self, "_of_state", _depends_on_state(self.noise))
@@ -98,7 +98,7 @@ def velocity_of(generator: Generator) -> Tensor:
         ValueError: When the generator has other parts.
     """
     leaves = generator.leaves()
-    moving = tuple(p for p in leaves if not isinstance(p.generator, LangevinDiffusion))
+    moving = tuple(p for p in leaves if not p.generator.has_score)
     parts = Superposition(moving).split()
     if parts.drift is None or parts.covariance is not None or parts.jumps:
         raise ValueError("noise is added to a flow; this model returns more than a velocity")

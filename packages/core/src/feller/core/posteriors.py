@@ -18,7 +18,7 @@ from feller.core.algebra import Model
 from feller.core.checks import check_times, readable
 from feller.core.generators import Flow, Generator, Product
 from feller.core.pairs import Pair
-from feller.core.paths import GaussianPath, MixturePath, ProductPath
+from feller.core.paths import GaussianPath, ProductPath
 from feller.core.solutions import solution
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time, factor_times
@@ -72,7 +72,7 @@ class FiniteData(Model):
     def __call__(self, x: Tensor, t: Time, condition: None = None) -> Generator:
         """Return the posterior mean of the conditional generators."""
         posterior = self.posterior(x, t)
-        if isinstance(self.path, MixturePath):
+        if self.path.has_atoms:
             x = _snap(x, self.points, self.width, self.space)
         conditional = solution(self.path, self.kind, backward=self.backward)
         each = conditional(self.path, x[:, None], _beside_points(t), self.points[None])
@@ -147,8 +147,7 @@ def _log_likelihood(
             f"a state is {tuple(x.shape[1:])}, where a data point is {tuple(points.shape[1:])}"
         )
     beside = (x[:, None], _beside_points(t), points[None])
-    mixed = isinstance(path, MixturePath)
-    log_density = path.log_mass(*beside, width) if mixed else path.log_density(*beside)
+    log_density = path.log_mass(*beside, width) if path.has_atoms else path.log_density(*beside)
     axes = tuple(range(2, log_density.ndim))  # a path of elements gives a density of each
     return log_density.sum(axes) if axes else log_density
 

@@ -9,10 +9,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_module_registration_hook,
@@ -78,16 +78,11 @@ def _counted(limit: int) -> Iterator[None]:
     """Count what modules of this thread hold as they are made."""
     count, tables, modules, thread = 0, 0, 0, threading.get_ident()
 
-    def add(module: Any, name: str, held: Any) -> None:
+    def add(*, numbers: int = 0, entries: int = 0, parts: int = 0) -> None:
         nonlocal count, tables, modules
         if threading.get_ident() != thread:
             return
-        if isinstance(held, nn.Parameter):
-            count += held.numel()
-        elif isinstance(held, Tensor):
-            tables += held.numel()
-        elif held is not None:
-            modules += 1
+        count, tables, modules = count + numbers, tables + entries, modules + parts
         if count > limit:
             raise SizeError(f"it has more than {limit:,} numbers")
         if tables > max(limit, TABLES):
@@ -95,13 +90,13 @@ def _counted(limit: int) -> Iterator[None]:
         if modules > MODULES:
             raise SizeError(f"it has more than {MODULES:,} parts")
 
+    def size(held: Tensor | None) -> int:
+        return 0 if held is None else held.numel()
+
     handles = [
-        register(add)
-        for register in (
-            register_module_parameter_registration_hook,
-            register_module_buffer_registration_hook,
-            register_module_module_registration_hook,
-        )
+        register_module_parameter_registration_hook(lambda m, name, p: add(numbers=size(p))),
+        register_module_buffer_registration_hook(lambda m, name, b: add(entries=size(b))),
+        register_module_module_registration_hook(lambda m, name, sub: add(parts=sub is not None)),
     ]
     try:
         yield

@@ -43,6 +43,10 @@ class Source(ABC):
         """Say whether all draws are in a space; a source that does not look says yes."""
         return True
 
+    def excludes(self, x: Tensor) -> Tensor | None:
+        """Return which elements are none it draws, and so are data; None if no element tells."""
+        return None
+
     def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return points and weights `(k,)` of one element: E f(x_0) is the sum of weight times f.
 
@@ -188,6 +192,10 @@ class Masked(Source):
     def draws_in(self, space: StateSpace) -> bool:
         """Say whether the mask is a token of a space."""
         return space.is_discrete and 0 <= self.mask < getattr(space, "size", math.inf)
+
+    def excludes(self, x: Tensor) -> Tensor:
+        """Return which tokens are not the mask."""
+        return x != self.mask
 
     def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mask alone."""

@@ -21,8 +21,6 @@ from feller.core.generators import (
     stationary,
 )
 from feller.core.heads import FlowHead, Head, Kinds, PosteriorHead
-from feller.core.parametrizations import convert
-from feller.core.paths import GaussianPath
 from feller.core.times import expand_time, moving_time
 from feller.core.typing import Time
 
@@ -41,6 +39,7 @@ class LangevinHead(Head):
         scale: What the noise is multiplied by; the drift is not.
 
     Example:
+        >>> from feller.core.paths import GaussianPath
         >>> head = LangevinHead(FlowHead("x_1"), lambda t: 1 - t)
         >>> found = head(GaussianPath(), torch.ones(1, 2), torch.zeros(1, 2), 0.5)
         >>> [part.role for part in found.parts], found.split().covariance
@@ -59,11 +58,10 @@ class LangevinHead(Head):
         Raises:
             ValueError: On a path whose score does not follow from a velocity.
         """
-        if not isinstance(path, GaussianPath):
-            raise ValueError(f"noise is for a GaussianPath, which knows its score, not {path}")
+        path.check_score("the noise of a LangevinHead")
         flow = self.head(path, output, x, t)
         clock = expand_time(moving_time(t), x)
-        score = convert(output, (self.head.prediction, "score"), path.schedule, x, clock)
+        score = path.convert(output, self.head.prediction, "score", x, clock)
         variance = self.variance(clock)
         noise = Diffusion(variance / 2 * score, (self.scale**2 * variance).expand_as(x))
         return 1.0 * flow + stationary(noise)

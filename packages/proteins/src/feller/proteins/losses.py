@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core.config import tagged
-from feller.core.losses import Loss, check_path
+from feller.core.losses import Loss, Sample, check_path
 from feller.core.times import factor_times
 from feller.proteins.codec import consecutive
 from feller.proteins.models import MASK
@@ -102,13 +102,13 @@ class FrameLoss(Loss):
         # of it targets near t = 1 are half wrong.
         with torch.autocast(z["translation"].device.type, enabled=False):
             found = found.to(z["translation"].dtype)
-            parts = self.parts(path, (z, t, x_t), found, index)
+            parts = self.parts(path, Sample(z, t, x_t), found, index)
         return {name: getattr(self, name) * loss for name, loss in parts.items()}
 
     def parts(
         self,
         path: FramePath,
-        sample: tuple[Mapping[str, Tensor], Any, Mapping[str, Tensor]],
+        sample: Sample,
         found: Prediction,
         index: Tensor,
     ) -> dict[str, Float[Tensor, " b"]]:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from feller.core.config import tagged
+from feller.core.generators.base import is_kind
 from feller.core.pairs import Pair, PairBatch, is_pair
 from feller.core.typing import Rng
 
@@ -236,7 +237,7 @@ def set_coupling(model: nn.Module, coupling: Coupling) -> None:
         return
     path = getattr(model, "path", None)
     right = getattr(path, "coupled_kinds", None)
-    wrong = [k.__name__ for k in getattr(model, "kinds", ()) if right and not issubclass(k, right)]
+    wrong = [k.__name__ for k in getattr(model, "kinds", ()) if right and not is_kind(k, right)]
     if right and wrong:
         names = " or ".join(kind.__name__ for kind in right)
         raise ValueError(

@@ -13,13 +13,13 @@ its rare words (Zheng et al., arXiv 2409.02908).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Certainty", "Shaping", "certainty", "draw_tokens", "draw_weighted"]
+__all__ = ["Bonus", "Certainty", "Shaping", "certainty", "draw_tokens", "draw_weighted"]
 
 CHUNK = 2**20
 """Logits turned into weights at once, so that a draw needs 4 to 12 MiB however many its rows."""
@@ -28,6 +28,18 @@ COLDEST = 1e-30
 """A temperature at which logits that differ at all are infinitely far apart."""
 
 Certainty = Literal["confidence", "margin", "entropy"]
+
+
+class Bonus(NamedTuple):
+    """The evidence of tokens for themselves.
+
+    Attributes:
+        ids: A token of each row.
+        logits: What is added to its logit.
+    """
+
+    ids: Int[Tensor, " m"]
+    logits: Float[Tensor, " m"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,7 @@ def draw_tokens(
     u: Float[Tensor, " m"],
     shaping: Shaping,
     *,
-    bonus: tuple[Int[Tensor, " m"], Float[Tensor, " m"]] | None = None,
+    bonus: Bonus | None = None,
 ) -> tuple[Int[Tensor, " m"], Float[Tensor, " m"]]:
     """Draw an id from each row of logits.
 
@@ -92,7 +104,7 @@ def draw_tokens(
         logits: Log-probabilities, each row up to a constant.
         u: Uniforms in [0, 1), float64.
         shaping: How the law is changed first.
-        bonus: Ids and what is added to their logits, one a row: the evidence of a token for itself.
+        bonus: What is added to the logit of one id a row; nothing by default.
 
     Returns:
         The ids, and their log-probabilities before any shaping but the bonus.
@@ -106,7 +118,7 @@ def draw_tokens(
     for rows in _chunks(logits):
         law = logits[rows]
         if bonus is not None:
-            law = law.scatter_add(-1, bonus[0][rows, None], bonus[1][rows, None].to(law))
+            law = law.scatter_add(-1, bonus.ids[rows, None], bonus.logits[rows, None].to(law))
         parts.append(_draw(law, u[rows], shaping))
     if not parts:
         return u.new_zeros(0, dtype=torch.int64), logits.new_zeros(0)

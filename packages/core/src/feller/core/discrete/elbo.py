@@ -109,8 +109,8 @@ def reverse_bound(
         tensor([1.2958])
     """
     read = _read(logits, x, z, kernel)
-    shift = 0.0 if parametrization == "leave_one_out" else -read.evidence
-    at_x, at_z, normalizer = read.shifted(shift)
+    shift = None if parametrization == "leave_one_out" else -read.evidence
+    at_x, at_z, normalizer = read.shifted(0.0 if shift is None else shift)
     ratio_z = read.log_kappa - read.log_noise_z
     gain = torch.where(x == z, F.softplus(ratio_z), 0.0) - F.softplus(at_z + ratio_z)
     divergence = _divergence(read, logits, (at_x, at_z, normalizer), shift)
@@ -184,7 +184,7 @@ def _read(logits: Tensor, x: Tensor, z: Tensor, kernel: Kernel) -> _Rows:
 
 
 def _divergence(
-    read: _Rows, logits: Tensor, law: tuple[Tensor, Tensor, Tensor], shift: Tensor | float
+    read: _Rows, logits: Tensor, law: tuple[Tensor, Tensor, Tensor], shift: Tensor | None
 ) -> Tensor:
     """Return KL(q(.|x), q(.|p~)); the mask weighs the same in both, so only tokens enter."""
     at_x, at_z, normalizer = law
@@ -199,7 +199,7 @@ def _divergence(
 
 
 def _overlap(
-    read: _Rows, logits: Tensor, normalizer: Tensor, shift: Tensor | float, at_z: Tensor
+    read: _Rows, logits: Tensor, normalizer: Tensor, shift: Tensor | None, at_z: Tensor
 ) -> Tensor:
     """Return the sum over tokens y of g(y) log(1 + kappa p~(y) / g(y))."""
     log_source = read.kernel.log_source[: logits.shape[-1]]
@@ -208,7 +208,7 @@ def _overlap(
     log_rest = torch.log1p(-read.kernel.kappa.to(log_source))
     spread = noise_overlap(logits, normalizer, read.log_kappa - log_rest, log_source)
     spread = log_rest.exp() * spread
-    if isinstance(shift, float):
+    if shift is None:
         return spread
     # The logits lack the shift at z: the entry there is exchanged.
     level = at_z + read.log_kappa

@@ -119,12 +119,13 @@ def chain_rule(
     texts = _Texts(model, x, torch.ones_like(x, dtype=torch.bool), condition)
     if not texts.hides:
         raise ValueError("the chain rule reveals masks: it asks for a mask source")
-    ranks = order if torch.is_tensor(order) else _ranks(order, x, rng)
+    given = torch.is_tensor(order)
+    ranks = order if given else _ranks(order, x, rng)
     if not torch.equal(
         ranks.sort(1).values, torch.arange(x.shape[1], device=x.device).expand(x.shape)
     ):
         raise ValueError("the ranks of a text are 0 ... n - 1, each once")
-    surest = not torch.is_tensor(order) and order == "confidence"
+    surest = not given and order == "confidence"
     known, total = torch.zeros_like(texts.counted), torch.zeros(len(x), dtype=torch.float64)
     for place in range(x.shape[1]):
         z = torch.where(known, x, model.vocabulary.mask)

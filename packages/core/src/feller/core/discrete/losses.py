@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from feller.core.checks import check_choices, check_times
@@ -21,7 +21,7 @@ from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading
 from feller.core.discrete.elbo import cross_entropy, forward_bound, reverse_bound
 from feller.core.discrete.kernel import Kernel, log_source
-from feller.core.losses import Loss, check_path
+from feller.core.losses import Loss, Sample, check_path
 from feller.core.paths import ConditionalPath
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -56,7 +56,7 @@ class CrossEntropy(Loss):
         condition: Any = None,
     ) -> Float[Tensor, " b"]:
         """Return the mean of each sequence; 0 for one without noise."""
-        each, where = _terms(cross_entropy, model, path, (z, t, x_t), condition)
+        each, where = _terms(cross_entropy, model, path, Sample(z, t, x_t), condition)
         counts = where.sum(1).clamp_min(1) if self.mean == "noise" else z.shape[1]
         return _sum_rows(each, where) / counts
 
@@ -89,7 +89,7 @@ class Bound(Loss):
     ) -> Float[Tensor, " b"]:
         """Return kappa_dot times the terms of each sequence, over its length."""
         term = forward_bound if self.chain == "forward" else reverse_bound
-        each, where = _terms(term, model, path, (z, t, x_t), condition)
+        each, where = _terms(term, model, path, Sample(z, t, x_t), condition)
         speed = path.schedule.alpha_dot(expand_time(t, x_t).float()).expand(x_t.shape)[where]
         return _sum_rows(speed * each, where) / z.shape[1]
 
@@ -98,7 +98,7 @@ def _terms(
     term: Any,
     model: Any,
     path: ConditionalPath,
-    sample: tuple[Int[Tensor, "b n"], Time, Int[Tensor, "b n"]],
+    sample: Sample,
     condition: Any,
 ) -> tuple[Float[Tensor, " m"], Bool[Tensor, "b n"]]:
     """Return a term of each token that may be noise, and where these are."""

@@ -48,10 +48,12 @@ class Generator(ABC):
     is a `feller.core.generators.LinearGenerator`, which has `average`, `scaled` and `compare`.
 
     Attributes:
+        has_score: Whether it has a `score`, the gradient of log p, which it leaves p alone with.
         acts_as: The kinds that `split` makes of it, whose solvers and likelihood serve it too; none
             for a kind that solvers know by itself.
     """
 
+    has_score: ClassVar[bool] = False
     acts_as: ClassVar[tuple[type["Generator"], ...]] = ()
 
     @abstractmethod
@@ -238,7 +240,7 @@ def is_kind(generator: type[Generator], kinds: Iterable[type[Generator]]) -> boo
     known = tuple(kinds)
     if issubclass(generator, known):
         return True
-    return bool(generator.acts_as) and all(issubclass(k, known) for k in generator.acts_as)
+    return bool(generator.acts_as) and all(is_kind(k, known) for k in generator.acts_as)
 
 
 def is_sum(generator: Generator) -> bool:

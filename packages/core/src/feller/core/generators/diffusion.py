@@ -16,7 +16,7 @@ from feller.core import random
 from feller.core.generators.base import Generator
 from feller.core.generators.parts import Split
 from feller.core.generators.weights import fit_weight
-from feller.core.spaces import Euclidean, Interval, StateSpace
+from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -52,15 +52,12 @@ class Diffusion(Generator):
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
         """Take an Euler-Maruyama step: x + h b + sqrt(h) g xi, folded back into an interval."""
-        if not isinstance(space, Euclidean | Interval):
-            raise ValueError(f"a diffusion moves on Euclidean space or an interval, not on {space}")
         noise = random.normal(x.shape, rng, like=x)
         if not isinstance(h, Tensor):
             moved = torch.add(x, self.drift, alpha=h).addcmul_((h * self.covariance).sqrt(), noise)
-            return space.reflect(moved) if isinstance(space, Interval) else moved
+            return space.reflect(moved)
         h = expand_time(h, x)
-        moved = x + h * self.drift + (h * self.covariance).sqrt() * noise
-        moved = space.reflect(moved) if isinstance(space, Interval) else moved
+        moved = space.reflect(x + h * self.drift + (h * self.covariance).sqrt() * noise)
         # Where a clock stands still, at t = 1, the drift may be infinite.
         return torch.where(h == 0, x, moved)
 

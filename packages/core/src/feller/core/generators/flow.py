@@ -10,7 +10,6 @@ from torch import Tensor
 from feller.core.generators.base import Generator
 from feller.core.generators.parts import Split
 from feller.core.generators.weights import fit_weight
-from feller.core.spaces import Euclidean, Manifold, StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -36,11 +35,11 @@ class Flow(Generator):
         """Return the derivative of `f` along the velocity."""
         return torch.func.jvp(f, (x,), (self.velocity,))[1]
 
-    def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
+    def step(self, space: Any, x: Tensor, h: Time, rng: Rng) -> Tensor:
         """Follow the geodesic of the velocity for time `h`."""
-        if isinstance(space, Euclidean) and isinstance(h, float):
+        if space.is_flat and isinstance(h, float):
             return torch.add(x, self.velocity, alpha=h)
-        if not isinstance(space, Manifold):
+        if not space.is_manifold:
             raise ValueError(f"a flow moves on a manifold, not on {space}")
         h = expand_time(h, x)
         # Where a clock stands still, at t = 1, the velocity may be infinite.

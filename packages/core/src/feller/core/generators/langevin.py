@@ -43,6 +43,7 @@ class LangevinDiffusion(Generator):
     direction: Tensor
     width: Tensor
     variance: Tensor
+    has_score: ClassVar[bool] = True
     acts_as: ClassVar[tuple[type[Generator], ...]] = (Diffusion,)
 
     @property
@@ -94,4 +95,4 @@ def own_score(generator: Generator) -> Tensor | None:
         True
     """
     parts = (part.generator for part in generator.leaves())
-    return next((part.score for part in parts if isinstance(part, LangevinDiffusion)), None)
+    return next((part.score for part in parts if part.has_score), None)

@@ -6,6 +6,7 @@ What broadcasts, or fits by chance, would move states by the numbers of other st
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from feller.core.generators.base import Superposition
@@ -83,8 +84,8 @@ def _check_product(product: Product, space: Any, x: Any) -> None:
 def _check_sum(generator: Superposition, space: Any, x: Any) -> None:
     for part in generator.parts:
         _check_kind(part.generator, space, x)
-        if isinstance(part.weight, Tensor) and isinstance(x, Tensor):
-            _check_broadcast("a weight", part.weight, x)
+        if "" in part.generator.by_factor():  # of a product, each factor has its own shape
+            _check_broadcast("a weight", torch.as_tensor(part.weight), x)
 
 
 def _check(what: str, value: Tensor, x: Tensor) -> None:

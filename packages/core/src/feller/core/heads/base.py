@@ -9,7 +9,7 @@ beyond the state's.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -18,7 +18,6 @@ from feller.core.config import tagged
 from feller.core.generators import Destination, Flow, Generator, Point, Role, Superposition
 from feller.core.parametrizations import Parametrization, check_name
 from feller.core.paths import ConditionalPath
-from feller.core.spaces import Manifold
 from feller.core.times import moving_time
 from feller.core.typing import Time
 
@@ -45,6 +44,10 @@ class Head(ABC):
     @abstractmethod
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Generator:
         """Return the generator that `output` stands for at (x, t)."""
+
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each part, where it returns a sum of parts."""
+        return (self.kinds,)
 
     def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Destination:
         """Return where the output says the data are: a distribution of each element.
@@ -81,10 +84,11 @@ class FlowHead(Head):
                 velocity on the path.
         """
         check_output(output, x.shape)
-        if not isinstance(path.space, Manifold):
+        space: Any = path.space
+        if not space.is_manifold:
             raise ValueError(f"{self.prediction} of a {type(path).__name__} gives no velocity")
         velocity = path.convert(output, self.prediction, "velocity", x, moving_time(t))
-        return Flow(path.space.project_tangent(x, velocity))
+        return Flow(space.project_tangent(x, velocity))
 
     def estimate(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Point:
         """Return the mean of the data, on the Gaussian path.
@@ -130,7 +134,11 @@ class JointHead(Head):
     @property
     def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The kinds of all heads."""
-        return frozenset[type[Generator]]().union(*(head.kinds for head in self.heads))
+        return frozenset[type[Generator]]().union(*self.part_kinds())
+
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the kinds of each head."""
+        return tuple(head.kinds for head in self.heads)
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Superposition:
         """Return the superposition of what each head reads.

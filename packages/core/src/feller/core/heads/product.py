@@ -33,6 +33,10 @@ class ProductHead:
         """Whether what every head returns is finite at t = 1."""
         return all(head.finite_at_end for head in self.heads.values())
 
+    def part_kinds(self) -> tuple[Kinds, ...]:
+        """Return the one kind."""
+        return (self.kinds,)
+
     def __call__(self, path: Any, output: Tensors, x: Tensors, t: Any) -> Product:
         """Return the product of what each head reads.
 

@@ -131,6 +131,6 @@ class Comparison:
 
     def _mean(self, each: Tensor) -> Tensor:
         """Return the mean over the elements of each sample, known ones at nothing."""
-        if isinstance(self.t, Tensor) and self.t.ndim > 1:
+        if torch.as_tensor(self.t).ndim > 1:
             each = torch.where(expand_time(self.t < 1, each), each, 0)
         return each[:, None].flatten(1).mean(1)

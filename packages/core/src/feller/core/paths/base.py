@@ -44,6 +44,8 @@ class ConditionalPath(ABC):
         space: Where states live.
         schedule: Its coefficients in time.
         source: The distribution at t = 0.
+        has_atoms: Whether elements are at their data value with a positive probability before t =
+            1, so that probabilities of cells are comparable (`log_mass`) and densities are not.
         coupled_kinds: The kinds of generator whose solutions hold however source and data depend on
             each other.
     """
@@ -52,6 +54,7 @@ class ConditionalPath(ABC):
     schedule: Schedule
     source: Source
     coupled_kinds: ClassVar[tuple[type[Generator], ...]] = (Flow,)
+    has_atoms: ClassVar[bool] = False
 
     def sample_source(
         self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None

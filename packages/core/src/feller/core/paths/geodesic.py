@@ -15,7 +15,7 @@ from feller.core.config import tagged
 from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
-from feller.core.spaces import Euclidean, Manifold, Sphere, Torus
+from feller.core.spaces import Manifold
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
@@ -63,22 +63,16 @@ class GeodesicPath(ConditionalPath):
         Raises:
             ValueError: On a manifold whose volume along geodesics is not known here.
         """
-        if not isinstance(self.space, Euclidean | Torus | Sphere):
-            raise ValueError(f"no density of geodesics on {self.space} is known")
         x, z = torch.broadcast_tensors(x, z)
         element = self.space.element_dim
         clock = expand_time(t, x[(..., *[0] * element)])
         left = self.schedule.remainder(clock)
         way = self.space.log(z, x)
         back = way / left[(..., *[None] * element)]
-        growth = -left.log()
-        if isinstance(self.space, Sphere):
-            angle = way.norm(dim=-1)
-            wide = torch.sinc(angle / left / math.pi).abs() / torch.sinc(angle / math.pi)
-            growth = growth + (x.shape[-1] - 2) * (wide.log() - left.log())
         reach = back.norm(dim=-1) if element else back.abs()
-        density = self.source.log_density(self.space.exp(z, back)) + growth
-        if not isinstance(self.space, Euclidean):
-            density = torch.where(reach <= math.pi, density, -torch.inf)
+        density = self.source.log_density(self.space.exp(z, back))
+        density = density + self.space.log_growth(way, left)
+        if self.space.reach < math.inf:
+            density = torch.where(reach <= self.space.reach, density, -torch.inf)
         at_z = (x == z).all(-1) if element else x == z
         return torch.where(left > 0, density, torch.where(at_z, 0.0, -torch.inf))

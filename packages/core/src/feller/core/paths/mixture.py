@@ -18,7 +18,7 @@ from feller.core.config import tagged
 from feller.core.generators import Generator, Jump
 from feller.core.paths.base import ConditionalPath, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
-from feller.core.sources import Masked, Source
+from feller.core.sources import Source
 from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
@@ -43,6 +43,7 @@ class MixturePath(ConditionalPath):
     source: Source
     schedule: Schedule = field(default_factory=CondOT)
     coupled_kinds: ClassVar[tuple[type[Generator], ...]] = (Jump,)
+    has_atoms: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse a schedule that does not start at 0, and a source outside the space."""
@@ -60,7 +61,7 @@ class MixturePath(ConditionalPath):
 
     def arrived(self, x: Tensor) -> Tensor | None:
         """Return which tokens are not the mask, where the source is the mask."""
-        return x != self.source.mask if isinstance(self.source, Masked) else None
+        return self.source.excludes(x)
 
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Return log p_t(x | z) of each element in nats; `x` and `z` broadcast.

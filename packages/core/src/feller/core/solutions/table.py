@@ -11,7 +11,7 @@ is an error that lists what exists.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -34,15 +34,23 @@ __all__ = [
 Solution = Callable[..., Generator]
 """A function (path, x, t, z) -> L_t^z at `x`; `x` and `z` broadcast."""
 
-Key = tuple[type, type, bool]
+
+class Key(NamedTuple):
+    """What an entry is for: a path, a kind of generator, and which way time runs."""
+
+    path: type
+    kind: type
+    backward: bool
+
+
 _SOLUTIONS: dict[Key, Solution] = {}
 _FROM_POSTERIOR: dict[Key, Solution] = {}
 _REFUSED: dict[Key, str] = {
-    (GeodesicPath, Jump, False): (
+    Key(GeodesicPath, Jump, False): (
         "from a uniform source its density rises inside its support and loses mass only at the "
         "shrinking edge, at an infinite rate; choose a MixturePath, or on flat space a GaussianPath"
     ),
-    (GeodesicPath, Diffusion, False): (
+    Key(GeodesicPath, Diffusion, False): (
         "from a uniform source its density has a shrinking edge and no score there; choose a flow, "
         "or on flat space a GaussianPath"
     ),
@@ -60,7 +68,7 @@ def solves(
     Raises:
         ValueError: When the pair has an entry.
     """
-    return _register(_SOLUTIONS, (path, kind, backward))
+    return _register(_SOLUTIONS, Key(path, kind, backward))
 
 
 def solves_from_posterior(path: type, kind: type[Generator]) -> Callable[[Entry], Entry]:
@@ -69,12 +77,12 @@ def solves_from_posterior(path: type, kind: type[Generator]) -> Callable[[Entry]
     Raises:
         ValueError: When the pair has an entry.
     """
-    return _register(_FROM_POSTERIOR, (path, kind, False))
+    return _register(_FROM_POSTERIOR, Key(path, kind, False))
 
 
 def refuse(path: type, kind: type[Generator], reason: str) -> None:
     """Say why a path has no solution of a kind."""
-    _REFUSED[path, kind, False] = reason
+    _REFUSED[Key(path, kind, False)] = reason
 
 
 def solution(path: ConditionalPath, kind: type[Generator], *, backward: bool = False) -> Solution:
@@ -155,13 +163,13 @@ def solved(*, backward: bool = False) -> list[tuple[type, type[Generator]]]:
 
 
 def _keys(path: Any, kind: type[Generator], backward: bool) -> list[Key]:
-    return [(p, k, backward) for p in type(path).__mro__ for k in kind.__mro__]
+    return [Key(p, k, backward) for p in type(path).__mro__ for k in kind.__mro__]
 
 
 def _register(table: dict[Key, Solution], key: Key) -> Callable[[Entry], Entry]:
     def register(function: Entry) -> Entry:
         if key in table:
-            raise ValueError(f"{key[0].__name__} x {key[1].__name__} has a solution already")
+            raise ValueError(f"{key.path.__name__} x {key.kind.__name__} has a solution already")
         table[key] = function
         return function
 

@@ -25,6 +25,7 @@ class Euclidean(Manifold):
 
     event_dim: int = 1
     ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    is_flat: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse a state without axes."""
@@ -55,3 +56,11 @@ class Euclidean(Manifold):
     def project_tangent(self, x: Tensor, v: Tensor) -> Tensor:
         """Return `v`: every vector is tangent."""
         return v
+
+    def reflect(self, x: Tensor) -> Tensor:
+        """Return `x`: nothing leaves the space."""
+        return x
+
+    def log_growth(self, way: Tensor, left: Tensor) -> Tensor:
+        """Return -log(left), element by element."""
+        return -left.log()

@@ -26,6 +26,7 @@ class Sphere(Manifold):
     event_dim: int = 1
     element_dim: ClassVar[int] = 1
     is_curved: ClassVar[bool] = True
+    reach: ClassVar[float] = torch.pi
 
     def check(self, x: Tensor) -> None:
         """Raise unless the last axis holds unit vectors, to 1e-3."""
@@ -66,3 +67,9 @@ class Sphere(Manifold):
     def project_tangent(self, x: Tensor, v: Tensor) -> Tensor:
         """Remove the part of `v` along `x`."""
         return v - (x * v).sum(-1, keepdim=True) * x
+
+    def log_growth(self, way: Tensor, left: Tensor) -> Tensor:
+        """Return that of the length, and of the sine of the angle in the other directions."""
+        angle = way.norm(dim=-1)
+        wide = torch.sinc(angle / left / torch.pi).abs() / torch.sinc(angle / torch.pi)
+        return -left.log() + (way.shape[-1] - 2) * (wide.log() - left.log())

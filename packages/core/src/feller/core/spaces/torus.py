@@ -24,6 +24,7 @@ class Torus(Manifold):
 
     event_dim: int = 1
     ends: ClassVar[tuple[float, float]] = (-torch.pi - 1e-5, torch.pi + 1e-5)
+    reach: ClassVar[float] = torch.pi
 
     def check(self, x: Tensor) -> None:
         """Raise unless every angle is in [-pi, pi]."""
@@ -47,3 +48,7 @@ class Torus(Manifold):
     def project_tangent(self, x: Tensor, v: Tensor) -> Tensor:
         """Return `v`: every vector is tangent."""
         return v
+
+    def log_growth(self, way: Tensor, left: Tensor) -> Tensor:
+        """Return -log(left), element by element."""
+        return -left.log()

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators import Diffusion, Flow, Generator, Jump
+from feller.core.generators.base import is_kind
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Solver, simulate
@@ -53,7 +54,7 @@ def check_solver(
         >>> check_solver(RungeKutta(HEUN), steps=40)
     """
     name = type(solver).__name__
-    kinds = [k for k in (Flow, Diffusion, Jump) if issubclass(k, tuple(solver.takes))]
+    kinds = [k for k in (Flow, Diffusion, Jump) if is_kind(k, solver.takes)]
     demand(bool(kinds), f"{name} takes neither flows, diffusions nor jumps")
     kind = kinds[0] if kind is None else kind
     model = _oracle(solver, kind) if model is None else model

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feller.core.spaces import Manifold, StateSpace
+from feller.core.spaces import StateSpace
 from feller.core.testing.demands import demand, demand_close
 
 __all__ = ["check_space"]
@@ -39,7 +39,7 @@ def check_space(space: StateSpace, x: Tensor) -> None:
     demand(space.is_discrete == discrete, f"{name} is_discrete, but its points are {x.dtype}")
     other = x.double() if discrete else x.round().to(torch.int64)
     demand(not _accepts(space, other), f"{name} takes {other.dtype} for {x.dtype} without a word")
-    if isinstance(space, Manifold):
+    if space.is_manifold:
         _check_manifold(space, x, name)
 
 
@@ -51,7 +51,7 @@ def _accepts(space: Any, x: Tensor) -> bool:
     return True
 
 
-def _check_manifold(space: Manifold, x: Tensor, name: str) -> None:
+def _check_manifold(space: Any, x: Tensor, name: str) -> None:
     y = x.roll(1, 0)
     rng = torch.Generator().manual_seed(0)
     noise = torch.randn(x.shape, generator=rng, dtype=x.dtype)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from feller.core import random
-from feller.core.discrete.categorical import Shaping, draw_tokens
+from feller.core.discrete.categorical import Bonus, Shaping, draw_tokens
 from feller.core.discrete.kernel import Kernel, log_source
 from feller.core.discrete.models import JUMP, TokenModel, rows_of, token_model
 from feller.core.discrete.parametrizations import TokenParametrization
@@ -127,7 +127,7 @@ class Prediction:
 
     def evidence(
         self, state: TokenState, where: Tensor, asked_for: TokenParametrization
-    ) -> tuple[Tensor, Tensor] | None:
+    ) -> Bonus | None:
         """Return what turns the logits of the network into those asked for."""
         if self.model.parametrization == asked_for or self.hides:
             return None
@@ -135,7 +135,7 @@ class Prediction:
         known = (z < self.model.vocabulary.sampleable) & ~kernel.decided(z)
         sign = 1.0 if asked_for == "posterior" else -1.0
         evidence = torch.where(known, sign * kernel.evidence(z), 0.0)
-        return torch.where(known, z, 0), evidence
+        return Bonus(torch.where(known, z, 0), evidence)
 
 
 @dataclass

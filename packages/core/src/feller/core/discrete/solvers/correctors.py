@@ -113,27 +113,26 @@ class Remasking(TokenSolver):
         """Mask some tokens again, reveal some masks."""
         check_masks(self, prediction)
         if self.pause is None:
-            return self._leap(
-                prediction, state, (later, self._sigma(prediction, state, later)), rng
-            )
+            sigma = self._sigma(prediction, state, later)
+            return self._leap(prediction, state, later, sigma, rng)
         stops = ((state.clock <= self.pause) & (later > self.pause)).nonzero()[:, 0]
         for _ in range(self.rounds if len(stops) else 0):
             at, part = prediction.rows(stops), state.rows(stops)
             sigma = self._sigma(at, part, part.clock)
-            part = self._leap(at, part, (part.clock, sigma), rows_of(rng, stops))
+            part = self._leap(at, part, part.clock, sigma, rows_of(rng, stops))
             state = state.put(stops, part)
         never = torch.zeros(state.x.shape, dtype=later.dtype, device=later.device)
-        return self._leap(prediction, state, (later, never), rng)
+        return self._leap(prediction, state, later, never, rng)
 
     def _leap(
         self,
         prediction: Prediction,
         state: TokenState,
-        to: tuple[Float[Tensor, " b"], Float[Tensor, "b n"]],
+        later: Float[Tensor, " b"],
+        sigma: Float[Tensor, "b n"],
         rng: Rng,
     ) -> TokenState:
         """Go to a mixing weight, where each element is masked again with a probability sigma."""
-        later, sigma = to
         kappa = state.clock[:, None]
         reveals = ((later[:, None] - (1 - sigma) * kappa) / (1 - kappa)).clamp(0, 1)
         u, masked = uniforms(state.x.shape, rng, state.x), prediction.undecided(state)

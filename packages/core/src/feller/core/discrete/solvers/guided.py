@@ -95,7 +95,7 @@ def _transition(
     bonus = prediction.evidence(state, where, "leave_one_out")
     logits = logits.double()
     if bonus is not None:
-        logits = logits.scatter_add(-1, bonus[0][:, None], bonus[1][:, None])
+        logits = logits.scatter_add(-1, bonus.ids[:, None], bonus.logits[:, None])
     z, row = state.x[where], where.nonzero()[:, 0]
     pi = prediction.log_source.exp()
     kept = (state.clock / later)[row, None]  # of what was data at kappa_s
