@@ -36,7 +36,7 @@ from torch import Tensor
 
 from feller.core.checks import check_choice
 from feller.core.discrete.categorical import certainty
-from feller.core.discrete.elbo import cross_entropy, reverse_bound
+from feller.core.discrete.elbo import Rows, cross_entropy, reverse_bound
 from feller.core.discrete.kernel import Kernel, log_source
 from feller.core.discrete.models import TokenModel, rows_of, token_model
 from feller.core.discrete.solvers.base import uniforms
@@ -236,7 +236,7 @@ class _Texts:
         whole = kappa if kappa.ndim > 1 else kappa[:, None].expand(z.shape)
         kernel = Kernel(whole[where], self.law)
         logits = self.logits(z, kappa, where)
-        found = term(logits, self.x[where], z[where], kernel, self.model.parametrization)
+        found = term(Rows(logits, self.x[where], z[where], kernel, self.model.parametrization))
         return each.masked_scatter(where, found.double()).sum(1)
 
 

@@ -7,7 +7,7 @@ stands in the log of a training run; the sum is saved in the run's recipe.
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,21 +16,7 @@ from torch import Tensor
 from feller.core.config import tag_of, tagged
 from feller.core.models import Model
 
-__all__ = ["Loss", "LossSum", "LossTerm", "Sample", "check_path"]
-
-
-class Sample(NamedTuple):
-    """What a loss is taken at.
-
-    Attributes:
-        z: The conditioning variable, batch first.
-        t: The times.
-        x_t: The states, drawn given both.
-    """
-
-    z: Any
-    t: Any
-    x_t: Any
+__all__ = ["Loss", "LossSum", "LossTerm", "check_path"]
 
 
 class Loss(ABC):
@@ -38,14 +24,7 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        model: Model,
-        path: Any,
-        z: Any,
-        t: Any,
-        x_t: Any,
-        *,
-        condition: Any = None,
+        self, model: Model, path: Any, z: Any, t: Any, x_t: Any, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
         """Return the loss of each sample, given the data point z it comes from.
 
@@ -137,14 +116,7 @@ class LossSum(Loss):
             )
 
     def __call__(
-        self,
-        model: Model,
-        path: Any,
-        z: Any,
-        t: Any,
-        x_t: Any,
-        *,
-        condition: Any = None,
+        self, model: Model, path: Any, z: Any, t: Any, x_t: Any, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
         """Return the weighted sum of the losses of each sample."""
         parts = self.by_part(model, path, z, t, x_t, condition=condition)
