@@ -36,13 +36,17 @@ __all__ = [
     "JUMP",
     "Ids",
     "PosteriorTokens",
+    "States",
     "TokenModel",
+    "Where",
     "check_labels",
     "rows_of",
     "time_of",
     "token_model",
 ]
 
+States = Int[Tensor, "b n"]
+Where = Bool[Tensor, "b n"] | None
 JUMP: Kinds = frozenset({Jump})
 
 
@@ -159,12 +163,7 @@ class PosteriorTokens(TokenModel):
         return self.model.network_calls(t, condition)
 
     def logits(
-        self,
-        x: Int[Tensor, "b n"],
-        kappa: Tensor,
-        condition: Any = None,
-        *,
-        where: Bool[Tensor, "b n"] | None = None,
+        self, x: States, kappa: Tensor, condition: Any = None, *, where: Where = None
     ) -> Float[Tensor, "*elements k"]:
         """Return the log of the posterior that the model's jump stands for."""
         z = x.view(len(x), *self.event)
