@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from feller.core import random
+from feller.core.verify.distributions import Method, Sums
 from feller.core.verify.functions import Statistics
-from feller.core.verify.laws import Method, Sums
 
 __all__ = ["Plan", "fresh_seed"]
 

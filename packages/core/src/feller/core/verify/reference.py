@@ -1,4 +1,4 @@
-"""What the law of a path is made of."""
+"""What the distribution of a path is made of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Reference"]
 
 @dataclass(frozen=True)
 class Reference:
-    """The finite data from which the law of a path is made.
+    """The finite data from which the distribution of a path is made.
 
     Attributes:
         points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
