@@ -156,7 +156,9 @@ def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
     log_rates = extrapolate(start, end, scale)
     destination: Any = conditional.destination
     return Jump(
-        log_rates.logsumexp(-1).exp(), replace(destination, logits=log_rates), conditional.clock
+        log_rates.logsumexp(-1).exp(),
+        replace(destination, logits=log_rates),
+        conditional.cumulative,
     )
 
 

@@ -126,7 +126,7 @@ def jump_probability(
 ) -> Float[Tensor, "*batch"]:
     """Return the probability of a jump from one mixing weight to a later one: exact over any step.
 
-    It is 1 - (1 - later) / (1 - kappa), and 0 where the clock stands at 1.
+    It is 1 - (1 - later) / (1 - kappa), and 0 where kappa is 1.
 
     Example:
         >>> jump_probability(torch.tensor([0.5, 1.0]), torch.tensor([0.75, 1.0]))

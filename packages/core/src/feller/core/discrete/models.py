@@ -28,7 +28,7 @@ from feller.core.generators.cells import TokenCells
 from feller.core.heads import Kinds
 from feller.core.paths import MixturePath
 from feller.core.schedules import Schedule
-from feller.core.solutions import event_rate, jump_clock
+from feller.core.solutions import cumulative_hazard, event_rate
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -111,7 +111,7 @@ class TokenModel(Model, ABC):
         posterior = convert_logits(logits, (self.parametrization, "posterior"), evidence, x)
         may_jump = self.path.source.log_density(x) > -torch.inf
         intensity = torch.where(may_jump, event_rate(self.path, clock), 0.0)
-        return Jump(intensity, Categorical(posterior), jump_clock(self.path, clock))
+        return Jump(intensity, Categorical(posterior), cumulative_hazard(self.path, clock))
 
     def _kappa(self, x: Tensor, t: Time) -> Tensor:
         kappa = self.path.schedule.alpha(expand_time(t, x).to(x.device, torch.float32))

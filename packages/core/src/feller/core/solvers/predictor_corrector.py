@@ -133,4 +133,4 @@ def _timeless(generator: Generator) -> Generator:
     factors = generator.by_factor()
     if "" not in factors:
         return Product({name: _timeless(factor) for name, factor in factors.items()})
-    return replace(generator, clock=None) if isinstance(generator, Jump) else generator
+    return replace(generator, cumulative=None) if isinstance(generator, Jump) else generator

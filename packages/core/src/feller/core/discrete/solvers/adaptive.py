@@ -61,13 +61,13 @@ class Adaptive(TokenSolver):
         check_masks(self, prediction)
         masked = prediction.undecided(state)
         if not masked.any():
-            return replace(state, clock=torch.ones_like(state.clock))
+            return replace(state, reached=torch.ones_like(state.reached))
         logits, asked = prediction.logits(state, masked)
         chosen = self._choose(certainty(logits, self.by), masked)
         ids, log_prob = prediction.draw_from(logits[chosen[masked]], state, chosen, rng)
         left = (masked & ~chosen).sum(1) / state.open.sum(1).clamp_min(1)
-        clock = 1 - left.double()
-        return replace(asked, clock=clock).arrive(chosen, ids, log_prob)
+        reached = 1 - left.double()
+        return replace(asked, reached=reached).arrive(chosen, ids, log_prob)
 
     def _choose(self, sure: Tensor, masked: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
         keys = torch.zeros(masked.shape, dtype=sure.dtype, device=sure.device)

@@ -64,12 +64,12 @@ class ByFactor(Solver):
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Ask once, then step each factor."""
         assert self._shared is not None
-        now, clocks, after = self.finish(x), factor_times(t, x), factor_times(s, x)
-        self._shared.look(now, clocks)
+        now, times, after = self.finish(x), factor_times(t, x), factor_times(s, x)
+        self._shared.look(now, times)
         moved = {}
         for name, (solver, view) in self._own.items():
-            view.condition = self._beside(name, now, clocks)
-            moved[name] = solver.step(view, x[name], clocks[name], after[name], rng)
+            view.condition = self._beside(name, now, times)
+            moved[name] = solver.step(view, x[name], times[name], after[name], rng)
         return moved
 
     def finish(self, state: Any) -> Any:

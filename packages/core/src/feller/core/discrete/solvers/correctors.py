@@ -64,12 +64,12 @@ class PredictorCorrector(TokenSolver):
 def gibbs(prediction: Prediction, state: TokenState, elements: int, rng: Rng) -> TokenState:
     """Draw some random open elements of each row anew, given the others, at the row's kappa.
 
-    Rows whose clock is at 1 stay as they are.
+    Rows that have reached 1 stay as they are.
     """
     order, routes = (uniforms(state.x.shape, rng, state.x) for _ in range(2))
-    among = state.open & (state.clock < 1)[:, None]
+    among = state.open & (state.reached < 1)[:, None]
     chosen = first_in_rows(order, among, torch.full_like(state.now, elements))
-    noised = chosen & (routes >= state.clock[:, None])
+    noised = chosen & (routes >= state.reached[:, None])
     drawn = chosen & ~noised
     mask = prediction.model.vocabulary.mask
     # Behind a mask the network says the leave-one-out law, whatever it predicts.
@@ -115,11 +115,11 @@ class Remasking(TokenSolver):
         if self.pause is None:
             sigma = self._sigma(prediction, state, later)
             return self._leap(prediction, state, later, sigma, rng)
-        stops = ((state.clock <= self.pause) & (later > self.pause)).nonzero()[:, 0]
+        stops = ((state.reached <= self.pause) & (later > self.pause)).nonzero()[:, 0]
         for _ in range(self.rounds if len(stops) else 0):
             at, part = prediction.rows(stops), state.rows(stops)
-            sigma = self._sigma(at, part, part.clock)
-            part = self._leap(at, part, part.clock, sigma, rows_of(rng, stops))
+            sigma = self._sigma(at, part, part.reached)
+            part = self._leap(at, part, part.reached, sigma, rows_of(rng, stops))
             state = state.put(stops, part)
         never = torch.zeros(state.x.shape, dtype=later.dtype, device=later.device)
         return self._leap(prediction, state, later, never, rng)
@@ -133,13 +133,13 @@ class Remasking(TokenSolver):
         rng: Rng,
     ) -> TokenState:
         """Go to a mixing weight, where each element is masked again with a probability sigma."""
-        kappa = state.clock[:, None]
+        kappa = state.reached[:, None]
         reveals = ((later[:, None] - (1 - sigma) * kappa) / (1 - kappa)).clamp(0, 1)
         u, masked = uniforms(state.x.shape, rng, state.x), prediction.undecided(state)
         revealed = masked & (u < reveals)
         hidden = state.open & ~masked & (u < sigma)
         ids, log_prob, asked = prediction.draw(state, revealed, rng)
-        moved = replace(asked, clock=later).arrive(revealed, ids, log_prob)
+        moved = replace(asked, reached=later).arrive(revealed, ids, log_prob)
         return renoise(prediction, moved, hidden, rng)
 
     def _sigma(
@@ -147,7 +147,7 @@ class Remasking(TokenSolver):
     ) -> Float[Tensor, "b n"]:
         """Return the probability of each element to be masked again; of a mask, what balances."""
         # At kappa = 0 nothing is there to mask, whatever the quotient is: it may be 0 / 0.
-        most = ((1 - later) / state.clock).nan_to_num(0.0).clamp_max(1)
+        most = ((1 - later) / state.reached).nan_to_num(0.0).clamp_max(1)
         level = most.clamp_max(self.eta) if self.strength == "cap" else self.eta * most
         if self.strength != "confidence":
             return level[:, None].expand(state.x.shape)

@@ -60,12 +60,12 @@ class GuidedAncestral(TokenSolver):
             raise ValueError("guided transitions take no temperature, top_k or top_p")
         where = prediction.undecided(state)
         if not where.any():
-            return finish(prediction, replace(state, clock=later))
+            return finish(prediction, replace(state, reached=later))
         law, asked = self._guided(prediction, state, where, later)
         u = uniforms((len(law),), random.ragged(rng, where), law)
         ids = draw_weighted(law.exp(), u)
         moves = ids != state.x[where]
-        moved = replace(asked, clock=later)
+        moved = replace(asked, reached=later)
         log_prob = law.gather(-1, ids[:, None])[:, 0]
         there = where.masked_scatter(where, moves)
         return finish(prediction, moved.arrive(there, ids[moves], log_prob[moves]))
@@ -98,7 +98,7 @@ def _transition(
         logits = logits.scatter_add(-1, bonus.ids[:, None], bonus.logits[:, None])
     z, row = state.x[where], where.nonzero()[:, 0]
     pi = prediction.log_source.exp()
-    kept = (state.clock / later)[row, None]  # of what was data at kappa_s
+    kept = (state.reached / later)[row, None]  # of what was data at kappa_s
     kappa = later[row, None]
     data = logits.new_zeros(len(z), len(pi))
     data[:, : logits.shape[-1]] = logits.softmax(-1)
