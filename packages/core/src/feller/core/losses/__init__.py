@@ -4,7 +4,7 @@
 given to be compared with. Losses add up: `Objective() + 0.1 * mine`.
 """
 
-from feller.core.losses.base import Loss, LossSum, LossTerm, check_path
+from feller.core.losses.base import Loss, LossSum, LossTerm, Sample, check_path
 from feller.core.losses.comparison import Comparison, Measures
 from feller.core.losses.objective import DIVERGENCES, Objective
 
@@ -16,5 +16,6 @@ __all__ = [
     "LossTerm",
     "Measures",
     "Objective",
+    "Sample",
     "check_path",
 ]

@@ -7,7 +7,7 @@ stands in the log of a training run; the sum is saved in the run's recipe.
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,21 @@ from torch import Tensor
 from feller.core.config import tag_of, tagged
 from feller.core.models import Model
 
-__all__ = ["Loss", "LossSum", "LossTerm", "check_path"]
+__all__ = ["Loss", "LossSum", "LossTerm", "Sample", "check_path"]
+
+
+class Sample(NamedTuple):
+    """What a loss is taken at.
+
+    Attributes:
+        z: The conditioning variable, batch first.
+        t: The times.
+        x_t: The states, drawn given both.
+    """
+
+    z: Any
+    t: Any
+    x_t: Any
 
 
 class Loss(ABC):
