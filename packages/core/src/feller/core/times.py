@@ -172,6 +172,10 @@ class LogitNormal(TimeLaw):
     """The sigmoid of a normal: the middle of the path more often than its ends.
 
     Source: Esser et al., arXiv 2403.03206, equation 19.
+
+    Attributes:
+        mean: Mean of the normal, logit(t): above 0 more times are near the data.
+        std: Its standard deviation.
     """
 
     mean: float = 0.0
@@ -188,6 +192,10 @@ class Skewed(TimeLaw):
     """EDM's log-normal noise levels: t = 1 / (1 + exp(N)), so that sigma / alpha = exp(N).
 
     Source: Karras et al., arXiv 2206.00364, table 1.
+
+    Attributes:
+        mean: Mean of the normal N, log(sigma / alpha): above 0 more times are near the source.
+        std: Its standard deviation.
     """
 
     mean: float = -1.2
@@ -201,7 +209,12 @@ class Skewed(TimeLaw):
 @tagged("beta_times")
 @dataclass(frozen=True)
 class Beta(TimeLaw):
-    """Beta(a, b) times; mean a / (a + b)."""
+    """Beta(a, b) times; mean a / (a + b).
+
+    Attributes:
+        a: First shape parameter: the larger, the more times are near the data.
+        b: Second shape parameter: the larger, the more times are near the source.
+    """
 
     a: float = 2.0
     b: float = 2.0
@@ -220,6 +233,9 @@ class UShaped(TimeLaw):
     """Density proportional to cosh(a (t - 1/2)): both ends more often than the middle.
 
     Source: Lee, Lin and Fanti, arXiv 2405.20320, equation 8, for straightened (reflowed) paths.
+
+    Attributes:
+        a: How much more often the ends are drawn than the middle: cosh(a / 2) times.
     """
 
     a: float = 4.0

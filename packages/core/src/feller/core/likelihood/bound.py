@@ -129,9 +129,9 @@ def evidence_bound(
     Args:
         model: A model of one kind of generator, with a `path`: Gaussian, or a mixture.
         z: Data `(b, *event)`.
-        strata: The times; `Strata()` when absent.
+        strata: The times; `Strata()` if None.
         levels: On the Gaussian path, the numbers that data take, rising: the bound is then on their
-            log-probability. When absent it is on a log-density.
+            log-probability. If None it is on a log-density.
         rng: Where randomness comes from.
         condition: Passed to the model.
 

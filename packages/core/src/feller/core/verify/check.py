@@ -121,7 +121,7 @@ class Verification:
         it hardly moves. What noise explains is taken out.
 
         Args:
-            time: Only this time; all when absent.
+            time: Only this time; all if None.
         """
         excess = sum(share * (r.size**2 - r.standard_error**2) for r, share in self._shares(time))
         return math.sqrt(max(excess, 0.0))

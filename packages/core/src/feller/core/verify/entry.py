@@ -31,7 +31,7 @@ class Entry(Model):
         solve: The solution, from (path, x, t, z) to a generator: `solution(path, kind)`, or any
             function that is to be verified.
         points: The data, `(k, *event)`, or a `Pair`.
-        weights: Their probabilities; uniform when absent.
+        weights: Their probabilities; uniform if None.
 
     Example:
         >>> import torch

@@ -17,7 +17,7 @@ class Reference:
     Attributes:
         points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
             of coupled pairs on any path, a `Pair` of source samples and data points.
-        weights: Their probabilities; uniform when absent.
+        weights: Their probabilities; uniform if None.
         conditions: What the model is told with each point, if anything.
     """
 
