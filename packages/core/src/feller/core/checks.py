@@ -71,7 +71,7 @@ def check_times(t: Any) -> None:
 
 
 def check_weights(name: str, weights: tuple[float, ...]) -> None:
-    """Refuse weights that are not shares of one.
+    """Refuse weights that are not fractions of one.
 
     Raises:
         ValueError: When one is negative or they do not sum to 1.

@@ -98,8 +98,8 @@ class GeneratorModel(nn.Module, Model):
             cast = {name: self._cast(value) for name, value in x.items()}
             return {k: _single(v) for k, v in self.network(cast, clock, condition).items()}, clock
         clock = _clock(t, x)
-        told = (_clock(t if s is None else s, x),) if self.takes_next else ()
-        return _single(self.network(self._cast(x), clock, condition, *told)), clock
+        more = (_clock(t if s is None else s, x),) if self.takes_next else ()
+        return _single(self.network(self._cast(x), clock, condition, *more)), clock
 
     def _cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""

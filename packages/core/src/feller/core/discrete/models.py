@@ -172,7 +172,7 @@ class PosteriorTokens(TokenModel):
             t = t[:, 0] if bool((t == t[:, :1]).all()) else t.view(z.shape)
         seen = getattr(condition, "seen", None)
         found = (
-            condition.told
+            condition.logits
             if seen is not None and torch.equal(seen, x)
             else self.read(self.model(z, t.float(), condition), z, t).reshape(*x.shape, -1)
         )
@@ -190,11 +190,11 @@ class PosteriorTokens(TokenModel):
         if len(parts) != 1 or parts[0].role != "forward" or not is_kind(_kind(parts[0]), JUMP):
             raise ValueError("the posterior of tokens is that of one jump along the path, no sum")
         jump = parts[0].scaled()
-        k, law = self.vocabulary.sampleable, jump.destination.expand(x.shape)
+        k, after = self.vocabulary.sampleable, jump.destination.expand(x.shape)
         log_mass = (
-            law.masses(TokenCells(self.vocabulary.size)).log()
-            if law.cells is None
-            else law.log_masses()
+            after.masses(TokenCells(self.vocabulary.size)).log()
+            if after.cells is None
+            else after.log_masses()
         )
         hazard = self.path.schedule.hazard(expand_time(t, jump.intensity))
         moves = (jump.intensity / hazard).clamp(0, 1).expand(x.shape)[..., None]

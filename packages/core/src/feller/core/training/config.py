@@ -104,8 +104,8 @@ class Optimizer:
             return self.lr * (step + 1) / self.warmup
         if self.decay == "constant":
             return self.lr
-        share = (step - self.warmup) / max(1, steps - self.warmup)
-        return self.lr * (self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2)
+        done = (step - self.warmup) / max(1, steps - self.warmup)
+        return self.lr * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
 
 
 @tagged("training")

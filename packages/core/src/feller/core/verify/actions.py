@@ -1,4 +1,4 @@
-"""L f: what a generator does to test functions, in few dimensions exactly, in many by chance.
+"""L f: what a generator does to test functions, in few dimensions exactly, in many at random.
 
 `Generator.apply` sums over every coordinate of a state. Where there are many, an unbiased estimate
 takes its place: for a diffusion, second derivatives along random signs (Hutchinson); for a jump, a

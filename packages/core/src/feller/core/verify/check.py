@@ -114,7 +114,7 @@ class Verification:
         return max(self.residuals, key=lambda r: math.inf if math.isnan(r.size) else _ratio(r))
 
     def relative(self, time: float | None = None) -> float:
-        """Return the error of the generator as a share of what it should do.
+        """Return the error of the generator as a fraction of what it should do.
 
         The root mean square over functions and times of the residual, in units of the function's
         own d/dt E f: its root mean square over the times, or a tenth of that of all functions where
@@ -123,16 +123,18 @@ class Verification:
         Args:
             time: Only this time; all if None.
         """
-        excess = sum(share * (r.size**2 - r.standard_error**2) for r, share in self._shares(time))
+        excess = sum(
+            weight * (r.size**2 - r.standard_error**2) for r, weight in self._weights(time)
+        )
         return math.sqrt(max(excess, 0.0))
 
     def noise(self, time: float | None = None) -> float:
         """Return the standard errors in the same unit: smaller relative errors are not resolved."""
-        return math.sqrt(sum(share * r.standard_error**2 for r, share in self._shares(time)))
+        return math.sqrt(sum(weight * r.standard_error**2 for r, weight in self._weights(time)))
 
     @property
     def resolution(self) -> float:
-        """The smallest error that fails, as a share of the generator: less is not resolved.
+        """The smallest error that fails, as a fraction of the generator: less is not resolved.
 
         Of a generator that does all of its work too fast, by that much, one residual at least is
         larger than allowed.
@@ -141,7 +143,7 @@ class Verification:
             (r.allowed / abs(r.change) for r in self.residuals if r.change), default=math.inf
         )
 
-    def _shares(self, time: float | None) -> list[tuple[Residual, float]]:
+    def _weights(self, time: float | None) -> list[tuple[Residual, float]]:
         """Return residuals, each with what its square weighs in the mean."""
         changes: dict[str, list[float]] = {}
         for r in self.residuals:

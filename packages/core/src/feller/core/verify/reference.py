@@ -18,7 +18,7 @@ class Reference:
         points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
             of coupled pairs on any path, a `Pair` of source samples and data points.
         weights: Their probabilities; uniform if None.
-        conditions: What the model is told with each point, if anything.
+        conditions: What the model is given with each point, if anything.
     """
 
     points: Any

@@ -139,7 +139,7 @@ def _landings(destination: Destination) -> Destination:
     """Return a destination of rotations with points."""
     if isinstance(destination, Either):
         return Either(
-            destination.chance, _landings(destination.first), _landings(destination.second)
+            destination.probability, _landings(destination.first), _landings(destination.second)
         )
     if isinstance(destination, FromSource) and isinstance(destination.source, UniformRotations):
         return _listed(destination.like, *_spread(*_all_angles()))

@@ -87,7 +87,7 @@ def fisher_langevin(path: FisherPath, x: Tensor, t: Time, posterior: Mixture) ->
         >>> fisher_langevin(FisherPath(), here, 0.5, sharp).drift[0, 0, 1, 0] > 0
         tensor(True)
     """
-    modes: Any = posterior.laws
+    modes: Any = posterior.components
     weights = posterior.weights / posterior.weights.sum(-1, keepdim=True)
     shrunk = weights * (1 + 2 * mean_cosine(modes.parameter)) / 3
     mean = (shrunk[..., None, None] * modes.centre).sum(-3)

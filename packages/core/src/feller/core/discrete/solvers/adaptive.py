@@ -1,9 +1,10 @@
 r"""Reveal what is surest first: an order chosen by the model.
 
-One token a call is exact whatever the order: each is drawn from its law given what is known.
-Several a call do not see each other, which costs least where there is least to know. Confident
-orders of an imperfect model repeat themselves (https://github.com/kuleshov-group/mdlm/issues/35):
-watch the entropy of what comes out, or keep to `FirstHitting`.
+One token a call is exact whatever the order: each is drawn from its distribution given what is
+known. Several a call do not see each other, which costs least where there is least to know.
+Confident orders of an imperfect model repeat themselves
+(https://github.com/kuleshov-group/mdlm/issues/35): watch the entropy of what comes out, or keep to
+`FirstHitting`.
 
 Source: confidence, Chang et al., arXiv 2202.04200; margin, Kim et al., arXiv 2502.06768; the bound
 on the entropy, Ben-Hamu et al., arXiv 2505.24857.

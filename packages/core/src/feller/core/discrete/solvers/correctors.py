@@ -1,12 +1,12 @@
 r"""Correctors: chains that may take back what they drew.
 
 - **Gibbs**, for every source: given the others, an element of x_t is at a token of the
-  leave-one-out law with chance kappa, else at a draw of the source. Drawing it anew leaves the law
-  of x_t alone (a stationary part, Generator Matching, arXiv 2410.20587, proposition 3), and brings
-  one that has drifted back to it.
+  leave-one-out distribution with probability kappa, else at a draw of the source. Drawing it anew
+  leaves the distribution of x_t alone (a stationary part, Generator Matching, arXiv 2410.20587,
+  proposition 3), and brings one that has drifted back to it.
 - **Remasking**, for a mask source: on the way from kappa to kappa' a token is masked again with
-  chance sigma, and a mask revealed with chance :math:`(\kappa' - (1 - \sigma) \kappa) / (1 -
-  \kappa)`, so that kappa' are unmasked all the same. It takes :math:`\sigma \le \min(1, (1 -
+  probability sigma, and a mask revealed with probability :math:`(\kappa' - (1 - \sigma) \kappa) /
+  (1 - \kappa)`, so that kappa' are unmasked all the same. It takes :math:`\sigma \le \min(1, (1 -
   \kappa') / \kappa)`. Source: Wang et al., arXiv 2503.00307.
 """
 
@@ -72,7 +72,7 @@ def gibbs(prediction: Prediction, state: TokenState, elements: int, rng: Rng) ->
     noised = chosen & (routes >= state.reached[:, None])
     drawn = chosen & ~noised
     mask = prediction.model.vocabulary.mask
-    # Behind a mask the network says the leave-one-out law, whatever it predicts.
+    # Behind a mask the network says the leave-one-out distribution, whatever it predicts.
     hidden = state if mask is None else replace(state, x=state.x.masked_fill(chosen, mask))
     ids, log_prob, asked = prediction.draw(hidden, drawn, rng, "leave_one_out")
     return renoise(prediction, asked.arrive(drawn, ids, log_prob), noised, rng)

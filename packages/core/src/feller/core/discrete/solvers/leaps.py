@@ -1,7 +1,7 @@
 r"""Leaps along a grid: the two chains of the path, each element moved at most once a step.
 
-Within a step elements do not see each other move, so the law errs by O(1 / steps); where elements
-are independent, or there is one, a step of any length is exact.
+Within a step elements do not see each other move, so the distribution errs by O(1 / steps); where
+elements are independent, or there is one, a step of any length is exact.
 
 Source: the forward chain, Gat et al., arXiv 2407.15595; the reverse one, Austin et al., arXiv
 2107.03006 and Schiff et al., arXiv 2412.10193.
