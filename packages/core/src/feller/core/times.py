@@ -172,14 +172,10 @@ class LogitNormal(TimeLaw):
     """The sigmoid of a normal: the middle of the path more often than its ends.
 
     Source: Esser et al., arXiv 2403.03206, equation 19.
-
-    Attributes:
-        mean: Mean of the normal, logit(t): above 0 more times are near the data.
-        std: Its standard deviation.
     """
 
-    mean: float = 0.0
-    std: float = 1.0
+    mean: float = 0.0  # Mean of the normal, logit(t): above 0 more times are near the data.
+    std: float = 1.0  # Standard deviation of the normal, logit(t).
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return sigmoid(mean + std * Phi^-1(u))."""
@@ -192,14 +188,10 @@ class Skewed(TimeLaw):
     """EDM's log-normal noise levels: t = 1 / (1 + exp(N)), so that sigma / alpha = exp(N).
 
     Source: Karras et al., arXiv 2206.00364, table 1.
-
-    Attributes:
-        mean: Mean of the normal N, log(sigma / alpha): above 0 more times are near the source.
-        std: Its standard deviation.
     """
 
-    mean: float = -1.2
-    std: float = 1.2
+    mean: float = -1.2  # Mean of N, log(sigma / alpha): above 0 more times are near the source.
+    std: float = 1.2  # Standard deviation of N, log(sigma / alpha).
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return the sigmoid of minus a normal."""
@@ -209,15 +201,10 @@ class Skewed(TimeLaw):
 @tagged("beta_times")
 @dataclass(frozen=True)
 class Beta(TimeLaw):
-    """Beta(a, b) times; mean a / (a + b).
+    """Beta(a, b) times; mean a / (a + b)."""
 
-    Attributes:
-        a: First shape parameter: the larger, the more times are near the data.
-        b: Second shape parameter: the larger, the more times are near the source.
-    """
-
-    a: float = 2.0
-    b: float = 2.0
+    a: float = 2.0  # First shape parameter: the larger, the more times are near the data.
+    b: float = 2.0  # Second shape parameter: the larger, the more times are near the source.
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return the inverse of the regularised incomplete beta function."""
@@ -233,12 +220,9 @@ class UShaped(TimeLaw):
     """Density proportional to cosh(a (t - 1/2)): both ends more often than the middle.
 
     Source: Lee, Lin and Fanti, arXiv 2405.20320, equation 8, for straightened (reflowed) paths.
-
-    Attributes:
-        a: How much more often the ends are drawn than the middle: cosh(a / 2) times.
     """
 
-    a: float = 4.0
+    a: float = 4.0  # The ends are drawn cosh(a / 2) times as often as the middle.
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Invert the distribution function 1/2 + sinh(a (t - 1/2)) / (2 sinh(a/2))."""
