@@ -85,9 +85,8 @@ def _split(
     value: Tensor, known: Parametrization, schedule: Schedule, x: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the data and the noise of which `x` is made, and what is 0 where data are not told."""
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     if known == "velocity":
-        alpha_dot, sigma_dot = schedule.alpha_dot(t), schedule.sigma_dot(t)
+        alpha, sigma, alpha_dot, sigma_dot = schedule.coefficients(t)
         wronskian = alpha_dot * sigma - alpha * sigma_dot
         start = (wronskian == 0) & (alpha == 0)  # where all is noise, and no data move yet
         noise = (alpha_dot * x - alpha * value) / torch.where(start, 1.0, wronskian)
@@ -96,6 +95,7 @@ def _split(
             torch.where(start, x / torch.where(start, sigma, 1.0), noise),
             wronskian,
         )
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     if known == "x_1":
         return value, (x - alpha * value) / sigma, value.new_ones(())
     noise = value if known == "noise" else -sigma * value

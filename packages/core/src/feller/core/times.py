@@ -62,7 +62,10 @@ def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
     if not isinstance(t, Tensor):
         dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
         return torch.full((), t, dtype=dtype, device=x.device)
-    if t.ndim > x.ndim or any(a not in (1, b) for a, b in zip(t.shape, x.shape, strict=False)):
+    fits = t.shape == x.shape[: t.ndim] or (
+        t.ndim <= x.ndim and all(a in (1, b) for a, b in zip(t.shape, x.shape, strict=False))
+    )
+    if not fits:
         raise ValueError(
             f"t has shape {tuple(t.shape)}; its axes are leading axes of x, {tuple(x.shape)}"
         )

@@ -44,7 +44,7 @@ class Coefficients:
 
     def at(self, x: Tensor, *times: Time) -> tuple[Any, ...]:
         """Return the coefficients of one step from or to states `x`; tensors broadcast to them."""
-        known = self._known.get(times) if is_shared(times[0]) else None
+        known = self._known.get(times) if self._known else None
         if known is not None:
             return known
         made = self._rule(*(_clock(time, x) for time in times))

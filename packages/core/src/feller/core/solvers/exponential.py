@@ -103,8 +103,7 @@ def remix(
         ValueError: At a time when the path stands still, or leaves at infinite speed, so that the
             velocity does not tell x_1: t = 0 on `Polynomial`.
     """
-    alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
-    alpha_dot, sigma_dot = schedule.alpha_dot(t), schedule.sigma_dot(t)
+    alpha_t, sigma_t, alpha_dot, sigma_dot = schedule.coefficients(t)
     wronskian = alpha_dot * sigma_t - alpha_t * sigma_dot
     _check_velocity(schedule, wronskian, t)
     of_x = (sigma * alpha_dot - alpha * sigma_dot) / wronskian

@@ -90,6 +90,8 @@ def move(x: Tensor, velocities: list[Tensor], weights: tuple[float, ...], h: Any
     at t = 1.
     """
     terms = [(v, w) for v, w in zip(velocities, weights, strict=False) if w]
+    if not terms:
+        return x
     if is_shared(h):
         moved = torch.add(x, terms[0][0], alpha=h * terms[0][1])
         for velocity, weight in terms[1:]:
