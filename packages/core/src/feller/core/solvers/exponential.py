@@ -3,8 +3,8 @@ r"""Exponential integrators: what is known of a Gaussian path is solved, only x_
 On a Gaussian path :math:`x_t = \alpha_t x_1 + \sigma_t n`, whatever the model predicts. A step
 splits the state into the model's x_1 and noise n and puts them together again at the next time:
 exact, however long the step, where the data are one point. DDIM (Song et al., arXiv 2010.02502,
-equation 12) is this step; with **churn** a share of the noise is drawn anew, up to DDPM's ancestral
-step (Ho et al., arXiv 2006.11239, equation 7).
+equation 12) is this step; with **churn** a fraction of the noise is drawn anew, up to DDPM's
+ancestral step (Ho et al., arXiv 2006.11239, equation 7).
 """
 
 from collections.abc import Sequence

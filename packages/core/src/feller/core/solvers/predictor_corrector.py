@@ -1,4 +1,4 @@
-r"""Predictor and corrector: a step along the path, then time spent at it to mend the law.
+r"""Predictor and corrector: a step along the path, then time spent at it to mend p.
 
 A corrector is a generator that leaves p_s alone: followed for any time at a fixed s it takes the
 state nearer to p_s, whatever the predictor did. Three kinds: a **stationary** part; a forward
@@ -135,7 +135,7 @@ def _while_moving(time: float, t: Any, s: Any) -> Time:
 
 
 def _balanced(generator: Generator) -> list[Generator]:
-    """Return the parts of a corrector, which together leave the law alone."""
+    """Return the parts of a corrector, which together leave p alone."""
     leaves = generator.leaves()
     if is_sum(generator):
         check_parts(leaves, due=0.0)

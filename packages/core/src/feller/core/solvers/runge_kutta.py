@@ -30,7 +30,7 @@ class Tableau:
     """A Butcher tableau.
 
     Attributes:
-        nodes: When each stage after the first is evaluated, as a share of the step.
+        nodes: When each stage after the first is evaluated, as a fraction of the step.
         matrix: The weights of earlier stages in each stage after the first.
         weights: The weights of the stages in the step.
     """
