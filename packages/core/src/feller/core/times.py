@@ -96,7 +96,7 @@ def each_clock(f: Callable[..., Any], t: Any, *others: Any) -> Any:
 
 def is_shared(t: Any) -> bool:
     """Say whether one clock serves the whole batch: a number, not a tensor or a dict of them."""
-    return not isinstance(t, Tensor | Mapping)
+    return isinstance(t, float) or not isinstance(t, (Tensor, Mapping))  # floats are known at once
 
 
 def has_ended(t: Any) -> bool:
