@@ -82,7 +82,8 @@ def _weights(schedule: Schedule, steps: Sequence[tuple[Time, Time, Time]] = ()) 
         level_before, level, level_s = (_level(schedule, time) for time in (before, t, s))
         fraction = (level_s - level) / (2 * (level - level_before))
         bend = (alpha - sigma / schedule.sigma(t) * schedule.alpha(t)) * fraction
-        bend = torch.where(fraction <= LONGEST / 2, bend, 0.0)  # not where it is NaN
+        # Not where there is no step before, or none to go by: it is NaN or infinite there.
+        bend = torch.where((fraction >= 0) & (fraction <= LONGEST / 2), bend, 0.0)
         return of_x + bend * of_data[0], of_velocity + bend * of_data[1], -bend, *of_data
 
     return Coefficients(weights, steps)
