@@ -115,7 +115,7 @@ def _clock(t: Time, x: Tensor) -> Tensor:
     check_times(t)
     # Half precision would round times near 1 to 1, and velocities add up: both stay float32.
     dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
-    clock = t if isinstance(t, Tensor) else torch.tensor(t, dtype=dtype, device=x.device)
+    clock = t if isinstance(t, Tensor) else torch.full((), t, dtype=dtype, device=x.device)
     return clock.expand(len(x)) if clock.ndim == 0 else clock
 
 

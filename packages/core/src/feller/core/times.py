@@ -1,8 +1,8 @@
-"""Time: how it broadcasts, the laws it is drawn from in training, the grids it follows in sampling.
+"""Time: how it broadcasts, its distributions in training, the grids it follows in sampling.
 
-A time law is its quantile function: uniforms in, times out. So every law can be drawn independently
-or stratified (one uniform offset, spread evenly over the batch, as in arXiv 2107.00630, appendix
-I), and each row's time depends on its own uniform only.
+A distribution of times is its quantile function: uniforms in, times out. So each can be drawn
+independently or stratified (one uniform offset, spread evenly over the batch, as in arXiv
+2107.00630, appendix I), and each row's time depends on its own uniform only.
 """
 
 import math
@@ -62,7 +62,10 @@ def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
     if not isinstance(t, Tensor):
         dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
         return torch.full((), t, dtype=dtype, device=x.device)
-    if t.ndim > x.ndim or any(a not in (1, b) for a, b in zip(t.shape, x.shape, strict=False)):
+    fits = t.shape == x.shape[: t.ndim] or (
+        t.ndim <= x.ndim and all(a in (1, b) for a, b in zip(t.shape, x.shape, strict=False))
+    )
+    if not fits:
         raise ValueError(
             f"t has shape {tuple(t.shape)}; its axes are leading axes of x, {tuple(x.shape)}"
         )
@@ -73,8 +76,8 @@ def factor_times(t: Any, names: Iterable[str]) -> dict[str, Any]:
     """Return the time, or the state, of each factor: `t` is a dict of them, or one for all.
 
     Example:
-        >>> factor_times(0.5, ["place", "token"])
-        {'place': 0.5, 'token': 0.5}
+        >>> factor_times(0.5, ["position", "token"])
+        {'position': 0.5, 'token': 0.5}
     """
     return dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
 
@@ -93,7 +96,7 @@ def each_clock(f: Callable[..., Any], t: Any, *others: Any) -> Any:
 
 def is_shared(t: Any) -> bool:
     """Say whether one clock serves the whole batch: a number, not a tensor or a dict of them."""
-    return not isinstance(t, Tensor | Mapping)
+    return isinstance(t, float) or not isinstance(t, (Tensor, Mapping))  # floats are known at once
 
 
 def has_ended(t: Any) -> bool:
@@ -141,17 +144,17 @@ def stratify(offset: Float[Tensor, ""], rows: Uniforms, total: int) -> Uniforms:
 
 
 class TimeLaw(ABC):
-    """A law of training times on (0, 1)."""
+    """A distribution of training times on (0, 1)."""
 
     @abstractmethod
     def quantile(self, u: Uniforms) -> Uniforms:
-        """Return the time below which a share `u` of the law lies."""
+        """Return the time below which the probability is `u`."""
 
     def draw(self, u: Uniforms, rng: Rng, z: Any) -> Any:
         """Return the clocks of data points `z`: one time a sample, for all that is in it.
 
-        A law whose elements, or factors, have clocks of their own returns others, and may draw on
-        `rng`.
+        A distribution whose elements, or factors, have clocks of their own returns others, and may
+        draw on `rng`.
         """
         return self.quantile(u)
 
@@ -267,7 +270,7 @@ def logarithmic_grid(steps: int, *, end: float = 0.999) -> Grid:
     """Return times uniform in log(1 - t), from 0 to `end` < 1.
 
     On the CondOT path each step then shrinks the noise by the same factor, and a jump process jumps
-    with the same chance in each step.
+    with the same probability in each step.
     """
     if not 0 < end < 1:
         raise ValueError(f"end is between 0 and 1, both excluded, not {end}")
