@@ -11,9 +11,9 @@ from tokenizers import models
 
 from feller.core.config import decode, encode
 from feller.core.discrete.guidance import ClassifierFree
+from feller.core.discrete.solvers import TOKEN_SOLVERS
 from feller.text.codec import TextCodec
 from feller.text.sampling import (
-    _SOLVERS,
     Context,
     Sampling,
     context,
@@ -25,7 +25,7 @@ from feller.text.tokenizers import Pieces, TokenizerError
 FOR_ANY_SOURCE = ("leap", "ancestral", "corrected")
 CASES = [
     (solver, noise)
-    for solver in _SOLVERS
+    for solver in TOKEN_SOLVERS
     for noise in ("mask", "uniform")
     if noise == "mask" or solver in FOR_ANY_SOURCE
 ]
@@ -65,7 +65,7 @@ def test_batches_come_one_at_a_time():
 
 def test_solvers_for_masks_refuse_other_sources():
     model = texts.model("uniform")
-    for solver in set(_SOLVERS) - set(FOR_ANY_SOURCE):
+    for solver in set(TOKEN_SOLVERS) - set(FOR_ANY_SOURCE):
         with pytest.raises(ValueError, match="reveals masks, but the source is UniformTokens"):
             draw_texts(model, context(model.codec), 1, Sampling(solver=solver))
 

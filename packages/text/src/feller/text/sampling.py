@@ -1,9 +1,8 @@
 """How text is drawn: which solver, how many steps, and what is given beforehand."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -16,15 +15,11 @@ from feller.core.config import tagged
 from feller.core.discrete.categorical import Shaping
 from feller.core.discrete.models import rows_of
 from feller.core.discrete.solvers import (
-    Adaptive,
-    Ancestral,
-    FirstHitting,
-    Leap,
-    PredictorCorrector,
-    Remasking,
     TokenSolver,
     TokenState,
+    check_token_solver,
     follow_turns,
+    named_token_solver,
     token_state,
 )
 from feller.core.solvers import Evaluation
@@ -43,19 +38,6 @@ __all__ = [
 
 LONGEST = 2**20
 """Tokens of a text."""
-
-_SOLVERS: Mapping[str, Callable[[int, Shaping], TokenSolver]] = MappingProxyType(
-    {
-        "leap": lambda per_call, shaping: Leap(shaping=shaping),
-        "ancestral": lambda per_call, shaping: Ancestral(shaping=shaping),
-        "events": lambda per_call, shaping: FirstHitting(per_call, shaping=shaping),
-        "confidence": lambda per_call, shaping: Adaptive("confidence", per_call, shaping=shaping),
-        "margin": lambda per_call, shaping: Adaptive("margin", per_call, shaping=shaping),
-        "entropy": lambda per_call, shaping: Adaptive("entropy", per_call, shaping=shaping),
-        "corrected": lambda per_call, shaping: PredictorCorrector(Leap(), shaping=shaping),
-        "remask": lambda per_call, shaping: Remasking(shaping=shaping),
-    }
-)
 
 
 @tagged("text/sampling")
@@ -88,9 +70,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse what draws nothing."""
-        if self.solver not in _SOLVERS:
-            known = ", ".join(_SOLVERS)
-            raise ValueError(f"unknown solver {self.solver!r}; there are {known}")
+        check_token_solver(self.solver)
         for name in ("steps", "batch_size"):
             _check_whole(name, getattr(self, name))
         if self.steps < 1 or self.batch_size < 1:
@@ -102,8 +82,7 @@ class Sampling:
     def solver_for(self, length: int, shaping: Shaping | None = None) -> TokenSolver:
         """Return the solver for a number of tokens to draw, in each block."""
         tokens = min(length, self.block or length)
-        each = max(1, -(-tokens // self.steps))
-        return _SOLVERS[self.solver](each, shaping or self.shaping)
+        return named_token_solver(self.solver, tokens, self.steps, shaping or self.shaping)
 
     def times(self, solver: TokenSolver) -> list[float] | None:
         """Return the grid of each block; None for a solver with times of its own."""

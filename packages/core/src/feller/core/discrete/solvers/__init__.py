@@ -8,8 +8,14 @@ from feller.core.discrete.solvers.first_hitting import FirstHitting
 from feller.core.discrete.solvers.guided import GuidedAncestral
 from feller.core.discrete.solvers.leaps import Ancestral, Leap
 from feller.core.discrete.solvers.state import TokenState, token_state
+from feller.core.discrete.solvers.table import (
+    TOKEN_SOLVERS,
+    check_token_solver,
+    named_token_solver,
+)
 
 __all__ = [
+    "TOKEN_SOLVERS",
     "Adaptive",
     "Ancestral",
     "ByFactor",
@@ -21,6 +27,8 @@ __all__ = [
     "Remasking",
     "TokenSolver",
     "TokenState",
+    "check_token_solver",
     "follow_turns",
+    "named_token_solver",
     "token_state",
 ]
