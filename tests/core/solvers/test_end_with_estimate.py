@@ -3,18 +3,21 @@ import torch
 from torch.testing import assert_close
 
 from feller.core import random
-from feller.core.generators import Flow
+from feller.core.discrete.solvers import ByFactor, Leap
+from feller.core.generators import Flow, Jump
 from feller.core.heads import FlowHead, PosteriorHead, ProductHead
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
-from feller.core.posteriors import FiniteData
+from feller.core.posteriors import FiniteData, FiniteProductData
 from feller.core.solvers import (
+    DDIM,
     HEUN,
     EndWithEstimate,
     Euler,
     Evaluation,
     PredictorCorrector,
     RungeKutta,
+    follow,
     simulate,
 )
 from feller.core.sources import Masked
@@ -74,6 +77,33 @@ def test_what_stands_still_stays_and_tokens_that_are_data_do(product):
     assert found["token"].tolist() == [[0, 2, 0]] * 2
 
 
+def test_what_a_solver_keeps_more_of_a_state_is_shown_at_each_step(product):
+    solver = EndWithEstimate(ByFactor({"place": Euler(), "token": Leap()}))
+    evaluation, grid = Evaluation(product), [0.0, 0.4, 0.8, 1.0]
+    *before, last = follow(evaluation, states(), grid, solver, random.rows(0, 0, 2))
+    assert all(step["token"].shape == (2, 3) for step in before) and evaluation.nfe == 3
+    assert (last["place"] == 2).all() and not last["token"].any()
+
+
+def test_factors_ask_for_the_end_together(product):
+    end = EndWithEstimate(Euler())
+    simulation = simulate(
+        product, states(), [0.0, 0.5, 1.0], ByFactor({"place": end, "token": end}),
+        random.rows(0, 0, 2),
+    )  # fmt: skip
+    assert (simulation.state["place"] == 2).all() and not simulation.state["token"].any()
+    assert simulation.nfe == 3
+
+
+def test_factors_have_their_own_copies_of_solvers(product):
+    """Nothing that the solver within learns comes back."""
+    inner = DDIM()
+    solver = ByFactor({"place": EndWithEstimate(inner), "token": Leap()})
+    begun = solver.fork()
+    begun.begin(Evaluation(product), states(), [0.0, 0.5, 1.0], random.rows(0, 0, 2))
+    assert begun._own["place"][0].solver is not inner
+
+
 def test_a_simulation_leaves_the_solver_as_it_was(product):
     solver = EndWithEstimate(PredictorCorrector(Euler(), product))
     for _ in range(2):
@@ -85,6 +115,11 @@ def test_what_cannot_end_so_is_refused(product):
     with pytest.raises(ValueError, match="goes to t = 1"):
         simulate(product, states(), [0.0, 0.5, 0.9], EndWithEstimate(Euler()))
     model = FiniteData(GaussianPath(), Flow, torch.ones(1, 1))
+    by_factor = ByFactor({"place": EndWithEstimate(Euler()), "token": Leap()})
+    data = {"place": torch.ones(1, 3), "token": torch.ones(1, 3, dtype=torch.int64)}
+    exact = FiniteProductData(product.path, {"place": Flow, "token": Jump}, data)
+    with pytest.raises(LookupError, match="does not say where the data are"):
+        simulate(exact, states(), [0.0, 0.5, 1.0], by_factor)
     with pytest.raises(LookupError, match="FiniteData does not say where the data are"):
         simulate(model, torch.zeros(1, 1), [0.0, 0.5, 1.0], EndWithEstimate(Euler()))
     with pytest.raises(ValueError, match="wants a grid of times"):

@@ -96,6 +96,18 @@ class Factor(DerivedModel):
         states, times = {**condition.states, self.name: x}, {**condition.times, self.name: t}
         return self.model(states, times, condition.condition).by_factor()[self.name]
 
+    @property
+    def estimate(self) -> Any:
+        """Return where the data of the factor are, given `x` at time `t`; None if nothing says."""
+        if (whole := getattr(self.model, "estimate", None)) is None:
+            return None
+
+        def of_factor(x: Tensor, t: Any, condition: Any = None) -> Any:
+            states, times = {**condition.states, self.name: x}, {**condition.times, self.name: t}
+            return whole(states, times, condition.condition)[self.name]
+
+        return of_factor
+
     def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return the network calls of an answer: those of the product."""
         return self.model.network_calls(t, condition.condition)

@@ -76,6 +76,7 @@ class EndWithEstimate(Solver):
         self._left -= 1
         if self._left:
             return self.solver.step(model, x, t, s, rng)
+        x = self.solver.finish(x)
         model.nfe += model.model.network_calls(t, model.condition)
         source: Any = model.model
         found = factor_times(source.estimate(x, t, model.condition), ("",))
@@ -88,6 +89,14 @@ class EndWithEstimate(Solver):
             )
             drawn[name] = _unless(_still(start[name], end[name]), data, states[name])
         return like(drawn)
+
+    def done(self, state: Any) -> bool:
+        """Return whether the solver is done before the last step."""
+        return self._left > 0 and self.solver.done(state)
+
+    def finish(self, state: Any) -> Any:
+        """Return what the solver shows; the last step leaves nothing more."""
+        return self.solver.finish(state) if self._left else state
 
 
 def _still(t: Time, s: Time) -> Tensor | None:

@@ -28,7 +28,7 @@ from feller.core.solvers.base import Evaluation, Solver, Times, follow
 from feller.core.spaces import Tokens
 from feller.core.typing import Rng, Time
 
-__all__ = ["Prediction", "TokenSolver", "follow_turns", "mixing_weight", "uniforms"]
+__all__ = ["Prediction", "TokenSolver", "follow_turns", "given", "mixing_weight", "uniforms"]
 
 
 @dataclass(frozen=True)
@@ -185,12 +185,15 @@ class TokenSolver(Solver):
         """
 
     def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> TokenState:
-        """Return the states as chains at the mixing weight of the first time."""
+        """Return the states as chains at the mixing weight of the first time.
+
+        Where elements have clocks of their own, those that begin at t = 1 are given.
+        """
         self._keeps, self._moves_once = isinstance(x_0, TokenState), times is None
         if not self._keeps:
             first = 0.0 if times is None else times[0]
             super().begin(model, x_0, times, rng)
-            x_0 = state_at(x_0, mixing_weight(model.path.schedule, first, x_0))
+            x_0 = state_at(x_0, mixing_weight(model.path.schedule, first, x_0), given(first))
         tokens = token_model(model.model, x_0.event)
         self._prediction = Prediction.of(tokens, model.condition, self.shaping, x_0.x)
         return x_0
@@ -244,7 +247,7 @@ def mixing_weight(schedule: Schedule, t: Time, like: Tensor) -> Float[Tensor, " 
     """Return kappa at a time, one for each row of `like`; exactly 1 at t = 1.
 
     Raises:
-        ValueError: When there is a time for each element: what is given is that of `token_state`.
+        ValueError: When elements of a row have other times than that of the row, or 1.
 
     Example:
         >>> from feller.core.schedules import CondOT
@@ -253,8 +256,21 @@ def mixing_weight(schedule: Schedule, t: Time, like: Tensor) -> Float[Tensor, " 
     """
     time = torch.as_tensor(t, dtype=torch.float64, device=like.device)
     if time.ndim > 1:
-        raise ValueError("token solvers keep one time a row; what is given is for token_state")
+        each, time = time.flatten(1), time.flatten(1).amin(1)
+        if not ((each == time[:, None]) | (each == 1)).all():
+            raise ValueError("token solvers keep one time a row, and 1 for what is given")
     return torch.where(time < 1, schedule.alpha(time), 1.0).expand(len(like)).clone()
+
+
+def given(t: Time) -> Bool[Tensor, "b n"] | None:
+    """Return which elements are data by their own clocks; None where they have none.
+
+    Example:
+        >>> given(torch.tensor([[0.0, 1.0]]))
+        tensor([[False,  True]])
+    """
+    time = torch.as_tensor(t)
+    return time.flatten(1) == 1 if time.ndim > 1 else None
 
 
 def uniforms(shape: tuple[int, ...], rng: Rng, like: Tensor) -> Tensor:

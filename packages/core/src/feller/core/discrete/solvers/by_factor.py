@@ -3,10 +3,10 @@
 Given all factors each moves on its own (Generator Matching, arXiv 2410.20587, proposition 4), so in
 a step the model is asked once, at the state before it, and every factor moves by its own solver. A
 solver that looks at its factor again within the step, such as Heun's or `FirstHitting` after its
-first event, sees the others as they were.
+first event, sees the others as they were. Those that end with the model's estimate ask once more,
+together.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -56,7 +56,7 @@ class ByFactor(Solver):
             view = Evaluation(Factor(self._shared, name), model.condition)
             grid = [factor_times(t, x_0)[name] for t in times]
             check(view, solver, grid[0])
-            self._own[name] = copy.copy(solver), view
+            self._own[name] = solver.fork(), view
             view.condition = self._beside(name, x_0, factor_times(times[0], x_0))
             begun[name] = self._own[name][0].begin(view, x_0[name], grid, rng)
         return begun
@@ -94,17 +94,33 @@ class _Shared(DerivedModel):
     """A model that answers again, without a call, what it was asked at the start of the step."""
 
     def __init__(self, whole: Evaluation) -> None:
-        self.whole, self.model, self.said = whole, whole.model, None
+        self.whole, self.model, self.said, self._ends = whole, whole.model, None, None
 
     def look(self, x: Mapping[str, Any], t: Mapping[str, Any]) -> None:
         """Ask at the state before a step."""
-        self.x, self.t, self.said = x, t, self.whole(x, t)
+        self.x, self.t, self.said, self._ends = x, t, self.whole(x, t), None
 
     def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
         """Return the generator at (x, t)."""
-        if self.said is not None and all(
-            x[name] is self.x[name] and t[name] is self.t[name] for name in x
-        ):
+        if self.said is not None and self._is_start(x, t):
             return self.said
         self.whole.nfe += self.network_calls(t, condition)
         return self.whole.model(x, t, condition)
+
+    @property
+    def estimate(self) -> Any:
+        """Return where the data are, asked once a step at the state before it."""
+        return None if getattr(self.model, "estimate", None) is None else self._estimate
+
+    def _estimate(self, x: Any, t: Any, condition: Any = None) -> Any:
+        at_start = self.said is not None and self._is_start(x, t)
+        if at_start and self._ends is not None:
+            return self._ends
+        self.whole.nfe += self.network_calls(t, condition)
+        whole: Any = self.model
+        found = whole.estimate(x, t, condition)
+        self._ends = found if at_start else None
+        return found
+
+    def _is_start(self, x: Mapping[str, Any], t: Mapping[str, Any]) -> bool:
+        return all(x[name] is self.x[name] and t[name] is self.t[name] for name in x)

@@ -152,8 +152,10 @@ def token_state(
     return waits.next_turn()
 
 
-def state_at(x: Int[Tensor, "b *event"], kappa: Float[Tensor, " b"]) -> TokenState:
-    """Return states at mixing weights, a float64 for each row; everything is open.
+def state_at(
+    x: Int[Tensor, "b *event"], kappa: Float[Tensor, " b"], given: Bool[Tensor, "b n"] | None = None
+) -> TokenState:
+    """Return states at mixing weights, a float64 for each row; what is not given is open.
 
     Example:
         >>> state_at(torch.tensor([[3, 3]]), torch.zeros(1).double()).open
@@ -162,9 +164,10 @@ def state_at(x: Int[Tensor, "b *event"], kappa: Float[Tensor, " b"]) -> TokenSta
     event, x = tuple(x.shape[1:]), x[:, None].flatten(1)
     zero = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     level = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
+    turn = torch.zeros_like(x)
     return TokenState(
         x=x,
-        turn=torch.zeros_like(x),
+        turn=turn if given is None else turn.masked_fill(given, -1),
         now=zero,
         reached=kappa,
         due=torch.zeros_like(kappa),
