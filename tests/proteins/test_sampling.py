@@ -6,9 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import structures
+import tiny_proteins
 import torch
+from scipy import stats
 
-from feller.proteins.design.conditioning import nothing
+from feller.core.discrete.solvers import TOKEN_SOLVERS
+from feller.proteins.design.conditioning import backbone_of, nothing, sequence_of
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameOutput, FrameTransformerConfig
 from feller.proteins.sampling import Sampling, draw
@@ -230,3 +234,105 @@ def test_numbers_of_numpy_are_numbers(model):
     one = plain(model, np.int64(2), nothing(4), Sampling(steps=2), seed=np.int64(3))
     other = plain(model, 2, nothing(4), Sampling(steps=2), seed=3)
     assert one.state["translation"].equal(other.state["translation"])
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """A tiny model that draws along the places, but knows the sequences of three residues."""
+    points = torch.tensor([[0, 0, 1], [1, 1, 1], [2, 0, 1], [1, 2, 0]])
+    weights = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    model = tiny_proteins.model()
+    predict = model._predict
+
+    def known(x, t, condition, previous):
+        fits = ((x["residue"][:, None] == points) | (x["residue"][:, None] == MASK)).all(-1)
+        fits = fits | ~fits.any(1, keepdim=True)  # two revealed at once may fit no data
+        posterior = fits * weights / (fits * weights).sum(1, keepdim=True)
+        tokens = torch.eye(20).double()[points]
+        logits = torch.einsum("bk,knv->bnv", posterior, tokens).log().float()
+        return replace(predict(x, t, condition, previous), residue=logits)
+
+    monkeypatch.setattr(model, "_predict", known)
+    return model, points, weights
+
+
+BACKBONE = backbone_of(structures.chain(3))
+
+
+@pytest.mark.parametrize("given", [nothing(3), BACKBONE], ids=["co-design", "inverse folding"])
+@pytest.mark.parametrize("name", TOKEN_SOLVERS)
+def test_sequences_have_their_distribution(exact, name, given):
+    model, points, weights = exact
+    n = 400
+    how = Sampling(steps=12, power=1.0, sequence_solver=name, batch_size=n)
+    found = draw(model, n, given, how, seed=2).state
+    same = (found["residue"][:, None] == points).all(-1)
+    one_by_one = name in ("events", "confidence", "margin", "entropy")
+    assert same.any(1).double().mean() >= (1 if one_by_one else 0.85)
+    counts = same.sum(0)
+    assert stats.chisquare(counts, weights * counts.sum()).pvalue > 0.001
+    if given is BACKBONE:
+        assert found["translation"].equal(given.state["translation"].expand(n, 3, 3))
+
+
+@pytest.mark.parametrize("name", TOKEN_SOLVERS)
+def test_residues_that_are_given_stay_with_every_solver(model, name):
+    """Beside a motif, and beside a backbone."""
+    given = nothing(6)
+    for known in (given, backbone_of(structures.chain(6))):
+        known.known["residue"][2], known.state["residue"][2] = True, 7
+    given.known["translation"][2] = given.known["rotation"][2] = True
+    for known in (given, backbone_of(structures.chain(6))):
+        known.known["residue"][2], known.state["residue"][2] = True, 7
+        drawing = draw(model, 2, known, Sampling(steps=4, sequence_solver=name, keep=True))
+        assert all((step["residue"][:, 2] == 7).all() for step in drawing.steps)
+        assert all(step["residue"].shape == (2, 6) for step in drawing.steps)
+        masked = [int((step["residue"] == MASK).sum()) for step in drawing.steps]
+        assert masked[0] == 10 and masked[-1] == 0 and len(set(masked)) > 2
+        assert drawing.state["translation"].isfinite().all()
+    fold = sequence_of(structures.chain(6))
+    drawing = draw(model, 2, fold, Sampling(steps=3, sequence_solver=name))
+    assert drawing.state["residue"].equal(fold.state["residue"].expand(2, 6)) and drawing.nfe == 4
+
+
+@pytest.mark.parametrize(
+    "given", [nothing(5), backbone_of(structures.chain(5))], ids=["co", "inverse"]
+)
+@pytest.mark.parametrize("name", ["events", "remask"])
+def test_a_sample_depends_on_the_seed_and_its_position_with_every_solver(model, name, given):
+    how = Sampling(steps=4, sequence_solver=name)
+    five = draw(model, 5, given, how, seed=1).state["residue"]
+    assert draw(model, 2, given, how, seed=1).state["residue"].equal(five[:2])
+    apart = draw(model, 5, given, replace(how, batch_size=2), seed=1).state["residue"]
+    assert apart.equal(five)
+
+
+def test_solvers_cost_what_they_say(model):
+    backbone = backbone_of(structures.chain(6))
+
+    def calls(given, **how):
+        return draw(model, 2, given, Sampling(**how)).nfe
+
+    assert calls(nothing(6), steps=4, sequence_solver="leap") == 5
+    assert calls(backbone, steps=4, sequence_solver="events") == 3
+    assert calls(backbone, steps=50, sequence_solver="events") == 6
+    assert calls(backbone, steps=4, sequence_solver="leap") <= 4
+
+
+def test_the_temperature_is_that_of_a_solver(exact):
+    """Towards 0 the first is surest to begin with 1, then 1, then 1."""
+    model, points, _ = exact
+    for given in (nothing(3), BACKBONE):
+        how = Sampling(steps=6, sequence_solver="confidence", temperature=0.0)
+        assert draw(model, 3, given, how).state["residue"].equal(points[[0]].expand(3, 3))
+
+
+def test_a_solver_needs_residues(model):
+    with pytest.raises(ValueError, match="draws residues: it excludes sequence=False"):
+        Sampling(sequence_solver="events", sequence=False)
+    with pytest.raises(ValueError, match="unknown solver 'gibbs'; there are leap, ancestral, ev"):
+        Sampling(sequence_solver="gibbs")
+    alone = copy.copy(model)
+    alone.config = replace(model.config, sequence=False)
+    with pytest.raises(ValueError, match="was trained without residues: it takes no sequence_so"):
+        draw(alone, 1, nothing(4), Sampling(steps=2, sequence_solver="events"))

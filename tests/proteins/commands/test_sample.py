@@ -114,6 +114,21 @@ def test_inverse_folding(model, motif, tmp_path):
     assert "X" not in found.sequence
 
 
+@pytest.mark.parametrize("solver", ["events", "remask", "corrected"])
+def test_a_solver_of_sequences(solver, model, motif, tmp_path):
+    flags = ("--sequence-solver", solver, "-n", 1, "--trajectory")
+    (drawn, *steps) = sample(model, tmp_path / "a", "--length", 5, *flags)
+    assert "X" not in drawn.sequence and steps[-1].sequence == drawn.sequence
+    (folded, *_) = sample(model, tmp_path / "b", "--fold", "MKVLAA", *flags)
+    assert folded.sequence == "MKVLAA"
+    (threaded, *_) = sample(model, tmp_path / "c", "--inverse-fold", motif, *flags)
+    assert len(threaded) == 20 and "X" not in threaded.sequence
+    (built, *_) = sample(
+        model, tmp_path / "d", "--contigs", "3,A163-168,3", "--motif", motif, *flags
+    )
+    assert built.sequence[3:9] == next(read_chains(motif)).sequence[3:9]
+
+
 def test_a_scaffold(model, motif, tmp_path):
     flags = ("--contigs", "1-6,A163-168,1-6", "--motif", motif, "--length", 12)
     known = next(read_chains(motif))
@@ -213,6 +228,7 @@ def test_what_is_finished_stays(model, tmp_path, monkeypatch):
         (("--motif", "x.pdb"), "--motif needs --contigs"),
         (("--inverse-fold", "x.pdb"), "x.pdb has no chain that can be read: x.pdb: no such file"),
         (("--inverse-fold", "x.pdb", "--no-sequence"), "it excludes --no-sequence"),
+        (("--sequence-solver", "events", "--no-sequence"), "it excludes --no-sequence"),
         (("--out", "a.pdb"), "--out is a folder, not a.pdb; --format says the format"),
         (("--device", "abacus"), "no device 'abacus' here"),
     ],

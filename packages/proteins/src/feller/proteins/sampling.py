@@ -3,6 +3,10 @@
 Euler's method follows the three factors to one step before the end; the last step goes where the
 network says the data are: to the mean position, the predicted rotation, and a draw of each residue
 that is still masked. So `steps` is the number of network calls.
+
+With a `sequence_solver` residues have a solver of tokens of their own, which also reaches the end
+by itself: the network is asked again where it looks again, and once more for the ends of frames.
+Where all frames are given it is the only solver: a chain of residues beside a backbone.
 """
 
 import math
@@ -17,10 +21,20 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.checks import check_seed, check_weights
+from feller.core.discrete.categorical import Shaping
+from feller.core.discrete.factors import Beside, Factor
+from feller.core.discrete.solvers import (
+    ByFactor,
+    TokenSolver,
+    check_token_solver,
+    named_token_solver,
+    token_state,
+)
 from feller.core.models import GeneratorModel
 from feller.core.nn.modes import evaluating
-from feller.core.nn.self_conditioning import SelfConditioned
+from feller.core.nn.self_conditioning import SelfConditionedRows
 from feller.core.solvers import EndWithEstimate, Euler, Evaluation, follow
+from feller.core.solvers.base import Solver
 from feller.core.times import expand_time, power_grid
 from feller.proteins.design.conditioning import Given, check_positive
 from feller.proteins.networks.heads import check_noise
@@ -48,6 +62,10 @@ class Sampling:
         noise_scale: By how much noise is scaled down: below 1 samples are more typical, and less
             diverse, than the distribution. The model's if None.
         temperature: Divides the logits of residues; towards 0 they are the most likely ones.
+        sequence_solver: How residues are drawn, by the name of a token solver
+            (`feller.core.discrete.solvers.TOKEN_SOLVERS`): `events` is first hitting, exact at as
+            many steps as residues, `remask` and `corrected` take back what they drew. By Euler's
+            method if None, all that are masked at the end at once.
         sequence: Whether residues are drawn along, by a model that was trained on them; else they
             stay unknown.
         batch_size: Samples in memory at once.
@@ -62,6 +80,7 @@ class Sampling:
     rotation_noise: float | None = None
     noise_scale: float | None = None
     temperature: float = 1.0
+    sequence_solver: str | None = None
     sequence: bool = True
     batch_size: int = 32
     keep: bool = False
@@ -79,6 +98,10 @@ class Sampling:
                 raise ValueError(f"{name} is at least 0 and finite, not {value!r}")
         if self.flow is not None or self.jump is not None:
             check_weights("flow and jump", self.weights)
+        if self.sequence_solver is not None:
+            check_token_solver(self.sequence_solver)
+            if not self.sequence:
+                raise ValueError("sequence_solver draws residues: it excludes sequence=False")
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -90,8 +113,11 @@ class Sampling:
         """Return it with what it leaves to a model filled in.
 
         Raises:
-            ValueError: When the rotations of the model cannot have noise.
+            ValueError: When the rotations of the model cannot have noise, or there is a solver of
+                residues that the model does not draw.
         """
+        if self.sequence_solver is not None and not model.config.sequence:
+            raise ValueError("the model was trained without residues: it takes no sequence_solver")
         own = {name: getattr(model.config, name) for name in _NOISE}
         asked = {name: getattr(self, name) for name in _NOISE}
         noise = {name: own[name] if asked[name] is None else asked[name] for name in _NOISE}
@@ -99,15 +125,35 @@ class Sampling:
             check_noise(model.path.factors["rotation"])
         return replace(self, **noise, sequence=self.sequence and model.config.sequence)
 
-    def reading(self, model: Any) -> GeneratorModel:
-        """Return a model as a simulation of `of(model)` asks it, shown its own predictions."""
+    def reading(self, model: Any, rows: int) -> Evaluation:
+        """Return a model as a simulation of `of(model)` asks it, shown its own predictions.
+
+        Args:
+            model: The model.
+            rows: How many there are. A solver of residues, which has their temperature, asks for
+                some of them.
+        """
         noise = {name: getattr(self, name) for name in _NOISE}
-        network = model.by_factor
+        network, index = model.by_factor, None
         if model.config.network.self_conditioning:
-            network = SelfConditioned(network, operator.itemgetter("translation"))
-        return GeneratorModel(
-            network, model.path, model.config.head(temperature=self.temperature, **noise)
-        )
+            index = torch.arange(rows, device=next(model.parameters()).device)
+            network = SelfConditionedRows(network, rows, operator.itemgetter("translation"))
+        temperature = self.temperature if self.sequence_solver is None else 1.0
+        head = model.config.head(temperature=temperature, **noise)
+        return Evaluation(GeneratorModel(network, model.path, head), index)
+
+    def solver(self, residues: int) -> Solver:
+        """Return the solver of frames beside a number of residues to draw."""
+        end = EndWithEstimate(Euler())
+        if self.sequence_solver is None:
+            return end
+        own = self.residue_solver(residues)
+        return ByFactor({"translation": end, "rotation": end, "residue": own})
+
+    def residue_solver(self, residues: int) -> TokenSolver:
+        """Return the solver of a number of residues to draw."""
+        shaping = Shaping(float(self.temperature))
+        return named_token_solver(str(self.sequence_solver), residues, self.steps, shaping)
 
 
 @dataclass(frozen=True)
@@ -162,12 +208,38 @@ def draw_rows(
     sampling = sampling.of(model)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
     grid = power_grid(sampling.steps, sampling.power)
-    times = {name: _clock(grid, known[name]) for name in state}
-    if not sampling.sequence:
-        times["residue"] = _clock(0 * grid, known["residue"])
-    evaluation = Evaluation(sampling.reading(model))
-    steps = [state, *follow(evaluation, state, times, EndWithEstimate(Euler()), rng)]
+    evaluation = sampling.reading(model, len(rng))
+    if sampling.sequence_solver and known["translation"].all() and known["rotation"].all():
+        steps = _sequences(evaluation, state, known["residue"], sampling, rng)
+    else:
+        times = {name: _clock(grid, known[name]) for name in state}
+        if not sampling.sequence:
+            times["residue"] = _clock(0 * grid, known["residue"])
+        solver = sampling.solver(_count(known["residue"]))
+        steps = [state, *follow(evaluation, state, times, solver, rng)]
     return Drawing(steps[-1], evaluation.nfe, tuple(steps) if sampling.keep else ())
+
+
+def _sequences(
+    reading: Evaluation, state: dict[str, Tensor], known: Tensor, sampling: Sampling, rng: Any
+) -> list[dict[str, Tensor]]:
+    """Return the steps of residues alone, beside frames that are given."""
+    frames = {name: value for name, value in state.items() if name != "residue"}
+    beside = Beside(frames, dict.fromkeys(frames, 1.0), reading.condition)
+    factor, solver = Factor(reading.model, "residue"), sampling.residue_solver(_count(known))
+    times = None if solver.own_times else power_grid(sampling.steps, sampling.power)
+    begun, view = (
+        token_state(factor, state["residue"], rng, free=~known),
+        Evaluation(factor, beside),
+    )
+    steps = [begun, *follow(view, begun, times, solver, rng)]
+    reading.nfe = view.nfe
+    return [{**frames, "residue": step.tokens} for step in steps]
+
+
+def _count(known: Tensor) -> int:
+    """Return how many residues of a chain there are to draw."""
+    return int((~known[0]).sum())
 
 
 def _begin(

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,10 @@ from feller.proteins.structure.chain import Chain
 
 __all__ = ["DrawFlags", "cautions", "chains_of", "drawn", "frames_of", "trained_length"]
 
+ResidueSolver = Literal[
+    "leap", "ancestral", "events", "confidence", "margin", "entropy", "corrected", "remask"
+]
+"""Names of token solvers."""
 LONG = 1000
 """Residues from which on the cost of drawing is reported."""
 PROBE = 128
@@ -49,6 +53,10 @@ class DrawFlags:
     own if None."""
     temperature: float = 1.0
     """Sequence sampling temperature; 0 takes the most likely residues."""
+    sequence_solver: ResidueSolver | None = None
+    """Solver of the sequence: events is first hitting, exact at as many steps as residues; remask
+    and corrected take back what they drew. If None Euler's method; the last step draws what is
+    left."""
     sequence: bool = True
     """Draw the sequence, too; otherwise residues are unknown."""
     batch_size: int | None = None
@@ -57,7 +65,13 @@ class DrawFlags:
     """cpu, cuda, mps, ...; auto takes an accelerator if there is one."""
 
     def sampling(self, *, keep: bool = False) -> Sampling:
-        """Return how to draw; `keep` keeps every step."""
+        """Return how to draw; `keep` keeps every step.
+
+        Raises:
+            ValueError: On senseless values, and flags that exclude each other.
+        """
+        if self.sequence_solver is not None and not self.sequence:
+            raise ValueError("--sequence-solver draws sequences: it excludes --no-sequence")
         mine = {f.name: getattr(self, f.name) for f in fields(Sampling) if hasattr(self, f.name)}
         return Sampling(**mine | {"batch_size": self.batch_size or 1, "keep": keep})
 
