@@ -12,7 +12,9 @@ import torch
 from scipy import stats
 
 from feller.core.discrete.solvers import TOKEN_SOLVERS
+from feller.core.registry import load
 from feller.proteins.design.conditioning import backbone_of, nothing, sequence_of
+from feller.proteins.metrics.likelihood import sequence_likelihood
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameOutput, FrameTransformerConfig
 from feller.proteins.sampling import Sampling, draw
@@ -336,3 +338,23 @@ def test_a_solver_needs_residues(model):
     alone.config = replace(model.config, sequence=False)
     with pytest.raises(ValueError, match="was trained without residues: it takes no sequence_so"):
         draw(alone, 1, nothing(4), Sampling(steps=2, sequence_solver="events"))
+
+
+@pytest.mark.parametrize("name", ["events", "remask"])
+def test_a_sequence_is_likely_given_the_backbone_that_it_was_drawn_for(name):
+    """In bits a residue: cold draws below warm ones, those below letters by chance."""
+    trained, native = load("proteins/short-codesign"), structures.chain(40)
+
+    def bits(residues):
+        made = replace(native, residues=residues.numpy().astype(native.residues.dtype))
+        return sequence_likelihood(trained, [made], draws=4).value
+
+    cold, warm = (
+        draw(
+            trained, 1, backbone_of(native), Sampling(steps=10, sequence_solver=name, temperature=T)
+        )
+        for T in (0.1, 1.0)
+    )
+    chance = torch.randint(20, (40,), generator=torch.Generator().manual_seed(0))
+    assert bits(cold.state["residue"][0]) < 3 < bits(warm.state["residue"][0]) < 4.5
+    assert bits(chance) > 4.5

@@ -3,13 +3,11 @@
 import subprocess
 import sys
 from dataclasses import fields
-from typing import get_args
 
 import numpy as np
 import pytest
 import tiny_proteins
 
-from feller.core.discrete.solvers import TOKEN_SOLVERS
 from feller.proteins.commands import drawing
 from feller.proteins.commands.drawing import (
     DrawFlags,
@@ -37,10 +35,6 @@ def chains(model, design, n, **flags):
 
 def same(one, other):
     return one.sequence == other.sequence and np.allclose(one.atoms, other.atoms, atol=1e-3)
-
-
-def test_the_solvers_of_sequences_are_the_cores():
-    assert get_args(drawing.ResidueSolver) == tuple(TOKEN_SOLVERS)
 
 
 def test_the_command_draws_what_the_model_samples(model):

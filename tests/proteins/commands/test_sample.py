@@ -11,6 +11,7 @@ from biotite.structure.io.pdb import PDBFile
 from terminal import complaint, feller
 
 from feller.core.checkpoint import save_model
+from feller.core.discrete.solvers import TOKEN_SOLVERS
 from feller.proteins import DOMAIN
 from feller.proteins.commands import sample as commands
 from feller.proteins.structure.chain import Chain
@@ -229,6 +230,10 @@ def test_what_is_finished_stays(model, tmp_path, monkeypatch):
         (("--inverse-fold", "x.pdb"), "x.pdb has no chain that can be read: x.pdb: no such file"),
         (("--inverse-fold", "x.pdb", "--no-sequence"), "it excludes --no-sequence"),
         (("--sequence-solver", "events", "--no-sequence"), "it excludes --no-sequence"),
+        (
+            ("--sequence-solver", "gibbs"),
+            "unknown solver 'gibbs'; there are leap, ancestral, events",
+        ),
         (("--out", "a.pdb"), "--out is a folder, not a.pdb; --format says the format"),
         (("--device", "abacus"), "no device 'abacus' here"),
     ],
@@ -280,6 +285,7 @@ def test_the_flags_are_explained(model):
     code, out, _ = feller("sample", model, "--help")
     assert code == 0
     assert all(flag in out for flag in ("--inverse-fold", "--contigs", "--trajectory", "-n"))
+    assert all(solver in out for solver in TOKEN_SOLVERS)
 
 
 def test_what_is_read_is_what_is_measured():

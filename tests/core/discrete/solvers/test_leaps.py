@@ -146,4 +146,6 @@ def test_the_grid_ends_at_one(schedule):
     assert (found[-1] == 1).all()
     assert mixing_weight(schedule, torch.tensor([0.0, 1.0]), x).tolist() == [0, 1]
     with pytest.raises(ValueError, match="one time a row"):
-        mixing_weight(schedule, torch.zeros(2, 1), x)
+        mixing_weight(schedule, torch.tensor([[0.0, 0.5], [0.5, 0.5]]), x)
+    of_elements = torch.tensor([[0.0, 1.0], [1.0, 1.0]])  # at 1 they are given
+    assert mixing_weight(schedule, of_elements, x).tolist() == [0, 1]

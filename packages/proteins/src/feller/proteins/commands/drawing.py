@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,6 @@ from feller.proteins.structure.chain import Chain
 
 __all__ = ["DrawFlags", "cautions", "chains_of", "drawn", "frames_of", "trained_length"]
 
-ResidueSolver = Literal[
-    "leap", "ancestral", "events", "confidence", "margin", "entropy", "corrected", "remask"
-]
-"""Names of token solvers."""
 LONG = 1000
 """Residues from which on the cost of drawing is reported."""
 PROBE = 128
@@ -53,10 +49,10 @@ class DrawFlags:
     own if None."""
     temperature: float = 1.0
     """Sequence sampling temperature; 0 takes the most likely residues."""
-    sequence_solver: ResidueSolver | None = None
-    """Solver of the sequence: events is first hitting, exact at as many steps as residues; remask
-    and corrected take back what they drew. If None Euler's method; the last step draws what is
-    left."""
+    sequence_solver: str | None = None
+    """Solver of the sequence: events (first hitting; exact at as many steps as residues), leap,
+    ancestral, confidence, margin, entropy, or remask and corrected, which take back what they drew;
+    if None, Euler's method, whose last step draws all that is left."""
     sequence: bool = True
     """Draw the sequence, too; otherwise residues are unknown."""
     batch_size: int | None = None
