@@ -77,9 +77,9 @@ class Filters:
             counts: Counts what is taken, and each kind of refusal.
         """
         for item in found:
-            result = (self.refusal(item) or item) if isinstance(item, Chain) else item
-            counts["taken" if isinstance(result, Chain) else result.kind] += 1
-            yield result
+            refusal = item if isinstance(item, Refusal) else self.refusal(item)
+            counts[refusal.kind if refusal else "taken"] += 1
+            yield refusal or item
 
     def _faults(self, chain: Chain) -> Iterator[tuple[str, str]]:
         """Yield the faults of a chain, a kind and a reason each, the cheapest to find first."""

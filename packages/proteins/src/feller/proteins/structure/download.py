@@ -15,7 +15,7 @@ from typing import Literal
 
 from tqdm.auto import tqdm
 
-from feller.proteins.structure.reading import Refusal
+from feller.proteins.structure.reading import Refusal, sorted_out
 
 __all__ = ["Fetched", "fetch"]
 
@@ -70,10 +70,8 @@ def fetch(
     with _addressed(address), ThreadPoolExecutor(max(1, workers)) as pool:
         results = pool.map(lambda one: _fetch(one, folder, form), wanted)
         every = list(tqdm(results, total=len(wanted), desc="fetching", mininterval=1.0))
-    return Fetched(
-        tuple(item for item in every if isinstance(item, Path)),
-        tuple(item for item in every if isinstance(item, Refusal)),
-    )
+    files, refusals = sorted_out(every)
+    return Fetched(tuple(files), tuple(refusals))
 
 
 def _fetch(one: str, folder: Path, form: Form) -> Path | Refusal:

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from feller.proteins.structure.atom_table import Columns, chains_of, columns_of_cif, columns_of_pdb
 from feller.proteins.structure.chain import Chain
 
 __all__ = ["SUFFIXES", "Entry", "Refusal", "entries", "read_chains", "read_entries", "sorted_out"]
 
+T = TypeVar("T")
 
 _GZIP = b"\x1f\x8b"
 """How gzipped data begin."""
@@ -45,8 +46,8 @@ class Refusal:
     kind: str = "unreadable"
 
 
-def sorted_out(found: Iterable[Chain | Refusal]) -> tuple[list[Chain], list[Refusal]]:
-    """Return what was taken, and what was not.
+def sorted_out(found: Iterable[T | Refusal]) -> tuple[list[T], list[Refusal]]:
+    """Return what was taken, chains or files, and what was not.
 
     Example:
         >>> sorted_out([Refusal("1abc", "broken")])
