@@ -49,7 +49,7 @@ class Sampling:
     """How to draw.
 
     Attributes:
-        steps: Network calls of a sample.
+        steps: Steps of the grid: network calls of a sample, but for a `sequence_solver`.
         power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
             where bonds are made.
         flow: The weight of the flow of rotations; the model's own if None.
@@ -162,7 +162,8 @@ class Drawing:
 
     Attributes:
         state: The states, a dict of factors.
-        nfe: Network calls of a sample.
+        nfe: Network calls of a sample; beside frames with a `sequence_solver` those of the batch,
+            of which a sample has some.
         steps: The states on the way, where they are kept.
     """
 
