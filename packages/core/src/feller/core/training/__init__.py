@@ -1,6 +1,7 @@
 """Training: recipes, the loop, checkpoints."""
 
 from feller.core.training.config import (
+    Completed,
     DataConfig,
     Dataset,
     ModelConfig,
@@ -8,5 +9,9 @@ from feller.core.training.config import (
     Recipe,
     Training,
 )
+from feller.core.training.evaluating import Evaluation
 
-__all__ = ["DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training"]
+__all__ = [
+    "Completed", "DataConfig", "Dataset", "Evaluation", "ModelConfig", "Optimizer", "Recipe",
+    "Training",
+]  # fmt: skip
