@@ -58,26 +58,6 @@ def test_a_run_leaves_everything(tmp_path):
     assert card["training"]["processes"] == 1
 
 
-def test_figures_of_samples_are_in_the_log(tmp_path):
-    out = tmp_path / "a"
-    train(points.recipe(steps=4, evaluate_every=2, evaluate_n=3), out, cpu=True)
-    found = figures(out)
-    assert [(line["step"], line["rows"], line["lost"]) for line in found] == [
-        (2, 15, None), (4, 15, None),
-    ]  # fmt: skip
-    averaged = load_file(out / "model" / "model.safetensors")
-    total = float(sum(value.double().sum() for value in averaged.values()))
-    assert found[-1]["figure"] == pytest.approx(2 + total)
-    train(points.recipe(steps=6), out, cpu=True)  # a resumed run may do without
-
-
-def test_a_model_without_figures_says_so_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.delattr(points.PointModel, "evaluation")
-    with pytest.raises(ValueError, match=r"evaluate_every is 2, but .* a PointModel: set it to 0"):
-        train(points.recipe(steps=4, evaluate_every=2), tmp_path / "a", cpu=True)
-    assert not (tmp_path / "a" / "log.jsonl").exists()
-
-
 def test_a_recipe_is_completed_from_its_data(tmp_path, capsys):
     out = tmp_path / "a"
     recipe = replace(points.recipe(steps=1), model=points.OpenConfig())

@@ -8,6 +8,7 @@ from feller.images.data import ArrayImages as ArrayImages
 from feller.images.data import DataError as DataError
 from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
+from feller.images.fitting import FittedModelConfig as FittedModelConfig
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
 from feller.images.metrics.report import class_fractions as class_fractions
@@ -25,6 +26,7 @@ from feller.images.recipes import cifar10_dit_flow as cifar10_dit_flow
 from feller.images.recipes import cifar10_flow as cifar10_flow
 from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
+from feller.images.recipes import folder as folder
 from feller.images.recipes import mnist_flow as mnist_flow
 from feller.images.sampling import Sampling as Sampling
 from feller.images.schedules import Tabulated as Tabulated
