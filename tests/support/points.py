@@ -55,6 +55,9 @@ class PointModelConfig(ModelConfig):
     def build(self):
         return PointModel(self)
 
+    def evaluation(self, model, data, *, n):
+        return PointEvaluation(model, n)
+
 
 @tagged("test/points of data")
 @dataclass(frozen=True)
@@ -98,9 +101,6 @@ class PointModel(nn.Module, Model):
 
     def forward(self, x, t, condition=None):
         return self.generator(x, t, condition)
-
-    def evaluation(self, data, *, n):
-        return PointEvaluation(self, n)
 
     def preview(self, stem):
         Path(f"{stem}.txt").write_text("a picture\n")

@@ -28,7 +28,7 @@ def test_figures_of_samples_are_in_the_log(tmp_path):
 
 
 def test_a_model_without_figures_says_so_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.delattr(points.PointModel, "evaluation")
+    monkeypatch.delattr(points.PointModelConfig, "evaluation")
     with pytest.raises(ValueError, match=r"evaluate_every is 2, but .* a PointModel: set it to 0"):
         train(points.recipe(steps=4, evaluate_every=2), tmp_path / "a", cpu=True)
     assert not (tmp_path / "a" / "log.jsonl").exists()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
@@ -20,7 +20,8 @@ from feller.core.times import TimeLaw, Uniform
 from feller.core.training.muon import Muon
 
 __all__ = [
-    "Completed", "DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training",
+    "Completed", "DataConfig", "Dataset", "Evaluation", "ModelConfig", "Optimizer", "Recipe",
+    "Training",
 ]  # fmt: skip
 
 
@@ -51,6 +52,24 @@ class Completed(NamedTuple):
     said: str = ""
 
 
+class Evaluation(ABC):
+    """How a model is measured while it trains.
+
+    Attributes:
+        blocks: How many blocks of samples there are.
+    """
+
+    blocks: int
+
+    @abstractmethod
+    def look(self, block: int) -> Tensor:
+        """Draw the samples of a block; return what the figures need of them, a row each."""
+
+    @abstractmethod
+    def figures(self, seen: Tensor) -> dict[str, float]:
+        """Return the figures, by name, from the rows of all blocks."""
+
+
 class ModelConfig(ABC):
     """What a domain's model is made of."""
 
@@ -61,6 +80,10 @@ class ModelConfig(ABC):
     def completed(self, recipe: "Recipe", data: Dataset) -> Completed:
         """Return the recipe, whose model this is, with what it leaves open read off the data."""
         return Completed(recipe, data)
+
+    def evaluation(self, model: Any, data: "DataConfig", *, n: int) -> Evaluation | None:
+        """Return how such a model is measured while it trains, by `n` samples; None if it isn't."""
+        return None
 
     def trained(self, training: "Training") -> "ModelConfig":
         """Return what a model is made of that is trained so, where that is to be kept with it."""

@@ -4,34 +4,15 @@ Block b is a function of the seed and of b, so that figures do not depend on how
 share the blocks.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from torch import Tensor
 
+from feller.core.training.config import Evaluation
 from feller.core.training.loop import Run
 
-__all__ = ["Evaluation", "begin_evaluation", "figures_of"]
-
-
-class Evaluation(ABC):
-    """How a model is measured while it trains: its method `evaluation` returns this.
-
-    Attributes:
-        blocks: How many blocks of samples there are.
-    """
-
-    blocks: int
-
-    @abstractmethod
-    def look(self, block: int) -> Tensor:
-        """Draw the samples of a block; return what the figures need of them, a row each."""
-
-    @abstractmethod
-    def figures(self, seen: Tensor) -> dict[str, float]:
-        """Return the figures, by name, from the rows of all blocks."""
+__all__ = ["begin_evaluation", "figures_of"]
 
 
 def begin_evaluation(run: Run) -> Evaluation | None:
@@ -40,15 +21,16 @@ def begin_evaluation(run: Run) -> Evaluation | None:
     Raises:
         ValueError: When there are no such figures of the model.
     """
-    training, model = run.recipe.training, run.ema.model
+    recipe, training = run.recipe, run.recipe.training
     if not training.evaluate_every:
         return None
-    if not hasattr(model, "evaluation"):
+    found = recipe.model.evaluation(run.ema.model, recipe.data, n=training.evaluate_n)
+    if found is None:
         raise ValueError(
             f"training.evaluate_every is {training.evaluate_every}, but there are no figures of a "
-            f"{type(model).__name__}: set it to 0"
+            f"{type(run.ema.model).__name__}: set it to 0"
         )
-    return model.evaluation(run.recipe.data, n=training.evaluate_n)  # pyright: ignore[reportCallIssue]
+    return found
 
 
 def figures_of(run: Run, evaluation: Evaluation) -> dict[str, float]:
