@@ -9,8 +9,13 @@ from feller.images.data import DataError as DataError
 from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
 from feller.images.fitting import FittedModelConfig as FittedModelConfig
+from feller.images.metrics.features import FeatureNetwork as FeatureNetwork
+from feller.images.metrics.features import feature_network as feature_network
+from feller.images.metrics.frechet import frechet_distance as frechet_distance
+from feller.images.metrics.frechet import frechet_estimate as frechet_estimate
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
+from feller.images.metrics.neighbours import neighbours as neighbours
 from feller.images.metrics.report import class_fractions as class_fractions
 from feller.images.metrics.report import conditional_accuracy as conditional_accuracy
 from feller.images.metrics.report import evaluate as evaluate

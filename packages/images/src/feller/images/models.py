@@ -24,7 +24,7 @@ from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
 from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
-from feller.core.training import ModelConfig, Training
+from feller.core.training import Evaluation, ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
 from feller.images.networks import DiTConfig, UNetConfig
@@ -87,6 +87,12 @@ class ImageModelConfig(ModelConfig):
     def trained(self, training: Training) -> "ImageModelConfig":
         """Return the configuration with the training's `condition_drop`, where there are labels."""
         return replace(self, condition_drop=training.condition_drop) if self.codec.classes else self
+
+    def evaluation(self, model: Any, data: Any, *, n: int) -> Evaluation:
+        """Return KID and FID of `n` samples, for the log of a run."""
+        from feller.images.metrics.while_training import ImageEvaluation
+
+        return ImageEvaluation(model, data, n=n)
 
     def check_condition(self, *, labels: bool, guidance: float = 1.0) -> None:
         """Refuse to draw from a row of the label embedding that was never trained.
