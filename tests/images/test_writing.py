@@ -32,6 +32,12 @@ def test_a_grid(channels, tmp_path):
     assert pixels(out).shape[:2] == (68, 134)
 
 
+def test_a_grid_of_classes_has_a_column_for_each(tmp_path):
+    write_images(images(4), torch.tensor([0, 2, 0, 2]), tmp_path / "a.png", CLASSES)
+    sheet = grid(images(4), columns=2).squeeze(-1).numpy()
+    assert np.array_equal(pixels(tmp_path / "a.png")[-len(sheet) :], sheet)
+
+
 @pytest.mark.parametrize("labels", [None, torch.tensor([2, 0])])
 def test_arrays(labels, tmp_path):
     write_images(images(2), labels, tmp_path / "a.npz", CLASSES)

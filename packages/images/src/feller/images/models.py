@@ -245,8 +245,8 @@ class ImageModel(nn.Module, Model):
         return self.codec.checked(label.long())
 
     def preview(self, stem: Path) -> None:
-        """Write a picture of samples from fixed noise, a row a class; arrays of many channels."""
-        from feller.images.plots import MOST_CHANNELS, save_grid
+        """Write a picture of samples from fixed noise, a column a class; arrays of many channels."""
+        from feller.images.plots import MOST_CHANNELS, save_classes, save_grid
 
         classes = len(self.codec.classes)
         columns = 8
@@ -260,6 +260,8 @@ class ImageModel(nn.Module, Model):
         images, _ = self.draw(n, labels, plan)
         if images.shape[-1] > MOST_CHANNELS:
             np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
+        elif labels is not None:
+            save_classes(images, labels, stem.with_suffix(".png"), self.codec.classes)
         else:
             save_grid(images, stem.with_suffix(".png"), columns=columns)
 

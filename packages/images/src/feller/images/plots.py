@@ -1,16 +1,21 @@
 """Pictures of images."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
-__all__ = ["MOST_CHANNELS", "grid", "save_grid"]
+__all__ = ["MOST_CHANNELS", "grid", "in_columns", "save_classes", "save_grid"]
 
 MOST_CHANNELS = 4
 """What a PNG holds: gray or colours, with or without transparency."""
+MOST_COLUMNS = 20
+"""Classes that a grid shows side by side."""
+_HEAD, _FONT = 18, 12  # pixels
 
 
 def grid(
@@ -40,10 +45,65 @@ def grid(
 
 def save_grid(images: UInt8[Tensor, "n h w c"], file: Path, *, columns: int = 8) -> None:
     """Write a grid as PNG, small images enlarged."""
+    _picture(images, columns).save(file)
+
+
+def save_classes(
+    images: UInt8[Tensor, "n h w c"], labels: Int[Tensor, " n"], file: Path, names: tuple[str, ...]
+) -> None:
+    """Write a grid as PNG whose columns are classes, with their names; a plain one of many classes.
+
+    Args:
+        images: The images.
+        labels: The class of each.
+        file: Where to write.
+        names: The names of all classes.
+    """
+    shown = labels.unique().tolist()
+    if len(shown) > MOST_COLUMNS:
+        save_grid(images, file)
+        return
+    sheet = _picture(in_columns(images, labels), len(shown))
+    _titled(sheet, [names[label] for label in shown]).save(file)
+
+
+def in_columns(
+    images: UInt8[Tensor, "n h w c"], labels: Int[Tensor, " n"]
+) -> UInt8[Tensor, "m h w c"]:
+    """Return images such that each class is a column of a grid, white where it has fewer.
+
+    Example:
+        >>> images = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1)
+        >>> in_columns(images, torch.tensor([4, 2, 4])).flatten()
+        tensor([  1,   0, 255,   2], dtype=torch.uint8)
+    """
+    classes, column, counts = labels.unique(return_inverse=True, return_counts=True)
+    tiles = images.new_full((int(counts.max()), len(classes), *images.shape[1:]), 255)
+    for i in range(len(classes)):
+        tiles[: counts[i], i] = images[column == i]
+    return tiles.flatten(0, 1)
+
+
+def _picture(images: UInt8[Tensor, "n h w c"], columns: int) -> Any:
     from PIL import Image
 
     sheet = grid(images, columns=columns)
     zoom = max(1, 64 // images.shape[1])
     sheet = sheet.repeat_interleave(zoom, 0).repeat_interleave(zoom, 1)
-    pixels = sheet.squeeze(-1).numpy()
-    Image.fromarray(pixels).save(file)
+    return Image.fromarray(sheet.squeeze(-1).numpy())
+
+
+def _titled(sheet: Any, names: Sequence[str]) -> Any:
+    """Put names over columns, cut to their width."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_FONT)
+    white, black = ("white", "black") if len(sheet.mode) > 2 else (255, 0)  # LA has no names
+    titled = Image.new(sheet.mode, (sheet.width, sheet.height + _HEAD), white)
+    titled.paste(sheet, (0, _HEAD))
+    draw, width = ImageDraw.Draw(titled), sheet.width / len(names)
+    for i, name in enumerate(names):
+        while name and draw.textlength(name, font) > width - 2:
+            name = name[:-1]
+        draw.text(((i + 0.5) * width, _HEAD / 2), name, fill=black, font=font, anchor="mm")
+    return titled

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from feller.images.plots import MOST_CHANNELS, save_grid
+from feller.images.plots import MOST_CHANNELS, save_classes, save_grid
 
 __all__ = ["check_target", "write_images"]
 
@@ -54,12 +54,14 @@ def write_images(
     Args:
         images: The images.
         labels: Their labels, where they were asked for.
-        out: `.png` for a grid, `.npz` for arrays `images` and `labels`, no suffix for a folder of
-            PNGs.
+        out: `.png` for a grid, with labels a column a class, `.npz` for arrays `images` and
+            `labels`, no suffix for a folder of PNGs.
         classes: The names of the labels.
     """
     check_target(out, images.shape[-1])
-    if out.suffix == ".png":
+    if out.suffix == ".png" and labels is not None:
+        save_classes(images, labels, out, classes)
+    elif out.suffix == ".png":
         save_grid(images, out)
     elif not out.suffix:
         _write_folder(images, labels, out, classes)
