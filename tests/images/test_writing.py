@@ -102,7 +102,9 @@ def test_a_device_is_no_folder():
 
 def test_many_channels_go_into_arrays(tmp_path):
     for name in ("a.png", "a"):
-        with pytest.raises(ValueError, match="PNGs have up to 4 channels, these images 5: give"):
+        with pytest.raises(
+            ValueError, match="PNGs and films have up to 4 channels, these images 5: give"
+        ):
             check_target(tmp_path / name, 5)
     write_images(images(2, 5), None, tmp_path / "a.npz", ())
     assert (tmp_path / "a.npz").is_file()

@@ -36,6 +36,8 @@ from feller.images.recipes import mnist_flow as mnist_flow
 from feller.images.sampling import Sampling as Sampling
 from feller.images.schedules import Tabulated as Tabulated
 from feller.images.shapes import draw_shapes as draw_shapes
+from feller.images.trajectories import Trajectory as Trajectory
+from feller.images.trajectories import trajectory as trajectory
 from feller.images.writing import write_images as write_images
 
 DOMAIN: Domain

@@ -245,7 +245,7 @@ class ImageModel(nn.Module, Model):
         return self.codec.checked(label.long())
 
     def preview(self, stem: Path) -> None:
-        """Write a picture of samples from fixed noise, a column a class; arrays of many channels."""
+        """Write a picture of samples of fixed noise, a column a class; arrays of many channels."""
         from feller.images.plots import MOST_CHANNELS, save_classes, save_grid
 
         classes = len(self.codec.classes)

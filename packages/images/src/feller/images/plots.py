@@ -9,13 +9,14 @@ from einops import rearrange
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-__all__ = ["MOST_CHANNELS", "grid", "in_columns", "save_classes", "save_grid"]
+__all__ = ["MOST_CHANNELS", "grid", "in_columns", "save_classes", "save_film", "save_grid"]
 
 MOST_CHANNELS = 4
 """What a PNG holds: gray or colours, with or without transparency."""
 MOST_COLUMNS = 20
 """Classes that a grid shows side by side."""
 _HEAD, _FONT = 18, 12  # pixels
+_FRAME, _LAST = 80, 2_000  # milliseconds
 
 
 def grid(
@@ -59,12 +60,36 @@ def save_classes(
         file: Where to write.
         names: The names of all classes.
     """
-    shown = labels.unique().tolist()
-    if len(shown) > MOST_COLUMNS:
-        save_grid(images, file)
-        return
+    _sheet(images, labels, names).save(file)
+
+
+def save_film(
+    frames: UInt8[Tensor, "t n h w c"],
+    labels: Int[Tensor, " n"] | None,
+    file: Path,
+    names: tuple[str, ...],
+) -> None:
+    """Write grids one after the other as an animated WebP without loss; the last one stays longer.
+
+    Args:
+        frames: The images at each time.
+        labels: The class of each, where they have one.
+        file: Where to write.
+        names: The names of all classes.
+    """
+    first, *others = (_sheet(images, labels, names).convert("RGB") for images in frames)
+    duration = [_FRAME] * len(others) + [_LAST]
+    options = {"duration": duration, "loop": 0, "lossless": True}
+    first.save(file, save_all=True, append_images=others, **options)
+
+
+def _sheet(images: Tensor, labels: Tensor | None, names: tuple[str, ...]) -> Any:
+    """Return a grid, a column for each class where there are labels and not too many."""
+    shown = [] if labels is None else labels.unique().tolist()
+    if labels is None or len(shown) > MOST_COLUMNS:
+        return _picture(images, 8)
     sheet = _picture(in_columns(images, labels), len(shown))
-    _titled(sheet, [names[label] for label in shown]).save(file)
+    return _titled(sheet, [names[label] for label in shown])
 
 
 def in_columns(
