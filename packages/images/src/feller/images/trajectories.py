@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from feller.images.sampling import Sampling
@@ -29,7 +29,7 @@ class Moment(NamedTuple):
     """
 
     time: float
-    state: Float[Tensor, "n c h w"]
+    state: Shaped[Tensor, "n c h w"]
     drift: Float[Tensor, "n c h w"] | None
 
 
@@ -93,7 +93,8 @@ class Trajectory:
         last = Moment(self.end, shown, None)
         steps = list(pairwise([*self.moments, last]))
         pairs = [(_moved(before, after.time), after.state) for before, after in steps]
-        pairs[-1] = pairs[-1][0].clamp(-1, 1), shown  # images have nothing beyond white
+        if shown.is_floating_point():  # images have nothing beyond white
+            pairs[-1] = pairs[-1][0].clamp(-1, 1), shown
         where = torch.stack([((x - y).abs() > _JUMP).any(1) for x, y in pairs])
         return Jumps(torch.tensor([(a.time + b.time) / 2 for a, b in steps]), where)
 
@@ -111,7 +112,7 @@ def trajectory(
         seed: Chooses them.
 
     Raises:
-        ValueError: As of `model.draw`.
+        ValueError: As of `model.draw`, and when its solver never asks for a generator.
 
     Example:
         >>> from feller.images.recipes import drawn_flow
@@ -125,8 +126,7 @@ def trajectory(
         x, t = given[:2]
         time = float(torch.as_tensor(t).flatten()[0])
         # Of several states at one time, such as a predicted and a corrected one, the last counts.
-        drift = generator.split().drift
-        seen[time] = Moment(time, x.float().cpu(), None if drift is None else drift.float().cpu())
+        seen[time] = Moment(time, x.cpu(), _drift(generator))
 
     handle = model.register_forward_hook(see)
     try:
@@ -134,13 +134,24 @@ def trajectory(
         images, nfe = model.draw(n, labels, whole, seed=seed)
     finally:
         handle.remove()
+    if not seen:
+        raise ValueError(f"the solver {sampling.solver} asks for no generators: nothing to show")
     end = 1.0 if sampling.end is None else sampling.end
     moments = tuple(seen[time] for time in sorted(seen) if time < end)
     guided = sampling.guidance != 1
     return Trajectory(moments, images, end, nfe, model.codec, guided)
 
 
-def _moved(moment: Moment, time: float) -> Float[Tensor, "n c h w"]:
+def _drift(generator: Any) -> Tensor | None:
+    """Return the drift of a generator; None of one that only jumps, as all on tokens do."""
+    try:
+        drift = generator.split().drift
+    except LookupError:
+        return None
+    return None if drift is None else drift.cpu()
+
+
+def _moved(moment: Moment, time: float) -> Shaped[Tensor, "n c h w"]:
     """Return where the drift takes a state."""
     if moment.drift is None:
         return moment.state
