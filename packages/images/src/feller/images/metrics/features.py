@@ -54,14 +54,14 @@ class FeatureNetwork:
 
     @torch.no_grad()
     def embed(self, images: Images, *, batch_size: int = 100) -> Float[Tensor, "n d"]:
-        """Return the features of raw images, in double precision.
+        """Return the features of raw images, in double precision, on the CPU.
 
         Raises:
             ValueError: When there are no images, or features are not finite numbers `(n, d)`.
         """
         if not len(images):
             raise ValueError("there are no images to look at")
-        found = torch.cat([self.look(part).double() for part in images.split(batch_size)])
+        found = torch.cat([self.look(part).cpu().double() for part in images.split(batch_size)])
         if found.shape[:1] != (len(images),) or found.ndim != 2 or not found.isfinite().all():
             raise ValueError(
                 f"{self.name}: features are finite numbers ({len(images)}, d), not "
@@ -91,11 +91,11 @@ def feature_network(name: str, codec: ImageCodec, device: Any = "cpu") -> Featur
     """
     if name == "auto":
         try:
-            return _classifier(codec, device)
+            return _classifier(codec)
         except NoClassifierError:
             return _efficientnet(codec, device)
     if name == "classifier":
-        return _classifier(codec, device)
+        return _classifier(codec)
     if name == "efficientnet":
         return _efficientnet(codec, device)
     if not Path(name).is_file():
@@ -103,9 +103,8 @@ def feature_network(name: str, codec: ImageCodec, device: Any = "cpu") -> Featur
     return _of_file(Path(name), device)
 
 
-def _classifier(codec: ImageCodec, device: Any) -> FeatureNetwork:
-    classifier = classifier_for(codec).to(device)
-    return FeatureNetwork(BUNDLED, classifier.embed)
+def _classifier(codec: ImageCodec) -> FeatureNetwork:
+    return FeatureNetwork(BUNDLED, classifier_for(codec).embed)  # small enough for any processor
 
 
 def _efficientnet(codec: ImageCodec, device: Any) -> FeatureNetwork:
