@@ -100,7 +100,11 @@ class Trajectory:
 
 
 def trajectory(
-    model: Any, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, *, seed: int = 0
+    model: Any,
+    n: int,
+    labels: Int[Tensor, " n"] | None,
+    sampling: Sampling,
+    **drawing: Any,
 ) -> Trajectory:
     """Draw the images that `model.draw` draws, and keep what happens on the way.
 
@@ -109,7 +113,7 @@ def trajectory(
         n: Images.
         labels: Their labels, or None.
         sampling: How they are drawn.
-        seed: Chooses them.
+        drawing: What else `model.draw` takes, such as a seed.
 
     Raises:
         ValueError: As of `model.draw`, and when its solver never asks for a generator.
@@ -131,7 +135,7 @@ def trajectory(
     handle = model.register_forward_hook(see)
     try:
         whole = replace(sampling, batch_size=max(1, n))
-        images, nfe = model.draw(n, labels, whole, seed=seed)
+        images, nfe = model.draw(n, labels, whole, **drawing)
     finally:
         handle.remove()
     if not seen:
