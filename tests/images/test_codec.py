@@ -11,6 +11,7 @@ import torch
 from feller.core import random
 from feller.images.codec import ImageCodec
 from feller.images.data import ArrayImages, FolderImages
+from feller.images.pixels import Reading
 
 SHAPES = ("disc", "Ankle boot", "5", "0")
 
@@ -165,7 +166,7 @@ def test_labels_are_looked_at_before_a_training():
     assert codec.check_data(ArrayImages(images, torch.zeros(3).long(), labelled=False)) == ""
     with pytest.raises(ValueError, match="label 2 has no class: the codec names 2"):
         codec.check_data(ArrayImages(images, torch.tensor([0, 1, 2])))
-    files = FolderImages(((Path("a.png"), 0), (Path("b.png"), 1)), ("dog", "cat"), 2, "L")
+    files = FolderImages(((Path("a.png"), 0), (Path("b.png"), 1)), ("dog", "cat"), Reading((2, 2)))
     assert codec.check_data(files) == ""
     assert "no image has the class cat" in codec.check_data(replace(files, files=files.files[:1]))
     with pytest.raises(ValueError, match="folders are named bird, the classes of the model cat, "):

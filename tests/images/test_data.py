@@ -15,6 +15,7 @@ from feller.core.training import Dataset
 from feller.images import data
 from feller.images.codec import ImageCodec
 from feller.images.data import ArrayImages, DataError, FolderImages, ImageData, npz_arrays
+from feller.images.pixels import Reading
 
 
 def noise(*shape, seed=0):
@@ -327,7 +328,7 @@ def test_every_source_is_known_and_survives_json():
     for source in data._SOURCES:
         config = ImageData(source=source, root="x", size=4, gray=True, download=True)
         assert decode(encode(config)) == config
-    assert isinstance(FolderImages((), (), 1, "L"), Dataset)
+    assert isinstance(FolderImages((), (), Reading((1, 1))), Dataset)
 
 
 def test_what_was_read_is_reported(tmp_path, capsys, monkeypatch):

@@ -169,12 +169,13 @@ def test_sampling_leaves_no_gradients(model):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("config", [pictures.CONFIG, pictures.UNCONDITIONAL], ids=["3", "0"])
-def test_a_preview_has_a_row_a_class(config, tmp_path):
+@pytest.mark.parametrize(
+    ("config", "columns", "head"), [(pictures.CONFIG, 3, 18), (pictures.UNCONDITIONAL, 8, 0)]
+)
+def test_a_preview_has_a_column_a_class(config, columns, head, tmp_path):
     pictures.model(config).preview(tmp_path / "step_1")
     with Image.open(tmp_path / "step_1.png") as picture:
-        rows = len(config.codec.classes) or 8
-        assert np.asarray(picture).shape == (8 * (10 * rows + 2), 8 * (10 * 8 + 2))
+        assert picture.size == (8 * (10 * columns + 2), 8 * (10 * 8 + 2) + head)
 
 
 @pytest.mark.parametrize(

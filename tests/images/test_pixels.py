@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from feller.images.pixels import DataError, check_headers, opaque, opened, upright
+from feller.images.pixels import DataError, Header, Reading, opaque, opened, read_headers, upright
 
 
 def noise(*shape):
@@ -48,11 +48,11 @@ def test_a_gray_of_sixteen_bits_may_be_transparent(background, seen, tmp_path):
 def test_a_file_cut_short_is_named_at_the_start(ending, lost, tmp_path):
     file = tmp_path / f"a.{ending}"
     Image.fromarray(noise(64, 64, 3) if ending != "pgm" else noise(64, 64)).save(file)
-    assert check_headers([file]) == 0
+    assert not read_headers([file])[0].frames
     content = file.read_bytes()
     file.write_bytes(content[: int((1 - lost) * len(content))])
     with pytest.raises(DataError, match=f"a.{ending} is not a readable image: "):
-        check_headers([file])
+        read_headers([file])
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
@@ -60,7 +60,7 @@ def test_a_file_cut_short_is_named_at_the_start(ending, lost, tmp_path):
 def test_what_a_damaged_note_says_does_not_matter(ending, exif, tmp_path):
     file = tmp_path / f"a.{ending}"
     Image.fromarray(np.full((8, 8, 3), 100, np.uint8)).save(file, exif=exif)
-    assert check_headers([file]) == 0
+    assert not read_headers([file])[0].frames
     with opened(file) as image:
         assert abs(np.asarray(upright(image)).astype(int) - 100).max() <= 2
 
@@ -76,8 +76,53 @@ def test_damage_is_a_data_error_wherever_it_is(ending, tmp_path):
             damaged[place] = rng.integers(256)
         file.write_bytes(damaged)
         try:
-            check_headers([file])
+            read_headers([file])
             with opened(file) as image:
                 opaque(upright(image), "white").convert("RGB")
         except DataError as error:  # anything else is a mistake of ours
             assert "\n" not in str(error)
+
+
+def test_a_header_says_the_size_and_whether_there_are_colours(tmp_path):
+    files = {
+        "a.png": Image.new("L", (6, 4)), "b.png": Image.new("RGB", (6, 4)),
+        "c.png": Image.new("I;16", (6, 4)), "d.jpg": Image.new("CMYK", (6, 4)),
+        "e.png": Image.new("LA", (6, 4)), "f.png": Image.new("1", (6, 4)),
+        "g.png": Image.new("P", (6, 4)), "h.png": Image.new("RGBA", (6, 4)),
+    }  # fmt: skip
+    for name, image in files.items():
+        image.save(tmp_path / name)
+    found = read_headers([tmp_path / name for name in files])
+    assert [header.gray for header in found] == [
+        True, False, True, False, True, True, False, False,
+    ]  # fmt: skip
+    assert {header[:2] for header in found} == {(4, 6)}
+
+
+def test_a_photograph_of_a_camera_that_was_turned_is_high(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_headers([tmp_path / "a.jpg"]) == [Header(6, 4, gray=False, frames=False)]
+
+
+@pytest.mark.parametrize(
+    ("fit", "columns"),
+    [("crop", [200] * 6), ("pad", [200] * 6), ("stretch", [0, 0, 200, 200, 0, 0])],
+)
+def test_images_of_another_shape_are_cut_or_padded_or_stretched(fit, columns, tmp_path):
+    wide = np.zeros((6, 18), np.uint8)
+    wide[:, 6:12] = 200
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    found = Reading((6, 6), gray=True, background="#646464", fit=fit).read(tmp_path / "a.png")
+    assert found.shape == (6, 6, 1)
+    rows = found[..., 0].astype(int)
+    if fit == "pad":  # two rows of image, four of margin
+        assert (rows[[0, 1, 4, 5]] == 100).all() and (rows[2:4, 2:4] > 150).all()
+    else:
+        assert abs(rows - columns).max() <= (60 if fit == "stretch" else 0)
+
+
+def test_sides_need_not_be_equal(tmp_path):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
+    assert Reading((4, 6)).read(tmp_path / "a.png").shape == (4, 6, 3)

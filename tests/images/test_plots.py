@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from feller.images.plots import grid, save_grid
+from feller.images.plots import grid, in_columns, save_classes, save_grid
 
 
 def numbered(n, shape=(2, 3, 1)):
@@ -63,3 +63,35 @@ def test_large_images_are_not(tmp_path):
 def test_a_grid_has_a_column(columns):
     with pytest.raises(ValueError, match=f"a grid has at least one column, not {columns}"):
         grid(numbered(3), columns=columns)
+
+
+def test_classes_are_columns():
+    labels = torch.tensor([1, 0, 1, 5, 0, 1])
+    tiles = in_columns(numbered(6), labels)
+    assert tiles[:, 0, 0, 0].tolist() == [1, 0, 3, 4, 2, 255, 255, 5, 255]
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
+def test_columns_have_the_names_of_their_classes(channels, mode, tmp_path):
+    labels = torch.tensor([2, 0, 2, 0])
+    names = ("cat", "dog", "a name that is longer than its column is wide")
+    save_classes(numbered(4, (64, 64, channels)), labels, tmp_path / "a.png", names)
+    save_grid(in_columns(numbered(4, (64, 64, channels)), labels), tmp_path / "b.png", columns=2)
+    with Image.open(tmp_path / "a.png") as titled, Image.open(tmp_path / "b.png") as plain:
+        assert titled.mode == plain.mode == mode
+        height = titled.height - plain.height
+        whole, sheet = np.asarray(titled), np.asarray(plain)
+        assert np.array_equal(whole[height:], sheet)
+        head = np.asarray(titled.convert("RGBA").convert("L"))[:height]
+    assert head[:, :67].min() < 100 and head[:, 67:].min() < 100  # both have a name
+    assert (head[:, 66:67] == 255).all()  # the long one does not reach into the other
+    blank = tmp_path / "c.png"
+    save_classes(numbered(4, (64, 64, channels)), labels, blank, ("", "", ""))
+    with Image.open(blank) as empty:
+        assert (np.asarray(empty.convert("RGBA").convert("L"))[:height] == 255).all()
+
+
+def test_many_classes_make_a_plain_grid(tmp_path):
+    save_classes(numbered(21), torch.arange(21), tmp_path / "a.png", ("",) * 21)
+    save_grid(numbered(21), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

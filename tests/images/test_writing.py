@@ -32,6 +32,12 @@ def test_a_grid(channels, tmp_path):
     assert pixels(out).shape[:2] == (68, 134)
 
 
+def test_a_grid_of_classes_has_a_column_for_each(tmp_path):
+    write_images(images(4), torch.tensor([0, 2, 0, 2]), tmp_path / "a.png", CLASSES)
+    sheet = grid(images(4), columns=2).squeeze(-1).numpy()
+    assert np.array_equal(pixels(tmp_path / "a.png")[-len(sheet) :], sheet)
+
+
 @pytest.mark.parametrize("labels", [None, torch.tensor([2, 0])])
 def test_arrays(labels, tmp_path):
     write_images(images(2), labels, tmp_path / "a.npz", CLASSES)
@@ -96,7 +102,9 @@ def test_a_device_is_no_folder():
 
 def test_many_channels_go_into_arrays(tmp_path):
     for name in ("a.png", "a"):
-        with pytest.raises(ValueError, match="PNGs have up to 4 channels, these images 5: give"):
+        with pytest.raises(
+            ValueError, match="PNGs and films have up to 4 channels, these images 5: give"
+        ):
             check_target(tmp_path / name, 5)
     write_images(images(2, 5), None, tmp_path / "a.npz", ())
     assert (tmp_path / "a.npz").is_file()

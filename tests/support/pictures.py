@@ -1,5 +1,6 @@
 """A tiny model of images, whose weights are random and yet do something."""
 
+import warnings
 from dataclasses import replace
 
 import torch
@@ -51,3 +52,11 @@ def model(config=CONFIG):
 def save(folder, config=CONFIG, card=CARD):
     """Write its folder."""
     return save_model(model(config), folder, card=card)
+
+
+def script(module, side, file):
+    """Write a TorchScript network of RGB images of bytes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module.eval(), torch.zeros(2, 3, side, side, dtype=torch.uint8))
+        traced.save(file)

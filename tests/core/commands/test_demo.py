@@ -1,5 +1,6 @@
 """`feller demo`: a page of what every bundled model draws."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_page_and_its_pictures(tmp_path):
     assert "<figcaption>Two &amp; two.</figcaption>" in page
     assert "http" not in page  # nothing is fetched
     assert {file.name for file in out.iterdir()} == {"a.png", "index.html"}
+
+
+def test_images_come_first(tmp_path, monkeypatch):
+    names = ("text", "toys", "proteins", "images")
+    found = {name: Domain(name=name, package="p", demo=name) for name in names}
+    monkeypatch.setattr(demo, "domains", lambda: found)
+    figure = "{0} model", "{0}.png", "of {0}"
+    monkeypatch.setattr(
+        demo, "resolve", lambda name: lambda out: [tuple(part.format(name) for part in figure)]
+    )
+    assert feller("demo", "--out", tmp_path / "demo").code == 0
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert re.findall("<h2>(.*) model", page) == ["images", "text", "proteins", "toys"]
 
 
 def test_a_demo_is_written_anew(tmp_path):

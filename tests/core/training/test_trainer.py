@@ -32,7 +32,13 @@ SCRIPT = Path(points.__file__)
 
 
 def log(out):
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    lines = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    return [line for line in lines if "loss" in line]
+
+
+def figures(out):
+    lines = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    return [line for line in lines if "loss" not in line]
 
 
 def test_a_run_leaves_everything(tmp_path):
@@ -50,6 +56,19 @@ def test_a_run_leaves_everything(tmp_path):
     card = json.loads((model / "card.json").read_text())
     assert card["training"]["steps"] == 6
     assert card["training"]["processes"] == 1
+
+
+def test_a_recipe_is_completed_from_its_data(tmp_path, capsys):
+    out = tmp_path / "a"
+    recipe = replace(points.recipe(steps=1), model=points.OpenConfig())
+    train(recipe, out, cpu=True)
+    assert "width 100\n" in capsys.readouterr().out
+    written = json.loads((out / "recipe.json").read_text())["model"]
+    assert written["type"] == "test/points" and written["width"] == 100
+    train(replace(recipe, training=replace(recipe.training, steps=2)), out, cpu=True)  # it resumes
+    other = replace(recipe, data=points.CornerData(size=90))
+    with pytest.raises(ValueError, match=r"begun with data.size = 100, not 90"):
+        train(other, out, cpu=True)
 
 
 def test_the_same_command_resumes(tmp_path):
@@ -182,13 +201,18 @@ def test_an_error_in_one_of_two_processes_loses_nothing(rank, tmp_path):
 
 def test_two_processes_give_the_curve_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    train(points.script_recipe(steps=12), one, cpu=True)
+    train(points.script_recipe(steps=12, evaluate_every=6, evaluate_n=2), one, cpu=True)
     command = launched(2, SCRIPT, 12, two)
     subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, timeout=240)
     cards = [json.loads((out / "model" / "card.json").read_text()) for out in (one, two)]
     assert [card["training"]["processes"] for card in cards] == [1, 2]
     curves = [[line["loss"] for line in log(out)] for out in (one, two)]
     assert curves[0] == pytest.approx(curves[1], rel=1e-5)
+    measured = [[(line["step"], line["rows"], line["figure"]) for line in figures(out)]
+                for out in (one, two)]  # fmt: skip
+    assert [line[:2] for line in measured[0]] == [(6, 10), (12, 10)]
+    for first, second in zip(*measured, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
     weights = [load_file(out / "model" / "model.safetensors") for out in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-6)

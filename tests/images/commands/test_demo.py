@@ -18,10 +18,11 @@ def test_the_demo_draws_every_model(tmp_path, monkeypatch, capsys):
     assert listed == ["images/*"]
     assert figures == [
         ("images/tiny", "images-tiny.png",
-         "Heun, 78 network calls, guidance 2. Rows: cat, dog, Big Bird."),
+         "Heun, 78 network calls, guidance 2."),
         ("images/free", "images-free.png", "Heun, 39 network calls."),
     ]  # fmt: skip
-    for (_, file, _), rows in zip(figures, (3, 4), strict=True):
+    columns = ((3, 8, 18), (8, 4, 0))  # the classes, with their names over them
+    for (_, file, _), (count, rows, head) in zip(figures, columns, strict=True):
         with Image.open(tmp_path / file) as picture:
-            assert picture.size == (8 * 82, 8 * (10 * rows + 2))
+            assert picture.size == (8 * (10 * count + 2), 8 * (10 * rows + 2) + head)
     assert "sampling images/tiny" in capsys.readouterr().err

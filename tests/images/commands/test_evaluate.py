@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pictures
 import pytest
+import torch
 from terminal import complaint, feller
 
 from feller.core.cards import Metric
@@ -27,8 +28,8 @@ def measured(monkeypatch):
     """Calls of the measurement, which returns two figures at once."""
     calls = []
 
-    def measure(model, data, how, *, n, seed):
-        calls.append((data, how, n, seed))
+    def measure(model, data, how, *, n, seed, features):
+        calls.append((data, how, n, seed, features))
         return [
             Metric(name="accuracy", value=0.5, low=0.25, high=0.75, protocol="so"),
             Metric(name="distance", value=2.0),
@@ -48,7 +49,7 @@ def test_figures_in_a_table(model, measured):
         ["bits", "per", "dimension", "3"],
     ]  # fmt: skip
     assert not any(line.endswith(" ") for line in out.splitlines())
-    assert measured == [(ImageData(source="drawn"), Sampling(guidance=2.0), 1000, 0)]
+    assert measured == [(ImageData(source="drawn"), Sampling(guidance=2.0), 1000, 0, "auto")]
 
 
 def test_figures_as_json(model, measured):
@@ -61,9 +62,10 @@ def test_figures_as_json(model, measured):
 def test_flags_of_evaluate(model, measured):
     where = ("--data.source", "npz", "--data.root", "a.npz")
     flags = ("-n", 12, "--guidance", 3, "--solver", "euler", "--steps", 4, "--seed", 5)
+    flags += ("--features", "a.pt")
     assert feller("evaluate", model, *where, *flags).code == 0
     how = Sampling(steps=4, solver="euler", guidance=3.0)
-    assert measured == [(ImageData(source="npz", root="a.npz"), how, 12, 5)]
+    assert measured == [(ImageData(source="npz", root="a.npz"), how, 12, 5, "a.pt")]
 
 
 def test_the_data_are_those_of_the_card(measured, tmp_path):
@@ -101,11 +103,15 @@ def test_a_card_without_data_needs_a_flag(dataset, measured, tmp_path):
 
 def test_real_figures(tmp_path, monkeypatch):
     folder = pictures.save(tmp_path / "tiny")
-    flags = ("-n", 4, "--steps", 1, "--data.size", 8, "--json")
+    pictures.script(torch.nn.Flatten(), 8, tmp_path / "a.pt")
+    flags = ("-n", 4, "--steps", 1, "--data.size", 8, "--json", "--features", tmp_path / "a.pt")
     code, out, _ = feller("evaluate", folder, *flags)
     assert code == 0
     names = [metric["name"] for metric in json.loads(out)]
-    assert "nearest-neighbour ratio" in names
+    assert {"KID", "FID", "nearest-neighbour ratio"} <= {*names}
+    assert feller("evaluate", folder, *flags[:-1], "resnet").err.splitlines()[-1] == (
+        "feller evaluate: --features is auto, classifier, efficientnet or a file, not resnet"
+    )
     missing = complaint("evaluate", folder, "--data.source", "mnist", "--data.root", tmp_path)
     assert missing.startswith(f"feller evaluate: {tmp_path} holds neither mnist.npz nor ")
 

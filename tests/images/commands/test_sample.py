@@ -37,6 +37,32 @@ def test_a_grid(model, tmp_path):
         assert picture.size == (8 * 82, 8 * 22)
 
 
+def test_a_film_ends_with_the_grid(model, tmp_path):
+    flags = ("-n", 6, "--label", "cat,dog", *FAST)
+    assert feller("sample", model, "--out", tmp_path / "a.webp", *flags).out.endswith(" s\n")
+    assert feller("sample", model, "--out", tmp_path / "a.png", *flags).code == 0
+    with Image.open(tmp_path / "a.webp") as film, Image.open(tmp_path / "a.png") as grid:
+        assert film.n_frames == 3
+        film.seek(0)
+        first = np.asarray(film.convert("RGB"))
+        film.seek(2)
+        last = np.asarray(film.convert("RGB"))
+        assert np.array_equal(last, np.asarray(grid.convert("RGB")))
+        assert not np.array_equal(first, last)
+
+
+def test_a_map_of_jumps(model, tmp_path):
+    """A flow has none; `test_trajectories` has models that jump."""
+    found = drawn(model, tmp_path / "a.npz", "-n", 2, "--jumps")
+    assert found["images"].shape == (2, 8, 8, 1)
+    said = complaint(
+        "sample", model, "--jumps", "--label", "dog", "--guidance", 2, "--out", tmp_path / "b.png"
+    )
+    assert said.endswith("jumps are told from the drift, which guidance changes: give none")
+    film = complaint("sample", model, "--jumps", "--out", tmp_path / "b.webp")
+    assert film.endswith("--jumps is a picture, not a film: --out ends in .png or .npz, or nothing")
+
+
 def test_arrays(model, tmp_path):
     free = drawn(model, tmp_path / "a.npz", "-n", 3)
     assert set(free) == {"images"}
@@ -109,7 +135,10 @@ def test_json(model, tmp_path):
         (("--solver", "ode45"), "unknown solver 'ode45'; there are euler, "),
         (("--steps", "0"), "a grid has at least one step, not 0"),
         (("-n", "0"), "-n is at least 1, not 0"),
-        (("--out", "a.gif"), "--out ends in .png (a grid), .npz or nothing (a folder), not .gif"),
+        (
+            ("--out", "a.gif"),
+            "--out ends in .png (a grid), .webp (a film), .npz or nothing (a folder), not .gif",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(flags, reason, model, tmp_path, monkeypatch):

@@ -171,5 +171,14 @@ def test_the_interval_of_a_ratio(rng):
     assert stated == pytest.approx(float(spread), rel=0.2)
 
 
+@pytest.mark.slow  # for its import
+def test_it_is_what_torchmetrics_says(rng):
+    kid = pytest.importorskip("torchmetrics.image.kid")
+    a = torch.randn(90, 12, generator=rng, dtype=torch.float64)
+    b = 1.3 * torch.randn(90, 12, generator=rng, dtype=torch.float64) + 0.2
+    expected = kid.poly_mmd(b, a)  # of all at once, as no subset is drawn
+    assert kernel_distance(a, b).value == pytest.approx(float(expected), rel=1e-9)
+
+
 def test_an_estimate_prints_its_interval():
     assert str(Estimate(0.12345, 0.1, 0.2)) == "0.1235 (0.1 to 0.2)"

@@ -12,7 +12,7 @@ from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.spaces import Euclidean
 from feller.images.data import ImageData
 from feller.images.metrics.likelihood import likelihood
-from feller.images.metrics.report import some_of, splits
+from feller.images.metrics.splits import some_of, splits
 from feller.images.recipes import drawn_flow
 
 DATA = ImageData(source="drawn")

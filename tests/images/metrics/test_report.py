@@ -2,9 +2,11 @@
 
 import inspect
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
+import pictures
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from feller.core.intervals import wilson_interval
 from feller.images.classifier import load_classifier
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
+from feller.images.metrics import features
 from feller.images.metrics.report import (
     class_fractions,
     conditional_accuracy,
@@ -21,6 +24,18 @@ from feller.images.models import ImageModelConfig, Sampling
 from feller.images.networks import UNetConfig
 from feller.images.recipes import drawn_flow
 from feller.images.shapes import SHAPES, draw_shapes
+
+DISTANCES = ("KID", "FID", "precision", "recall", "density", "coverage")
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """As where the package of EfficientNet is not installed."""
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(features, "import_module", missing)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +113,8 @@ def test_a_perfect_model(data):
     metrics = {metric.name: metric for metric in evaluate(model, data, how, n=400, seed=3)}
     assert list(metrics) == [
         "conditional accuracy",
-        "KID by class",
-        "KID",
+        *[f"{name} by class" for name in DISTANCES],
+        *DISTANCES,
         "smallest class fraction",
         "class entropy",
         "nearest-neighbour ratio",
@@ -107,6 +122,10 @@ def test_a_perfect_model(data):
     assert metrics["conditional accuracy"].value > 0.98
     for name in ("KID", "KID by class"):
         assert metrics[name].low < 0 < metrics[name].high
+    floor = float(re.search(r"training images have ([\d.]+), the bias", metrics["FID"].protocol)[1])
+    assert metrics["FID"].low < floor < metrics["FID"].high
+    for name in DISTANCES[2:]:
+        assert metrics[name].value > 0.9
     assert metrics["smallest class fraction"].value == pytest.approx(0.1, abs=0.04)
     assert metrics["class entropy"].value == pytest.approx(math.log(10), abs=0.04)
     ratio = metrics["nearest-neighbour ratio"]
@@ -128,7 +147,7 @@ def test_protocols_say_how(data):
         assert "40 samples" in protocol
         assert "seed 3, euler, 9 steps, NFE 7" in protocol
         assert "1000 test images" in protocol or name == "nearest-neighbour ratio"
-        given = name in ("conditional accuracy", "KID by class")
+        given = name == "conditional accuracy" or name.endswith("by class")
         assert ("guidance 2.5" in protocol) == given
         assert ("null condition" in protocol) != given
     test = data.build("test")
@@ -145,21 +164,48 @@ def test_a_model_that_knows_one_class_and_copies(data):
     metrics = {metric.name: metric for metric in evaluate(model, data, n=100)}
     assert metrics["conditional accuracy"].high < 0.3
     assert metrics["KID"].low > 0
+    assert metrics["recall"].high < 0.2 < metrics["precision"].low
+    assert metrics["coverage"].high < 0.2
     assert metrics["smallest class fraction"].value == 0
     assert metrics["class entropy"].value < 0.1
     assert metrics["nearest-neighbour ratio"].value == 0
 
 
 @pytest.mark.parametrize("classes", [(), ("a", "b")])
-def test_without_a_classifier_only_neighbours_are_measured(data, classes):
+def test_without_a_network_only_neighbours_are_measured(data, classes, no_network):
     model, calls = artist(lambda n, labels: shapes(n)[0], classes)
     (metric,) = evaluate(model, data, n=40)
     assert metric.name == "nearest-neighbour ratio"
     assert "no bundled classifier" in metric.protocol
+    assert metric.protocol.endswith(
+        "no feature network for images (1, 28, 28): pip install feller-images[features], or give "
+        "--features FILE"
+    )
+    with pytest.raises(ValueError, match="no feature network for images"):
+        evaluate(model, data, n=40, features="efficientnet")
+    with pytest.raises(ValueError, match="no bundled classifier for"):
+        evaluate(model, data, n=40, features="classifier")
     assert len(calls) == 1
 
 
-def test_without_a_test_split_a_random_half_stands_for_it(tmp_path):
+def test_without_a_classifier_a_network_compares(data, tmp_path):
+    class Means(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.adaptive_avg_pool2d(x.float(), 2).flatten(1)
+
+    pictures.script(Means(), 28, tmp_path / "a.pt")
+    model, _ = artist(lambda n, labels: shapes(n)[0], ("a", "b"))
+    found = evaluate(model, data, n=40, features=str(tmp_path / "a.pt"))
+    assert [metric.name for metric in found] == [
+        *[f"{name} by class" for name in DISTANCES], *DISTANCES, "nearest-neighbour ratio",
+    ]  # fmt: skip
+    assert all(
+        "TorchScript a.pt, 1000 test images of shapes.npz" in metric.protocol
+        for metric in found[:-1]
+    )
+
+
+def test_without_a_test_split_a_random_half_stands_for_it(tmp_path, no_network):
     images, labels = shapes(400)
     np.savez(tmp_path / "one.npz", images=images, labels=labels)
     model, _ = artist(lambda n, labels: shapes(n, seed=9)[0], ("a", "b"))

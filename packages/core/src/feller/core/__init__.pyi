@@ -161,8 +161,10 @@ from feller.core.times import logarithmic_grid as logarithmic_grid
 from feller.core.times import power_grid as power_grid
 from feller.core.times import shifted_grid as shifted_grid
 from feller.core.times import uniform_grid as uniform_grid
+from feller.core.training import Completed as Completed
 from feller.core.training import DataConfig as DataConfig
 from feller.core.training import Dataset as Dataset
+from feller.core.training import Evaluation as Evaluation
 from feller.core.training import ModelConfig as ModelConfig
 from feller.core.training import Optimizer as Optimizer
 from feller.core.training import Recipe as Recipe

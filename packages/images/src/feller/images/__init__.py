@@ -20,6 +20,7 @@ DOMAIN = Domain(
         "drawn-flow": "feller.images.recipes:drawn_flow",
         "cifar10-flow": "feller.images.recipes:cifar10_flow",
         "cifar10-dit-flow": "feller.images.recipes:cifar10_dit_flow",
+        "folder": "feller.images.recipes:folder",
     },
     commands={
         "sample": "feller.images.commands.sample:sample",

@@ -8,8 +8,14 @@ from feller.images.data import ArrayImages as ArrayImages
 from feller.images.data import DataError as DataError
 from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
+from feller.images.fitting import FittedModelConfig as FittedModelConfig
+from feller.images.metrics.features import FeatureNetwork as FeatureNetwork
+from feller.images.metrics.features import feature_network as feature_network
+from feller.images.metrics.frechet import frechet_distance as frechet_distance
+from feller.images.metrics.frechet import frechet_estimate as frechet_estimate
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
+from feller.images.metrics.neighbours import neighbours as neighbours
 from feller.images.metrics.report import class_fractions as class_fractions
 from feller.images.metrics.report import conditional_accuracy as conditional_accuracy
 from feller.images.metrics.report import evaluate as evaluate
@@ -25,10 +31,13 @@ from feller.images.recipes import cifar10_dit_flow as cifar10_dit_flow
 from feller.images.recipes import cifar10_flow as cifar10_flow
 from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
+from feller.images.recipes import folder as folder
 from feller.images.recipes import mnist_flow as mnist_flow
 from feller.images.sampling import Sampling as Sampling
 from feller.images.schedules import Tabulated as Tabulated
 from feller.images.shapes import draw_shapes as draw_shapes
+from feller.images.trajectories import Trajectory as Trajectory
+from feller.images.trajectories import trajectory as trajectory
 from feller.images.writing import write_images as write_images
 
 DOMAIN: Domain

@@ -19,14 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feller.core.checks import check_sizes
+from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
 from feller.core.training import DataConfig
-from feller.images.folders import DataError, FolderImages, open_folder
+from feller.images.folders import DataError, Facts, FolderImages, open_folder
+from feller.images.pixels import Fit, Reading
 from feller.images.shapes import draw_shapes
 
 __all__ = ["ArrayImages", "DataError", "FolderImages", "ImageData", "npz_arrays"]
 
+SIDE = 28
 _EXPANSION, _SMALL = 100, 2**28  # times its size, and bytes, that a file may unpack to
 
 Split = Literal["train", "test"]
@@ -56,6 +58,16 @@ class ArrayImages:
         batch = self.images[indices], self.labels[indices]
         return batch if self.labelled else (*batch, "")
 
+    def suited(self) -> "ArrayImages":
+        """Return the images as they are."""
+        return self
+
+    def facts(self) -> Facts:
+        """Return what the images are; classes are called by their numbers."""
+        h, w, c = self.images.shape[1:]
+        counts = self.labels.bincount().tolist() if self.labelled else []
+        return Facts((c, h, w), tuple(map(str, range(len(counts)))), tuple(counts))
+
     def __str__(self) -> str:
         """Say how many images and labels there are."""
         h, w, c = self.images.shape[1:]
@@ -73,21 +85,32 @@ class ImageData(DataConfig):
         root: The folder of a named set (torchvision's layout, or `fashion_mnist.npz` in it), the
             file of `npz`, or the folder of `folder`.
         download: Let torchvision download a named set.
-        size: Side of images of `folder` and `drawn`, in pixels.
+        size: Height of images of `folder` and `drawn`, in pixels; None reads the size of `folder`
+            off its images.
+        width: Width of images of `folder`; None for squares.
+        fit: What images of `folder` of another shape are: cut, given margins or stretched.
         gray: Read the images of `folder` in grayscale.
-        background: Colour behind transparent pixels in `folder`, such as `white` or `#808080`.
+        background: Colour behind transparent pixels, and in margins, in `folder`, such as `white`
+            or `#808080`.
     """
 
     source: Source = "drawn"
     root: str = "data"
     download: bool = False
-    size: int = 28
+    size: int | None = SIDE
+    width: int | None = None
+    fit: Fit = "crop"
     gray: bool = False
     background: str = "white"
 
     def __post_init__(self) -> None:
-        """Refuse a size below 1."""
-        check_sizes(self, "size")
+        """Refuse a size below 1, and a width without a height."""
+        check_choices(self)
+        if self.size is None and self.width is not None:
+            raise ValueError(f"width is {self.width} and size None: give both, or neither")
+        for name in ("size", "width"):
+            if getattr(self, name) is not None:
+                check_sizes(self, name)
 
     def build(self, split: Split = "train") -> ArrayImages | FolderImages:
         """Open one split, and say on standard error what was read.
@@ -211,14 +234,15 @@ def _npz(config: ImageData, split: Split) -> ArrayImages:
 
 
 def _folder(config: ImageData, split: Split) -> FolderImages:
-    return open_folder(
-        Path(config.root), split, size=config.size, gray=config.gray, background=config.background
-    )
+    size = config.size or SIDE
+    sides = size, config.width or size
+    reading = Reading(sides, gray=config.gray, background=config.background, fit=config.fit)
+    return open_folder(Path(config.root), split, reading, sized=config.size is not None)
 
 
 def _drawn(config: ImageData, split: Split) -> ArrayImages:
     count, seed = (20_000, 0) if split == "train" else (2_000, 1)
-    return _in_memory(*draw_shapes(count, config.size, seed), "drawn shapes")
+    return _in_memory(*draw_shapes(count, config.size or SIDE, seed), "drawn shapes")
 
 
 _SOURCES: Mapping[str, Callable[[ImageData, Split], ArrayImages | FolderImages]] = MappingProxyType(

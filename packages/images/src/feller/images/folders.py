@@ -7,23 +7,42 @@ that what cannot be used is reported before the first step.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from feller.images.pixels import DataError, check_headers, opaque, opened, upright
+from feller.images.pixels import DataError, Header, Reading, read_headers
 
-__all__ = ["ENDINGS", "DataError", "FolderImages", "open_folder"]
+__all__ = ["ENDINGS", "DataError", "Facts", "FolderImages", "open_folder", "usual_size"]
+
 
 ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2"),
 )
 _SPLITS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
+_MULTIPLE = 4  # as networks halve the sides twice at least
+
+
+class Facts(NamedTuple):
+    """What data are, for a model of them.
+
+    Attributes:
+        shape: Channels, height, width.
+        classes: The names of the classes; empty where there are no labels.
+        counts: How many images each class has.
+        how: How files are read, in words.
+    """
+
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,17 +52,15 @@ class FolderImages:
     Attributes:
         files: The image files and their labels.
         classes: The names of the classes.
-        size: Side to which images are cut and scaled.
-        mode: Pillow's name of the pixel format: `L` or `RGB`.
-        background: The colour behind transparent pixels, as Pillow names it.
+        reading: How each is read.
+        headers: What the files say of their images.
         passed: What was passed over, in words.
     """
 
     files: tuple[tuple[Path, int], ...]
     classes: tuple[str, ...]
-    size: int
-    mode: str
-    background: str = "white"
+    reading: Reading
+    headers: tuple[Header, ...] = ()
     passed: str = ""
 
     @property
@@ -61,7 +78,7 @@ class FolderImages:
         Raises:
             DataError: When a file is not an image.
         """
-        images = np.stack([self._read(self.files[i][0]) for i in indices])
+        images = np.stack([self.reading.read(self.files[i][0]) for i in indices])
         labels = torch.tensor([self.files[i][1] for i in indices])
         return torch.from_numpy(images), labels, "\n".join(self.classes)
 
@@ -71,40 +88,63 @@ class FolderImages:
         classes = f"in {len(self.classes)} classes ({some})" if self.classes else "without classes"
         return f"{len(self)} images {classes}{self.passed and f'; passed over: {self.passed}'}"
 
-    def _read(self, file: Path) -> np.ndarray:
-        from PIL import ImageOps
+    def suited(self) -> "FolderImages":
+        """Return the images in gray where no file has colours."""
+        gray = bool(self.headers) and all(header.gray for header in self.headers)
+        return replace(self, reading=replace(self.reading, gray=True)) if gray else self
 
-        with opened(file) as image:
-            plain = opaque(upright(image), self.background)
-            square = ImageOps.fit(plain.convert(self.mode), (self.size, self.size))
-        pixels = np.asarray(square)
-        return pixels[..., None] if pixels.ndim == 2 else pixels
+    def facts(self) -> Facts:
+        """Return what the images are, as they are read."""
+        sizes = sorted({(h.height, h.width) for h in self.headers}, key=np.prod)
+        how = ""
+        if sizes and sizes != [self.reading.sides]:
+            some = " to ".join(f"{h} x {w}" for h, w in sizes[:: max(1, len(sizes) - 1)])
+            how = f"scaled from {some}, {self.reading.words()}"
+        counts = Counter(label for _, label in self.files)
+        of = tuple(counts[i] for i in range(len(self.classes)))
+        return Facts((1 if self.reading.gray else 3, *self.reading.sides), self.classes, of, how)
 
 
-def open_folder(
-    root: Path, split: str, *, size: int, gray: bool, background: str = "white"
-) -> FolderImages:
+def usual_size(headers: Sequence[Header], most: int = 64) -> tuple[int, int]:
+    """Return a height and a width that suit images: few are enlarged, and no side is long.
+
+    Where three in four have nearly one shape, that is it; otherwise a square.
+
+    Args:
+        headers: What files say of their images.
+        most: The longer side at most.
+
+    Example:
+        >>> photographs = [Header(300, 400, False, False)] * 9 + [Header(400, 300, False, False)]
+        >>> usual_size(photographs)
+        (48, 64)
+    """
+    heights, widths = np.array([(h.height, h.width) for h in headers], dtype=float).T
+    usual = float(np.clip(np.median(widths / heights), 1 / 4, 4))
+    alike = np.abs(np.log(widths / heights / usual)) < np.log(1.1)
+    ratio = usual if alike.mean() >= 0.75 else 1.0
+    height = float(np.quantile(np.minimum(heights, widths / ratio), 0.1))
+    height = min(height, most, most / ratio)
+    return _rounded(height), _rounded(height * ratio)
+
+
+def _rounded(side: float) -> int:
+    return max(2 * _MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
+
+
+def open_folder(root: Path, split: str, reading: Reading, *, sized: bool = True) -> FolderImages:
     """Find the images of one split of a folder, and read their headers.
 
     Args:
         root: The folder.
         split: `train` or `test`; of a root without splits, all images are both.
-        size: Side to which images are cut and scaled.
-        gray: Whether they are read in gray.
-        background: The colour behind transparent pixels, such as `white` or `#808080`.
+        reading: How they are read.
+        sized: Whether it says the size; otherwise that is read off the images.
 
     Raises:
         DataError: When there are none, it is not clear what their classes are, or files cannot be
             used.
     """
-    from PIL import ImageColor
-
-    try:
-        ImageColor.getrgb(background)
-    except ValueError:
-        raise DataError(
-            f"background is a colour such as white or #808080, not {background!r}"
-        ) from None
     home = _split_of(root, split)
     holding = {name: list(_files(home / name)) for name in _folders(home)}
     classes = tuple(name for name, files in holding.items() if any(map(_counts, files)))
@@ -124,10 +164,12 @@ def open_folder(
         raise DataError(f"{home} has no images ({', '.join(sorted(ENDINGS))})")
     others = [file for found in (beside, *holding.values()) for file in found if not _counts(file)]
     passed = _passed_over(others, [name for name in holding if name not in classes])
-    frames = check_headers([file for file, _ in files])
-    if frames:
+    headers = tuple(read_headers([file for file, _ in files]))
+    if frames := sum(header.frames for header in headers):
         passed = ", ".join([*[passed] * bool(passed), f"all but the first frame of {frames} files"])
-    return FolderImages(tuple(files), classes, size, "L" if gray else "RGB", background, passed)
+    if not sized:
+        reading = replace(reading, sides=usual_size(headers))
+    return FolderImages(tuple(files), classes, reading, headers, passed)
 
 
 def _split_of(root: Path, split: str) -> Path:

@@ -24,7 +24,7 @@ from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
 from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
-from feller.core.training import ModelConfig, Training
+from feller.core.training import Evaluation, ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
 from feller.images.networks import DiTConfig, UNetConfig
@@ -87,6 +87,12 @@ class ImageModelConfig(ModelConfig):
     def trained(self, training: Training) -> "ImageModelConfig":
         """Return the configuration with the training's `condition_drop`, where there are labels."""
         return replace(self, condition_drop=training.condition_drop) if self.codec.classes else self
+
+    def evaluation(self, model: Any, data: Any, *, n: int) -> Evaluation:
+        """Return KID and FID of `n` samples, for the log of a run."""
+        from feller.images.metrics.while_training import ImageEvaluation
+
+        return ImageEvaluation(model, data, n=n)
 
     def check_condition(self, *, labels: bool, guidance: float = 1.0) -> None:
         """Refuse to draw from a row of the label embedding that was never trained.
@@ -239,8 +245,8 @@ class ImageModel(nn.Module, Model):
         return self.codec.checked(label.long())
 
     def preview(self, stem: Path) -> None:
-        """Write a picture of samples from fixed noise, a row a class; arrays of many channels."""
-        from feller.images.plots import MOST_CHANNELS, save_grid
+        """Write a picture of samples of fixed noise, a column a class; arrays of many channels."""
+        from feller.images.plots import MOST_CHANNELS, save_classes, save_grid
 
         classes = len(self.codec.classes)
         columns = 8
@@ -254,6 +260,8 @@ class ImageModel(nn.Module, Model):
         images, _ = self.draw(n, labels, plan)
         if images.shape[-1] > MOST_CHANNELS:
             np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
+        elif labels is not None:
+            save_classes(images, labels, stem.with_suffix(".png"), self.codec.classes)
         else:
             save_grid(images, stem.with_suffix(".png"), columns=columns)
 

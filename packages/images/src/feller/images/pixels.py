@@ -7,26 +7,93 @@ at what marks its end. Where nothing does, its pixels are read.
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from feller.core.errors import DataError
 
-__all__ = ["DataError", "check_headers", "opaque", "opened", "upright"]
+__all__ = [
+    "DataError", "Fit", "Header", "Reading", "opaque", "opened", "read_headers", "upright",
+]  # fmt: skip
+
+Fit = Literal["crop", "pad", "stretch"]
+
 
 _TAIL = 65_536
 _LAST = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "JPEG2000": b"\xff\xd9"}  # at the end of a file
 _PLACES = {273: 279, 324: 325}  # in a TIFF, where strips or tiles are and how long
+_ORIENTATION, _LYING = 274, (5, 6, 7, 8)  # in EXIF: of a camera that was turned by 90 degrees
 
+_WORDS = {
+    "crop": "what sticks out of that shape cut off (or --data.fit pad, stretch)",
+    "pad": "with margins to that shape",
+    "stretch": "stretched to that shape",
+}
 
 # Pillow's readers of damaged files end in most of Python's errors.
 _FAULTS = (
     *(ArithmeticError, AttributeError, AssertionError, EOFError, LookupError, OSError),
     *(RuntimeError, SyntaxError, TypeError, ValueError, struct.error),
 )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read.
+
+    Attributes:
+        sides: Height and width to which images are scaled.
+        gray: Whether in gray.
+        background: The colour behind transparent pixels and in margins, as Pillow names it.
+        fit: What images of another shape are: cut, given margins or stretched.
+
+    Raises:
+        DataError: When the background is no colour.
+    """
+
+    sides: tuple[int, int]
+    gray: bool = False
+    background: str = "white"
+    fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError:
+            raise DataError(
+                f"background is a colour such as white or #808080, not {self.background!r}"
+            ) from None
+
+    def read(self, file: Path) -> np.ndarray:
+        """Read an image, uint8 `(h, w, c)`.
+
+        Raises:
+            DataError: When it is not one.
+        """
+        from PIL import ImageColor, ImageOps
+
+        mode, sides = "L" if self.gray else "RGB", (self.sides[1], self.sides[0])
+        with opened(file) as image:
+            plain = opaque(upright(image), self.background).convert(mode)
+            if self.fit == "crop":
+                scaled = ImageOps.fit(plain, sides)
+            elif self.fit == "pad":
+                margin = ImageColor.getcolor(self.background, mode)
+                scaled = ImageOps.pad(plain, sides, color=margin)
+            else:
+                scaled = plain.resize(sides)
+        pixels = np.asarray(scaled)
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+    def words(self) -> str:
+        """Say what images of another shape are."""
+        return _WORDS[self.fit]
 
 
 @contextmanager
@@ -54,25 +121,53 @@ def opened(file: Path) -> Iterator[Any]:
         raise DataError(f"{file} is not a readable image: {reason}") from None
 
 
-def check_headers(files: list[Path]) -> int:
-    """Return how many files have several frames.
+class Header(NamedTuple):
+    """What a file says of its image.
+
+    Attributes:
+        height: In pixels, as its camera was held.
+        width: In pixels.
+        gray: Whether it has no colours.
+        frames: Whether it has several frames.
+    """
+
+    height: int
+    width: int
+    gray: bool
+    frames: bool
+
+
+def read_headers(files: list[Path]) -> list[Header]:
+    """Return what files say of their images.
 
     Raises:
         DataError: When files are no images, are cut short, or hold what cannot be shown as bytes.
     """
-    faults, frames = [], 0
+    faults, headers = [], []
     for file in files:
         try:
             with opened(file) as image:
+                header = _header(image)  # before its pixels are read, which changes the mode
                 if not _is_whole(image, file):
                     image.load()  # it may be whole, with much behind it
-                frames += bool(getattr(image, "is_animated", False))
+                headers.append(header)
         except DataError as error:
             faults.append(str(error))
     if faults:
         more = f" (and {len(faults) - 1} more of {len(files)})" if len(faults) > 1 else ""
         raise DataError(f"{faults[0]}{more}; mend or remove such files")
-    return frames
+    return headers
+
+
+def _header(image: Any) -> Header:
+    width, height = image.size
+    gray = image.mode[0] in "1I" or image.mode in ("L", "LA", "La")
+    frames = bool(getattr(image, "is_animated", False))
+    if image.format in ("JPEG", "MPO", "TIFF"):  # a PNG has it behind its pixels
+        with suppress(*_FAULTS):
+            if image.getexif().get(_ORIENTATION) in _LYING:
+                height, width = width, height
+    return Header(height, width, gray, frames)
 
 
 def upright(image: Any) -> Any:

@@ -10,11 +10,19 @@ from feller.core.times import LogitNormal, Skewed
 from feller.core.training import Optimizer, Recipe, Training
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
+from feller.images.fitting import FittedModelConfig
 from feller.images.models import ImageModelConfig
 from feller.images.networks import DIT_SIZES, DiTConfig, UNetConfig
 from feller.images.shapes import SHAPES
 
-__all__ = ["cifar10_dit_flow", "cifar10_flow", "drawn_flow", "fashion_flow", "mnist_flow"]
+__all__ = [
+    "cifar10_dit_flow",
+    "cifar10_flow",
+    "drawn_flow",
+    "fashion_flow",
+    "folder",
+    "mnist_flow",
+]
 
 DIGITS = tuple("0123456789")
 GARMENTS = (
@@ -57,6 +65,12 @@ def drawn_flow() -> Recipe:
     """Shapes drawn by formula: needs no data, learns in minutes."""
     recipe = _tiny(ImageCodec((1, 28, 28), SHAPES), ImageData(source="drawn"))
     return replace(recipe, training=replace(recipe.training, steps=2_000))
+
+
+def folder() -> Recipe:
+    """Your own images, of any size, gray or in colour, with a folder for each class or none."""
+    recipe = _tiny(ImageCodec((1, 28, 28)), ImageData(source="folder", size=None))
+    return replace(recipe, model=FittedModelConfig())
 
 
 def cifar10_flow() -> Recipe:

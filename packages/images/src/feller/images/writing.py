@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from feller.images.plots import MOST_CHANNELS, save_grid
+from feller.images.plots import MOST_CHANNELS, save_classes, save_grid
 
 __all__ = ["check_target", "write_images"]
+
+_ENDINGS = (".png", ".webp", ".npz")
 
 
 def check_target(out: Path, channels: int = 1) -> None:
@@ -24,15 +26,17 @@ def check_target(out: Path, channels: int = 1) -> None:
         ValueError: When the suffix is unknown, a folder has files in it, a file is a folder, its
             folder cannot be written to, or a PNG does not hold so many channels.
     """
-    if out.name in (".png", ".npz"):
+    if out.name in _ENDINGS:
         raise ValueError(f"{out} is an ending without a name: choose another --out")
-    if out.suffix not in (".png", ".npz", ""):
+    if out.suffix not in (*_ENDINGS, ""):
         raise ValueError(
-            f"--out ends in .png (a grid), .npz or nothing (a folder), not {out.suffix}"
+            "--out ends in .png (a grid), .webp (a film), .npz or nothing (a folder), not "
+            f"{out.suffix}"
         )
     if out.suffix != ".npz" and channels > MOST_CHANNELS:
         raise ValueError(
-            f"PNGs have up to {MOST_CHANNELS} channels, these images {channels}: give an .npz"
+            f"PNGs and films have up to {MOST_CHANNELS} channels, these images {channels}: "
+            "give an .npz"
         )
     if out.suffix and out.is_dir():
         raise ValueError(f"{out} is a folder: choose another --out")
@@ -54,12 +58,14 @@ def write_images(
     Args:
         images: The images.
         labels: Their labels, where they were asked for.
-        out: `.png` for a grid, `.npz` for arrays `images` and `labels`, no suffix for a folder of
-            PNGs.
+        out: `.png` for a grid, with labels a column a class, `.npz` for arrays `images` and
+            `labels`, no suffix for a folder of PNGs.
         classes: The names of the labels.
     """
     check_target(out, images.shape[-1])
-    if out.suffix == ".png":
+    if out.suffix == ".png" and labels is not None:
+        save_classes(images, labels, out, classes)
+    elif out.suffix == ".png":
         save_grid(images, out)
     elif not out.suffix:
         _write_folder(images, labels, out, classes)

@@ -5,7 +5,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from feller.core.domains import domains, list_models, resolve
+from feller.core.domains import KNOWN_DOMAINS, Domain, domains, list_models, resolve
 
 __all__ = ["run"]
 
@@ -50,13 +50,20 @@ def run(argv: Sequence[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     page = out / "index.html"
     page.write_text(PAGE.format(figures="<p>Not finished.</p>"))  # marks the folder as a demo
-    figures = [f for domain in domains().values() if domain.demo for f in resolve(domain.demo)(out)]
+    shown = sorted(domains().values(), key=_position)
+    figures = [f for domain in shown if domain.demo for f in resolve(domain.demo)(out)]
     body = "\n".join(
         FIGURE.format(title=html.escape(title), file=file, caption=html.escape(caption))
         for title, file, caption in figures
     )
     page.write_text(PAGE.format(figures=body), encoding="utf-8")
     print(f"open {page}")
+
+
+def _position(domain: Domain) -> int:
+    """Return which a domain comes: images first, since they need no words."""
+    known = domain.name in KNOWN_DOMAINS
+    return KNOWN_DOMAINS.index(domain.name) if known else len(KNOWN_DOMAINS)
 
 
 def _is_ours(out: Path) -> bool:

@@ -7,10 +7,10 @@ the resolved recipe is written beside the run.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
@@ -19,7 +19,10 @@ from feller.core.losses import Loss, Objective
 from feller.core.times import TimeLaw, Uniform
 from feller.core.training.muon import Muon
 
-__all__ = ["DataConfig", "Dataset", "ModelConfig", "Optimizer", "Recipe", "Training"]
+__all__ = [
+    "Completed", "DataConfig", "Dataset", "Evaluation", "ModelConfig", "Optimizer", "Recipe",
+    "Training",
+]  # fmt: skip
 
 
 @runtime_checkable
@@ -35,12 +38,52 @@ class Dataset(Protocol):
         ...
 
 
+class Completed(NamedTuple):
+    """A recipe that leaves nothing open, with its data.
+
+    Attributes:
+        recipe: The recipe, which a run writes down.
+        data: The data, as it reads them.
+        said: What was read off the data, in lines for whoever starts the run.
+    """
+
+    recipe: "Recipe"
+    data: Dataset
+    said: str = ""
+
+
+class Evaluation(ABC):
+    """How a model is measured while it trains.
+
+    Attributes:
+        blocks: How many blocks of samples there are.
+    """
+
+    blocks: int
+
+    @abstractmethod
+    def look(self, block: int) -> Tensor:
+        """Draw the samples of a block; return what the figures need of them, a row each."""
+
+    @abstractmethod
+    def figures(self, seen: Tensor) -> dict[str, float]:
+        """Return the figures, by name, from the rows of all blocks."""
+
+
 class ModelConfig(ABC):
     """What a domain's model is made of."""
 
     @abstractmethod
     def build(self) -> nn.Module:
         """Make the model with fresh weights: a `Model` with a `path`, a `codec` and a `preview`."""
+
+    def completed(self, recipe: "Recipe", data: Dataset) -> Completed:
+        """Return the recipe, whose model this is, with what it leaves open read off the data."""
+        return Completed(recipe, data)
+
+    def evaluation(self, model: Any, data: "DataConfig", *, n: int) -> Evaluation | None:
+        """Return how such a model is measured while it trains, by `n` samples; None if it isn't."""
+        return None
 
     def trained(self, training: "Training") -> "ModelConfig":
         """Return what a model is made of that is trained so, where that is to be kept with it."""
@@ -138,6 +181,10 @@ class Training:
     """Steps between lines of the log."""
     sample_every: int = 1000
     """Steps between pictures of samples; 0 for none."""
+    evaluate_every: int = 0
+    """Steps between figures of samples of the averaged weights, in the log; 0 for none."""
+    evaluate_n: int = 512
+    """Samples that the figures are of, drawn by all processes together."""
     checkpoint_every: int = 1000
     """Steps between checkpoints."""
     keep: int = 2
@@ -148,8 +195,8 @@ class Training:
     def __post_init__(self) -> None:
         """Refuse sizes that are not, or do not divide."""
         check_sizes(self, "batch_size", "accumulate", "log_every", "checkpoint_every", "keep")
-        check_sizes(self, "bad_steps")
-        for name in ("steps", "sample_every", "workers"):
+        check_sizes(self, "bad_steps", "evaluate_n")
+        for name in ("steps", "sample_every", "evaluate_every", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
         if self.batch_size % self.accumulate:

@@ -34,6 +34,8 @@ _FREE = (
     "training.steps",
     "training.log_every",
     "training.sample_every",
+    "training.evaluate_every",
+    "training.evaluate_n",
     "training.checkpoint_every",
     "training.keep",
     "training.bad_steps",

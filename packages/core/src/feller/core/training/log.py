@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,20 @@ class Log:
         }
         if run.skipped:
             line["skipped"] = run.skipped
-        if run.accelerator.is_main_process:
+        self._put(line)
+        return {"loss": f"{means['loss']:.4f}", "samples/s": f"{speed:.0f}"}
+
+    def note(self, figures: Mapping[str, float]) -> None:
+        """Write a line of figures of samples; one that is no number is null."""
+        known = {name: f if math.isfinite(f) else None for name, f in figures.items()}
+        self._put({"step": self.run.step, **known})
+
+    def _put(self, line: Mapping[str, Any]) -> None:
+        if self.run.accelerator.is_main_process:
             with self.file.open("a") as file:
                 file.write(json.dumps(line, allow_nan=False) + "\n")
-        scalars = {k: v for k, v in line.items() if k != "step"}
-        run.accelerator.log(scalars, step=run.step)
-        return {"loss": f"{means['loss']:.4f}", "samples/s": f"{speed:.0f}"}
+        scalars = {k: v for k, v in line.items() if k != "step" and v is not None}
+        self.run.accelerator.log(scalars, step=self.run.step)
 
 
 def forget_lost_steps(file: Path, last: int) -> None:

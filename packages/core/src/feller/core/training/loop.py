@@ -96,6 +96,9 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     """Open the data; make the model, its optimizer and its average, at step 0."""
     with accelerator.local_main_process_first():  # one process of a host downloads
         data = recipe.data.build("train")
+    recipe, data, said = recipe.model.completed(recipe, data)
+    if said:
+        accelerator.print(said)
     torch.manual_seed(recipe.training.seed)
     config = recipe.model.trained(recipe.training)
     model = build_within(config.build, memory_limit()).to(accelerator.device)

@@ -25,6 +25,7 @@ from feller.core.training.checkpointing import (
     write_checkpoint,
 )
 from feller.core.training.config import Recipe
+from feller.core.training.evaluating import begin_evaluation, figures_of
 from feller.core.training.fingerprints import fingerprint
 from feller.core.training.folder import begin_session, check_folder, compare_run
 from feller.core.training.launching import launched, on_main
@@ -134,6 +135,7 @@ def _follow(run: Run, out: Path, stop: Stop) -> int:
     """Take the steps; log, picture and checkpoint on the way. Return the signal that ended it."""
     training, accelerator = run.recipe.training, run.accelerator
     log, due, number = Log(run, out / "log.jsonl"), False, 0
+    evaluation = begin_evaluation(run)
     # The bar is closed on an error too, which is printed on a line of its own.
     with _saving_on_error(run, out, log), _bar(run) as bar:
         for record in training_steps(run):
@@ -144,6 +146,8 @@ def _follow(run: Run, out: Path, stop: Stop) -> int:
                 bar.set_postfix(log.write())
             if training.sample_every and record.step % training.sample_every == 0:
                 _preview(run, out)
+            if evaluation and record.step % training.evaluate_every == 0:
+                log.note(figures_of(run, evaluation))
             due |= record.step % training.checkpoint_every == 0
             if due and not run.row:
                 log.means()  # weights of a run that fails replace no good ones

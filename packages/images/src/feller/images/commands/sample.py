@@ -14,7 +14,9 @@ from torch import Tensor
 
 from feller.core.registry import load
 from feller.images.models import ImageModel
+from feller.images.plots import save_film
 from feller.images.sampling import GridName, Sampling, suited
+from feller.images.trajectories import trajectory
 from feller.images.writing import check_target, write_images
 
 __all__ = ["SampleFlags", "sample", "sampling_of"]
@@ -27,7 +29,8 @@ class SampleFlags:
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
     """Number of images."""
     out: Path = Path("samples.png")
-    """Where to write: a .png grid, an .npz with `images` and `labels`, or a folder of PNGs."""
+    """Where to write: a .png grid, a .webp film of how it came about, an .npz with `images` and
+    `labels`, or a folder of PNGs."""
     label: str | None = None
     """A class by name or number, several with commas between, or `all`; None samples any."""
     guidance: float = 1.0
@@ -40,6 +43,8 @@ class SampleFlags:
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
     """Last time, in (0, 1]; None is 1, or 0.999 on the logarithmic grid."""
+    jumps: bool = False
+    """Show when each pixel jumped last instead: black for never, white for t = 1."""
     seed: int = 0
     """Random seed; image i depends on the seed and on i only (with dopri5, up to its tolerance)."""
     device: str = "auto"
@@ -58,6 +63,9 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if flags.n < 1:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     check_target(flags.out)
+    film = flags.out.suffix == ".webp"
+    if film and flags.jumps:
+        raise ValueError("--jumps is a picture, not a film: --out ends in .png or .npz, or nothing")
     model = load(name, device=flags.device)
     check_target(flags.out, model.codec.shape[0])
     labels = _labels(model, flags.label, flags.n)
@@ -65,9 +73,17 @@ def sample(name: str, argv: Sequence[str]) -> None:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
     how = suited(sampling_of(flags), model)
     start = time.perf_counter()
-    images, nfe = model.draw(flags.n, labels, how, seed=flags.seed)
+    if film or flags.jumps:
+        found = trajectory(model, flags.n, labels, how, seed=flags.seed)
+        nfe = found.nfe
+        if film:
+            save_film(found.film(), labels, flags.out, model.codec.classes)
+        else:
+            write_images(found.jumps().picture(), labels, flags.out, model.codec.classes)
+    else:
+        images, nfe = model.draw(flags.n, labels, how, seed=flags.seed)
+        write_images(images, labels, flags.out, model.codec.classes)
     seconds = time.perf_counter() - start
-    write_images(images, labels, flags.out, model.codec.classes)
     report = {"out": str(flags.out), "n": flags.n, "nfe": nfe, "seconds": round(seconds, 3)}
     if flags.json:
         print(json.dumps(report | {"seed": flags.seed, "solver": how.solver}))

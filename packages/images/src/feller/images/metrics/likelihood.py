@@ -19,7 +19,7 @@ from feller.core.nn.modes import evaluating
 from feller.core.solvers import MIDPOINT, RungeKutta
 from feller.core.times import uniform_grid
 from feller.images.data import ImageData
-from feller.images.metrics.report import some_of, splits
+from feller.images.metrics.splits import some_of, splits
 from feller.images.models import ImageModel
 
 __all__ = ["likelihood"]

@@ -4,15 +4,15 @@ Images are uint8 `(n, h, w, c)`.
 
 - Conditional accuracy: the fraction of samples that the classifier assigns to the class asked for.
 - Class fractions p_k: the fraction of samples of each class, and their entropy - sum_k p_k log p_k.
-- Kernel distance (KID) and nearest-neighbour ratio: see `kid`.
+- Kernel distance (KID) and nearest-neighbour ratio: see `kid`; Fréchet distance (FID): `frechet`;
+  precision, recall, density and coverage: `neighbours`; what images are compared by: `features`.
 
 A figure comes with a 95% interval, and a metric with the protocol it was measured by. Figures of
 another classifier, or of another number of samples, are other figures.
 """
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -23,11 +23,14 @@ from feller.core.cards import Metric
 from feller.core.intervals import Estimate, wilson_interval
 from feller.images.classifier import Classifier, NoClassifierError, classifier_for
 from feller.images.data import ImageData
+from feller.images.metrics.distances import Distances, metric
+from feller.images.metrics.features import BUNDLED, NoFeaturesError, feature_network
 from feller.images.metrics.kid import (
     kernel_distance,
     nearest_distances,
     nearest_neighbour_ratio,
 )
+from feller.images.metrics.splits import Splits, some_of, splits
 from feller.images.models import ImageModel
 from feller.images.sampling import Sampling, suited
 
@@ -101,13 +104,13 @@ def evaluate(
     *,
     n: int = 1_000,
     seed: int = 0,
+    features: str = "auto",
 ) -> list[Metric]:
     """Measure a model against the data it was trained on.
 
-    `n` images are drawn with the null condition and, where a classifier is bundled for the model's
-    classes, `n` more with classes drawn uniformly; equal numbers of each would make the kernel
-    distance too low. Without a classifier, only what needs none is measured, and the protocol says
-    so.
+    `n` images are drawn with the null condition and, where there are classes, `n` more with classes
+    drawn uniformly; equal numbers of each would make the kernel distance too low. Without a
+    classifier or a feature network, only what needs none is measured, and the protocol says so.
 
     Args:
         model: The model.
@@ -115,10 +118,11 @@ def evaluate(
         sampling: How images are drawn; guidance acts only where a class is asked for.
         n: Images in each draw, at least four.
         seed: Chooses them.
+        features: What images are compared by: see `feature_network`.
 
     Raises:
         DataError: When data are missing or corrupt.
-        ValueError: When `n` is below four.
+        ValueError: When `n` is below four, or there is no such feature network.
 
     Example:
         >>> from feller.images.recipes import drawn_flow
@@ -131,34 +135,87 @@ def evaluate(
         raise ValueError(f"n is at least 4, not {n}")
     sampling = suited(sampling or Sampling(guidance=2.0), model)
     plain = replace(sampling, guidance=1.0)
-    train, test, test_labels, name = splits(model, data)
+    real = splits(model, data)
+    judges = _judges(model, features, real, some_of(real.train, n, seed))
     labels = _uniform(model, n, seed)
     always = model.config.condition_drop == 0  # it does not know how to draw without a label
     drawn, how = _draw(model, n, labels if always else None, plain, seed)
-    near = _neighbours(drawn, train, some_of(test, n, seed), f"{how}; {name}")
-    try:
-        classifier = classifier_for(model.codec)
-    except NoClassifierError as missing:
-        return [replace(near, protocol=f"{near.protocol}; {missing}")]
-    judge = _judge(classifier, test, test_labels, name)
-    real = classifier.embed(test)
-    same = kernel_distance(classifier.embed(some := some_of(train, n, seed)), real)
-    against = f"{judge}; to these, where {len(some)} training images have {same}"
-    overall = kernel_distance(classifier.embed(drawn), real)
-    fractions = class_fractions(drawn, classifier), class_fractions(test, classifier)
-    found = [
-        _metric("KID", overall, f"{how}; {against}"),
-        *_coverage(*fractions, f"{how}; {judge}"),
-        near,
-    ]
-    if model.config.condition_drop == 1:
+    near = _neighbours(drawn, real.train, some_of(real.test, n, seed), f"{how}; {real.name}")
+    near = replace(near, protocol="; ".join([near.protocol, *judges.missing]))
+    found = [*judges.distances(drawn, how), *judges.coverage(drawn, real.test, how), near]
+    if model.config.condition_drop == 1 or not model.codec.classes or not judges:
         return found
     asked, how = _draw(model, n, labels, plain if always else sampling, seed)
-    by_class = kernel_distance(classifier.embed(asked), real)
-    accuracy = _metric(
-        "conditional accuracy", conditional_accuracy(asked, labels, classifier), f"{how}; {judge}"
+    accuracy = judges.accuracy(asked, labels, how)
+    return [*accuracy, *judges.distances(asked, how, " by class"), *found]
+
+
+class Judges(NamedTuple):
+    """What looks at images.
+
+    Attributes:
+        classifier: Tells their classes, where one is bundled.
+        compared: Tells how far they are from real ones, where there is a feature network.
+        words: How good the classifier is.
+        missing: What there is not, and why.
+    """
+
+    classifier: Classifier | None
+    compared: Distances | None
+    words: str
+    missing: list[str]
+
+    def __bool__(self) -> bool:
+        """Say whether there is any."""
+        return bool(self.classifier or self.compared)
+
+    def distances(self, images: Images, how: str, suffix: str = "") -> list[Metric]:
+        """Return how far images are from real ones."""
+        return self.compared.of(images, how, suffix) if self.compared else []
+
+    def accuracy(self, images: Images, labels: Int[Tensor, " n"], how: str) -> list[Metric]:
+        """Return how many images are of the class asked for."""
+        if not self.classifier:
+            return []
+        right = conditional_accuracy(images, labels, self.classifier)
+        return [metric("conditional accuracy", right, f"{how}; {self.words}")]
+
+    def coverage(self, images: Images, test: UInt8[Tensor, "m h w c"], how: str) -> list[Metric]:
+        """Return how evenly images are spread over classes."""
+        if not self.classifier:
+            return []
+        found, usual = (class_fractions(each, self.classifier) for each in (images, test))
+        return _coverage(found, usual, f"{how}; {self.words}")
+
+
+def _judges(model: ImageModel, features: str, real: Splits, same: Images) -> Judges:
+    """Return what there is to look at images with.
+
+    Raises:
+        ValueError: When there is no feature network of the name that was asked for.
+    """
+    classifier, network, words, missing = None, None, "", []
+    try:
+        classifier = classifier_for(model.codec)
+        words = _judge(classifier, real.test, real.labels, real.name)
+    except NoClassifierError as error:
+        missing.append(str(error))
+    try:
+        device = next(model.parameters()).device
+        network = feature_network(features, model.codec, device)
+    except NoFeaturesError as error:
+        if features != "auto":
+            raise
+        missing.append(str(error))
+    if network is None:
+        return Judges(classifier, None, words, missing)
+    by = (
+        words
+        if network.name == BUNDLED
+        else f"{network.name}, {len(real.test)} test images of {real.name}"
     )
-    return [accuracy, _metric("KID by class", by_class, f"{how}; {against}"), *found]
+    compared = Distances(network, by, network.embed(real.test), network.embed(same))
+    return Judges(classifier, compared, words, missing)
 
 
 def _uniform(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"]:
@@ -175,27 +232,17 @@ def _judge(classifier: Classifier, test: Images, labels: Tensor | None, name: st
     return f"bundled classifier, right on {right} of {len(test)} test images of {name}"
 
 
-def some_of(images: Tensor, n: int, seed: int) -> Tensor:
-    """Return a few images at random: those of a folder come class by class."""
-    rng = torch.Generator().manual_seed(seed)
-    return images[torch.randperm(len(images), generator=rng)[:n]]
-
-
-def _metric(name: str, estimate: Estimate, protocol: str) -> Metric:
-    return Metric(name=name, **estimate._asdict(), protocol=protocol)
-
-
 def _neighbours(images: Images, train: Tensor, test: Tensor, protocol: str) -> Metric:
     how = f"pixel distance to {len(train)} training images over that of {len(test)} test images"
     ratio = nearest_neighbour_ratio(images, train, test)
-    return _metric("nearest-neighbour ratio", ratio, f"{protocol}, {how}")
+    return metric("nearest-neighbour ratio", ratio, f"{protocol}, {how}")
 
 
 def _coverage(found: ClassFractions, usual: ClassFractions, protocol: str) -> list[Metric]:
     smallest = f"{protocol}; in the test images {usual.smallest.value:.4g}"
     entropy = f"{protocol}; nats, in the test images {usual.entropy:.4g}"
     return [
-        _metric("smallest class fraction", found.smallest, smallest),
+        metric("smallest class fraction", found.smallest, smallest),
         Metric(name="class entropy", value=found.entropy, protocol=entropy),
     ]
 
@@ -210,41 +257,3 @@ def _draw(
         f"{n} samples, {condition}, seed {seed}, {sampling.solver}, {sampling.steps} steps, "
         f"NFE {nfe}, guidance {sampling.guidance:g}"
     )
-
-
-def splits(model: ImageModel, data: ImageData) -> tuple[Tensor, Tensor, Tensor | None, str]:
-    """Return training images, test images with any labels, and what the data are called."""
-    (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
-    name = Path(data.root).name if data.source in ("npz", "folder") else data.source
-    if not train.equal(test):
-        return train, _several(test), labels, name
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-    known, held_out = order.tensor_split(2)
-    name = f"{name}, which has no test split: a random half stands for it"
-    return (
-        train[known],
-        _several(test[held_out]),
-        None if labels is None else labels[held_out],
-        name,
-    )
-
-
-def _several(test: Tensor) -> Tensor:
-    """Refuse one test image: there is no interval of one."""
-    if len(test) < 2:
-        raise ValueError(
-            f"figures need at least 2 test images, which a random half may be, not {len(test)}"
-        )
-    return test
-
-
-def _read(
-    model: ImageModel, data: ImageData, split: Literal["train", "test"]
-) -> tuple[Images, Int[Tensor, " n"] | None]:
-    """Return all images, which must be such as the model draws, and any labels by its classes."""
-    dataset = data.build(split)
-    images, labels, *names = dataset[list(range(len(dataset)))]
-    model.codec.encode((images[:1], None))
-    if not names or not model.codec.classes:
-        return images, labels
-    return images, model.codec.numbered(labels, names[0]) if names[0] else None

@@ -1,0 +1,70 @@
+"""The real images that figures are of: training and test images of a model's data."""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from feller.images.data import ImageData
+
+__all__ = ["Splits", "some_of", "splits"]
+
+Images = UInt8[Tensor, "n h w c"]
+
+
+def some_of(images: Tensor, n: int, seed: int) -> Tensor:
+    """Return a few images at random: those of a folder come class by class."""
+    rng = torch.Generator().manual_seed(seed)
+    return images[torch.randperm(len(images), generator=rng)[:n]]
+
+
+class Splits(NamedTuple):
+    """Real images.
+
+    Attributes:
+        train: Training images.
+        test: Test images.
+        labels: The labels of test images, where these are known.
+        name: What the data are called.
+    """
+
+    train: Images
+    test: Images
+    labels: Int[Tensor, " n"] | None
+    name: str
+
+
+def splits(model: Any, data: ImageData) -> Splits:
+    """Return the training and the test images of a model's data."""
+    (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
+    name = Path(data.root).name if data.source in ("npz", "folder") else data.source
+    if not train.equal(test):
+        return Splits(train, _several(test), labels, name)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    known, held_out = order.tensor_split(2)
+    name = f"{name}, which has no test split: a random half stands for it"
+    known_labels = None if labels is None else labels[held_out]
+    return Splits(train[known], _several(test[held_out]), known_labels, name)
+
+
+def _several(test: Tensor) -> Tensor:
+    """Refuse one test image: there is no interval of one."""
+    if len(test) < 2:
+        raise ValueError(
+            f"figures need at least 2 test images, which a random half may be, not {len(test)}"
+        )
+    return test
+
+
+def _read(
+    model: Any, data: ImageData, split: Literal["train", "test"]
+) -> tuple[Images, Int[Tensor, " n"] | None]:
+    """Return all images, which must be such as the model draws, and any labels by its classes."""
+    dataset = data.build(split)
+    images, labels, *names = dataset[list(range(len(dataset)))]
+    model.codec.encode((images[:1], None))
+    if not names or not model.codec.classes:
+        return images, labels
+    return images, model.codec.numbered(labels, names[0]) if names[0] else None
