@@ -50,6 +50,7 @@ class Domain:
             after them or not.
         examples: The function that returns the `feller.core.verify.Examples` on which `feller
             verify` tries the domain's solutions, as `module:function`.
+        importers: Its `feller.core.importing.Importer` values, as `module:NAME`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Domain:
     demo: str = ""
     measures: tuple[str, ...] = ()
     examples: str = ""
+    importers: tuple[str, ...] = ()
 
     def import_models(self) -> Any:
         """Import the module that defines the domain's models, which also registers their types."""
