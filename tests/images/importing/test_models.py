@@ -14,7 +14,12 @@ def made(**labels):
     )
     state = {"stem.bias": torch.zeros(8)}
     return image_model(
-        network, state, forward_flow(), (4, 8), labels=Labels(**labels), reading={"a": "b"}
+        network,
+        state,
+        forward_flow(),
+        (4, 8),
+        labels=Labels(labels.get("count", 0), labels.get("null", False)),
+        reading={"a": "b"},
     )
 
 

@@ -39,6 +39,10 @@ class Tensors:
     def __len__(self) -> int:
         return len(self._left)
 
+    def names(self) -> list[str]:
+        """Return the names of what is left."""
+        return list(self._left)
+
     def look(self, name: str) -> Tensor:
         """Return a tensor, which stays.
 

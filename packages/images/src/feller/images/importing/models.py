@@ -17,11 +17,11 @@ class Labels(NamedTuple):
     """What a network knows of labels.
 
     Attributes:
-        count: How many classes.
+        classes: How many.
         null: Whether its row for no label is trained.
     """
 
-    count: int = 0
+    classes: int = 0
     null: bool = False
 
 
@@ -44,18 +44,18 @@ def image_model(
         labels: What it knows of labels.
         reading: What is to be said besides of the process.
     """
-    classes = tuple(str(i) for i in range(labels.count))
+    classes = tuple(str(i) for i in range(labels.classes))
     config = ImageModelConfig(
         network=process.clocked(network),
         codec=ImageCodec((network.in_channels, *size), classes),
         path=process.path,
         head=process.head,
-        condition_drop=0.0 if labels.count and not labels.null else None,
+        condition_drop=0.0 if labels.classes and not labels.null else None,
     )
     images = f"{network.in_channels} x {size[0]} x {size[1]}, numbers in [-1, 1]"
     if network.in_channels == 4:
         images += "; of 4 channels, they look like latents, which their own decoder turns to images"
-    names = f", {labels.count} classes by number" * bool(labels.count)
+    names = f", {labels.classes} classes by number" * bool(labels.classes)
     told = {**process.told(), "images": images + names, **reading}
     return Imported(
         config=config,

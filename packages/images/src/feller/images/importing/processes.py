@@ -130,7 +130,7 @@ def from_diffusers(theirs: Mapping[str, Any]) -> Process:
     if not any(name.startswith(known) for known in table):
         raise ValueError(f"a {name} is not held: those of DDPM's steps and FlowMatch... are")
     if theirs.get("use_flow_sigmas") or theirs.get("prediction_type") == "flow_prediction":
-        return _flow(theirs | {"shift": theirs.get("flow_shift", 1.0)})
+        return _flow({**theirs, "shift": theirs.get("flow_shift", 1.0)})
     if theirs.get("rescale_betas_zero_snr"):
         raise ValueError("rescale_betas_zero_snr is not held: its last step tells nothing of data")
     left = [key for key in _DRAWING if theirs.get(key)]
