@@ -26,6 +26,7 @@ DOMAIN = Domain(
         "verify": "feller.proteins.commands.verify:verify_model",
     },
     demo="feller.proteins.commands.demo:demo",
+    importers=("feller.proteins.importing.mpnn:MPNN",),
     measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),
     examples="feller.proteins.so3.examples:examples",
 )

@@ -80,7 +80,8 @@ class DecoderNetwork(nn.Module):
         special = {k: None for k in fields if k.endswith("_token_id")}
         own = {"vocab_size": vocabulary.size, "use_cache": False}
         try:
-            made = AutoConfig.for_model(**(fields | special | own))
+            kind = str(fields.pop("model_type"))
+            made = AutoConfig.for_model(kind, **(fields | special | own))
             self.model = AutoModel.from_config(
                 made, dtype=torch.float32, attn_implementation="sdpa"
             )
