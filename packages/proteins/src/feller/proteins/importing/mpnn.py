@@ -1,7 +1,9 @@
 """ProteinMPNN: its weights as those of an inverse-folding model on a chain of masks."""
 
+from torch import Tensor
+
 from feller.core.checkpoint import CheckpointError
-from feller.core.importing import Foreign, Imported, Importer
+from feller.core.importing import Foreign, Imported, Importer, Tensors
 from feller.proteins.inverse_folding import InverseFoldingConfig
 from feller.proteins.networks.message_passing import MessageNetworkConfig
 from feller.proteins.structure.chain import UNKNOWN
@@ -37,6 +39,23 @@ def _convert(foreign: Foreign) -> Imported:
         decoder_depth=held.count("decoder_layers"),
         neighbours=int(neighbours),
     )
+    state = _state(held, config)
+    held.end("a ProteinMPNN")
+    noise = fields.get("noise_level")
+    trained = f", trained with {noise:g} Angstrom of noise" if noise is not None else ""
+    return Imported(
+        config=InverseFoldingConfig(network=config),
+        state={f"network.{name}": value for name, value in state.items()},
+        reading={
+            "path": "MixturePath, source mask, schedule CondOT()",
+            "head": "logits of the posterior of a residue, given those that are known",
+            "tokens": "the 20 residues, an unknown one, and the mask",
+            "backbones": f"chains by themselves, {config.neighbours} neighbours{trained}",
+        },
+    )
+
+
+def _state(held: Tensors, config: MessageNetworkConfig) -> dict[str, Tensor]:
     state = {
         "embed_edge.weight": held.take("features.edge_embedding.weight"),
         "embed_residue.weight": held.take("W_s.weight"),
@@ -53,19 +72,7 @@ def _convert(foreign: Foreign) -> Imported:
     for i in range(config.decoder_depth):
         for ours, theirs in _LAYER.items():
             state |= held.layers(f"decoder_layers.{i}.{theirs}", f"decoder.{i}.{ours}")
-    held.end("a ProteinMPNN")
-    noise = fields.get("noise_level")
-    trained = f", trained with {noise:g} Angstrom of noise" if noise is not None else ""
-    return Imported(
-        config=InverseFoldingConfig(network=config),
-        state={f"network.{name}": value for name, value in state.items()},
-        reading={
-            "path": "MixturePath, source mask, schedule CondOT()",
-            "head": "logits of the posterior of a residue, given those that are known",
-            "tokens": "the 20 residues, an unknown one, and the mask",
-            "backbones": f"chains by themselves, {config.neighbours} neighbours{trained}",
-        },
-    )
+    return state
 
 
 MPNN = Importer("ProteinMPNN", _is_mpnn, _convert)
