@@ -27,7 +27,7 @@ def test_averaged_weights_come_first_and_numbers_beside_them(tmp_path):
     torch.save(held | {"args": argparse.Namespace(lr=1.0)}, file)
     found = read_pickle(file)
     assert torch.equal(found.tensors["w"], torch.ones(2)) and found.entry == "ema"
-    assert found.fields == {"step": 7, "kind": "x"}
+    assert found.fields == {"step": 7, "kind": "x", "lr": 1.0}
     assert torch.equal(read_pickle(file, "model").tensors["w"], torch.zeros(2))
     with pytest.raises(CheckpointError, match="no part 'net' of tensors by name; there are ema, m"):
         read_pickle(file, "net")

@@ -32,5 +32,6 @@ DOMAIN = Domain(
         "feller.images.importing.dits:DIFFUSERS_DIT",
         "feller.images.importing.adm:ADM",
         "feller.images.importing.dits:DIT",
+        "feller.images.importing.jits:JIT",
     ),
 )

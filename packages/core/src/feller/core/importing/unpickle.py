@@ -37,6 +37,8 @@ def main(argv: list[str]) -> int:
             held = torch.load(file, map_location="cpu", weights_only=True)
         name, tensors = chosen(held, entry)
         fields = held if fits(held, dict) else {}
+        options = fields.get("args")  # those of the program that trained it
+        fields = {**(vars(options) if fits(options, argparse.Namespace) else {}), **fields}
         plain = {k: v for k, v in fields.items() if fits(k, str) and fits(v, int | float | str)}
         whole = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
         save_file(whole, out, {"entry": name, "fields": json.dumps(plain)})

@@ -23,7 +23,7 @@ from feller.images.importing.models import Labels, image_model, sides
 from feller.images.importing.processes import Process, forward_flow, from_diffusers
 from feller.images.networks import DIT_SIZES, DiTConfig
 
-__all__ = ["DIFFUSERS_DIT", "DIT"]
+__all__ = ["DIFFUSERS_DIT", "DIT", "check_positions"]
 
 _MARKS = frozenset(
     {"x_embedder.proj.weight", "t_embedder.mlp.0.weight", "final_layer.linear.weight", "pos_embed"}
@@ -70,7 +70,7 @@ def _convert(foreign: Foreign) -> Imported:
         for ours, theirs in _BLOCK.items():
             state |= held.layers(f"blocks.{i}.{theirs}", f"transformer.blocks.{i}.{ours}")
     state["embed_label.table.weight"] = held.take("y_embedder.embedding_table.weight")
-    size = _check_positions(held.take("pos_embed"), config.patch_size)
+    size = check_positions(held.take("pos_embed"), config.patch_size)
     held.end("a DiT or SiT")
     return image_model(
         config,
@@ -84,9 +84,10 @@ def _convert(foreign: Foreign) -> Imported:
 
 def _process(foreign: Foreign) -> Process:
     """Return what the model that the options or the name of the file say learned."""
-    known = re.search("sit|dit", foreign.weights.stem.lower())
-    name = str(foreign.options.get("model") or (known[0] if known else "")).lower()
-    if name not in ("sit", "dit"):
+    told = foreign.options.get("model") or foreign.stored.fields.get("model", "")
+    known = re.search("sit|dit", str(told or foreign.weights.stem).lower())
+    name = known[0] if known else ""
+    if not name:
         raise CheckpointError(
             f"{foreign.path} may be a SiT, which learned a flow, or a DiT, which learned noise: "
             "give --set model=SiT or --set model=DiT"
@@ -118,8 +119,12 @@ def _heads(foreign: Foreign, dim: int) -> int:
     return int(foreign.need("num_heads", "6"))
 
 
-def _check_positions(found: Tensor, patch: int) -> int:
-    """Return the side of the images, once positions are known to be the fixed ones of a square."""
+def check_positions(found: Tensor, patch: int) -> int:
+    """Return the side of the images, once positions are known to be the fixed ones of a square.
+
+    Raises:
+        CheckpointError: When they are not.
+    """
     side = isqrt(found.shape[1])
     if side**2 == found.shape[1]:
         ours = grid_positions(side, side, found.shape[2], like=found.double())

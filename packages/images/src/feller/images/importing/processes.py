@@ -22,7 +22,7 @@ from feller.core.schedules import CondOT, Schedule
 from feller.core.spaces import Euclidean
 from feller.images.schedules import Tabulated
 
-__all__ = ["Process", "discrete", "forward_flow", "from_diffusers"]
+__all__ = ["Process", "data_flow", "discrete", "forward_flow", "from_diffusers"]
 
 _PREDICTIONS: Mapping[str, Parametrization] = MappingProxyType(
     {"epsilon": "noise", "sample": "x_1", "v_prediction": "v"}
@@ -108,6 +108,11 @@ def discrete(table: Tensor, prediction: str, reading: Mapping[str, str]) -> Proc
 def forward_flow(time_scale: float = 1.0) -> Process:
     """Return the process of a flow from noise at 0 to data at 1, whose network sees that time."""
     return Process(schedule=CondOT(), prediction="velocity", time_scale=time_scale)
+
+
+def data_flow() -> Process:
+    """Return the process of a flow from noise to data whose network predicts the data."""
+    return Process(schedule=CondOT(), prediction="x_1", time_scale=1.0)
 
 
 def from_diffusers(theirs: Mapping[str, Any]) -> Process:
