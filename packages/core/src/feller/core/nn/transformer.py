@@ -33,10 +33,10 @@ class TransformerConfig:
         num_heads: Heads of attention.
         mlp_ratio: Width of the perceptron, in units of `dim`.
         dropout: Probability of dropping a value at the end of a branch, in training.
-        qk_norm: See `SelfAttention`.
-        rotary: See `SelfAttention`.
-        norm_eps: Added to a variance.
-        mlp_norm_eps: That before a perceptron; None for `norm_eps`.
+        qk_norm: Divide queries and keys by their root mean square: logits stay bounded.
+        rotary: Rotate queries and keys by their position in the sequence.
+        norm_eps: Added to the variance in a norm.
+        mlp_norm_eps: Added to the variance in the norm before a perceptron; as `norm_eps` if None.
 
     Raises:
         ValueError: When `dim` or `num_heads` is below 1.

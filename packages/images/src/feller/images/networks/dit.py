@@ -34,8 +34,8 @@ class DiTConfig:
         patch_size: Side of a patch; a patch is a token.
         transformer: The transformer; `DIT_SIZES` has those of the paper.
         num_classes: Classes of the labels; 0 for an unconditional network.
-        time_scale: See `TimeEmbedding`, as for the two that follow.
-        time_offset: -1000 and 999 as scale and offset for a network trained at DDPM's steps.
+        time_scale: The network is shown scale * t + offset; -1000 and 999 for DDPM's steps.
+        time_offset: The offset.
         frequency_shift: 1 for the DiT of diffusers.
 
     Raises:

@@ -39,8 +39,8 @@ class JiTConfig:
         context: Tokens that stand for the label.
         context_start: The block before which they come.
         num_classes: Classes of the labels.
-        time_scale: See `TimeEmbedding`, as for the next.
-        time_offset: Its offset.
+        time_scale: The network is shown scale * t + offset.
+        time_offset: The offset.
 
     Raises:
         ValueError: When a size is below 1, or heads do not share the channels in fours.
