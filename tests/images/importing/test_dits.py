@@ -162,7 +162,7 @@ def test_dit_of_diffusers(tmp_path, rng):
     right = oracle(x, timestep=steps, class_labels=torch.tensor(labels)).sample[:, :4]
     ours = found.model.model.network(x, 1 - (steps + 1) / 1000, torch.tensor(labels))
     assert right.std() > 0.1
-    assert float((ours - right).norm() / right.norm()) < 1e-5
+    assert float((ours - right).abs().max()) < 1e-5
     assert "look like latents" in found.reading["images"]
     state["transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.bias"].add_(1)
     oracle.save_pretrained(tmp_path / "transformer")

