@@ -39,6 +39,8 @@ def known(monkeypatch):
 def test_ours_and_theirs(tmp_path):
     save_model(CONFIG.build(), tmp_path / "ours")
     assert not is_foreign(tmp_path / "ours") and not is_foreign(tmp_path)
+    with pytest.raises(CheckpointError, match="is a model of feller already: load it as it is"):
+        import_model(tmp_path / "ours")
     (tmp_path / "config.json").write_text("{}")
     assert is_foreign(tmp_path)
     (tmp_path / "config.json").write_text("{")  # ours, if broken: its reader says so

@@ -44,7 +44,8 @@ class Domain:
         package: Its import name, with a `models` module.
         recipes: Recipe functions by the second part of their names, as `module:function`.
         commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
-            return an exit code, as `module:function`.
+            return an exit code, as `module:function`. `sample TYPE` is that of models of a type,
+            empty where they have none.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`.
         measures: The endings of files that its `evaluate` takes instead of a model, `.gz`
             after them or not.

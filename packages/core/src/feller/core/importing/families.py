@@ -55,6 +55,8 @@ def import_model(path: str | Path, options: Mapping[str, Any] | None = None) -> 
         CheckpointError: When no importer knows it, it cannot be held, or its files are damaged.
     """
     foreign = Foreign(path, options)
+    if "format" in foreign.json("config.json"):
+        raise CheckpointError(f"{foreign.path} is a model of feller already: load it as it is")
     found = next((each for each in importers() if each.recognises(foreign)), None)
     if found is None:
         known = ", ".join(each.name for each in importers()) or "none"
