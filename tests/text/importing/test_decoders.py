@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from feller.core import load
+from feller.core import load, save_model
 from feller.core.checkpoint import CheckpointError
 from feller.core.importing import import_model
 
@@ -103,7 +103,10 @@ def same(model, oracle, rng, *, shifted=False):
 def test_llada(tmp_path, rng):
     oracle = oracle_of("llama")
     write(tmp_path, {"model_type": "llada"} | LLADA, as_llada(oracle.state_dict()))
-    same(load(tmp_path), oracle, rng)
+    model = load(tmp_path)
+    same(model, oracle, rng)
+    save_model(model, tmp_path / "ours")
+    same(load(tmp_path / "ours"), oracle, rng)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from feller.core import load
+from feller.core import load, save_model
 from feller.core.checkpoint import CheckpointError
 from feller.core.importing import import_model
 
@@ -51,6 +51,9 @@ def test_esm(token_dropout, tmp_path, rng):
         right = oracle(x.masked_fill(masked, 32)).logits
         found = model.logits(x.masked_fill(masked, 33), torch.ones(2))
     assert right.std() > 0.1 and float((found - right).abs().max()) < 1e-5
+    save_model(model, tmp_path / "ours")
+    again = load(tmp_path / "ours").logits(x.masked_fill(masked, 33), torch.ones(2))
+    assert torch.equal(again, found)
 
 
 def test_bert(tmp_path, rng):
@@ -72,6 +75,11 @@ def test_bert(tmp_path, rng):
         found = model.logits(x.masked_fill(x == 3, 12), torch.ones(2))
     assert float((found - right).abs().max()) < 1e-5
     assert model.codec.length == 40
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(told | {"hidden_size": 10**6}))
+    with pytest.raises(CheckpointError, match="it has more than"):
+        import_model(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(told))
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(CheckpointError, match="is damaged or half a download"):

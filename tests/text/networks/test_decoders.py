@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from feller.core.sizes import SizeError, build_within
 from feller.text.networks.decoders import DecoderConfig
 from feller.text.vocabulary import Vocabulary
 
@@ -39,6 +40,14 @@ def test_shifted(rng):
     x = torch.randint(5, (1, 4), generator=rng)
     one, other = straight(x, torch.ones(1)), shifted(x, torch.ones(1))
     assert torch.equal(other[:, 1:], one[:, :-1]) and torch.equal(other[:, 0], one[:, 0])
+
+
+def test_sizes_are_seen_before_they_are_made():
+    large = DecoderConfig(
+        definition=json.dumps({"model_type": "llama"} | SIZES | {"hidden_size": 10**6})
+    )
+    with pytest.raises(SizeError, match="it has more than"):
+        build_within(lambda: large.build(Vocabulary(tokens=5)), 10**6)
 
 
 def test_what_is_no_decoder_is_refused():

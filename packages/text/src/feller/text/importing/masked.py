@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 
 from feller.core.checkpoint import CheckpointError
 from feller.core.importing import Foreign, Imported, Importer
-from feller.core.sizes import build_within, memory_limit
+from feller.core.sizes import build_within
 from feller.text.codec import TextCodec
 from feller.text.importing.decoders import LONGEST
 from feller.text.importing.vocabularies import words_of
@@ -39,7 +40,11 @@ def _convert(foreign: Foreign) -> Imported:
             definition=json.dumps(fields), pretrained=str(folder), mask=words.mask
         )
         config = TextModelConfig(network=network, codec=TextCodec(tokenizer=words.tokenizer))
-        model = build_within(config.build, memory_limit())
+        _refuse_senseless_sizes(foreign, fields)
+        try:
+            model = config.build()
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(folder), str(foreign.folder))) from None
     longest = min(model.network.longest or LONGEST, LONGEST)
     length = int(foreign.options.get("length", longest))
     codec = TextCodec(tokenizer=words.tokenizer, length=length)
@@ -54,6 +59,20 @@ def _convert(foreign: Foreign) -> Imported:
             f"{words.mask}; no [CLS] and [SEP] are added to a text",
         },
     )
+
+
+def _refuse_senseless_sizes(foreign: Foreign, fields: dict[str, Any]) -> None:
+    """Refuse a configuration of much more than there are weights, before it is made.
+
+    Raises:
+        SizeError: When it asks for that.
+    """
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    held = sum(tensor.numel() for tensor in foreign.stored.tensors.values())
+    made = AutoConfig.for_model(**fields)
+    with torch.device("meta"):
+        build_within(lambda: AutoModelForMaskedLM.from_config(made), 2 * held + 1_000_000)
 
 
 @contextmanager

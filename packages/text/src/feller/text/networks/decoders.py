@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from feller.core.config import tagged
+from feller.core.sizes import SizeError
 from feller.text.networks.base import TextNetworkConfig
 from feller.text.networks.refusals import first_line, refuse_fetching, refuse_one_sided
 from feller.text.vocabulary import Vocabulary
@@ -85,6 +86,8 @@ class DecoderNetwork(nn.Module):
             self.model = AutoModel.from_config(
                 made, dtype=torch.float32, attn_implementation="sdpa"
             )
+        except SizeError:
+            raise
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             reason = f"network.definition: transformers makes no model of it: {first_line(error)}"
             raise ValueError(reason) from None
