@@ -23,6 +23,7 @@ def example(schedule, t, rng):
     velocity = schedule.alpha_dot(wide) * x_1 + schedule.sigma_dot(wide) * noise
     x = schedule.alpha(wide) * x_1 + schedule.sigma(wide) * noise
     values = {"velocity": velocity, "x_1": x_1, "noise": noise}
+    values["v"] = schedule.alpha(wide) * noise - schedule.sigma(wide) * x_1
     return x, values | {"score": -noise / schedule.sigma(wide)}
 
 

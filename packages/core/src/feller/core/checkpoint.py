@@ -24,7 +24,8 @@ from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [
-    "CheckpointError", "is_finite", "load_model", "load_weights", "read_config", "save_model",
+    "CheckpointError", "is_finite", "load_model", "load_weights", "pick_device", "read_config",
+    "save_model",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -101,7 +102,7 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
     load_weights(model, folder)
     if "coupling" in config:
         set_coupling(model, _coupling(config["coupling"], file))
-    return model.to(_pick(device)).eval()
+    return model.to(pick_device(device)).eval()
 
 
 def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> list[str]:
@@ -178,7 +179,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
     if not fits(config, dict) or "format" not in config:
-        raise CheckpointError(f"{file} is not that of a feller model: it has no 'format'")
+        raise CheckpointError(
+            f"{file} is not that of a feller model: it has no 'format'; "
+            f"`feller import {folder} --out DIR` reads those of other libraries"
+        )
     if config["format"] != FORMAT:
         raise CheckpointError(
             f"{file} has format {config['format']!r}, this feller reads {FORMAT}: "
@@ -270,7 +274,12 @@ def _coupling(config: Any, file: Path) -> Coupling:
     return coupling
 
 
-def _pick(device: str) -> torch.device:
+def pick_device(device: str) -> torch.device:
+    """Return a device by name; `auto` is an accelerator if there is one.
+
+    Raises:
+        ValueError: When there is none of that name.
+    """
     if device == "auto":
         # A build for CUDA names an accelerator even where there is none. One without double
         # precision, which draws and paths need, is for those who ask for it.

@@ -1,6 +1,7 @@
 """The command `feller`. Each command is a module that is imported when it is called."""
 
 import importlib
+import keyword
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "print the card of a model",
         "sample": "sample from a model into files",
         "train": "train a recipe, or resume a run",
+        "import": "read a model that another library wrote",
         "evaluate": "measure a model against data",
         "verify": "check solutions, or a model, against the Kolmogorov equation",
         "demo": "sample every bundled model and write a page of the results",
@@ -65,7 +67,8 @@ def _run(arguments: list[str]) -> int:
         with warnings.catch_warnings():
             # What torch itself calls at its first forward-mode derivative.
             warnings.filterwarnings("ignore", "`torch.jit.script` is ", FutureWarning)
-            return importlib.import_module(f"feller.core.commands.{name}").run(rest) or 0
+            module = name + "_" * keyword.iskeyword(name)
+            return importlib.import_module(f"feller.core.commands.{module}").run(rest) or 0
     except BrokenPipeError:
         raise
     except (ValueError, RegistryError, OSError) as error:

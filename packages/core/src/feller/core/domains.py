@@ -44,12 +44,14 @@ class Domain:
         package: Its import name, with a `models` module.
         recipes: Recipe functions by the second part of their names, as `module:function`.
         commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
-            return an exit code, as `module:function`.
+            return an exit code, as `module:function`. `sample TYPE` is that of models of a type,
+            empty where they have none.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`.
         measures: The endings of files that its `evaluate` takes instead of a model, `.gz`
             after them or not.
         examples: The function that returns the `feller.core.verify.Examples` on which `feller
             verify` tries the domain's solutions, as `module:function`.
+        importers: Its `feller.core.importing.Importer` values, as `module:NAME`.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Domain:
     demo: str = ""
     measures: tuple[str, ...] = ()
     examples: str = ""
+    importers: tuple[str, ...] = ()
 
     def import_models(self) -> Any:
         """Import the module that defines the domain's models, which also registers their types."""

@@ -47,7 +47,8 @@ def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> 
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
-        name: `images/fashion-flow`, a path, or `hf-hub:org/repo`.
+        name: `images/fashion-flow`, a path, or `hf-hub:org/repo`. A folder or a file of weights of
+            another library is read as `feller import` reads it.
         kind: The class of model to expect, such as `feller.images.ImageModel`, so that a type
             checker knows what comes; by default any.
         device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
@@ -64,9 +65,13 @@ def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> 
         >>> model.sample(64, steps=20, seed=0).shape  # doctest: +SKIP
         torch.Size([64, 28, 28, 1])
     """
-    from feller.core.checkpoint import load_model
+    from feller.core.checkpoint import load_model, pick_device
+    from feller.core.importing import import_model, is_foreign
 
-    model = load_model(model_folder(name), device=device)
+    if is_foreign(name):
+        model = import_model(name).model.to(pick_device(device))
+    else:
+        model = load_model(model_folder(name), device=device)
     if not isinstance(model, kind):
         raise RegistryError(f"{name} is of type {type(model).__name__}, not {kind.__name__}")
     return model

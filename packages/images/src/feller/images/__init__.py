@@ -28,4 +28,11 @@ DOMAIN = Domain(
         "verify": "feller.images.commands.verify:verify_model",
     },
     demo="feller.images.commands.demo:demo",
+    importers=(
+        "feller.images.importing.diffusers:UNET",
+        "feller.images.importing.dits:DIFFUSERS_DIT",
+        "feller.images.importing.adm:ADM",
+        "feller.images.importing.dits:DIT",
+        "feller.images.importing.jits:JIT",
+    ),
 )

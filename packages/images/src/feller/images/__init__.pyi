@@ -24,6 +24,8 @@ from feller.images.models import ImageModelConfig as ImageModelConfig
 from feller.images.networks import DIT_SIZES as DIT_SIZES
 from feller.images.networks import DiT as DiT
 from feller.images.networks import DiTConfig as DiTConfig
+from feller.images.networks import JiT as JiT
+from feller.images.networks import JiTConfig as JiTConfig
 from feller.images.networks import UNet as UNet
 from feller.images.networks import UNetConfig as UNetConfig
 from feller.images.networks.convert import unet_from_diffusers as unet_from_diffusers

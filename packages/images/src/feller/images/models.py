@@ -27,7 +27,7 @@ from feller.core.spaces import Euclidean
 from feller.core.training import Evaluation, ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
-from feller.images.networks import DiTConfig, UNetConfig
+from feller.images.networks import DiTConfig, JiTConfig, UNetConfig
 from feller.images.sampling import Sampling, suited
 from feller.images.schedules import Tabulated
 
@@ -48,7 +48,7 @@ class ImageModelConfig(ModelConfig):
     """What an `ImageModel` is made of.
 
     Attributes:
-        network: A U-Net or a DiT.
+        network: A U-Net, a DiT or a JiT.
         codec: Size of the images, and their labels.
         path: The conditional path.
         head: How the network's output is read.
@@ -57,7 +57,7 @@ class ImageModelConfig(ModelConfig):
             as before training.
     """
 
-    network: UNetConfig | DiTConfig
+    network: UNetConfig | DiTConfig | JiTConfig
     codec: ImageCodec
     path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
     head: Head = field(default_factory=FlowHead)

@@ -24,8 +24,12 @@ DOMAIN = Domain(
         "sample": "feller.proteins.commands.sample:sample",
         "evaluate": "feller.proteins.commands.evaluate:evaluate",
         "verify": "feller.proteins.commands.verify:verify_model",
+        "sample proteins/inverse_folding": "feller.proteins.commands.sequences:sample",
+        "evaluate proteins/inverse_folding": "",
+        "verify proteins/inverse_folding": "",
     },
     demo="feller.proteins.commands.demo:demo",
+    importers=("feller.proteins.importing.mpnn:MPNN",),
     measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),
     examples="feller.proteins.so3.examples:examples",
 )

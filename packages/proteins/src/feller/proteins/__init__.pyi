@@ -6,6 +6,7 @@ from feller.proteins.design.conditioning import Given as Given
 from feller.proteins.design.conditioning import backbone_of as backbone_of
 from feller.proteins.design.conditioning import motif_of as motif_of
 from feller.proteins.design.conditioning import sequence_of as sequence_of
+from feller.proteins.inverse_folding import InverseFoldingModel as InverseFoldingModel
 from feller.proteins.losses import FrameLoss as FrameLoss
 from feller.proteins.models import ProteinModel as ProteinModel
 from feller.proteins.models import ProteinModelConfig as ProteinModelConfig

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import feller.proteins.inverse_folding  # noqa: F401  (registers the type of its models)
 from feller.core.checks import check_weights
 from feller.core.config import tagged
 from feller.core.generators import Generator, Product

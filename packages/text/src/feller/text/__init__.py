@@ -36,4 +36,9 @@ DOMAIN = Domain(
         "verify": "feller.text.commands.verify:verify_model",
     },
     demo="feller.text.commands.demo:demo",
+    importers=(
+        "feller.text.importing.decoders:DECODERS",
+        "feller.text.importing.masked:MASKED",
+        "feller.text.importing.ddits:DDIT",
+    ),
 )

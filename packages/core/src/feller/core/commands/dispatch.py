@@ -22,8 +22,9 @@ def domain_command(command: str, argv: Sequence[str]) -> int | None:
 
         name, flags = argv[0], argv[1:]
         kind = read_config(model_folder(name))["model"]["type"]
-        found = domain_of(kind, "type").commands.get(command)
-        if found is None:
+        known = domain_of(kind, "type").commands
+        found = known.get(f"{command} {kind}", known.get(command))
+        if not found:
             raise RegistryError(f"feller {command} does not know models of type {kind}")
         return resolve(found)(name, flags)
     print(

@@ -43,7 +43,12 @@ def sinusoids(
     if dim % 2:
         raise ValueError(f"sines and cosines come in pairs: dim must be even, not {dim}")
     index = torch.arange(dim // 2, dtype=tau.dtype, device=tau.device)
-    frequencies = torch.exp(-math.log(10_000) / (dim // 2 - frequency_shift) * index)
+    decay = -math.log(10_000)
+    if frequency_shift:
+        # As networks that shift were trained: the rounding of angles counts at steps of hundreds.
+        frequencies = torch.exp(decay * index / (dim // 2 - frequency_shift))
+    else:
+        frequencies = torch.exp(decay / (dim // 2) * index)
     angles = tau[..., None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 

@@ -35,6 +35,8 @@ class TransformerConfig:
         dropout: Probability of dropping a value at the end of a branch, in training.
         qk_norm: Divide queries and keys by their root mean square: logits stay bounded.
         rotary: Rotate queries and keys by their position in the sequence.
+        norm_eps: Added to the variance in a norm.
+        mlp_norm_eps: Added to the variance in the norm before a perceptron; as `norm_eps` if None.
 
     Raises:
         ValueError: When `dim` or `num_heads` is below 1.
@@ -47,6 +49,8 @@ class TransformerConfig:
     dropout: float = 0.0
     qk_norm: bool = False
     rotary: bool = False
+    norm_eps: float = 1e-6
+    mlp_norm_eps: float | None = None
 
     def __post_init__(self) -> None:
         check_sizes(self, "dim", "num_heads")
@@ -69,7 +73,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
         self.modulation = _Modulation(config.dim, 2)
-        self.norm = _norm(config.dim)
+        self.norm = _norm(config)
         self.head = nn.Linear(config.dim, out_dim)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -114,7 +118,8 @@ class TransformerBlock(nn.Module):
             nn.GELU(approximate="tanh"),
             nn.Linear(hidden, config.dim),
         )
-        self.norm_attend, self.norm_mlp = _norm(config.dim), _norm(config.dim)
+        eps = config.norm_eps if config.mlp_norm_eps is None else config.mlp_norm_eps
+        self.norm_attend, self.norm_mlp = _norm(config), _norm(config, eps)
         self.dropout = nn.Dropout(config.dropout)
         self.apply(_xavier)
         self.modulation = _Modulation(config.dim, 6)
@@ -154,8 +159,9 @@ def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift, x, 1 + scale)
 
 
-def _norm(dim: int) -> nn.LayerNorm:
-    return nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
+def _norm(config: TransformerConfig, eps: float | None = None) -> nn.LayerNorm:
+    eps = config.norm_eps if eps is None else eps
+    return nn.LayerNorm(config.dim, eps=eps, elementwise_affine=False)
 
 
 def _xavier(layer: nn.Module) -> None:

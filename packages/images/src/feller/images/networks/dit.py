@@ -34,7 +34,9 @@ class DiTConfig:
         patch_size: Side of a patch; a patch is a token.
         transformer: The transformer; `DIT_SIZES` has those of the paper.
         num_classes: Classes of the labels; 0 for an unconditional network.
-        time_scale: See `TimeEmbedding`.
+        time_scale: The network is shown scale * t + offset; -1000 and 999 for DDPM's steps.
+        time_offset: The offset.
+        frequency_shift: 1 for the DiT of diffusers.
 
     Raises:
         ValueError: When the channels or the side of a patch are below 1.
@@ -50,6 +52,8 @@ class DiTConfig:
     transformer: TransformerConfig = DIT_SIZES["S"]
     num_classes: int = 0
     time_scale: float = 1000.0
+    time_offset: float = 0.0
+    frequency_shift: float = 0.0
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size")
@@ -74,7 +78,13 @@ class DiT(nn.Module):
         super().__init__()
         self.config = config
         dim, area = config.transformer.dim, config.patch_size**2
-        self.embed_time = TimeEmbedding(256, dim, time_scale=config.time_scale)
+        self.embed_time = TimeEmbedding(
+            256,
+            dim,
+            time_scale=config.time_scale,
+            time_offset=config.time_offset,
+            frequency_shift=config.frequency_shift,
+        )
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, dim)
         self.embed_patch = nn.Linear(config.in_channels * area, dim)

@@ -97,6 +97,9 @@ class HuggingFaceNetwork(nn.Module):
     Args:
         config: The model's configuration.
         vocabulary: The ids; the model's embedding is cut or grown to them.
+
+    Attributes:
+        longest: Most elements that it has positions for; None where it needs none.
     """
 
     def __init__(self, config: HuggingFaceConfig, vocabulary: Vocabulary) -> None:
@@ -111,7 +114,7 @@ class HuggingFaceNetwork(nn.Module):
             self.head = _head(model, vocabulary, None)
         self.model = without_idle_parts(_grown(model, vocabulary, config.mask))
         self._mask = vocabulary.mask
-        self._longest = _longest(model)
+        self.longest = _longest(model)
         self._masks = "attention_mask" in inspect.signature(model.forward).parameters
         if config.conditioned:
             self.embed_kappa = TimeEmbedding(256, model.get_input_embeddings().embedding_dim)
@@ -120,7 +123,7 @@ class HuggingFaceNetwork(nn.Module):
     @torch.no_grad()
     def _try(self) -> None:
         """Refuse a model that does not run without its last layer."""
-        length = 8 if self._longest is None else min(8, self._longest)
+        length = 8 if self.longest is None else min(8, self.longest)
         self.eval()  # nothing is drawn
         try:
             self.head(self(torch.zeros(1, length, dtype=torch.long), torch.ones(1)))
@@ -139,8 +142,8 @@ class HuggingFaceNetwork(nn.Module):
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Return the hidden states before the head; arguments as those of `TextTransformer`."""
-        if self._longest is not None and x.shape[1] > self._longest:
-            reason = f"a context of {x.shape[1]} is too long: the network has {self._longest}"
+        if self.longest is not None and x.shape[1] > self.longest:
+            reason = f"a context of {x.shape[1]} is too long: the network has {self.longest}"
             raise ValueError(f"{reason} positions (max_position_embeddings)")
         seen = torch.ones_like(x) if valid is None else valid.long()
         embedded = embed(self.model, x, seen, self._mask)

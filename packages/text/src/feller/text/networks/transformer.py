@@ -9,7 +9,7 @@ preference for near over far, takes thousands of steps to find.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from feller.core.checks import check_choices
 from feller.core.config import tagged
 from feller.core.nn.attention import SelfAttention
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, rotate
@@ -40,6 +41,8 @@ class TextTransformerConfig(TextNetworkConfig):
         adaptive: Whether kappa and the label set the norms of every block, for a third more
             weights; or else are added to the tokens.
         causal: Whether a token sees those to its left only.
+        clock: How kappa is shown: as 1000 kappa, or as `sigma` = -log kappa, at most 6.9, which
+            MDLM and SEDD call the total noise.
     """
 
     transformer: TransformerConfig
@@ -48,9 +51,11 @@ class TextTransformerConfig(TextNetworkConfig):
     num_classes: int = 0
     adaptive: bool = True
     causal: bool = False
+    clock: Literal["kappa", "sigma"] = "kappa"
 
     def __post_init__(self) -> None:
         """Refuse a window without a middle."""
+        check_choices(self)
         if self.window < 1 or self.window % 2 == 0:
             raise ValueError(f"window is odd and at least 1, not {self.window}")
 
@@ -91,7 +96,8 @@ class TextTransformer(nn.Module):
         if config.window > 1:
             self.mix = nn.Conv1d(dim, dim, config.window)
         if config.conditioned:
-            self.embed_kappa = TimeEmbedding(256, dim)
+            scale = 1.0 if config.clock == "sigma" else 1000.0
+            self.embed_kappa = TimeEmbedding(256, dim, time_scale=scale)
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, dim)
             # Which labels, no label last, a step of training has seen.
@@ -147,7 +153,8 @@ class TextTransformer(nn.Module):
                 self.get_buffer("trained")[-1 if condition is None else condition] = True
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if self.config.conditioned:
-            of_kappa = self.embed_kappa(kappa)
+            sigma = self.config.clock == "sigma"
+            of_kappa = self.embed_kappa(-kappa.clamp(min=1e-3).log() if sigma else kappa)
             embedding = (embedding[:, None] if of_kappa.ndim == 3 else embedding) + of_kappa
         return embedding
 

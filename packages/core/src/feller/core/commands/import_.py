@@ -1,0 +1,60 @@
+"""`feller import FOLDER --out DIR`: a model that another library wrote, as a model of feller."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["run"]
+
+
+def run(argv: Sequence[str]) -> None:
+    """Read a folder of others, say how it is read, and write a model folder."""
+    parser = argparse.ArgumentParser(
+        "feller import",
+        description="Read a model that another library wrote, and write a model folder of it.",
+    )
+    parser.add_argument("folder", help="the folder, or the file of weights")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the model folder to write (default: none, give it)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a field that their configuration lacks; errors say which (default: none)",
+    )
+    options = parser.parse_args(argv)
+    given = dict(_parsed(text) for text in options.set)
+    from feller.core.cards import ModelCard
+    from feller.core.checkpoint import save_model
+    from feller.core.importing import import_model
+
+    found = import_model(options.folder, given)
+    count = sum(weight.numel() for weight in found.model.parameters())
+    card = ModelCard(
+        name=options.out.name,
+        task="imported",
+        summary=f"Weights of a {found.family}, read by feller.",
+        licence=found.licence,
+        parameters=count,
+        training=dict(found.reading),
+    )
+    save_model(found.model, options.out, card=card)
+    rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
+    for name, text in {**rows, **found.reading}.items():
+        print(f"{name:12} {text}")
+    print(f"{options.out} is ready: feller.core.load({str(options.out)!r})")
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """Return a name and its value, which is JSON or else a word."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--set takes NAME=VALUE, not {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

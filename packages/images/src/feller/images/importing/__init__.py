@@ -1,0 +1,1 @@
+"""Image models of other libraries: the families that `feller import` reads."""

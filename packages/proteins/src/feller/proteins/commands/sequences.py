@@ -1,0 +1,70 @@
+"""`feller sample` of a model of sequences: residues for the backbones of files, as FASTA."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from jaxtyping import Bool
+
+from feller.core.registry import load
+from feller.proteins.inverse_folding import InverseFoldingModel
+from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
+from feller.proteins.structure.reading import read_chains, sorted_out
+from feller.proteins.structure.writing import write_fasta
+
+__all__ = ["SequenceFlags", "sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceFlags:
+    """Draw sequences for backbones."""
+
+    backbones: Path
+    """A structure file, or a folder of such; every chain is drawn for."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
+    """Sequences of each backbone."""
+    temperature: float = 0.1
+    """Divides the logits; 1 draws as the model says."""
+    out: Path = Path("sequences.fasta")
+    """File to write."""
+    seed: int = 0
+    """Random seed; sequence i of a backbone depends on it and on i alone."""
+    device: str = "cpu"
+    """Where to draw; auto for an accelerator if there is one."""
+
+
+def sample(name: str, argv: Sequence[str]) -> None:
+    """Draw sequences for the backbones of files.
+
+    Raises:
+        ValueError: On senseless flags, or where no file holds a chain.
+    """
+    flags = tyro.cli(SequenceFlags, args=list(argv), prog=f"feller sample {name}")
+    chains, refused = sorted_out(read_chains(flags.backbones))
+    if not chains:
+        reason = f": {refused[0]}" if refused else ""
+        raise ValueError(f"{flags.backbones} holds no chain{reason}")
+    model = load(name, InverseFoldingModel, device=flags.device)
+    designs = [design for chain in chains for design in _designs(model, chain, flags)]
+    write_fasta(designs, flags.out)
+    pairs = zip(np.repeat(np.arange(len(chains)), flags.n), designs, strict=True)
+    native = [_recovered(chains[i], design) for i, design in pairs]
+    found = np.concatenate([*native, np.zeros(0)])
+    share = f", of which {found.mean():.3f} of the residues are native" if found.size else ""
+    print(f"{flags.out}: {len(designs)} sequences of {len(chains)} backbones{share}")
+
+
+def _designs(model: InverseFoldingModel, chain: Chain, flags: SequenceFlags) -> list[Chain]:
+    drawn = model.sample(chain, flags.n, temperature=flags.temperature, seed=flags.seed)
+    return [
+        replace(chain, name=f"{chain.name}-{i + 1}", residues=codes_of(sequence))
+        for i, sequence in enumerate(drawn)
+    ]
+
+
+def _recovered(chain: Chain, design: Chain) -> Bool[np.ndarray, " n"]:
+    """Return, of the known residues, whether the design has them."""
+    return (chain.residues == design.residues)[chain.residues != UNKNOWN]

@@ -1,0 +1,1 @@
+"""Protein models of other libraries: the families that `feller import` reads."""

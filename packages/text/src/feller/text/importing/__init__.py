@@ -1,0 +1,1 @@
+"""Text models of other libraries: the families that `feller import` reads."""

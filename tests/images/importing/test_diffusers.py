@@ -1,0 +1,189 @@
+"""A `UNet2DModel` and its pipeline as they are: the same outputs and trajectories."""
+
+import json
+import warnings
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from feller.core import load
+from feller.core.checkpoint import CheckpointError, load_model
+from feller.core.cli import main
+from feller.core.importing import import_model
+from feller.core.solvers import named_solver, simulate
+from feller.core.times import uniform_grid
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    diffusers = pytest.importorskip("diffusers", reason="parity needs diffusers")
+
+SMALL = {
+    "sample_size": 8,
+    "block_out_channels": (32, 64),
+    "layers_per_block": 1,
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+}
+
+
+def write(folder, scheduler, **fields):
+    """A pipeline of theirs with random weights."""
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = diffusers.UNet2DModel(**SMALL | fields).eval()
+    with torch.no_grad():
+        for parameter in oracle.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.3 * torch.randn(parameter.shape))
+    oracle.save_pretrained(folder / "unet")
+    scheduler.save_pretrained(folder / "scheduler")
+    (folder / "model_index.json").write_text('{"_class_name": "DDPMPipeline"}')
+    return oracle
+
+
+def both(x, right, found):
+    assert right.std() > 0.01
+    assert float((found - right).norm() / right.norm()) < 1e-5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prediction", ["epsilon", "sample", "v_prediction"])
+def test_ddpm_s_steps(prediction, tmp_path, rng):
+    """Outputs and DDIM's trajectory, for each prediction."""
+    ddim = diffusers.DDIMScheduler(
+        beta_schedule="scaled_linear",
+        prediction_type=prediction,
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+    oracle = write(tmp_path, ddim)
+    model = load(tmp_path)
+    x, steps = torch.randn(2, 3, 8, 8, generator=rng), torch.tensor([17, 903])
+    both(x, oracle(x, steps).sample, model.model.network(x, 1 - (steps + 1) / 1000))
+    ddim.set_timesteps(5)
+    right = x
+    for k in ddim.timesteps:
+        right = ddim.step(oracle(right, k).sample, k, right).prev_sample
+    found = simulate(model, x, uniform_grid(5), named_solver("ddim")).state
+    assert float((found - right).norm() / right.norm()) < 1e-4
+
+
+@torch.no_grad()
+def test_a_rectified_flow(tmp_path, rng):
+    """Their Euler steps on an even grid are ours."""
+    euler = diffusers.FlowMatchEulerDiscreteScheduler()
+    oracle = write(tmp_path, euler)
+    found = import_model(tmp_path)
+    x = torch.randn(2, 3, 8, 8, generator=rng)
+    both(x, -oracle(x, torch.tensor([250.0, 900.0])).sample,
+         found.model(x, torch.tensor([0.75, 0.1])).velocity)  # fmt: skip
+    euler.set_timesteps(sigmas=[1 - i / 5 for i in range(5)])
+    right = x
+    for k in euler.timesteps:
+        right = euler.step(oracle(right, k.expand(2)).sample, k, right).prev_sample
+    drawn = simulate(found.model, x, uniform_grid(5), named_solver("euler")).state
+    both(x, right, drawn)
+    assert "minus what the network returns" in found.reading["head"]
+
+
+@torch.no_grad()
+def test_classes_and_a_learned_variance(tmp_path, rng):
+    oracle = write(tmp_path, diffusers.DDPMScheduler(), num_class_embeds=5, out_channels=6)
+    model, labels = load(tmp_path), torch.tensor([3, 0])
+    x, steps = torch.randn(2, 3, 8, 8, generator=rng), torch.tensor([17, 903])
+    both(x, oracle(x, steps, labels).sample[:, :3],
+         model.model.network(x, 1 - (steps + 1) / 1000, labels))  # fmt: skip
+    assert model.codec.classes == ("0", "1", "2", "3", "4")
+    with pytest.raises(ValueError, match="the model was trained with every label"):
+        model.sample(1)
+    assert model.sample(2, label=3, steps=2).shape == (2, 8, 8, 3)
+
+
+def test_the_command(tmp_path, capsys):
+    oracle = write(tmp_path / "theirs", diffusers.DDPMScheduler(clip_sample=True))
+    (tmp_path / "theirs" / "README.md").write_text("---\nlicense: mit\n---\n# ddpm\n")
+    assert main(["import", str(tmp_path / "theirs"), "--out", str(tmp_path / "ours")]) == 0
+    said = capsys.readouterr().out
+    for word in ("UNet2DModel of diffusers", "Tabulated(<1000 steps>)", "FlowHead of noise", "mit",
+                 "3 x 8 x 8", "clip_sample"):  # fmt: skip
+        assert word in said
+    model = load_model(tmp_path / "ours")
+    assert model.sample(1, steps=2, seed=0).shape == (1, 8, 8, 3)
+    count = sum(p.numel() for p in oracle.parameters())
+    assert sum(p.numel() for p in model.parameters()) == count
+    capsys.readouterr()
+    assert main(["sample", str(tmp_path / "theirs" / "unet")]) == 2
+    assert "feller import" in capsys.readouterr().err
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    write(tmp_path, diffusers.DDPMScheduler())
+    return tmp_path
+
+
+def refused(capsys, folder, *flags):
+    code = main(["import", str(folder), "--out", str(folder / "out"), *flags])
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1 and not (folder / "out").exists()
+    return error
+
+
+def test_wrong_missing_and_extra_tensors_are_refused(theirs, capsys):
+    file = theirs / "unet" / "diffusion_pytorch_model.safetensors"
+    whole = load_file(file)
+    for change, reason in [
+        ({"conv_in.weight": torch.zeros(32, 3, 5, 5)}, "stem.weight is [32, 3, 5, 5], the network"),
+        ({"conv_in.weight": None}, "lacks model.network.stem.weight"),
+        ({"mid_block.attentions.0.to_k.bias": None}, "to_k.bias' is missing"),
+        ({"conv_out.more": torch.zeros(1)}, "has model.network.head.more, which the network"),
+        ({"encoder_hid_proj.weight": torch.zeros(1)}, "encoder_hid_proj is unknown in a UNet2D"),
+    ]:
+        save_file({k: v for k, v in (whole | change).items() if v is not None}, file)
+        assert reason in refused(capsys, theirs)
+
+
+def test_half_a_download_is_refused(theirs, capsys):
+    file = theirs / "unet" / "diffusion_pytorch_model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert "is damaged or half a download" in refused(capsys, theirs)
+    file.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert "is a pointer, not the weights: git lfs pull" in refused(capsys, theirs)
+    file.rename(file.with_name(file.name + ".incomplete"))
+    assert "half a download: finish it" in refused(capsys, theirs)
+
+
+def test_what_is_not_held_is_refused(theirs, capsys):
+    told = json.loads((theirs / "unet" / "config.json").read_text())
+    for fields, reason in [
+        ({"act_fn": "gelu"}, "act_fn = 'gelu' is not held"),
+        ({"sample_size": None}, "does not say its sample_size: give --set sample_size=VALUE"),
+        ({"block_out_channels": [32_000_000, 64]}, "it has more than"),
+    ]:
+        (theirs / "unet" / "config.json").write_text(json.dumps(told | fields))
+        assert reason in refused(capsys, theirs)
+    (theirs / "unet" / "config.json").write_text(json.dumps(told | {"sample_size": None}))
+    assert main(["import", str(theirs), "--out", str(theirs / "o"), "--set", "sample_size=8"]) == 0
+    for fields, reason in [
+        ({"_class_name": "KarrasVeScheduler"}, "a KarrasVeScheduler is not held"),
+        ({"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is not held"),
+        ({"beta_schedule": "exp"}, "beta_schedule = 'exp' is not held"),
+        ({"prediction_type": "flow"}, "prediction_type = 'flow' is not held"),
+    ]:
+        (theirs / "scheduler" / "scheduler_config.json").write_text(json.dumps(fields))
+        assert reason in refused(capsys, theirs)
+    (theirs / "scheduler" / "scheduler_config.json").unlink()
+    assert "has no scheduler_config.json, and its weights do not tell" in refused(capsys, theirs)
+
+
+def test_wrong_folders_keep_the_error_of_load(tmp_path):
+    with pytest.raises(LookupError, match=r"has no config\.json: it is neither a model nor"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "nothing known"}')
+    with pytest.raises(
+        CheckpointError, match=r"is of no family known here; there are .*UNet2DModel"
+    ):
+        load(tmp_path)

@@ -1,0 +1,43 @@
+"""`feller sample` of a model of sequences."""
+
+import pytest
+import structures
+import torch
+from terminal import complaint, feller
+
+from feller.core import save_model
+from feller.proteins.inverse_folding import InverseFoldingConfig
+from feller.proteins.networks.message_passing import MessageNetworkConfig
+from feller.proteins.structure.writing import write_chains
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    network = MessageNetworkConfig(dim=8, depth=1, decoder_depth=1, neighbours=4)
+    folder = tmp_path_factory.mktemp("models") / "sequences"
+    return save_model(InverseFoldingConfig(network=network).build(), folder)
+
+
+def test_sequences_of_each_backbone(model, tmp_path):
+    chains = [structures.chain(20, name="a"), structures.chain(12, name="b", seed=1)]
+    write_chains(chains, tmp_path / "ab")
+    out = tmp_path / "some.fasta"
+    code, said, err = feller("sample", model, "--backbones", tmp_path / "ab", "-n", 3,
+                             "--temperature", 1, "--out", out)  # fmt: skip
+    assert (code, err) == (0, "")
+    names, letters = out.read_text().split()[::2], out.read_text().split()[1::2]
+    assert [len(s) for s in letters] == [20] * 3 + [12] * 3 and len(set(names)) == 6
+    assert f"{out}: 6 sequences of 2 backbones, of which 0." in said
+
+
+def test_what_it_does_not_do(model, tmp_path):
+    write_chains([structures.chain(12)], tmp_path / "a.pdb")
+    for command in ("evaluate", "verify"):
+        reason = complaint(command, model)
+        assert f"feller {command} does not know models of type proteins/inverse_folding" in reason
+    (tmp_path / "no").mkdir()
+    assert "no" in complaint("sample", model, "--backbones", tmp_path / "no")
+    assert "temperature" in complaint(
+        "sample", model, "--backbones", tmp_path / "a.pdb", "--temperature", -1
+    )

@@ -1,0 +1,86 @@
+"""Masked language models of transformers: BERT with its tokenizer, ESM-2 with its letters."""
+
+import json
+
+import pytest
+import torch
+
+from feller.core import load, save_model
+from feller.core.checkpoint import CheckpointError
+from feller.core.importing import import_model
+
+SIZES = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 40,
+}
+ESM = (
+    "<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> <mask>"
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def write(folder, kind, **fields):
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    torch.manual_seed(0)
+    made = AutoConfig.for_model(kind, **SIZES, **fields)
+    oracle = AutoModelForMaskedLM.from_config(made, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for parameter in oracle.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape))
+    oracle.save_pretrained(folder)
+    return oracle
+
+
+@pytest.mark.parametrize("token_dropout", [True, False])
+def test_esm(token_dropout, tmp_path, rng):
+    """Its letters come from `vocab.txt`; masks are those that it was trained with."""
+    oracle = write(tmp_path, "esm", vocab_size=33, pad_token_id=1, mask_token_id=32,
+                   token_dropout=token_dropout, position_embedding_type="rotary")  # fmt: skip
+    (tmp_path / "vocab.txt").write_text("\n".join(ESM.split()))
+    model = load(tmp_path)
+    assert model.codec.tokenizer.encode("LAG") == [4, 5, 6]
+    assert model.codec.decode(torch.tensor([[4, 5, 33]])) == ["LA\N{MEDIUM SHADE}"]
+    x = torch.randint(4, 31, (2, 12), generator=rng)
+    masked = torch.rand(2, 12, generator=rng) < 0.4
+    with torch.no_grad():
+        right = oracle(x.masked_fill(masked, 32)).logits
+        found = model.logits(x.masked_fill(masked, 33), torch.ones(2))
+    assert right.std() > 0.1 and float((found - right).abs().max()) < 1e-5
+    save_model(model, tmp_path / "ours")
+    again = load(tmp_path / "ours").logits(x.masked_fill(masked, 33), torch.ones(2))
+    assert torch.equal(again, found)
+
+
+def test_bert(tmp_path, rng):
+    """Its mask is named by the files of its tokenizer."""
+    oracle = write(tmp_path, "bert", vocab_size=12)
+    vocab = {"[MASK]": 3} | {chr(97 + i): i for i in range(12) if i != 3}
+    added = [dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+             | {"id": 3, "content": "[MASK]", "special": True}]  # fmt: skip
+    model = {"type": "WordLevel", "vocab": vocab, "unk_token": "a"}
+    told = {"version": "1.0", "added_tokens": added, "model": model}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=r"nothing in .* says which id the mask is"):
+        import_model(tmp_path)
+    (tmp_path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[MASK]"}}')
+    model = load(tmp_path)
+    x = torch.randint(12, (2, 8), generator=rng)
+    with torch.no_grad():
+        right = oracle(x).logits
+        found = model.logits(x.masked_fill(x == 3, 12), torch.ones(2))
+    assert float((found - right).abs().max()) < 1e-5
+    assert model.codec.length == 40
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(told | {"hidden_size": 10**6}))
+    with pytest.raises(CheckpointError, match="it has more than"):
+        import_model(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:3000])
+    with pytest.raises(CheckpointError, match="is damaged or half a download"):
+        import_model(tmp_path)
