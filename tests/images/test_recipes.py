@@ -39,7 +39,10 @@ def test_a_recipe_builds(found):
         shape = found.model.codec.shape
         labels = torch.zeros(2, dtype=torch.int64) if model.codec.classes else None
         generator = model(torch.zeros(2, *shape), torch.zeros(2), labels)
-    assert generator.velocity.shape == (2, *shape)
+        moved = generator.split()
+    assert moved.drift is None or moved.drift.shape == (2, *shape)
+    assert all(jump.intensity.shape == (2, *shape) for jump in moved.jumps)
+    assert model.kinds == model.model.head.kinds
 
 
 def test_a_recipe_survives_json(found):

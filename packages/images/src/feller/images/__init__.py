@@ -16,6 +16,8 @@ DOMAIN = Domain(
     package="feller.images",
     recipes={
         "fashion-flow": "feller.images.recipes:fashion_flow",
+        "fashion-jump": "feller.images.recipes:fashion_jump",
+        "fashion-joint": "feller.images.recipes:fashion_joint",
         "mnist-flow": "feller.images.recipes:mnist_flow",
         "drawn-flow": "feller.images.recipes:drawn_flow",
         "cifar10-flow": "feller.images.recipes:cifar10_flow",

@@ -37,8 +37,8 @@ __all__ = ["ImageModel", "ImageModelConfig", "Sampling", "Tabulated"]
 class NetworkConfig(Protocol):
     """What a network is made of."""
 
-    def build(self) -> nn.Module:
-        """Make the network."""
+    def build(self, numbers: int = 1) -> nn.Module:
+        """Make the network, with `numbers` outputs for each channel of a pixel."""
         ...
 
 
@@ -48,7 +48,8 @@ class ImageModelConfig(ModelConfig):
     """What an `ImageModel` is made of.
 
     Attributes:
-        network: A U-Net or a DiT.
+        network: A U-Net or a DiT. Its `out_channels` are the image's; the numbers that the head
+            reads for each come of themselves.
         codec: Size of the images, and their labels.
         path: The conditional path.
         head: How the network's output is read.
@@ -131,7 +132,9 @@ class ImageModel(nn.Module, Model):
         super().__init__()
         self.config = config
         self.codec, self.path = config.codec, config.path
-        self.model = GeneratorModel(config.network.build(), config.path, config.head)
+        self.model = GeneratorModel(
+            config.network.build(config.head.channels), config.path, config.head
+        )
 
     @property
     def kinds(self) -> Kinds:

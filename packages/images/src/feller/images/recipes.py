@@ -6,7 +6,8 @@ for a GPU.
 
 from dataclasses import replace
 
-from feller.core.times import LogitNormal, Skewed
+from feller.core.heads import FlowHead, JointHead, JumpHead
+from feller.core.times import Beta, LogitNormal, Skewed
 from feller.core.training import Optimizer, Recipe, Training
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
@@ -14,7 +15,15 @@ from feller.images.models import ImageModelConfig
 from feller.images.networks import DIT_SIZES, DiTConfig, UNetConfig
 from feller.images.shapes import SHAPES
 
-__all__ = ["cifar10_dit_flow", "cifar10_flow", "drawn_flow", "fashion_flow", "mnist_flow"]
+__all__ = [
+    "cifar10_dit_flow",
+    "cifar10_flow",
+    "drawn_flow",
+    "fashion_flow",
+    "fashion_joint",
+    "fashion_jump",
+    "mnist_flow",
+]
 
 DIGITS = tuple("0123456789")
 GARMENTS = (
@@ -46,6 +55,21 @@ CIFAR10 = (
 def fashion_flow() -> Recipe:
     """Fashion-MNIST 28 x 28, class-conditional: a U-Net on 2 x 2 patches."""
     return _tiny(ImageCodec((1, 28, 28), GARMENTS), ImageData(source="fashion-mnist"))
+
+
+def fashion_jump() -> Recipe:
+    """Fashion-MNIST drawn by pixels that jump: the network of `fashion_flow` with a wider end."""
+    base = fashion_flow()
+    model = replace(base.model, head=JumpHead(32, follow=True))
+    # Jumps go on to the end, at a rate like 1 / (1 - t): half of them are after t = .95.
+    return replace(base, model=model, times=Beta(1.0, 0.7))
+
+
+def fashion_joint() -> Recipe:
+    """Fashion-MNIST by a flow and jumps of one network, half of each when it is simulated."""
+    base = fashion_jump()
+    head = JointHead((FlowHead(), base.model.head), (0.5, 0.5))
+    return replace(base, model=replace(base.model, head=head))
 
 
 def mnist_flow() -> Recipe:

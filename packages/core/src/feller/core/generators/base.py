@@ -122,6 +122,10 @@ class Generator(ABC):
         """
         raise LookupError(f"no loss of a {type(self).__name__} is known: give it a `compare`")
 
+    def compare_parts(self, task: Any) -> dict[str, Tensor]:
+        """Return what `compare` is the sum of, by name; nameless where there is nothing to add."""
+        return {"": self.compare(task)}
+
     def __rmul__(self, weight: float | Tensor) -> "Superposition":
         """Return the generator with a weight: a part of a superposition."""
         return weigh(weight, self)
@@ -226,7 +230,16 @@ class Superposition(Generator):
 
     def compare(self, task: Any) -> Tensor:
         """Return the sum of the losses of the parts: each is trained for itself."""
-        return torch.stack([task.of_part(part) for part in self.parts]).sum(0)
+        return torch.stack([*self.compare_parts(task).values()]).sum(0)
+
+    def compare_parts(self, task: Any) -> dict[str, Tensor]:
+        """Return the loss of each part, by its kind; of several of one kind, numbered."""
+        found: dict[str, Tensor] = {}
+        for part in self.parts:
+            kind = type(part.generator).__name__.lower()
+            same = sum(name.split(" ")[0] == kind for name in found)
+            found[f"{kind} {same + 1}" if same else kind] = task.of_part(part)
+        return found
 
 
 def is_kind(generator: type[Generator], kinds: Iterable[type[Generator]]) -> bool:

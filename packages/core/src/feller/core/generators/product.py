@@ -58,5 +58,12 @@ class Product(Generator):
 
     def compare(self, task: Any) -> Tensor:
         """Return the sum of the losses of the factors."""
-        losses = [g.compare(task.of_factor(name)) for name, g in self.factors.items()]
-        return torch.stack(losses).sum(0)
+        return torch.stack([*self.compare_parts(task).values()]).sum(0)
+
+    def compare_parts(self, task: Any) -> dict[str, Tensor]:
+        """Return the loss of each factor, by its name; parts of it are named `factor/part`."""
+        found = {}
+        for name, generator in self.factors.items():
+            for part, loss in generator.compare_parts(task.of_factor(name)).items():
+                found[f"{name}/{part}".rstrip("/")] = loss
+        return found

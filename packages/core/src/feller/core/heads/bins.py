@@ -18,11 +18,19 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
+    MovedBinned,
     Superposition,
 )
 from feller.core.heads.base import Head, Kinds, check_output
 from feller.core.paths import ConditionalPath
-from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
+from feller.core.solutions import (
+    event_rate,
+    from_posterior,
+    jump_clock,
+    jump_frame,
+    jump_support,
+    solution,
+)
 from feller.core.solutions.averages import refuse_vectors
 from feller.core.solutions.rates import check_values
 from feller.core.times import expand_time, moving_time
@@ -44,10 +52,14 @@ class JumpHead(Head):
     Attributes:
         bins: How many.
         data: Where data lie, coordinate by coordinate.
+        follow: Whether the bins follow the state: they lie around it, as wide as the noise, so that
+            jumps near the data are as fine as the path's own (`jump_frame`). Bins that lie still
+            leave noise of their own width.
     """
 
     bins: int = 64
     data: tuple[float, float] = (-1.0, 1.0)
+    follow: bool = False
     kinds: ClassVar[Kinds] = frozenset({Jump})
 
     def __post_init__(self) -> None:
@@ -72,12 +84,13 @@ class JumpHead(Head):
         if path.space.is_discrete:
             raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
         check_output(output, (*x.shape, self.channels))
-        edges = torch.linspace(
-            *_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
-        )
         rate = torch.nn.functional.softplus(output[..., -1])
         time = expand_time(moving_time(t), rate)
-        law = Binned(output[..., :-1], edges)
+        ends = (-1.0, 1.0) if self.follow else _support(path, self.data)
+        edges = torch.linspace(*ends, self.bins + 1, dtype=output.dtype, device=output.device)
+        law: Destination = Binned(output[..., :-1], edges)
+        if self.follow:
+            law = MovedBinned(law, *jump_frame(path, self.data, x, time))
         return Jump(event_rate(path, time) * rate, law, jump_clock(path, time))
 
 
