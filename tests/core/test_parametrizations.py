@@ -22,7 +22,8 @@ def example(schedule, t, rng):
     wide = t.reshape(t.shape + (1,) * (3 - t.ndim))
     velocity = schedule.alpha_dot(wide) * x_1 + schedule.sigma_dot(wide) * noise
     x = schedule.alpha(wide) * x_1 + schedule.sigma(wide) * noise
-    values = {"velocity": velocity, "x_1": x_1, "noise": noise}
+    v = schedule.alpha(wide) * noise - schedule.sigma(wide) * x_1
+    values = {"velocity": velocity, "x_1": x_1, "noise": noise, "v_prediction": v}
     return x, values | {"score": -noise / schedule.sigma(wide)}
 
 
@@ -94,3 +95,13 @@ def test_where_no_data_move_yet_the_state_is_noise_and_tells_no_data():
         ValueError, match=r"the velocity on Polynomial\(power=2\.0\) says nothing of"
     ):
         convert(velocity, ("velocity", "x_1"), Polynomial(), x, 0.0)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_a_v_prediction_tells_data_and_noise_at_all_times(t, rng):
+    """On CondOT it is minus the data at t = 0 and the noise at t = 1, where x is the other."""
+    x_1, noise = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
+    x, v = t * x_1 + (1 - t) * noise, t * noise - (1 - t) * x_1
+    assert_close(convert(v, ("v_prediction", "x_1"), CondOT(), x, t), x_1)
+    assert_close(convert(v, ("v_prediction", "noise"), CondOT(), x, t), noise)
+    assert_close(convert(v, ("v_prediction", "velocity"), CondOT(), x, t), x_1 - noise)

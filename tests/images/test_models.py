@@ -13,7 +13,7 @@ from feller.core import load
 from feller.core.checkpoint import save_model
 from feller.core.config import decode, encode
 from feller.core.generators import Flow
-from feller.core.heads import FlowHead
+from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.schedules import VariancePreserving
@@ -216,6 +216,9 @@ def test_a_head_that_divides_by_zero_at_the_start_is_refused():
     network = UNetConfig(channels=(8, 16), blocks_per_level=1)
     with pytest.raises(ValueError, match="alpha > 0 at t = 0"):
         ImageModelConfig(network=network, codec=codec, head=FlowHead("noise"))
+    with pytest.raises(ValueError, match="alpha > 0 at t = 0"):
+        joint = JointHead((FlowHead("score"), JumpHead(4)), (0.5, 0.5))
+        ImageModelConfig(network=network, codec=codec, head=joint)
     path = GaussianPath(Euclidean(3), VariancePreserving())
     config = ImageModelConfig(network=network, codec=codec, head=FlowHead("noise"), path=path)
     assert config.build().sample(2, steps=3).shape == (2, 8, 8, 3)

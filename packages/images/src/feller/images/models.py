@@ -72,8 +72,7 @@ class ImageModelConfig(ModelConfig):
                 raise ValueError(
                     f"network.{name} is {getattr(self.network, name)}, but images have {channels}"
                 )
-        if getattr(self.head, "prediction", "") in ("noise", "score"):
-            # They divide by alpha, and samples start at t = 0.
+        if self.head.divides_by_alpha:  # samples start at t = 0
             check_data_at_start(self.path.schedule)
         if self.network.num_classes != classes:
             raise ValueError(

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from feller.core.checks import readable
+from feller.core.times import expand_time
 
 __all__ = ["Bins", "Cells", "MovedBins", "TokenCells", "Values"]
 
@@ -144,7 +145,9 @@ class MovedBins(Cells):
 
     def standard(self, mean: Tensor, scale: Tensor) -> Tensor:
         """Return the edges in deviations."""
-        return self.bins.standard((mean - self.origin) / self.unit, scale / self.unit)
+        # The parts of a mixture have an axis beyond those of the elements.
+        origin, unit = expand_time(self.origin, mean), expand_time(self.unit, mean)
+        return self.bins.standard((mean - origin) / unit, scale / unit)
 
 
 @dataclass(frozen=True)
