@@ -20,14 +20,14 @@ from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, Kinds
 from feller.core.models import GeneratorModel, Model
 from feller.core.nn.modes import evaluating
-from feller.core.paths import GaussianPath
-from feller.core.schedules import Schedule
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
 from feller.core.training import ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
-from feller.images.networks import DiTConfig, UNetConfig
+from feller.images.networks import DiTConfig, UNetConfig, build_network
+from feller.images.networks.checks import check_data_at_start, check_space
 from feller.images.sampling import Sampling, suited
 from feller.images.schedules import Tabulated
 
@@ -50,8 +50,8 @@ class ImageModelConfig(ModelConfig):
     Attributes:
         network: A U-Net or a DiT. Its `out_channels` are the image's; the numbers that the head
             reads for each come of themselves.
-        codec: Size of the images, and their labels.
-        path: The conditional path.
+        codec: Size of the images, their labels, and whether they are tokens.
+        path: The conditional path: on numbers Gaussian, or a mixture; on tokens a mixture.
         head: How the network's output is read.
         condition_drop: Fraction of images that it was trained on without their labels, written by
             training: with 0 it cannot sample without a label, with 1 not with one. None if unknown,
@@ -60,7 +60,7 @@ class ImageModelConfig(ModelConfig):
 
     network: UNetConfig | DiTConfig
     codec: ImageCodec
-    path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
+    path: GaussianPath | MixturePath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
     head: Head = field(default_factory=FlowHead)
     condition_drop: float | None = None
 
@@ -72,6 +72,7 @@ class ImageModelConfig(ModelConfig):
                 raise ValueError(
                     f"network.{name} is {getattr(self.network, name)}, but images have {channels}"
                 )
+        check_space(self.path.space, self.codec.levels)
         if self.head.divides_by_alpha:  # samples start at t = 0
             check_data_at_start(self.path.schedule)
         if self.network.num_classes != classes:
@@ -108,15 +109,6 @@ class ImageModelConfig(ModelConfig):
             raise ValueError("the model was trained without labels (condition_drop 1): give none")
 
 
-def check_data_at_start(schedule: Schedule) -> None:
-    """Refuse a schedule with no data at t = 0, for heads that divide by alpha."""
-    if float(schedule.alpha(torch.zeros(()))) == 0:
-        raise ValueError(
-            "a head that predicts noise or score needs alpha > 0 at t = 0: "
-            "choose VariancePreserving, or predict the velocity or x_1"
-        )
-
-
 class ImageModel(nn.Module, Model):
     """A model of images.
 
@@ -132,7 +124,9 @@ class ImageModel(nn.Module, Model):
         self.config = config
         self.codec, self.path = config.codec, config.path
         self.model = GeneratorModel(
-            config.network.build(config.head.channels), config.path, config.head
+            build_network(config.network, config.codec.levels, config.head.channels),
+            config.path,
+            config.head,
         )
 
     @property

@@ -92,7 +92,7 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
 
     Args:
         sampling: How images are to be drawn.
-        model: A model on the Gaussian path.
+        model: A model on the Gaussian path, or on a mixture path.
 
     Raises:
         ValueError: On an unknown solver.
@@ -106,7 +106,9 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
         >>> found.solver, found.grid
         ('dpm++', 'uniform')
     """
-    if not all(issubclass(kind, Flow) for kind in model.kinds):
+    if model.path.has_atoms:  # what has not jumped at the end is noise
+        solver, grid = Suited("euler", "uniform")
+    elif not all(issubclass(kind, Flow) for kind in model.kinds):
         solver, grid = Suited("mixed", "logarithmic")
     else:
         solver, grid = _by_schedule(model.path.schedule)
