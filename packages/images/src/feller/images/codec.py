@@ -85,6 +85,12 @@ class ImageCodec(Codec):
         pixels = (127.5 * z + 127.5).round().clamp(0, 255).to(torch.uint8)
         return rearrange(pixels, "b c h w -> b h w c").contiguous()
 
+    def example(self, n: int) -> tuple[Shaped[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
+        """Return `n` images, all gray or all of the lowest level, of the first class."""
+        dtype = torch.int64 if self.levels else torch.float32
+        labels = torch.zeros(n, dtype=torch.int64) if self.classes else None
+        return torch.zeros(n, *self.shape, dtype=dtype), labels
+
     def drop(self, condition: Int[Tensor, " b"], where: Bool[Tensor, " b"]) -> Int[Tensor, " b"]:
         """Replace labels by the null label, which is the number of classes."""
         return condition.masked_fill(where, len(self.classes))
