@@ -19,7 +19,7 @@ def run(tmp_path):
 def test_the_page(run):
     code, out, err = feller("show", run)
     assert (code, err) == (0, "")
-    assert out == f"{pictures.CARD.page()}\n{cost_of(pictures.CONFIG).page(None)}\n"
+    assert out == f"{pictures.CARD.page()}\n{cost_of(pictures.CONFIG).page()}\n"
     assert feller("show", run / "model").out == out
 
 

@@ -21,6 +21,10 @@ DOMAIN = Domain(
         "mnist-flow": "feller.images.recipes:mnist_flow",
         "drawn-flow": "feller.images.recipes:drawn_flow",
         "cifar10-flow": "feller.images.recipes:cifar10_flow",
+        "mnist-discrete": "feller.images.recipes:mnist_discrete",
+        "cifar10-joint": "feller.images.recipes:cifar10_joint",
+        "cifar10-large-joint": "feller.images.recipes:cifar10_large_joint",
+        "imagenet32-joint": "feller.images.recipes:imagenet32_joint",
         "cifar10-dit-flow": "feller.images.recipes:cifar10_dit_flow",
     },
     commands={

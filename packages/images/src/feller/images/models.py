@@ -21,14 +21,14 @@ from feller.core.heads import FlowHead, Head, Kinds
 from feller.core.models import GeneratorModel, Model
 from feller.core.nn.modes import evaluating
 from feller.core.paths import GaussianPath, MixturePath
-from feller.core.solvers import named_solver, simulate
+from feller.core.solvers import simulate
 from feller.core.spaces import Euclidean
 from feller.core.training import ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
 from feller.images.networks import DiTConfig, UNetConfig, build_network
 from feller.images.networks.checks import check_data_at_start, check_space
-from feller.images.sampling import Sampling, suited
+from feller.images.sampling import Sampling, plan_of, suited
 from feller.images.schedules import Tabulated
 
 __all__ = ["ImageModel", "ImageModelConfig", "Sampling", "Tabulated"]
@@ -270,7 +270,7 @@ class ImageModel(nn.Module, Model):
         like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
         rng = random.rows(seed, rows.start, rows.stop, stream="sample")
         x_0 = self.path.sample_source((len(rows), *self.codec.shape), rng, like=like)
-        solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)
+        solver, times = plan_of(sampling, self)
         condition = labels.to(like.device) if labels is not None else None
         simulation = simulate(model, x_0, times, solver, rng, condition=condition)
         return simulation.state.cpu(), simulation.nfe

@@ -32,7 +32,8 @@ def run(argv: Sequence[str]) -> None:
     if options.json:
         print(json.dumps(asdict(card) | {"cost": asdict(cost)}, indent=2))
     else:
-        print(f"{card.page()}\n{cost.page(card.training.get('batch_size'))}")
+        batch = card.training.get("batch_size", 0) // card.training.get("accumulate", 1)
+        print(f"{card.page()}\n{cost.page(batch)}")
 
 
 def _looked_up(name: str) -> tuple[ModelCard, Any]:
@@ -50,7 +51,9 @@ def _looked_up(name: str) -> tuple[ModelCard, Any]:
         summary=inspect.getdoc(function) or "",
         parameters=cost.parameters,
         dataset=getattr(found.data, "source", ""),
-        training={"steps": found.training.steps, "batch_size": found.training.batch_size},
+        training={
+            key: getattr(found.training, key) for key in ("steps", "batch_size", "accumulate")
+        },
         limitations="A recipe: there are no weights before it is trained.",
     )
     return card, cost

@@ -48,11 +48,11 @@ class Cost:
     def _held(self) -> int:
         return _STATE * self.parameters
 
-    def page(self, batch: int | None = None) -> str:
+    def page(self, batch: int = 0) -> str:
         """Return the cost as Markdown.
 
         Args:
-            batch: Samples of a step, where the memory of one is asked for.
+            batch: Samples at once, where the memory of as many is asked for; 0 for none.
 
         Example:
             >>> print(Cost(1_500_000, 222_000_000).page())

@@ -1,11 +1,13 @@
 """Grey levels as tokens, for networks that read numbers."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from feller.core.typing import Time
 from feller.images.networks.dit import DiTConfig
 from feller.images.networks.unet import UNetConfig
 
@@ -28,12 +30,12 @@ class OfLevels(nn.Module):
         tensor([-1.,  1.,  0.,  0.,  0.,  1.])
     """
 
-    def __init__(self, network: nn.Module, levels: int) -> None:
+    def __init__(self, network: Any, levels: int) -> None:
         super().__init__()
         self.network, self.levels = network, levels
 
     def forward(
-        self, x: Int[Tensor, "b c h w"], t: Tensor, condition: Tensor | None = None
+        self, x: Int[Tensor, "b c h w"], t: Time, condition: Tensor | None = None
     ) -> Tensor:
         """Apply the network to the numbers."""
         masked = x >= self.levels
