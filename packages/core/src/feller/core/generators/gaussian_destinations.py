@@ -48,8 +48,8 @@ class RatioOfNormals(Destination):
     def sample(self, rng: Rng) -> Tensor:
         """Invert the distribution function by bisection."""
         low, high = (root.clamp(-_FAR, _FAR) for root in roots(self.c))
-        share = random.uniform(low.shape, rng, like=low)
-        target = torch.lerp(_growth(low, self.c), _growth(high, self.c), share)
+        u = random.uniform(low.shape, rng, like=low)
+        target = torch.lerp(_growth(low, self.c), _growth(high, self.c), u)
         u = _bisect(lambda u: _growth(u, self.c), target, low, high)
         return self.mean + self.scale * u
 

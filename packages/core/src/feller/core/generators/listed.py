@@ -163,12 +163,12 @@ class MovedBinned(Destination):
     """A distribution on bins that each element has at a place and in a unit of its own.
 
     Attributes:
-        law: That of (y - origin) / unit.
+        binned: That of (y - origin) / unit.
         origin: The place of each element.
         unit: Its unit.
     """
 
-    law: Binned
+    binned: Binned
     origin: Tensor
     unit: Tensor
     is_density = True
@@ -176,30 +176,30 @@ class MovedBinned(Destination):
     @property
     def cells(self) -> MovedBins:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The bins."""
-        return MovedBins(self.law.cells, self.origin, self.unit)
+        return MovedBins(self.binned.cells, self.origin, self.unit)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "MovedBinned":
         """Change the distribution, the places and the units."""
-        return MovedBinned(self.law.map(change), change(self.origin), change(self.unit))
+        return MovedBinned(self.binned.map(change), change(self.origin), change(self.unit))
 
     def sample(self, rng: Rng) -> Tensor:
         """Draw from each distribution, and move."""
-        return torch.addcmul(self.origin, self.unit, self.law.sample(rng))
+        return torch.addcmul(self.origin, self.unit, self.binned.sample(rng))
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return three Gauss points a bin."""
-        points, weights = self.law.quadrature()
+        points, weights = self.binned.quadrature()
         return self.origin[..., None] + self.unit[..., None] * points, weights
 
     def masses(self, cells: Cells) -> Tensor:
         """Return the probabilities of its own bins."""
         own = type(cells) is MovedBins
-        return self.law.masses(self.law.cells) if own else Destination.masses(self, cells)
+        return self.binned.masses(self.binned.cells) if own else Destination.masses(self, cells)
 
     def log_masses(self) -> Tensor:
         """Return the log-probability of each bin."""
-        return self.law.log_masses()
+        return self.binned.log_masses()
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Return the log-density of a number; outside the bins, minus infinity."""
-        return self.law.log_prob((y - self.origin) / self.unit) - self.unit.log()
+        return self.binned.log_prob((y - self.origin) / self.unit) - self.unit.log()

@@ -24,9 +24,9 @@ from feller.core.generators import (
 from feller.core.heads.base import Head, Kinds, check_output
 from feller.core.paths import ConditionalPath
 from feller.core.solutions import (
+    cumulative_hazard,
     event_rate,
     from_posterior,
-    jump_clock,
     jump_frame,
     jump_support,
     solution,
@@ -88,10 +88,11 @@ class JumpHead(Head):
         time = expand_time(moving_time(t), rate)
         ends = (-1.0, 1.0) if self.follow else _support(path, self.data)
         edges = torch.linspace(*ends, self.bins + 1, dtype=output.dtype, device=output.device)
-        law: Destination = Binned(output[..., :-1], edges)
+        binned = Binned(output[..., :-1], edges)
+        there: Destination = binned
         if self.follow:
-            law = MovedBinned(law, *jump_frame(path, self.data, x, time))
-        return Jump(event_rate(path, time) * rate, law, jump_clock(path, time))
+            there = MovedBinned(binned, *jump_frame(path, self.data, x, time))
+        return Jump(event_rate(path, time) * rate, there, cumulative_hazard(path, time))
 
 
 @tagged("posterior_head")
