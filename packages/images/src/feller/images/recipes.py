@@ -5,6 +5,7 @@ for a GPU.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
 from feller.core.paths import MixturePath
@@ -66,8 +67,7 @@ def fashion_flow() -> Recipe:
 
 def fashion_jump() -> Recipe:
     """Fashion-MNIST drawn by pixels that jump: the network of `fashion_flow` with a wider end."""
-    base = fashion_flow()
-    return replace(base, model=replace(base.model, head=_JUMP), times=_LATE)
+    return replace(_with(fashion_flow(), head=_JUMP), times=_LATE)
 
 
 def fashion_joint() -> Recipe:
@@ -82,14 +82,11 @@ def mnist_flow() -> Recipe:
 
 def mnist_discrete() -> Recipe:
     """MNIST in 16 grey levels that appear from masks: a chain of tokens, one a pixel."""
-    base, levels = mnist_flow(), 16
-    model = replace(
-        base.model,
-        codec=replace(base.model.codec, levels=levels),
-        path=MixturePath(Tokens(levels + 1, event_dim=3), Masked(levels)),
-        head=PosteriorHead(levels),
-    )
-    return replace(base, model=model, times=Uniform())
+    levels = 16
+    codec = ImageCodec((1, 28, 28), DIGITS, levels=levels)
+    path = MixturePath(Tokens(levels + 1, event_dim=3), Masked(levels))
+    model = _with(mnist_flow(), codec=codec, path=path, head=PosteriorHead(levels))
+    return replace(model, times=Uniform())
 
 
 def drawn_flow() -> Recipe:
@@ -127,9 +124,7 @@ def cifar10_flow() -> Recipe:
 def cifar10_joint() -> Recipe:
     """CIFAR-10, class-conditional, by a flow and jumps of one small network, on two CPU cores."""
     codec = ImageCodec((3, 32, 32), CIFAR10, flip=True)
-    recipe = _joint(_tiny(codec, ImageData(source="cifar10")))
-    network = replace(recipe.model.network, channels=(64, 128), head_channels=32)
-    return replace(recipe, model=replace(recipe.model, network=network))
+    return _joint(_tiny(codec, ImageData(source="cifar10"), channels=(64, 128)))
 
 
 def cifar10_large_joint() -> Recipe:
@@ -148,16 +143,14 @@ def imagenet32_joint() -> Recipe:
     reports an FID of 3.33 for the two together; it does not state the network.
     """
     base = cifar10_large_joint()
-    network = replace(
-        base.model.network,
+    network = UNetConfig(
         channels=(256, 512, 512, 512),
         blocks_per_level=3,
         attention_levels=(1, 2),
-        dropout=0.0,
+        head_channels=64,
     )
     return replace(
-        base,
-        model=replace(base.model, network=network),
+        _with(base, network=network),
         data=ImageData(source="npz", root="imagenet32.npz"),
         optimizer=Optimizer(lr=1e-4, warmup=20_000),
         training=replace(base.training, batch_size=512, accumulate=4, mixed_precision="bf16"),
@@ -184,19 +177,24 @@ _LATE = Beta(1.0, 0.7)  # a rate like 1 / (1 - t) puts half of all jumps after t
 
 def _joint(base: Recipe) -> Recipe:
     """A flow and jumps of the network of a recipe."""
-    head = JointHead((FlowHead(), _JUMP), (0.5, 0.5))
-    return replace(base, model=replace(base.model, head=head), times=_LATE)
+    return replace(_with(base, head=JointHead((FlowHead(), _JUMP), (0.5, 0.5))), times=_LATE)
 
 
-def _tiny(codec: ImageCodec, data: ImageData) -> Recipe:
+def _with(recipe: Recipe, **fields: Any) -> Recipe:
+    """A recipe with other fields of its model."""
+    model: Any = recipe.model
+    return replace(recipe, model=replace(model, **fields))
+
+
+def _tiny(codec: ImageCodec, data: ImageData, channels: tuple[int, int] = (48, 96)) -> Recipe:
     """Small images in ten classes, on two CPU cores in about two hours."""
     network = UNetConfig(
         in_channels=codec.shape[0],
         out_channels=codec.shape[0],
-        channels=(48, 96),
+        channels=channels,
         blocks_per_level=1,
         attention_levels=(1,),
-        head_channels=24,
+        head_channels=channels[0] // 2,
         num_classes=len(codec.classes),
         patch_size=2,
         norm_groups=8,

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators.factors import apply_factors, step_factors
-from feller.core.generators.parts import Part, Role, Split, check_parts
+from feller.core.generators.parts import Compared, Part, Role, Split, check_parts
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 
@@ -111,8 +111,10 @@ class Generator(ABC):
         """
         raise LookupError(f"a {type(self).__name__} does not split into drift and jumps")
 
-    def compare(self, task: Any) -> Tensor:
+    def compare(self, task: Any) -> Compared:
         """Return the loss of each sample, `(b,)`: the divergence from the conditional generator.
+
+        A generator of several parts returns the losses that add up to it, by name.
 
         Args:
             task: What it is compared with: a `feller.core.losses.Comparison`.
@@ -121,10 +123,6 @@ class Generator(ABC):
             LookupError: For a kind that does not say how it is compared.
         """
         raise LookupError(f"no loss of a {type(self).__name__} is known: give it a `compare`")
-
-    def compare_parts(self, task: Any) -> dict[str, Tensor]:
-        """Return what `compare` is the sum of, by name; nameless where there is nothing to add."""
-        return {"": self.compare(task)}
 
     def __rmul__(self, weight: float | Tensor) -> "Superposition":
         """Return the generator with a weight: a part of a superposition."""
@@ -228,12 +226,11 @@ class Superposition(Generator):
             tuple(jump for p in parts for jump in p.jumps),
         )
 
-    def compare(self, task: Any) -> Tensor:
-        """Return the sum of the losses of the parts: each is trained for itself."""
-        return torch.stack([*self.compare_parts(task).values()]).sum(0)
+    def compare(self, task: Any) -> dict[str, Tensor]:
+        """Return the loss of each part by its kind, several of a kind numbered.
 
-    def compare_parts(self, task: Any) -> dict[str, Tensor]:
-        """Return the loss of each part, by its kind; of several of one kind, numbered."""
+        Each is trained for itself.
+        """
         found: dict[str, Tensor] = {}
         for part in self.parts:
             kind = type(part.generator).__name__.lower()

@@ -21,6 +21,7 @@ from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.divergences import BregmanDivergence, GeneralizedKL, SquaredNorm
 from feller.core.generators import Diffusion, Flow, FromPosterior, Generator, Jump
+from feller.core.generators.parts import by_name
 from feller.core.generators.shapes import check_shapes
 from feller.core.losses.base import Loss, check_path
 from feller.core.losses.comparison import Comparison, Measures
@@ -112,7 +113,7 @@ class Objective(Loss):
         predicted = model(x_t, t, condition)
         check_shapes(predicted, path.space, x_t)
         measures = Measures(self.divergence, self.jump_divergence, self.loss_space)
-        parts = predicted.compare_parts(Comparison(measures, path, z, t, x_t))
+        parts = by_name(predicted.compare(Comparison(measures, path, z, t, x_t)))
         if not self.weights:
             return parts
         if len(self.weights) != len(parts):
