@@ -22,8 +22,8 @@ def example(schedule, t, rng):
     wide = t.reshape(t.shape + (1,) * (3 - t.ndim))
     velocity = schedule.alpha_dot(wide) * x_1 + schedule.sigma_dot(wide) * noise
     x = schedule.alpha(wide) * x_1 + schedule.sigma(wide) * noise
-    v = schedule.alpha(wide) * noise - schedule.sigma(wide) * x_1
-    values = {"velocity": velocity, "x_1": x_1, "noise": noise, "v_prediction": v}
+    values = {"velocity": velocity, "x_1": x_1, "noise": noise}
+    values["v"] = schedule.alpha(wide) * noise - schedule.sigma(wide) * x_1
     return x, values | {"score": -noise / schedule.sigma(wide)}
 
 
@@ -102,6 +102,6 @@ def test_a_v_prediction_tells_data_and_noise_at_all_times(t, rng):
     """On CondOT it is minus the data at t = 0 and the noise at t = 1, where x is the other."""
     x_1, noise = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
     x, v = t * x_1 + (1 - t) * noise, t * noise - (1 - t) * x_1
-    assert_close(convert(v, ("v_prediction", "x_1"), CondOT(), x, t), x_1)
-    assert_close(convert(v, ("v_prediction", "noise"), CondOT(), x, t), noise)
-    assert_close(convert(v, ("v_prediction", "velocity"), CondOT(), x, t), x_1 - noise)
+    assert_close(convert(v, ("v", "x_1"), CondOT(), x, t), x_1)
+    assert_close(convert(v, ("v", "noise"), CondOT(), x, t), noise)
+    assert_close(convert(v, ("v", "velocity"), CondOT(), x, t), x_1 - noise)

@@ -379,7 +379,7 @@ BOX = MixturePath(Euclidean(3), UniformBox(-1.0, 1.0))
 HEADS = {
     "flow": {},
     "x_1": {"head": FlowHead("x_1")},
-    "v": {"head": FlowHead("v_prediction")},
+    "v": {"head": FlowHead("v")},
     "flow, VP": {"path": VP},
     "noise, VP": {"path": VP, "head": FlowHead("noise")},
     "score, VP": {"path": VP, "head": FlowHead("score")},

@@ -1,14 +1,15 @@
-r"""Parametrizations of a flow on the Gaussian path: velocity, x_1, noise, score, v-prediction.
+r"""Parametrizations of a flow on the Gaussian path: velocity, x_1, noise, score, v.
 
 Given (x, t) each is an affine function of any other, since :math:`x = \alpha x_1 + \sigma n`, the
-velocity is :math:`\dot\alpha x_1 + \dot\sigma n`, the score :math:`-n / \sigma` and the v of
-Salimans and Ho (arXiv 2202.00512, appendix D) :math:`\alpha n - \sigma x_1`; the same holds of
-their posterior means. So what a network predicts and what the loss compares are chosen apart.
+velocity is :math:`\dot\alpha x_1 + \dot\sigma n`, the score :math:`-n / \sigma` and v, that of
+progressive distillation (arXiv 2202.00512, section 4), :math:`\alpha n - \sigma x_1`; the same
+holds of their posterior means. So what a network predicts and what the loss compares are chosen
+apart.
 
 Where a coefficient is zero one may say nothing of another: noise and score say nothing of x_1 at
 alpha = 0 (so that a noise-predicting model on CondOT starts after t = 0; VP has no such time), a
 velocity says nothing of it where no data move yet, as at t = 0 where alpha = t^2, and x_1 nothing
-of the noise at sigma = 0. A v-prediction tells all at all times.
+of the noise at sigma = 0.
 """
 
 from typing import Literal
@@ -23,7 +24,7 @@ from feller.core.typing import Time
 
 __all__ = ["Parametrization", "check_name", "convert"]
 
-Parametrization = Literal["velocity", "x_1", "noise", "score", "v_prediction"]
+Parametrization = Literal["velocity", "x_1", "noise", "score", "v"]
 
 
 def convert(
@@ -70,7 +71,7 @@ def convert(
         )
     if asked == "x_1":
         return x_1
-    if asked == "v_prediction":
+    if asked == "v":
         return schedule.alpha(t) * noise - schedule.sigma(t) * x_1
     return schedule.alpha_dot(t) * x_1 + schedule.sigma_dot(t) * noise
 
@@ -101,9 +102,12 @@ def _split(
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     if known == "x_1":
         return value, (x - alpha * value) / sigma, value.new_ones(())
-    if known == "v_prediction":
+    if known == "v":
         square = alpha**2 + sigma**2
-        x_1, noise = (alpha * x - sigma * value) / square, (sigma * x + alpha * value) / square
-        return x_1, noise, value.new_ones(())
+        return (
+            (alpha * x - sigma * value) / square,
+            (sigma * x + alpha * value) / square,
+            value.new_ones(()),
+        )
     noise = value if known == "noise" else -sigma * value
     return (x - sigma * noise) / alpha, noise, alpha
