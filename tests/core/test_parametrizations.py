@@ -95,3 +95,13 @@ def test_where_no_data_move_yet_the_state_is_noise_and_tells_no_data():
         ValueError, match=r"the velocity on Polynomial\(power=2\.0\) says nothing of"
     ):
         convert(velocity, ("velocity", "x_1"), Polynomial(), x, 0.0)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_a_v_prediction_tells_data_and_noise_at_all_times(t, rng):
+    """On CondOT it is minus the data at t = 0 and the noise at t = 1, where x is the other."""
+    x_1, noise = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
+    x, v = t * x_1 + (1 - t) * noise, t * noise - (1 - t) * x_1
+    assert_close(convert(v, ("v", "x_1"), CondOT(), x, t), x_1)
+    assert_close(convert(v, ("v", "noise"), CondOT(), x, t), noise)
+    assert_close(convert(v, ("v", "velocity"), CondOT(), x, t), x_1 - noise)

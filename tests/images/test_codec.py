@@ -171,3 +171,23 @@ def test_labels_are_looked_at_before_a_training():
     assert "no image has the class cat" in codec.check_data(replace(files, files=files.files[:1]))
     with pytest.raises(ValueError, match="folders are named bird, the classes of the model cat, "):
         codec.check_data(replace(files, classes=("dog", "bird")))
+
+
+@pytest.mark.parametrize("levels", [2, 16, 256])
+def test_levels_are_tokens_that_survive(levels, rng):
+    codec = ImageCodec((1, 4, 8), levels=levels)
+    z = torch.randint(levels, (5, 1, 4, 8), generator=rng)
+    images = codec.decode(z)
+    assert images.dtype == torch.uint8
+    assert codec.encode((images, None))[0].equal(z)
+    raw = torch.randint(256, (5, 4, 8, 1), generator=rng, dtype=torch.uint8)
+    gap = codec.decode(codec.encode((raw, None))[0]).int() - raw.int()
+    assert gap.abs().max() <= 255 / (levels - 1) / 2 + 1
+    flipped, _ = replace(codec, flip=True).encode((raw, None), rng)
+    assert flipped.dtype == torch.int64
+
+
+@pytest.mark.parametrize("levels", [1, -2, 257])
+def test_levels_that_are_none_are_refused(levels):
+    with pytest.raises(ValueError, match=f"levels are 2 ... 256, or 0 for numbers, not {levels}"):
+        ImageCodec((1, 4, 4), levels=levels)

@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 
+import image_oracles
 import numpy as np
 import pictures
 import pytest
@@ -13,11 +14,21 @@ from feller.core import load
 from feller.core.checkpoint import save_model
 from feller.core.config import decode, encode
 from feller.core.generators import Flow
-from feller.core.heads import FlowHead
+from feller.core.heads import (
+    DiffusionHead,
+    DriftHead,
+    FlowHead,
+    JointHead,
+    JumpHead,
+    PosteriorHead,
+    ScoreHead,
+)
+from feller.core.losses import Objective
 from feller.core.models import Model
-from feller.core.paths import GaussianPath
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import VariancePreserving
-from feller.core.spaces import Euclidean
+from feller.core.sources import Masked, UniformBox, UniformTokens
+from feller.core.spaces import Euclidean, Tokens
 from feller.core.training import Training
 from feller.images import models
 from feller.images.codec import ImageCodec
@@ -217,6 +228,9 @@ def test_a_head_that_divides_by_zero_at_the_start_is_refused():
     network = UNetConfig(channels=(8, 16), blocks_per_level=1)
     with pytest.raises(ValueError, match="alpha > 0 at t = 0"):
         ImageModelConfig(network=network, codec=codec, head=FlowHead("noise"))
+    with pytest.raises(ValueError, match="alpha > 0 at t = 0"):
+        joint = JointHead((FlowHead("score"), JumpHead(4)), (0.5, 0.5))
+        ImageModelConfig(network=network, codec=codec, head=joint)
     path = GaussianPath(Euclidean(3), VariancePreserving())
     config = ImageModelConfig(network=network, codec=codec, head=FlowHead("noise"), path=path)
     assert config.build().sample(2, steps=3).shape == (2, 8, 8, 3)
@@ -354,3 +368,100 @@ def test_a_look_at_many_channels_is_arrays(tmp_path):
     pictures.model(ImageModelConfig(network=network, codec=codec)).preview(tmp_path / "step_1")
     with np.load(tmp_path / "step_1.npz") as arrays:
         assert arrays["images"].shape == (24, 8, 8, 5)
+
+
+# Heads of every kind, on every path
+
+VP = GaussianPath(Euclidean(3), VariancePreserving())
+BINS = JumpHead(32, follow=True)
+MASKS = {"path": MixturePath(Tokens(257, 3), Masked(256)), "head": PosteriorHead(256)}
+EVENS = {"path": MixturePath(Tokens(256, 3), UniformTokens(256)), "head": PosteriorHead(256)}
+BOX = MixturePath(Euclidean(3), UniformBox(-1.0, 1.0))
+HEADS = {
+    "flow": {},
+    "x_1": {"head": FlowHead("x_1")},
+    "v": {"head": FlowHead("v")},
+    "flow, VP": {"path": VP},
+    "noise, VP": {"path": VP, "head": FlowHead("noise")},
+    "score, VP": {"path": VP, "head": FlowHead("score")},
+    "jump": {"head": BINS},
+    "jump, VP": {"path": VP, "head": BINS},
+    "joint": {"head": JointHead((FlowHead(), BINS), (0.5, 0.5))},
+    "joint, VP": {"path": VP, "head": JointHead((FlowHead(), BINS), (0.5, 0.5))},
+    "diffusion of a posterior": {"head": PosteriorHead(256, 0.0, 1.0, 0.0)},
+    "diffusion of a posterior, VP": {"path": VP, "head": PosteriorHead(256, 0.0, 1.0, 0.0)},
+    "all of a posterior": {"head": PosteriorHead(256, 0.3, 0.3, 0.4)},
+    "jump on the mixture path": {"path": BOX, "head": PosteriorHead(256)},
+    "masked levels": {"levels": 256, **MASKS},
+    "uniform levels": {"levels": 256, **EVENS},
+}
+STEPS = {"jump on the mixture path": 100, "masked levels": 36, "uniform levels": 150}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_an_exact_network_of_each_head_draws_the_images(name):
+    """Each as often as it should be, to half a grey level, by the solver and grid that suit it."""
+    known = image_oracles.Known.some(20, 6)
+    how = Sampling(steps=STEPS.get(name, 20))
+    images, _ = known.model(**HEADS[name]).draw(120, None, how)
+    assert known.check(images) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEADS)
+def test_an_exact_network_of_each_head_draws_500_images(name):
+    known = image_oracles.Known.some(500, 8)
+    steps = {"masked levels": 64}
+    how = Sampling(steps=steps.get(name, 2 * STEPS.get(name, 20)))
+    images, _ = known.model(**HEADS[name]).draw(2000, None, how)
+    assert known.check(images) < 0.5
+
+
+def test_bins_that_lie_still_leave_noise_of_their_own_width():
+    known = image_oracles.Known.some(20, 6)
+    images, _ = known.model(head=JumpHead(32)).draw(120, None, Sampling(steps=20))
+    assert 1 < known.check(images) < 10
+
+
+@pytest.mark.parametrize("kind", [*HEADS, "drift", "diffusion", "flow and score"])
+def test_a_network_of_each_head_trains_and_draws(kind, tmp_path):
+    others = {
+        "drift": {"head": DriftHead()},
+        "diffusion": {"head": DiffusionHead()},
+        "flow and score": {"head": JointHead((FlowHead(), ScoreHead()), (1.0, 1.0))},
+    }
+    fields = {**HEADS, **others}[kind].copy()
+    codec = ImageCodec((1, 8, 8), pictures.CLASSES, levels=fields.pop("levels", 0))
+    model = ImageModelConfig(network=pictures.NETWORK, codec=codec, **fields).build()
+    raw = torch.randint(256, (4, 8, 8, 1), generator=torch.Generator().manual_seed(0)).byte()
+    z, labels = codec.encode((raw, torch.tensor([0, 1, 2, 0])))
+    t = torch.tensor([0.1, 0.4, 0.6, 0.9])
+    loss = Objective()(model, model.path, z, t, model.path.sample(z, t), condition=labels)
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert model.model.network.state_dict()  # and a gradient comes to its last layer
+    last = [p for name, p in model.named_parameters() if ".head." in name]
+    assert all(p.grad.count_nonzero() for p in last)
+    assert model.sample(2, steps=2).shape == (2, 8, 8, 1)
+    save_model(model, tmp_path / "a")
+    assert load(str(tmp_path / "a")).sample(2, steps=2, label=1).shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "levels", "reason"),
+    [
+        (MASKS, 0, r"codec\.levels is 0, the path is on Tokens\(size=257"),
+        ({}, 256, r"codec\.levels is 256, the path is on Euclidean"),
+        (MASKS, 16, r"codec\.levels is 16, the path is on Tokens\(size=257"),
+        ({"path": GaussianPath()}, 0, "images have 3 axes, the states of Euclidean"),
+    ],
+)
+def test_a_path_on_other_states_is_refused(fields, levels, reason):
+    codec = ImageCodec((1, 8, 8), pictures.CLASSES, levels=levels)
+    with pytest.raises(ValueError, match=reason):
+        ImageModelConfig(network=pictures.NETWORK, codec=codec, **fields)
+
+
+def test_masked_pixels_come_a_few_a_call():
+    model = image_oracles.Known.some(3, 6).model(levels=256, **MASKS)
+    assert [model.draw(2, None, Sampling(steps=n))[1] for n in (1, 5, 36)] == [1, 5, 36]

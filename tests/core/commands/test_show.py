@@ -7,6 +7,8 @@ import pictures
 import pytest
 from terminal import complaint, feller
 
+from feller.core.training.cost import cost_of
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -15,14 +17,28 @@ def run(tmp_path):
 
 
 def test_the_page(run):
-    assert feller("show", run) == (0, pictures.CARD.page(), "")
-    assert feller("show", run / "model").out == pictures.CARD.page()
+    code, out, err = feller("show", run)
+    assert (code, err) == (0, "")
+    assert out == f"{pictures.CARD.page()}\n{cost_of(pictures.CONFIG).page()}\n"
+    assert feller("show", run / "model").out == out
 
 
 def test_json(run):
     code, out, _ = feller("show", run, "--json")
     assert code == 0
-    assert json.loads(out) == json.loads(json.dumps(asdict(pictures.CARD)))
+    cost = asdict(cost_of(pictures.CONFIG))
+    assert json.loads(out) == json.loads(json.dumps(asdict(pictures.CARD))) | {"cost": cost}
+
+
+def test_a_recipe_has_a_cost_before_it_is_trained():
+    code, out, err = feller("show", "images/cifar10-flow")
+    assert (code, err) == (0, "")
+    assert "CIFAR-10 with the 35.7M U-Net of DDPM" in out
+    assert "| parameters | 35.75 million |" in out
+    assert "| operations of the network, a sample | 12.44 GFLOPs |" in out
+    assert "| memory of training, 128 samples | 8.26 GB |" in out
+    found = json.loads(feller("show", "images/cifar10-flow", "--json").out)
+    assert found["parameters"] == found["cost"]["parameters"] == 35_746_307
 
 
 def test_what_is_not_there_is_refused(run, tmp_path):

@@ -13,7 +13,7 @@ from feller.core.generators import (
     Point,
     RatioOfNormals,
 )
-from feller.core.generators.cells import Bins, TokenCells, Values
+from feller.core.generators.cells import Bins, MovedBins, TokenCells, Values
 from feller.core.sources import Masked, UniformTokens
 
 EDGES = torch.linspace(-2, 2, 33, dtype=torch.float64)
@@ -70,7 +70,9 @@ def test_a_distribution_says_which_cells_it_knows_nothing_of():
         with pytest.raises(LookupError, match=f"a {type(law).__name__} has no masses on .* bins"):
             law.masses(BINS)
     normal = RatioOfNormals(torch.zeros(1), torch.ones(1), torch.zeros(1))
-    with pytest.raises(LookupError, match="a RatioOfNormals has masses on bins, not on TokenCells"):
+    with pytest.raises(
+        LookupError, match="numbers with a density have masses on bins, not on TokenCells"
+    ):
         normal.masses(TokenCells(3))
 
 
@@ -110,3 +112,17 @@ def test_a_point_without_a_cell_is_nan_where_none_looks(monkeypatch):
     found = Point(torch.tensor([0.0, 5.0])).masses(BINS)
     assert found[0].sum() == 1
     assert found[1].isnan().all()
+
+
+def test_moved_bins_are_bins_elsewhere():
+    """At place 1 in units of 2, the bins of (y - 1) / 2 are those between 1 + 2 edges."""
+    origin, unit = torch.ones(1, 2).double(), torch.full((1, 2), 2.0).double()
+    moved, there = MovedBins(BINS, origin, unit), Bins(1 + 2 * EDGES)
+    mean, c = torch.tensor([[-0.4, 0.3]], dtype=torch.float64), torch.tensor([[0.5, -1.0]]).double()
+    for kind in (RatioOfNormals, NormalTails):
+        law = kind(mean, torch.full_like(mean, 0.7), c)
+        assert_close(law.masses(moved), law.masses(there))
+    y = torch.tensor([[-2.9, 4.8]], dtype=torch.float64)
+    assert_close(moved.index_of(y), there.index_of(y))
+    assert moved.range() == there.range() == (-3.0, 5.0)
+    assert moved.count == there.count

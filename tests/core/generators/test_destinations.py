@@ -17,6 +17,7 @@ from feller.core.generators import (
     Jump,
     Listed,
     Mixture,
+    MovedBinned,
     NormalTails,
     Point,
     RatioOfNormals,
@@ -31,6 +32,9 @@ LAWS = {
     "categorical": Categorical(LOGITS),
     "atoms": Atoms(LOGITS, torch.tensor([-1.0, 0.25, 2.0], dtype=D)),
     "binned": Binned(LOGITS, torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=D)),
+    "moved": MovedBinned(
+        Binned(LOGITS, torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=D)), NORMALS[0], NORMALS[1]
+    ),
     "ratio": RatioOfNormals(*NORMALS),
     "tails": NormalTails(*NORMALS),
     "source": FromSource(UniformBox(), torch.zeros(2, dtype=D)),

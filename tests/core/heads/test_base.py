@@ -146,7 +146,7 @@ no_check = inspect.unwrap(FlowHead.__post_init__)  # the checker of the tests re
         ),
         (lambda: JointHead((FlowHead(),), (0.5, 0.5)), "1 heads have a weight each, not"),
         (lambda: JointHead((), ()), "weights are at least 0 and sum to 1"),
-        (lambda: no_check(SimpleNamespace(prediction="foo")), "or score, not 'foo'"),
+        (lambda: no_check(SimpleNamespace(prediction="foo")), "or v, not 'foo'"),
     ],
 )
 def test_values_that_are_none_are_refused(make, message):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from few_points import POINTS, WEIGHTS, T, every_path, states
+from few_points import PATHS, POINTS, WEIGHTS, T, every_path, states
 from torch.testing import assert_close
 
 from feller.core.generators import (
@@ -18,6 +18,7 @@ from feller.core.heads import JumpHead, PosteriorHead
 from feller.core.losses.terms import rates
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
+from feller.core.schedules import VariancePreserving
 from feller.core.solutions import event_rate, solution
 from feller.core.sources import Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Interval, Sphere, Tokens
@@ -31,8 +32,10 @@ def logits_of(oracle, x, t, values):
 
 
 @every_path
-def test_a_jump_head_reads_the_exact_jump(path, rng):
-    head, oracle, x = JumpHead(40), FiniteData(path, Jump, POINTS, WEIGHTS), states(path, rng)
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_jump_head_reads_the_exact_jump(path, follow, rng):
+    head, oracle = JumpHead(40, follow=follow), FiniteData(path, Jump, POINTS, WEIGHTS)
+    x = states(path, rng)
     exact = oracle(x, T)
     cells = head(
         path, torch.zeros(4, 2, head.channels, dtype=torch.float64), x, T
@@ -61,6 +64,36 @@ def test_bins_hold_all_the_mass_of_jumps(path, rng):
     assert (1 - ours).max() < (1e-6 if path == GaussianPath() else 3.8e-6)
     narrow = Binned(output, torch.linspace(-1, 1, 34, dtype=torch.float64))
     assert (1 - law.masses(narrow.cells).sum(-1)).max() > 0.1
+
+
+@pytest.mark.parametrize("data", [(-1.0, 1.0), (0.0, 1.0), (2.0, 6.0)])
+@pytest.mark.parametrize("path", [*PATHS, GaussianPath(schedule=VariancePreserving())])
+def test_bins_that_follow_hold_all_the_mass_of_jumps_and_shrink_with_the_noise(path, data):
+    """From every state whose noise is below 6.5 deviations, at every time."""
+    t = torch.linspace(0.001, 0.99999, 101, dtype=torch.float64)[:, None, None]
+    z = torch.linspace(*data, 5, dtype=torch.float64)[:, None].expand(5, 27)
+    noise = torch.linspace(-6.5, 6.5, 27, dtype=torch.float64)
+    sigma = path.schedule.sigma(t)
+    x = path.schedule.alpha(t) * z + sigma * noise
+    law = solution(path, Jump)(path, x, t, z).destination
+    head = JumpHead(16, data, follow=True)
+    found = head(path, torch.zeros(*x.shape, 17, dtype=torch.float64), x, t).destination
+    assert (1 - law.masses(found.cells).sum(-1)).max() < 4e-6
+    # Half-widths in deviations: those of all data at first, of the noise alone at last.
+    wide = found.unit / sigma
+    assert wide.isfinite().all()
+    assert wide[-1].max() < 6.5 + 5.6
+    assert_close(found.origin[-1], x[-1], atol=1e-3, rtol=1e-3)
+
+
+def test_bins_that_follow_lie_still_on_a_path_of_one_jump():
+    path = MixturePath(Interval(-1.0, 1.0), UniformBox(-1.0, 1.0))
+    x = torch.linspace(-1, 1, 6)[None]
+    output = torch.randn(1, 6, 9, generator=torch.Generator().manual_seed(0))
+    still, moved = (JumpHead(8, follow=f)(path, output, x, 0.5) for f in (False, True))
+    y = torch.linspace(-0.99, 0.99, 6)[None]
+    assert_close(still.destination.log_prob(y), moved.destination.log_prob(y))
+    assert_close(still.intensity, moved.intensity)
 
 
 @every_path

@@ -18,13 +18,14 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
+    Product,
     backward,
     stationary,
 )
 from feller.core.heads import FlowHead, Head, JointHead, JumpHead, PosteriorHead
 from feller.core.losses import DIVERGENCES, Objective, check_path
 from feller.core.models import GeneratorModel, Model
-from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
+from feller.core.paths import GaussianPath, GeodesicPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Polynomial, VariancePreserving
 from feller.core.solutions import event_rate, solution
@@ -288,6 +289,7 @@ HEADS: dict[str, tuple[Any, Head]] = {
     "flow": (PATH, FlowHead()),
     "x_1": (PATH, FlowHead("x_1")),
     "jump": (PATH, JumpHead(8)),
+    "following": (PATH, JumpHead(8, follow=True)),
     "posterior": (PATH, PosteriorHead(5, flow=0.5, jump=0.5)),
     "joint": (PATH, JointHead((FlowHead(), JumpHead(8)), (0.5, 0.5))),
     "interval": (MixturePath(Euclidean(), UniformBox()), JumpHead(8)),
@@ -339,6 +341,47 @@ def test_known_elements_cost_nothing(name):
     ]
     assert_close(loss, torch.cat(alone) * 2 / 3)
     assert loss.shape == moved.shape
+
+
+def test_the_parts_of_a_superposition_have_names_and_weights():
+    model, path, z, x = problem("joint")
+    parts = Objective().by_part(model, path, z, 0.5, x)
+    assert list(parts) == ["flow", "jump"]
+    for index, name in enumerate(("flow", "jump")):
+        head = model.head.heads[index]
+        alone = GeneratorModel(lambda *given, i=index: pieces(model, given)[i], path, head)
+        assert_close(parts[name], Objective()(alone, path, z, 0.5, x))
+    assert_close(Objective()(model, path, z, 0.5, x), parts["flow"] + parts["jump"])
+    weighed = Objective(weights=(2.0, 0.5))
+    assert_close(weighed.by_part(model, path, z, 0.5, x)["jump"], 0.5 * parts["jump"])
+    assert_close(weighed(model, path, z, 0.5, x), 2 * parts["flow"] + 0.5 * parts["jump"])
+    with pytest.raises(ValueError, match="weights has 1, the model's parts are flow, jump"):
+        Objective(weights=(1.0,))(model, path, z, 0.5, x)
+    assert [*(Objective() + 0.1 * Objective().named("two")).by_part(model, path, z, 0.5, x)] == [
+        "objective/flow", "objective/jump", "two/flow", "two/jump",
+    ]  # fmt: skip
+
+
+def pieces(model, given):
+    """What each head of a joint one reads."""
+    output = model.network(*given)
+    return output[..., 0], output[..., 1:]
+
+
+def test_parts_of_one_kind_are_numbered_and_those_of_a_product_have_its_names():
+    model, path, z, x = problem("flow")
+    twice = 0.5 * model + 0.5 * model
+    assert [*Objective().by_part(twice, path, z, 0.5, x)] == ["flow", "flow 2"]
+    product = ProductPath({"a": path, "b": path})
+
+    class Both(Model):
+        path, kinds = product, model.kinds
+
+        def __call__(self, x, t, condition=None):
+            return Product({"a": model(x["a"], t), "b": twice(x["b"], t)})
+
+    found = Objective().by_part(Both(), product, {"a": z, "b": z}, 0.5, {"a": x, "b": x})
+    assert list(found) == ["a", "b/flow", "b/flow 2"]
 
 
 @pytest.mark.parametrize("name", HEADS)

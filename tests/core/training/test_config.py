@@ -28,6 +28,7 @@ def test_no_warmup_starts_at_the_peak():
         ({"batch_size": 10, "accumulate": 3}, "does not divide into 3 micro-batches"),
         ({"condition_drop": 1.5}, "fraction in"),
         ({"keep": 0}, "keep is at least 1, not 0"),
+        ({"max_minutes": -1.0}, "max_minutes is finite and at least 0, not -1.0"),
         ({"log_every": 0}, "log_every is at least 1"),
         ({"accumulate": 0}, "accumulate is at least 1"),
         ({"steps": -1}, "steps is at least 0"),

@@ -1,9 +1,11 @@
+import math
 import os
 import signal
+import time
 
 import pytest
 
-from feller.core.training.stopping import Stopped, stop_on_signal
+from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal
 
 
 @pytest.fixture
@@ -30,3 +32,13 @@ def test_what_is_ignored_stays_so(terminal):
     with stop_on_signal() as stop:
         os.kill(os.getpid(), signal.SIGHUP)
     assert stop.number == 0
+
+
+def test_time_is_up_when_it_is(terminal):
+    assert Stop().asked() == 0
+    assert Stop(until=math.inf).asked() == 0
+    assert Stop(until=time.monotonic() + 100).asked() == 0
+    assert Stop(until=time.monotonic()).asked() == TIME_UP
+    assert Stop(signal.SIGINT, until=time.monotonic()).asked() == signal.SIGINT
+    with stop_on_signal(time.monotonic()) as stop:
+        assert stop.asked() == TIME_UP

@@ -98,3 +98,20 @@ def test_sides_that_are_no_multiples_are_an_error():
 
 def test_the_config_is_data():
     assert decode(encode(TINY)) == TINY
+
+
+def test_several_numbers_are_those_of_as_many_networks(rng):
+    """Number j of the last axis is that of a network with the rows j, k + j, ... at its end."""
+    k, x = 3, torch.randn(2, TINY.in_channels, 8, 12, generator=rng)
+    wide, narrow = TINY.build(k).eval(), TINY.build().eval()
+    with torch.no_grad():
+        for parameter in wide.parameters():
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=rng))
+    out = wide(x, torch.tensor([0.2, 0.7]))
+    assert out.shape == (2, TINY.out_channels, 8, 12, k)
+    state = wide.state_dict()
+    last = [n for n, v in state.items() if v.shape != narrow.state_dict()[n].shape]
+    assert last
+    for j in range(k):
+        narrow.load_state_dict(state | {name: state[name][j::k] for name in last})
+        assert_close(narrow(x, torch.tensor([0.2, 0.7])), out[..., j])

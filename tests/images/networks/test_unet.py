@@ -76,6 +76,23 @@ def test_a_fresh_network_returns_zeros(config, rng):
 
 
 @every_config
+def test_several_numbers_are_those_of_as_many_networks(config, rng):
+    """Number j of the last axis is that of a network with the rows j, k + j, ... at its end."""
+    k, (x, t, labels) = 3, inputs(config, rng)
+    wide, narrow = config.build(k).double().eval(), config.build().double().eval()
+    with torch.no_grad():
+        for parameter in wide.parameters():
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=rng))
+    out = wide(x, t, labels)
+    assert out.shape == (4, config.out_channels, 8, 12, k)
+    for j in range(k):
+        state = wide.state_dict()
+        state |= {f"head.{name}": state[f"head.{name}"][j::k] for name in ("weight", "bias")}
+        narrow.load_state_dict(state)
+        assert_close(narrow(x, t, labels), out[..., j])
+
+
+@every_config
 def test_gradient_reaches_every_parameter(config, rng):
     network = awake(config, rng)
     network(*inputs(config, rng)).square().sum().backward()

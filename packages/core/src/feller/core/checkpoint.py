@@ -24,8 +24,8 @@ from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [
-    "CheckpointError", "is_finite", "load_model", "load_weights", "pick_device", "read_config",
-    "save_model",
+    "CheckpointError", "is_finite", "load_model", "load_weights", "model_config", "pick_device",
+    "read_config", "save_model",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -103,6 +103,16 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
     if "coupling" in config:
         set_coupling(model, _coupling(config["coupling"], file))
     return model.to(pick_device(device)).eval()
+
+
+def model_config(folder: str | Path) -> Any:
+    """Return what the model of a folder is made of.
+
+    Raises:
+        CheckpointError: When its file is missing.
+        ConfigError: When the configuration describes nothing feller knows.
+    """
+    return _described(read_config(folder)["model"], Path(folder) / "config.json")
 
 
 def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> list[str]:

@@ -29,6 +29,14 @@ class Codec(ABC):
     def drop(self, condition: Any, where: Bool[Tensor, " b"]) -> Any:
         """Replace the conditions of some rows by the condition that says nothing."""
 
+    def example(self, n: int) -> tuple[Any, Any]:
+        """Return `n` data points of the usual size, all alike, and their conditions.
+
+        Raises:
+            LookupError: Where there is no usual size.
+        """
+        raise LookupError(f"a {type(self).__name__} has no example")
+
     def check_data(self, data: Any) -> str:
         """Refuse a data set that cannot be trained on; return what is to be said of it, or nothing.
 

@@ -31,9 +31,15 @@ from feller.images.networks import UNetConfig as UNetConfig
 from feller.images.networks.convert import unet_from_diffusers as unet_from_diffusers
 from feller.images.recipes import cifar10_dit_flow as cifar10_dit_flow
 from feller.images.recipes import cifar10_flow as cifar10_flow
+from feller.images.recipes import cifar10_joint as cifar10_joint
+from feller.images.recipes import cifar10_large_joint as cifar10_large_joint
 from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
+from feller.images.recipes import fashion_joint as fashion_joint
+from feller.images.recipes import fashion_jump as fashion_jump
 from feller.images.recipes import folder as folder
+from feller.images.recipes import imagenet32_joint as imagenet32_joint
+from feller.images.recipes import mnist_discrete as mnist_discrete
 from feller.images.recipes import mnist_flow as mnist_flow
 from feller.images.sampling import Sampling as Sampling
 from feller.images.schedules import Tabulated as Tabulated

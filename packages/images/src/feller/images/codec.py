@@ -1,7 +1,7 @@
-"""The codec of images: bytes 0 ... 255 against numbers in [-1, 1].
+"""The codec of images: bytes 0 ... 255 against numbers in [-1, 1], or against tokens.
 
 Raw images are `uint8 (b, h, w, c)`, as files and plots have them; states are `float32 (b, c, h,
-w)`, as networks want them.
+w)`, as networks want them, or grey levels `int64 (b, c, h, w)`, which are the tokens of chains.
 """
 
 import unicodedata
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor
 
 from feller.core import random
@@ -34,6 +34,7 @@ class ImageCodec(Codec):
         shape: Channels, height, width.
         classes: The names of the labels; empty for images without.
         flip: Whether training mirrors half of the images left to right.
+        levels: Grey levels, of up to 256, where images are tokens; 0 for numbers.
 
     Example:
         >>> codec = ImageCodec((1, 2, 2))
@@ -45,16 +46,19 @@ class ImageCodec(Codec):
     shape: tuple[int, int, int]
     classes: tuple[str, ...] = ()
     flip: bool = False
+    levels: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse images of no size, and classes whose names are the same."""
+        """Refuse images of no size or one level, and classes whose names are the same."""
         check_sizes(self, "shape")
+        if self.levels and not 2 <= self.levels <= 256:
+            raise ValueError(f"levels are 2 ... 256, or 0 for numbers, not {self.levels}")
         _check_apart(self.classes)
 
     def encode(
         self, raw: Sequence[Any], rng: Rng = None
-    ) -> tuple[Float[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
-        """Map bytes to [-1, 1]; flip at random where asked and an rng is given.
+    ) -> tuple[Shaped[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
+        """Map bytes to [-1, 1], or to levels; flip at random where asked and an rng is given.
 
         Args:
             raw: The images uint8 `(b, h, w, c)` and their labels `(b,)` or None, and the names that
@@ -68,16 +72,24 @@ class ImageCodec(Codec):
         images, labels, *names = raw
         x = self._scale(images)
         if self.flip and rng is not None:
-            mirrored = random.uniform((len(x),), rng, like=x) < 0.5
+            mirrored = random.uniform((len(x),), rng, like=x.new_empty(0).float()) < 0.5
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
         if not self.classes or labels is None:
             return x, None
         return x, self.checked(self.numbered(labels, names[0]) if names else labels)
 
-    def decode(self, z: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
-        """Return round(127.5 x + 127.5), clipped to bytes."""
+    def decode(self, z: Shaped[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
+        """Return round(127.5 x + 127.5), clipped to bytes, or the bytes of levels."""
+        if self.levels:
+            z = z * (2 / (self.levels - 1)) - 1
         pixels = (127.5 * z + 127.5).round().clamp(0, 255).to(torch.uint8)
         return rearrange(pixels, "b c h w -> b h w c").contiguous()
+
+    def example(self, n: int) -> tuple[Shaped[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
+        """Return `n` images, all gray or all of the lowest level, of the first class."""
+        dtype = torch.int64 if self.levels else torch.float32
+        labels = torch.zeros(n, dtype=torch.int64) if self.classes else None
+        return torch.zeros(n, *self.shape, dtype=dtype), labels
 
     def drop(self, condition: Int[Tensor, " b"], where: Bool[Tensor, " b"]) -> Int[Tensor, " b"]:
         """Replace labels by the null label, which is the number of classes."""
@@ -151,10 +163,11 @@ class ImageCodec(Codec):
         some = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
         return f"no image has the class {some}: nothing trains what is drawn with that label"
 
-    def _scale(self, images: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
+    def _scale(self, images: UInt8[Tensor, "b h w c"]) -> Shaped[Tensor, "b c h w"]:
         if images.dtype != torch.uint8:
             raise ValueError(f"images are bytes 0 ... 255 (torch.uint8), these {images.dtype}")
-        x = rearrange(images, "b h w c -> b c h w").float() / 127.5 - 1
+        x = rearrange(images, "b h w c -> b c h w").float()
+        x = (x * ((self.levels - 1) / 255)).round().long() if self.levels else x / 127.5 - 1
         if x.shape[1:] != self.shape:
             raise ValueError(f"images are (c, h, w) = {self.shape}, these {tuple(x.shape[1:])}")
         return x

@@ -20,15 +20,15 @@ from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, Kinds
 from feller.core.models import GeneratorModel, Model
 from feller.core.nn.modes import evaluating
-from feller.core.paths import GaussianPath
-from feller.core.schedules import Schedule
-from feller.core.solvers import named_solver, simulate
+from feller.core.paths import GaussianPath, MixturePath
+from feller.core.solvers import simulate
 from feller.core.spaces import Euclidean
 from feller.core.training import Evaluation, ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
-from feller.images.networks import DiTConfig, JiTConfig, UNetConfig
-from feller.images.sampling import Sampling, suited
+from feller.images.networks import DiTConfig, JiTConfig, UNetConfig, build_network
+from feller.images.networks.checks import check_data_at_start, check_space
+from feller.images.sampling import Sampling, plan_of, suited
 from feller.images.schedules import Tabulated
 
 __all__ = ["ImageModel", "ImageModelConfig", "Sampling", "Tabulated"]
@@ -37,8 +37,8 @@ __all__ = ["ImageModel", "ImageModelConfig", "Sampling", "Tabulated"]
 class NetworkConfig(Protocol):
     """What a network is made of."""
 
-    def build(self) -> nn.Module:
-        """Make the network."""
+    def build(self, numbers: int = 1) -> nn.Module:
+        """Make the network, with `numbers` outputs for each channel of a pixel."""
         ...
 
 
@@ -48,9 +48,10 @@ class ImageModelConfig(ModelConfig):
     """What an `ImageModel` is made of.
 
     Attributes:
-        network: A U-Net, a DiT or a JiT.
-        codec: Size of the images, and their labels.
-        path: The conditional path.
+        network: A U-Net, a DiT or a JiT. Its `out_channels` are the image's; the numbers that the
+            head reads for each come of themselves.
+        codec: Size of the images, their labels, and whether they are tokens.
+        path: The conditional path: on numbers Gaussian, or a mixture; on tokens a mixture.
         head: How the network's output is read.
         condition_drop: Fraction of images that it was trained on without their labels, written by
             training: with 0 it cannot sample without a label, with 1 not with one. None if unknown,
@@ -59,7 +60,7 @@ class ImageModelConfig(ModelConfig):
 
     network: UNetConfig | DiTConfig | JiTConfig
     codec: ImageCodec
-    path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
+    path: GaussianPath | MixturePath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
     head: Head = field(default_factory=FlowHead)
     condition_drop: float | None = None
 
@@ -71,8 +72,8 @@ class ImageModelConfig(ModelConfig):
                 raise ValueError(
                     f"network.{name} is {getattr(self.network, name)}, but images have {channels}"
                 )
-        if getattr(self.head, "prediction", "") in ("noise", "score"):
-            # They divide by alpha, and samples start at t = 0.
+        check_space(self.path.space, self.codec.levels)
+        if self.head.divides_by_alpha:  # samples start at t = 0
             check_data_at_start(self.path.schedule)
         if self.network.num_classes != classes:
             raise ValueError(
@@ -114,15 +115,6 @@ class ImageModelConfig(ModelConfig):
             raise ValueError("the model was trained without labels (condition_drop 1): give none")
 
 
-def check_data_at_start(schedule: Schedule) -> None:
-    """Refuse a schedule with no data at t = 0, for heads that divide by alpha."""
-    if float(schedule.alpha(torch.zeros(()))) == 0:
-        raise ValueError(
-            "a head that predicts noise or score needs alpha > 0 at t = 0: "
-            "choose VariancePreserving, or predict the velocity or x_1"
-        )
-
-
 class ImageModel(nn.Module, Model):
     """A model of images.
 
@@ -137,7 +129,11 @@ class ImageModel(nn.Module, Model):
         super().__init__()
         self.config = config
         self.codec, self.path = config.codec, config.path
-        self.model = GeneratorModel(config.network.build(), config.path, config.head)
+        self.model = GeneratorModel(
+            build_network(config.network, config.codec.levels, config.head.channels),
+            config.path,
+            config.head,
+        )
 
     @property
     def kinds(self) -> Kinds:
@@ -282,7 +278,7 @@ class ImageModel(nn.Module, Model):
         like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
         rng = random.rows(seed, rows.start, rows.stop, stream="sample")
         x_0 = self.path.sample_source((len(rows), *self.codec.shape), rng, like=like)
-        solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)
+        solver, times = plan_of(sampling, self)
         condition = labels.to(like.device) if labels is not None else None
         simulation = simulate(model, x_0, times, solver, rng, condition=condition)
         return simulation.state.cpu(), simulation.nfe

@@ -14,17 +14,20 @@ import torch
 
 from feller.core.checks import check_choices, check_count
 from feller.core.config import tagged
+from feller.core.discrete.solvers import FirstHitting
 from feller.core.generators import Flow
 from feller.core.schedules import Schedule
-from feller.core.solvers import named_solver
+from feller.core.solvers import Solver, named_solver
 from feller.core.times import Grid, logarithmic_grid, power_grid, shifted_grid, uniform_grid
 
-__all__ = ["GridName", "Sampling", "suited"]
+__all__ = ["GridName", "Sampling", "plan_of", "suited"]
 
 GridName = Literal["auto", "uniform", "power", "shifted", "logarithmic"]
 
 _POWER = 3.0  # at 20 steps it leaves .1 grey levels with Heun's method on `VariancePreserving`
 _SHIFT = 3.0
+_LEAST = 0.999  # what of the way a process goes whose rates are infinite at its end
+_BY_PIXELS = "first_hitting"
 _CLASSICAL = frozenset({"euler", "midpoint", "heun", "rk4"})
 
 
@@ -42,14 +45,16 @@ class Sampling:
 
     Attributes:
         steps: Steps of the solver.
-        solver: Its name; `auto` chooses by the schedule.
+        solver: Its name; `auto` chooses by the schedule. Of masked pixels also `first_hitting`:
+            event by event (arXiv 2409.02908), exact with as many steps as pixels.
         guidance: Scale of classifier-free guidance; 1 is none.
         interval: The times between which guidance acts.
         batch_size: Images simulated at once.
         grid: The times of the steps: `uniform`; `power`, shorter towards the data; `shifted`,
-            shorter towards the source; `logarithmic`, by equal steps of log(1 - t); `auto`
+            shorter towards the source; `logarithmic`, by equal steps of log sigma; `auto`
             chooses by the schedule and the solver.
-        end: The last time, in (0, 1]; None for 1, and .999 on the logarithmic grid.
+        end: The last time, in (0, 1]; None for 1, and on the logarithmic grid for that at which
+            sigma is .001 (on CondOT t = .999).
     """
 
     steps: int = 20
@@ -79,7 +84,7 @@ class Sampling:
         """
         end = 1.0 if self.end is None else self.end
         if self.grid == "logarithmic":
-            return logarithmic_grid(self.steps, end=0.999 if self.end is None else end)
+            return _logarithmic(schedule, self.steps, self.end)
         if self.grid == "power":
             return end * power_grid(self.steps, _POWER)
         if self.grid == "shifted":
@@ -92,7 +97,7 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
 
     Args:
         sampling: How images are to be drawn.
-        model: A model on the Gaussian path.
+        model: A model on the Gaussian path, or on a mixture path.
 
     Raises:
         ValueError: On an unknown solver.
@@ -106,16 +111,32 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
         >>> found.solver, found.grid
         ('dpm++', 'uniform')
     """
-    if not all(issubclass(kind, Flow) for kind in model.kinds):
+    if model.path.has_atoms:  # what has not jumped at the end is noise
+        masked = getattr(model.path.source, "mask", None) is not None
+        solver, grid = Suited(_BY_PIXELS if masked else "euler", "uniform")
+    elif not all(issubclass(kind, Flow) for kind in model.kinds):
         solver, grid = Suited("mixed", "logarithmic")
     else:
         solver, grid = _by_schedule(model.path.schedule)
-    if sampling.solver != "auto":
+    if sampling.solver not in ("auto", _BY_PIXELS):
         named_solver(sampling.solver)
+    if sampling.solver != "auto":
         solver = sampling.solver
         if grid == "uniform" and solver in _CLASSICAL and not _is_straight(model.path.schedule):
             grid = "power"
     return replace(sampling, solver=solver, grid=grid if sampling.grid == "auto" else sampling.grid)
+
+
+def plan_of(sampling: Sampling, model: Any) -> tuple[Solver, Grid | None]:
+    """Return the solver and its times; `first_hitting` has its own, and shares pixels out to steps.
+
+    Args:
+        sampling: How images are drawn, without `auto`.
+        model: An `ImageModel`.
+    """
+    if sampling.solver == _BY_PIXELS:
+        return FirstHitting(-(-math.prod(model.codec.shape) // sampling.steps)), None
+    return named_solver(sampling.solver), sampling.times(model.path.schedule)
 
 
 def _by_schedule(schedule: Schedule) -> Suited:
@@ -145,6 +166,25 @@ def _shift(schedule: Schedule) -> float:
     """Return the shift by which alpha rises evenly where it begins fast, as on `Geometric`."""
     speed = float(schedule.alpha_dot(torch.zeros((), dtype=torch.float64, device="cpu")))
     return speed if 2 < speed < math.inf else _SHIFT
+
+
+def _logarithmic(schedule: Schedule, steps: int, end: float | None) -> Grid:
+    """Return times between which sigma falls by the same factor, to .001 or to that at `end`."""
+    if _is_straight(schedule):
+        return logarithmic_grid(steps, end=_LEAST if end is None else end)
+    ends = torch.tensor([0.0, 1.0 if end is None else end], dtype=torch.float64, device="cpu")
+    first, last = schedule.sigma(ends).tolist()
+    last = max(last, 1 - _LEAST) if end is None else last
+    falls = torch.linspace(
+        math.log(first), math.log(last), steps + 1, dtype=torch.float64, device="cpu"
+    )
+    low, high = torch.zeros_like(falls), ends[1].expand_as(falls)
+    for _ in range(52):
+        middle = (low + high) / 2
+        above = schedule.sigma(middle).log() > falls
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    high[0] = 0.0
+    return high.float()
 
 
 def _start(schedule: Schedule) -> float:

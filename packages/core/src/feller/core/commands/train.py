@@ -3,7 +3,8 @@
 Every field of the recipe is a flag: `--data.root DIR --training.steps 20000 --optimizer.lr 1e-4`.
 `--out DIR` is the folder of the run. The same command resumes it, on the same data; `--new-data`
 allows other data. `--cpu` ignores accelerators. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after
-the current step: the state is saved, and the exit code is 128 + the number of the signal. For
+the current step: the state is saved, and the exit code is 128 + the number of the signal;
+`--training.max-minutes 9` ends it so with exit code 0, for slots that go on one from another. For
 several processes: `accelerate launch -m feller.core train RECIPE --out DIR ...`.
 """
 
@@ -45,7 +46,7 @@ def run(argv: Sequence[str]) -> None:
     from feller.core.training.trainer import train
 
     model = train(resolved, options.out, cpu=options.cpu, new_data=options.new_data)
-    if int(os.environ.get("RANK", "0")) == 0:
+    if model and int(os.environ.get("RANK", "0")) == 0:
         print(f"{model} is ready: feller sample {options.out}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ from feller.core.generators.gaussian_destinations import NormalTails, RatioOfNor
 from feller.core.generators.jump import Jump
 from feller.core.generators.langevin import LangevinDiffusion
 from feller.core.generators.linear import LinearGenerator
-from feller.core.generators.listed import Atoms, Binned, Categorical, Listed
+from feller.core.generators.listed import Atoms, Binned, Categorical, Listed, MovedBinned
 from feller.core.generators.parts import Part, Role, Split
 from feller.core.generators.posterior import FromPosterior
 from feller.core.generators.product import Product
@@ -39,6 +39,7 @@ __all__ = [
     "LinearGenerator",
     "Listed",
     "Mixture",
+    "MovedBinned",
     "NormalTails",
     "Part",
     "Point",

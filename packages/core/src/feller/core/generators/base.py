@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators.factors import apply_factors, step_factors
-from feller.core.generators.parts import Part, Role, Split, check_parts
+from feller.core.generators.parts import Compared, Part, Role, Split, check_parts
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 
@@ -111,8 +111,10 @@ class Generator(ABC):
         """
         raise LookupError(f"a {type(self).__name__} does not split into drift and jumps")
 
-    def compare(self, task: Any) -> Tensor:
+    def compare(self, task: Any) -> Compared:
         """Return the loss of each sample, `(b,)`: the divergence from the conditional generator.
+
+        A generator of several parts returns the losses that add up to it, by name.
 
         Args:
             task: What it is compared with: a `feller.core.losses.Comparison`.
@@ -224,9 +226,17 @@ class Superposition(Generator):
             tuple(jump for p in parts for jump in p.jumps),
         )
 
-    def compare(self, task: Any) -> Tensor:
-        """Return the sum of the losses of the parts: each is trained for itself."""
-        return torch.stack([task.of_part(part) for part in self.parts]).sum(0)
+    def compare(self, task: Any) -> dict[str, Tensor]:
+        """Return the loss of each part by its kind, several of a kind numbered.
+
+        Each is trained for itself.
+        """
+        found: dict[str, Tensor] = {}
+        for part in self.parts:
+            kind = type(part.generator).__name__.lower()
+            same = sum(name.split(" ")[0] == kind for name in found)
+            found[f"{kind} {same + 1}" if same else kind] = task.of_part(part)
+        return found
 
 
 def is_kind(generator: type[Generator], kinds: Iterable[type[Generator]]) -> bool:

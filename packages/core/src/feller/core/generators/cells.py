@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from feller.core.checks import readable
+from feller.core.times import expand_time
 
-__all__ = ["Bins", "Cells", "TokenCells", "Values"]
+__all__ = ["Bins", "Cells", "MovedBins", "TokenCells", "Values"]
 
 
 class Cells(ABC):
@@ -37,6 +38,14 @@ class Cells(ABC):
     @abstractmethod
     def range(self) -> tuple[float, float]:
         """Return the smallest and the largest point."""
+
+    def standard(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """Return the edges of bins in deviations `scale` from `mean`, in a last axis.
+
+        Raises:
+            LookupError: When the cells have no edges.
+        """
+        raise LookupError(f"numbers with a density have masses on bins, not on {self}")
 
     def index_of(self, y: Tensor) -> tuple[Int[Tensor, "*batch"], Bool[Tensor, "*batch"]]:
         """Return the cell in which each point lies, and whether there is one.
@@ -95,6 +104,50 @@ class Bins(Cells):
     def range(self) -> tuple[float, float]:
         """Return the outer edges."""
         return float(self.edges[0]), float(self.edges[-1])
+
+    def standard(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """Return the edges in deviations."""
+        return (self.edges - mean[..., None]) / scale[..., None]
+
+
+@dataclass(frozen=True)
+class MovedBins(Cells):
+    """Bins that each element has at a place and in a unit of its own.
+
+    Attributes:
+        bins: The bins of (y - origin) / unit.
+        origin: The place of each element.
+        unit: Its unit.
+    """
+
+    bins: Bins
+    origin: Tensor
+    unit: Tensor
+
+    @property
+    def count(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The number of bins."""
+        return self.bins.count
+
+    @property
+    def edges(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The edges, in units from the origin."""
+        return self.bins.edges
+
+    def locate(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bin that holds each number."""
+        return self.bins.locate((y - self.origin) / self.unit)
+
+    def range(self) -> tuple[float, float]:
+        """Return the least and the largest edge of any element."""
+        low, high = (self.origin + self.unit * end for end in self.bins.range())
+        return float(low.min()), float(high.max())
+
+    def standard(self, mean: Tensor, scale: Tensor) -> Tensor:
+        """Return the edges in deviations."""
+        # The parts of a mixture have an axis beyond those of the elements.
+        origin, unit = expand_time(self.origin, mean), expand_time(self.unit, mean)
+        return self.bins.standard((mean - origin) / unit, scale / unit)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class RatioOfNormals(Destination):
     def masses(self, cells: Cells) -> Tensor:
         """Return the probability of each bin, in a last axis; it is exact."""
         low, high = (root[..., None] for root in roots(self.c))
-        u = _standard(_edges(self, cells), self.mean, self.scale).clamp(low, high)
+        u = cells.standard(self.mean, self.scale).clamp(low, high)
         return _growth(u, self.c[..., None]).diff(dim=-1) / self.flux()[..., None]
 
     def flux(self) -> Tensor:
@@ -113,7 +113,7 @@ class NormalTails(Destination):
     def masses(self, cells: Cells) -> Tensor:
         """Return the probability of each bin, in a last axis; it is exact."""
         low, high = (root[..., None] for root in roots(self.c))
-        u, c = _standard(_edges(self, cells), self.mean, self.scale), self.c[..., None]
+        u, c = cells.standard(self.mean, self.scale), self.c[..., None]
         # Beyond 40 deviations the product of a large number and no density is none.
         far = torch.tensor(40.0).to(u)
         below = -_growth(u.minimum(low).maximum(low - far), c)
@@ -155,16 +155,6 @@ def _growth(u: Tensor, c: Tensor) -> Tensor:
 
 def _phi(u: Tensor) -> Tensor:
     return torch.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
-
-
-def _edges(destination: Destination, cells: Cells) -> Tensor:
-    if cells.edges is None:
-        raise LookupError(f"a {type(destination).__name__} has masses on bins, not on {cells}")
-    return cells.edges
-
-
-def _standard(edges: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    return (edges - mean[..., None]) / scale[..., None]
 
 
 def _bisect(

@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
-from feller.core.generators.cells import Bins, Cells, TokenCells, Values
+from feller.core.generators.cells import Bins, Cells, MovedBins, TokenCells, Values
 from feller.core.generators.destinations import Destination
 from feller.core.generators.rows import draw_category, gauss_points, pick
 from feller.core.typing import Rng
 
-__all__ = ["Atoms", "Binned", "Categorical", "Listed"]
+__all__ = ["Atoms", "Binned", "Categorical", "Listed", "MovedBinned"]
 
 
 class Listed(Destination):
@@ -156,3 +156,50 @@ class Binned(Listed):
     def log_densities(self) -> Tensor:
         """Return the log-density within each bin."""
         return self.log_masses() - self.edges.diff().log()
+
+
+@dataclass(frozen=True)
+class MovedBinned(Destination):
+    """A distribution on bins that each element has at a place and in a unit of its own.
+
+    Attributes:
+        binned: That of (y - origin) / unit.
+        origin: The place of each element.
+        unit: Its unit.
+    """
+
+    binned: Binned
+    origin: Tensor
+    unit: Tensor
+    is_density = True
+
+    @property
+    def cells(self) -> MovedBins:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The bins."""
+        return MovedBins(self.binned.cells, self.origin, self.unit)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "MovedBinned":
+        """Change the distribution, the places and the units."""
+        return MovedBinned(self.binned.map(change), change(self.origin), change(self.unit))
+
+    def sample(self, rng: Rng) -> Tensor:
+        """Draw from each distribution, and move."""
+        return torch.addcmul(self.origin, self.unit, self.binned.sample(rng))
+
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Return three Gauss points a bin."""
+        points, weights = self.binned.quadrature()
+        return self.origin[..., None] + self.unit[..., None] * points, weights
+
+    def masses(self, cells: Cells) -> Tensor:
+        """Return the probabilities of its own bins."""
+        own = type(cells) is MovedBins
+        return self.binned.masses(self.binned.cells) if own else Destination.masses(self, cells)
+
+    def log_masses(self) -> Tensor:
+        """Return the log-probability of each bin."""
+        return self.binned.log_masses()
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Return the log-density of a number; outside the bins, minus infinity."""
+        return self.binned.log_prob((y - self.origin) / self.unit) - self.unit.log()

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from feller.core.generators.weights import check_sum, least
 
-__all__ = ["SIGN", "Part", "Role", "Split", "check_parts"]
+__all__ = ["SIGN", "Compared", "Part", "Role", "Split", "by_name", "check_parts"]
+
+Compared = Tensor | dict[str, Tensor]
+"""A loss of each sample, or several that add up, by name."""
 
 Role = Literal["forward", "stationary", "backward"]
 SIGN: Mapping[Role, float] = MappingProxyType({"forward": 1.0, "stationary": 0.0, "backward": -1.0})
@@ -60,3 +63,14 @@ def check_parts(parts: tuple[Part, ...], due: float = 1.0) -> None:
     if any(least(part.weight) < 0 for part in parts):
         raise ValueError("the weight of a part of a superposition is at least 0")
     check_sum(sum(SIGN[part.role] * part.weight for part in parts), due)
+
+
+def by_name(compared: Compared) -> dict[str, Tensor]:
+    """Return losses by name; that of a generator without parts has the empty name.
+
+    Example:
+        >>> import torch
+        >>> by_name(torch.ones(1))
+        {'': tensor([1.])}
+    """
+    return compared if isinstance(compared, dict) else {"": compared}

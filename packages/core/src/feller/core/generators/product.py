@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from feller.core.generators.base import Generator
 from feller.core.generators.factors import apply_factors, step_factors
+from feller.core.generators.parts import by_name
 from feller.core.typing import Rng
 
 __all__ = ["Product"]
@@ -56,7 +56,10 @@ class Product(Generator):
         """Return the factors."""
         return self.factors
 
-    def compare(self, task: Any) -> Tensor:
-        """Return the sum of the losses of the factors."""
-        losses = [g.compare(task.of_factor(name)) for name, g in self.factors.items()]
-        return torch.stack(losses).sum(0)
+    def compare(self, task: Any) -> dict[str, Tensor]:
+        """Return the loss of each factor by its name, of a part of it by `factor/part`."""
+        found = {}
+        for name, generator in self.factors.items():
+            for part, loss in by_name(generator.compare(task.of_factor(name))).items():
+                found[f"{name}/{part}".rstrip("/")] = loss
+        return found

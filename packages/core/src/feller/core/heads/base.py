@@ -34,11 +34,13 @@ class Head(ABC):
         channels: Numbers it reads for each element; for one, the output has no last axis for them.
         role: What its generator does to the marginal path.
         finite_at_end: Whether what it returns is finite at t = 1, wherever the output is.
+        divides_by_alpha: Whether it can return nothing where a state holds no data, as at t = 0.
     """
 
     kinds: Kinds
     channels: int
     finite_at_end: bool = False
+    divides_by_alpha: bool = False
     role: ClassVar[Role] = "forward"
 
     @abstractmethod
@@ -79,6 +81,11 @@ class FlowHead(Head):
     def finite_at_end(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether the output is the velocity itself; the others divide by sigma, which is 0."""
         return self.prediction == "velocity"
+
+    @property
+    def divides_by_alpha(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the output is the noise, or the score, which tell no data there."""
+        return self.prediction in ("noise", "score")
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
         """Convert the output to a velocity; on a manifold, take its tangent part.
@@ -139,6 +146,11 @@ class JointHead(Head):
     def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The kinds of all heads."""
         return frozenset[type[Generator]]().union(*self.part_kinds())
+
+    @property
+    def divides_by_alpha(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether one of them does."""
+        return any(head.divides_by_alpha for head in self.heads)
 
     def part_kinds(self) -> tuple[Kinds, ...]:
         """Return the kinds of each head."""

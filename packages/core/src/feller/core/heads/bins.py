@@ -18,6 +18,7 @@ from feller.core.generators import (
     FromPosterior,
     Generator,
     Jump,
+    MovedBinned,
     Superposition,
 )
 from feller.core.heads.base import Head, Kinds, check_output
@@ -26,6 +27,7 @@ from feller.core.solutions import (
     cumulative_hazard,
     event_rate,
     from_posterior,
+    jump_frame,
     jump_support,
     solution,
 )
@@ -50,10 +52,14 @@ class JumpHead(Head):
     Attributes:
         bins: How many.
         data: Where data lie, coordinate by coordinate.
+        follow: Whether the bins follow the state: they lie around it, as wide as the noise, so that
+            jumps near the data are as fine as the path's own (`jump_frame`). Bins that lie still
+            leave noise of their own width.
     """
 
     bins: int = 64
     data: tuple[float, float] = (-1.0, 1.0)
+    follow: bool = False
     kinds: ClassVar[Kinds] = frozenset({Jump})
 
     def __post_init__(self) -> None:
@@ -78,13 +84,15 @@ class JumpHead(Head):
         if path.space.is_discrete:
             raise ValueError("jump_head reads bins of numbers; for tokens there is posterior_head")
         check_output(output, (*x.shape, self.channels))
-        edges = torch.linspace(
-            *_support(path, self.data), self.bins + 1, dtype=output.dtype, device=output.device
-        )
         rate = torch.nn.functional.softplus(output[..., -1])
         time = expand_time(moving_time(t), rate)
-        law = Binned(output[..., :-1], edges)
-        return Jump(event_rate(path, time) * rate, law, cumulative_hazard(path, time))
+        ends = (-1.0, 1.0) if self.follow else _support(path, self.data)
+        edges = torch.linspace(*ends, self.bins + 1, dtype=output.dtype, device=output.device)
+        binned = Binned(output[..., :-1], edges)
+        there: Destination = binned
+        if self.follow:
+            there = MovedBinned(binned, *jump_frame(path, self.data, x, time))
+        return Jump(event_rate(path, time) * rate, there, cumulative_hazard(path, time))
 
 
 @tagged("posterior_head")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from feller.core.divergences import BregmanDivergence
 from feller.core.generators import Destination, Generator, Jump, Part
+from feller.core.generators.parts import by_name
 from feller.core.losses.terms import At, compare_jumps, compare_posteriors
 from feller.core.parametrizations import Parametrization
 from feller.core.solutions import solution
@@ -68,7 +69,8 @@ class Comparison:
         """Return the loss of a part, whose target solves the KFE in its direction of time."""
         backward = self.backward != (part.role == "backward")
         still = self.stationary or part.role == "stationary"
-        return part.generator.compare(replace(self, backward=backward, stationary=still))
+        found = part.generator.compare(replace(self, backward=backward, stationary=still))
+        return torch.stack([*by_name(found).values()]).sum(0)
 
     def target(self, kind: type[Generator]) -> Any:
         """Return the conditional generator of a kind.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.divergences import BregmanDivergence, GeneralizedKL, SquaredNorm
 from feller.core.generators import Diffusion, Flow, FromPosterior, Generator, Jump
+from feller.core.generators.parts import by_name
 from feller.core.generators.shapes import check_shapes
 from feller.core.losses.base import Loss, check_path
 from feller.core.losses.comparison import Comparison, Measures
@@ -45,8 +47,9 @@ class Objective(Loss):
     """A divergence between the conditional and the predicted generator.
 
     The loss of a sample is the mean over its elements. The parts of a superposition are trained
-    each for itself, and their losses added: weights count only when it is simulated. The losses of
-    the factors of a product add, too.
+    each for itself, and their losses added: its weights count only when it is simulated, those of
+    the objective when it is trained. The losses of the factors of a product add, too. The log names
+    each.
 
     The loss of jumps and posteriors is without the path's rate of events. Times that rate, and the
     number of elements, the loss of a jump integrates over time to the relative entropy of the path
@@ -57,6 +60,8 @@ class Objective(Loss):
         loss_space: For flows, the parametrization in which they are compared, whatever the network
             predicts.
         jump_divergence: The Bregman divergence of jumps and posteriors.
+        weights: The weight of the loss of each part of a superposition, or factor of a product; all
+            1 if empty.
 
     Raises:
         ValueError: When a divergence does not take the numbers it would be given.
@@ -74,6 +79,7 @@ class Objective(Loss):
     divergence: BregmanDivergence = field(default_factory=lambda: DIVERGENCES[Flow])
     loss_space: Parametrization = "velocity"
     jump_divergence: BregmanDivergence = field(default_factory=lambda: DIVERGENCES[Jump])
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse divergences of other numbers: no loss is to be infinite after hours."""
@@ -93,12 +99,25 @@ class Objective(Loss):
 
         Raises:
             LookupError: When the path has no solution of the model's kind.
-            ValueError: When the shapes do not match, `z` is not among the model's values, or the
-                path is not the model's.
+            ValueError: When the shapes do not match, `z` is not among the model's values, the path
+                is not the model's, or there is not a weight for each part.
         """
+        parts = self.by_part(model, path, z, t, x_t, condition=condition)
+        return torch.stack([*parts.values()]).sum(0)
+
+    def by_part(self, *sample: Any, condition: Any = None) -> dict[str, Float[Tensor, " b"]]:
+        """Return the loss of each part of a superposition or factor of a product, by its name."""
+        model, path, z, t, x_t = sample
         check_times(t)
         check_path(model, path)
         predicted = model(x_t, t, condition)
         check_shapes(predicted, path.space, x_t)
         measures = Measures(self.divergence, self.jump_divergence, self.loss_space)
-        return predicted.compare(Comparison(measures, path, z, t, x_t))
+        parts = by_name(predicted.compare(Comparison(measures, path, z, t, x_t)))
+        if not self.weights:
+            return parts
+        if len(self.weights) != len(parts):
+            raise ValueError(
+                f"weights has {len(self.weights)}, the model's parts are {', '.join(parts)}"
+            )
+        return {name: w * parts[name] for name, w in zip(parts, self.weights, strict=True)}

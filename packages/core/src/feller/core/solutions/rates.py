@@ -23,6 +23,7 @@ __all__ = [
     "cumulative_hazard",
     "cumulative_of",
     "event_rate",
+    "jump_frame",
     "jump_support",
     "mixing_rate",
 ]
@@ -30,6 +31,8 @@ __all__ = [
 CumulativeHazard = Callable[[Tensor], Tensor]
 """From a time h to the integral of lambda_s / lambda_t over a step of h: see `Jump`."""
 
+_FAR = 5.5  # deviations beyond which less than a millionth of a jump lands
+_FARTHEST = 6.5  # deviations beyond which no draw of noise is found
 _TINY = 1e-30  # in place of a rate of 0, which no cumulative hazard could make up for later
 
 
@@ -139,11 +142,53 @@ def _gaussian_reach(path: GaussianPath, data: tuple[float, float]) -> tuple[floa
     alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
     ends = []
     for z, sign in ((low, -1), (high, 1)):
-        c = path.schedule.alpha_dot(t) * z / (-path.schedule.sigma_dot(t)).clamp_min(1e-30)
-        root = (sign * c.clamp(-1e6, 1e6) + torch.sqrt(c.clamp(-1e6, 1e6) ** 2 + 4)) / 2
-        reach = sign * alpha * z + sigma * root.clamp_max(5.5)
+        reach = sign * alpha * z + sigma * _outer_root(path, t, sign * z)
         ends.append(sign * float(reach[reach.isfinite()].max()))
     return ends[0], ends[1]
+
+
+def _outer_root(path: GaussianPath, t: Tensor, z: float) -> Tensor:
+    """Return how far outwards a jump lands that belongs to data at `z`, in deviations."""
+    c = path.schedule.alpha_dot(t) * z / (-path.schedule.sigma_dot(t)).clamp_min(_TINY)
+    c = c.clamp(-1e6, 1e6)
+    return ((c + torch.sqrt(c**2 + 4)) / 2).clamp_max(_FAR)
+
+
+def jump_frame(
+    path: ConditionalPath, data: tuple[float, float], x: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the middle, and the half-width, of where jumps from `x` land at time `t`.
+
+    On the Gaussian path the middle is alpha times the mean of z given x, of data that are normal
+    with the middle and the half-width of `data`: that of the data at t = 0, x at t = 1. The
+    half-width holds jumps of all data in `data` whose noise is below 6.5 deviations, and shrinks
+    like sigma. On other paths both are those of `jump_support`.
+
+    Raises:
+        ValueError: When data do not lie between two rising numbers, or not in the space.
+    """
+    check_reach(path, data)
+    frame = _FRAMES.find(type(path))
+    if frame is not None:
+        return frame(path, data, x, t)
+    low, high = jump_support(path, data)
+    return torch.full_like(x, (low + high) / 2), torch.full_like(x, (high - low) / 2)
+
+
+_FRAMES = ByKind()
+
+
+@_FRAMES.register(GaussianPath)
+def _gaussian_frame(
+    path: GaussianPath, data: tuple[float, float], x: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor]:
+    alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
+    middle, half = (data[0] + data[1]) / 2, (data[1] - data[0]) / 2
+    told = (alpha * half) ** 2 / ((alpha * half) ** 2 + sigma**2)  # 1 where x tells z
+    root = _outer_root(path, t, max(map(abs, data)))
+    width = (1 - told) * alpha * half + sigma * (root + _FARTHEST * told)
+    origin = alpha * middle + told * (x - alpha * middle)
+    return origin, width.expand_as(origin)
 
 
 def check_reach(path: ConditionalPath, data: tuple[float, float]) -> None:

@@ -173,6 +173,9 @@ class Training:
     start: str = ""
     """A model of the same make whose weights are the first ones, for fine-tuning: a name, a folder
     or `hf-hub:org/repo`; fresh weights if empty."""
+    max_minutes: float = 0.0
+    """Minutes after which a session saves its state and ends; the same command goes on. 0 for no
+    end. Time is up between two steps: leave some for a step and for saving."""
     seed: int = 0
     """Chooses the initial weights, the order of the data and all noise."""
     workers: int = 0
@@ -199,6 +202,8 @@ class Training:
         for name in ("steps", "sample_every", "evaluate_every", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
+        if not 0 <= self.max_minutes < math.inf:
+            raise ValueError(f"max_minutes is finite and at least 0, not {self.max_minutes}")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide into {self.accumulate} micro-batches"

@@ -32,6 +32,7 @@ __all__ = ["begin_session", "check_folder", "compare_run"]
 # What may differ between the sessions of one run: none of it changes a step already taken.
 _FREE = (
     "training.steps",
+    "training.max_minutes",
     "training.log_every",
     "training.sample_every",
     "training.evaluate_every",

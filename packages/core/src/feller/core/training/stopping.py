@@ -1,11 +1,15 @@
-"""Ends that are asked for: a signal ends a run after the current step, with its state saved.
+"""Ends that are asked for: a signal, or time that is up, ends a run after the current step.
+
+Its state is saved.
 
 SIGINT is Ctrl-C, SIGTERM what Kubernetes and `timeout` send, SIGHUP a terminal that closed, SIGUSR1
 what Slurm sends ahead of a limit (`--signal=USR1@60`). One that is ignored, as SIGHUP is under
 `nohup`, stays ignored.
 """
 
+import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +18,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-__all__ = ["Stop", "Stopped", "stop_on_signal", "stopped_by"]
+__all__ = ["TIME_UP", "Stop", "Stopped", "stop_on_signal", "stopped_by"]
+
+TIME_UP = 128
+"""What `stopped_by` returns when the time of a session is up: no signal has this number."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -34,15 +41,29 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass
 class Stop:
-    """The signal that asked this process to stop; 0 before."""
+    """What asks this process to stop.
+
+    Attributes:
+        number: The signal that did; 0 before.
+        until: When its time is up, by `time.monotonic`.
+    """
 
     number: int = 0
+    until: float = math.inf
+
+    def asked(self) -> int:
+        """Return the signal, or `TIME_UP`; 0 to go on."""
+        return self.number or (TIME_UP if time.monotonic() >= self.until else 0)
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Note the first signal, for the loop to end after the current step; the second ends it now."""
-    stop = Stop()
+def stop_on_signal(until: float = math.inf) -> Iterator[Stop]:
+    """Note the first signal, for the loop to end after the current step; the second ends it now.
+
+    Args:
+        until: When time is up, by `time.monotonic`.
+    """
+    stop = Stop(until=until)
 
     def ask(number: int, frame: Any) -> None:
         if stop.number:
@@ -62,10 +83,10 @@ def stop_on_signal() -> Iterator[Stop]:
 
 
 def stopped_by(stop: Stop, step: int, accelerator: Accelerator) -> int:
-    """Return the signal by which any process was asked to stop, or 0; several agree at step 10k."""
+    """Return what any process was asked to stop by, or 0; several agree at step 10k."""
     if accelerator.num_processes == 1:
-        return stop.number
+        return stop.asked()
     if step % 10:
         return 0
-    asked = torch.tensor([stop.number], device=accelerator.device)
+    asked = torch.tensor([stop.asked()], device=accelerator.device)
     return int(accelerator.gather(asked).max())  # pyright: ignore[reportAttributeAccessIssue]

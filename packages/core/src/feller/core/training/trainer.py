@@ -4,6 +4,7 @@ It holds a model at last. Running the same command again resumes from the last c
 """
 
 import math
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -31,12 +32,14 @@ from feller.core.training.folder import begin_session, check_folder, compare_run
 from feller.core.training.launching import launched, on_main
 from feller.core.training.log import Diverged, Log
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
-from feller.core.training.stopping import Stop, Stopped, stop_on_signal, stopped_by
+from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal, stopped_by
 
 __all__ = ["train"]
 
 
-def train(recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool = False) -> Path:
+def train(
+    recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool = False
+) -> Path | None:
     """Train a recipe into a folder, or go on where it stopped.
 
     Args:
@@ -46,7 +49,7 @@ def train(recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool 
         new_data: Whether a run may go on with other data than it began with.
 
     Returns:
-        The model folder.
+        The model folder; None where `training.max_minutes` were up before the last step.
 
     Raises:
         ValueError: When the recipe holds NaN; when `out` holds something else, a run of another
@@ -55,15 +58,15 @@ def train(recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool 
         OSError: When the disk is full, or a process that reads data was killed.
         Stopped: After a signal ended the run early, its state saved; it is a `KeyboardInterrupt`.
     """
-    out = Path(out)
+    out, until = Path(out), time.monotonic() + 60 * (recipe.training.max_minutes or math.inf)
     check_folder(out)
     _check_numbers(recipe)
     accelerator = launched(recipe, out, cpu=cpu)
     run = build_run(recipe, accelerator)
     with locked(out) if accelerator.is_main_process else nullcontext():
-        _train(run, out, new_data=new_data)
+        complete = _train(run, out, new_data=new_data, until=until)
         accelerator.end_training()
-    return out / "model"
+    return out / "model" if complete else None
 
 
 def _check_numbers(recipe: Recipe) -> None:
@@ -73,7 +76,8 @@ def _check_numbers(recipe: Recipe) -> None:
             raise ValueError(f"{key} is {value}: give a number")
 
 
-def _train(run: Run, out: Path, *, new_data: bool) -> None:
+def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
+    """Train until the last step, a signal or the time `until`; say whether it was the last step."""
     accelerator, checkpoints = run.accelerator, out / "checkpoints"
     accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device.type}")
     data = fingerprint(run.data) if accelerator.is_main_process else {}
@@ -85,14 +89,17 @@ def _train(run: Run, out: Path, *, new_data: bool) -> None:
     on_main(accelerator, lambda: begin_session(out, run, data))
     accelerator.init_trackers("")
     first = run.step
-    with stop_on_signal() as stop:
+    with stop_on_signal(until) as stop:
         number = _follow(run, out, stop)
         save_checkpoint(run, checkpoints)
+    if number == TIME_UP:
+        return False
     if number:
         accelerator.end_training()
         raise Stopped(number)
     if run.step > first or not _is_written(out / "model", run):
         on_main(accelerator, lambda: save_model(run.ema.model, out / "model", card=_card(run, out)))
+    return True
 
 
 def _start(run: Run) -> None:
@@ -132,7 +139,7 @@ def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
 
 
 def _follow(run: Run, out: Path, stop: Stop) -> int:
-    """Take the steps; log, picture and checkpoint on the way. Return the signal that ended it."""
+    """Take the steps; log, picture and checkpoint on the way. Return what ended it early, or 0."""
     training, accelerator = run.recipe.training, run.accelerator
     log, due, number = Log(run, out / "log.jsonl"), False, 0
     evaluation = begin_evaluation(run)

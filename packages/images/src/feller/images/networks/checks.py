@@ -1,10 +1,14 @@
-"""What every image network asks of its arguments."""
+"""What every image network asks of its arguments, and every image model of its path."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-__all__ = ["check_arguments", "check_attention"]
+from feller.core.schedules import Schedule
+from feller.core.spaces import StateSpace
+
+__all__ = ["check_arguments", "check_attention", "check_data_at_start", "check_space"]
 
 
 def check_arguments(x: Tensor, condition: Tensor | None, multiple: int, num_classes: int) -> None:
@@ -62,3 +66,32 @@ def check_attention(
     for width in [*(channels[level] for level in levels), *others]:
         if head_channels and width % head_channels:
             raise ValueError(f"head_channels {head_channels} does not divide the width {width}")
+
+
+def check_space(space: StateSpace, levels: int) -> None:
+    """Refuse a path on other states than the codec makes.
+
+    Args:
+        space: The space of the path.
+        levels: Grey levels of images that are tokens; 0 of images that are numbers.
+
+    Raises:
+        ValueError: When it is.
+    """
+    if space.event_dim != 3:
+        raise ValueError(f"images have 3 axes, the states of {space} {space.event_dim}")
+    size = getattr(space, "size", 0)
+    if size not in ((levels, levels + 1) if levels else (0,)):
+        raise ValueError(
+            f"codec.levels is {levels}, the path is on {space}: tokens are the levels, and "
+            "perhaps a mask after them"
+        )
+
+
+def check_data_at_start(schedule: Schedule) -> None:
+    """Refuse a schedule with no data at t = 0, for heads that divide by alpha."""
+    if float(schedule.alpha(torch.zeros(()))) == 0:
+        raise ValueError(
+            "a head that predicts noise or score needs alpha > 0 at t = 0: "
+            "choose VariancePreserving, or predict the velocity or x_1"
+        )

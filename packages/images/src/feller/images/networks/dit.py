@@ -58,9 +58,9 @@ class DiTConfig:
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size")
 
-    def build(self) -> "DiT":
-        """Make a network with fresh weights."""
-        return DiT(self)
+    def build(self, numbers: int = 1) -> "DiT":
+        """Make a network with fresh weights, with `numbers` outputs for each channel of a pixel."""
+        return DiT(self, numbers)
 
 
 class DiT(nn.Module):
@@ -74,9 +74,9 @@ class DiT(nn.Module):
         torch.Size([2, 3, 8, 12])
     """
 
-    def __init__(self, config: DiTConfig) -> None:
+    def __init__(self, config: DiTConfig, numbers: int = 1) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.numbers = config, numbers
         dim, area = config.transformer.dim, config.patch_size**2
         self.embed_time = TimeEmbedding(
             256,
@@ -88,20 +88,23 @@ class DiT(nn.Module):
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, dim)
         self.embed_patch = nn.Linear(config.in_channels * area, dim)
-        self.transformer = Transformer(config.transformer, config.out_channels * area)
+        self.transformer = Transformer(config.transformer, config.out_channels * area * numbers)
 
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
         condition: Int[Tensor, " b"] | None = None,
-    ) -> Float[Tensor, "b out h w"]:
+    ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
 
         Args:
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+
+        Returns:
+            A number for each channel of a pixel; of a network with several, in a last axis.
 
         Raises:
             ValueError: When the sides are not multiples of the patch, or an unconditional network
@@ -117,5 +120,8 @@ class DiT(nn.Module):
         # A network in half precision is asked at states in single precision.
         tokens = self.embed_patch(patches.to(self.embed_patch.weight.dtype))
         tokens = tokens + grid_positions(rows, columns, tokens.shape[-1], like=tokens)
-        out = self.transformer(tokens, embedding)
-        return rearrange(out, "b (h w) (c p q) -> b c (h p) (w q)", h=rows, p=patch, q=patch)
+        split = {"h": rows, "p": patch, "q": patch, "k": self.numbers}
+        out = rearrange(
+            self.transformer(tokens, embedding), "b (h w) (c p q k) -> b c (h p) (w q) k", **split
+        )
+        return out.squeeze(-1) if self.numbers == 1 else out

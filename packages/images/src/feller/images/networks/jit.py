@@ -75,17 +75,17 @@ class JiTConfig:
         """Width of a perceptron: two thirds of four times that of a token."""
         return int(4 * self.dim * 2 / 3)
 
-    def build(self) -> "JiT":
-        """Make a network with fresh weights."""
-        return JiT(self)
+    def build(self, numbers: int = 1) -> "JiT":
+        """Make a network with fresh weights, with `numbers` outputs for each channel of a pixel."""
+        return JiT(self, numbers)
 
 
 class JiT(nn.Module):
     """Just image transformer; a fresh one returns zeros."""
 
-    def __init__(self, config: JiTConfig) -> None:
+    def __init__(self, config: JiTConfig, numbers: int = 1) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.numbers = config, numbers
         dim, area = config.dim, config.patch_size**2
         self.embed_time = TimeEmbedding(
             256, dim, time_scale=config.time_scale, time_offset=config.time_offset
@@ -97,14 +97,14 @@ class JiT(nn.Module):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.depth))
         self.norm = nn.RMSNorm(dim, eps=EPS)
         self.modulation = _zeroed(nn.Linear(dim, 2 * dim))
-        self.head = _zeroed(nn.Linear(dim, config.out_channels * area))
+        self.head = _zeroed(nn.Linear(dim, config.out_channels * area * numbers))
 
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
         condition: Int[Tensor, " b"] | None = None,
-    ) -> Float[Tensor, "b out h w"]:
+    ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
 
         Args:
@@ -132,7 +132,9 @@ class JiT(nn.Module):
             tokens = block(tokens, embedding, angles)
         shift, scale = self.modulation(embedding)[:, None].chunk(2, -1)
         out = self.head(self.norm(tokens[:, -rows * columns :]) * (1 + scale) + shift)
-        return rearrange(out, "b (h w) (c p q) -> b c (h p) (w q)", h=rows, **size)
+        split = size | {"h": rows, "k": self.numbers}
+        out = rearrange(out, "b (h w) (c p q k) -> b c (h p) (w q) k", **split)
+        return out.squeeze(-1) if self.numbers == 1 else out
 
 
 class _Block(nn.Module):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -109,9 +110,9 @@ class UNetConfig:
         """What the sides of an image must be multiples of."""
         return self.patch_size * 2 ** (len(self.channels) - 1)
 
-    def build(self) -> "UNet":
-        """Make a network with fresh weights."""
-        return UNet(self)
+    def build(self, numbers: int = 1) -> "UNet":
+        """Make a network with fresh weights, with `numbers` outputs for each channel of a pixel."""
+        return UNet(self, numbers)
 
 
 class UNet(nn.Module):
@@ -125,9 +126,9 @@ class UNet(nn.Module):
         0
     """
 
-    def __init__(self, config: UNetConfig) -> None:
+    def __init__(self, config: UNetConfig, numbers: int = 1) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.numbers = config, numbers
         area, fine, coarse = config.patch_size**2, config.channels[0], config.channels[-1]
         self.embed_time = TimeEmbedding(
             config.stem,
@@ -145,20 +146,24 @@ class UNet(nn.Module):
         self.middle = Stack([first, *between, last])
         self.decoder = _decoder(config, memories)
         self.norm = group_norm(fine, config)
-        self.head = zeroed(nn.Conv2d(fine, config.out_channels * area, 3, padding=1))
+        out = config.out_channels * area * numbers
+        self.head = zeroed(nn.Conv2d(fine, out, 3, padding=1))
 
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
         condition: Int[Tensor, " b"] | None = None,
-    ) -> Float[Tensor, "b out h w"]:
+    ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
 
         Args:
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+
+        Returns:
+            A number for each channel of a pixel; of a network with several, in a last axis.
 
         Raises:
             ValueError: When the sides do not suit the levels, or an unconditional network is given
@@ -179,7 +184,13 @@ class UNet(nn.Module):
         x = self.middle(x, embedding)
         for part in self.decoder:
             x = part(torch.cat([x, memories.pop()], dim=1), embedding)
-        return F.pixel_shuffle(self.head(F.silu(self.norm(x))), config.patch_size)
+        return self._pixels(self.head(F.silu(self.norm(x))))
+
+    def _pixels(self, x: Tensor) -> Tensor:
+        patch, k = self.config.patch_size, self.numbers
+        if k == 1:
+            return F.pixel_shuffle(x, patch)
+        return rearrange(x, "b (c p q k) h w -> b c (h p) (w q) k", p=patch, q=patch, k=k)
 
 
 def _encoder(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
