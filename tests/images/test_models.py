@@ -353,3 +353,17 @@ def test_a_look_at_many_channels_is_arrays(tmp_path):
     pictures.model(ImageModelConfig(network=network, codec=codec)).preview(tmp_path / "step_1")
     with np.load(tmp_path / "step_1.npz") as arrays:
         assert arrays["images"].shape == (24, 8, 8, 5)
+
+
+def test_a_model_of_two_times_is_told_where_a_step_ends():
+    config = pictures.model().config
+    config = replace(config, network=replace(config.network, two_times=True))
+    model, told = config.build(), []
+
+    def network(x, t, condition, s):
+        told.append((float(t[0]), float(s[0])))
+        return 0 * x
+
+    model.model.network.forward = network
+    model.sample(1, steps=2, label=0, guidance=2.0)
+    assert told == [(0.0, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 1.0)]

@@ -76,6 +76,7 @@ from feller.core.likelihood import log_likelihood as log_likelihood
 from feller.core.losses import Comparison as Comparison
 from feller.core.losses import Loss as Loss
 from feller.core.losses import LossSum as LossSum
+from feller.core.losses import MeanFlow as MeanFlow
 from feller.core.losses import Objective as Objective
 from feller.core.models import GeneratorModel as GeneratorModel
 from feller.core.models import Model as Model

@@ -68,21 +68,27 @@ class Guided(DerivedModel):
         """Whether the model's generators are finite at t = 1."""
         return self.model.finite_at_end
 
+    @property
+    def takes_next(self) -> bool:
+        """Whether the model is told the time at which the step ends."""
+        return self.model.takes_next
+
     def network_calls(self, t: Any, condition: Any = None) -> int:
         """Return 2 of the model's calls where guidance acts, else 1."""
         one = condition is None or self.scale == 1 or self._is_outside(t)
         return (1 if one else 2) * self.model.network_calls(t, condition)
 
-    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
+    def __call__(self, x: Any, t: Any, condition: Any = None, s: Any = None) -> Generator:
         """Return the guided generator."""
-        conditional = self.model(x, t, condition)
+        told = {"s": s} if self.takes_next else {}
+        conditional = self.model(x, t, condition, **told)
         if condition is None or self.scale == 1 or self._is_outside(t):
             return conditional
         if "" in conditional.by_factor():
-            return guide(self.model(x, t, None), conditional, self._scale_at(x, t))
+            return guide(self.model(x, t, None, **told), conditional, self._scale_at(x, t))
         clocks = factor_times(t, x)
         scales = {name: self._scale_at(x[name], clocks[name]) for name in x}
-        return guide(self.model(x, t, None), conditional, scales)
+        return guide(self.model(x, t, None, **told), conditional, scales)
 
     def _scale_at(self, x: Tensor, t: Any) -> Scale:
         if not isinstance(t, Tensor):

@@ -16,6 +16,7 @@ DOMAIN = Domain(
     package="feller.images",
     recipes={
         "fashion-flow": "feller.images.recipes:fashion_flow",
+        "fashion-meanflow": "feller.images.recipes:fashion_meanflow",
         "mnist-flow": "feller.images.recipes:mnist_flow",
         "drawn-flow": "feller.images.recipes:drawn_flow",
         "cifar10-flow": "feller.images.recipes:cifar10_flow",

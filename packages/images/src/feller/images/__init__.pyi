@@ -25,6 +25,7 @@ from feller.images.recipes import cifar10_dit_flow as cifar10_dit_flow
 from feller.images.recipes import cifar10_flow as cifar10_flow
 from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
+from feller.images.recipes import fashion_meanflow as fashion_meanflow
 from feller.images.recipes import mnist_flow as mnist_flow
 from feller.images.sampling import Sampling as Sampling
 from feller.images.schedules import Tabulated as Tabulated

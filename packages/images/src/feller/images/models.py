@@ -151,14 +151,19 @@ class ImageModel(nn.Module, Model):
         """
         return False
 
-    def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
-        """Return the generator at the states `x` `(b, c, h, w)` and time `t`.
+    @property
+    def takes_next(self) -> bool:
+        """Whether the network is told the time at which a step ends."""
+        return self.model.takes_next
+
+    def forward(self, x: Tensor, t: Time, condition: Any = None, s: Any = None) -> Generator:
+        """Return the generator at the states `x` `(b, c, h, w)` and time `t`, for a step to `s`.
 
         Raises:
             ValueError: When the model was not trained to be asked with, or without, labels.
         """
         self.config.check_condition(labels=condition is not None)
-        return self.model(x, t, condition)
+        return self.model(x, t, condition, s)
 
     def sample(
         self,

@@ -6,7 +6,8 @@ for a GPU.
 
 from dataclasses import replace
 
-from feller.core.times import LogitNormal, Skewed
+from feller.core.losses import MeanFlow
+from feller.core.times import Beta, LogitNormal, Skewed, Uniform
 from feller.core.training import Optimizer, Recipe, Training
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
@@ -14,7 +15,14 @@ from feller.images.models import ImageModelConfig
 from feller.images.networks import DIT_SIZES, DiTConfig, UNetConfig
 from feller.images.shapes import SHAPES
 
-__all__ = ["cifar10_dit_flow", "cifar10_flow", "drawn_flow", "fashion_flow", "mnist_flow"]
+__all__ = [
+    "cifar10_dit_flow",
+    "cifar10_flow",
+    "drawn_flow",
+    "fashion_flow",
+    "fashion_meanflow",
+    "mnist_flow",
+]
 
 DIGITS = tuple("0123456789")
 GARMENTS = (
@@ -46,6 +54,23 @@ CIFAR10 = (
 def fashion_flow() -> Recipe:
     """Fashion-MNIST 28 x 28, class-conditional: a U-Net on 2 x 2 patches."""
     return _tiny(ImageCodec((1, 28, 28), GARMENTS), ImageData(source="fashion-mnist"))
+
+
+def fashion_meanflow() -> Recipe:
+    """Fashion-MNIST in one call: the average velocity, from the weights of `images/fashion-flow`.
+
+    Geng et al., arXiv 2505.13447; from a flow that is trained, more samples have two times.
+    """
+    recipe = fashion_flow()
+    model = replace(recipe.model, network=replace(recipe.model.network, two_times=True))
+    return replace(
+        recipe,
+        model=model,
+        objective=MeanFlow(flow_fraction=0.5, later=Beta(2.0, 1.0)),
+        times=Uniform(),
+        optimizer=replace(recipe.optimizer, lr=4e-4),
+        training=replace(recipe.training, steps=6_000, start="images/fashion-flow"),
+    )
 
 
 def mnist_flow() -> Recipe:

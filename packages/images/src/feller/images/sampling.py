@@ -108,6 +108,8 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
     """
     if not all(issubclass(kind, Flow) for kind in model.kinds):
         solver, grid = Suited("mixed", "logarithmic")
+    elif model.takes_next:  # in one piece from time to time, however long the step
+        solver, grid = Suited("euler", "uniform")
     else:
         solver, grid = _by_schedule(model.path.schedule)
     if sampling.solver != "auto":

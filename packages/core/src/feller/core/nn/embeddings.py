@@ -16,7 +16,14 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["LabelEmbedding", "TimeEmbedding", "grid_positions", "rotate", "sinusoids"]
+__all__ = [
+    "LabelEmbedding",
+    "StepEmbedding",
+    "TimeEmbedding",
+    "grid_positions",
+    "rotate",
+    "sinusoids",
+]
 
 
 def sinusoids(
@@ -115,6 +122,36 @@ class TimeEmbedding(nn.Module):
         tau = self.time_scale * t + self.time_offset
         waves = sinusoids(tau, self.features, frequency_shift=self.frequency_shift)
         return self.out(F.silu(self.hidden(waves.to(self.hidden.weight.dtype))))
+
+
+class StepEmbedding(nn.Module):
+    """The length s - t of a step as a vector, for networks of two times; a fresh one returns zeros.
+
+    So the weights of a network of one time are a start, where it is told s. Source: MeanFlow, arXiv
+    2505.13447, table 1c, which embeds a time and the length of the step.
+
+    Args:
+        features: Number of sines and cosines.
+        dim: Size of the embedding.
+
+    Example:
+        >>> t = torch.zeros(3)
+        >>> StepEmbedding(8, 4)(t, t + 0.5).count_nonzero().item()
+        0
+    """
+
+    def __init__(self, features: int, dim: int) -> None:
+        super().__init__()
+        # MeanFlow trains a derivative by t: waves of a time scale of 1000 would drown it.
+        self.embed = TimeEmbedding(features, dim, time_scale=10.0)
+        nn.init.zeros_(self.embed.out.weight)
+        nn.init.zeros_(self.embed.out.bias)
+
+    def forward(
+        self, t: Float[Tensor, "*batch"], s: Float[Tensor, "*batch"] | None
+    ) -> Float[Tensor, "*batch d"]:
+        """Embed s - t; None for s is t."""
+        return self.embed(torch.zeros_like(t) if s is None else s - t)
 
 
 class LabelEmbedding(nn.Module):

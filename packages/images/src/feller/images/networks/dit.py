@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
-from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, grid_positions
+from feller.core.nn.embeddings import LabelEmbedding, StepEmbedding, TimeEmbedding, grid_positions
 from feller.core.nn.transformer import Transformer, TransformerConfig
 from feller.images.networks.checks import check_arguments
 
@@ -35,6 +35,7 @@ class DiTConfig:
         transformer: The transformer; `DIT_SIZES` has those of the paper.
         num_classes: Classes of the labels; 0 for an unconditional network.
         time_scale: See `TimeEmbedding`.
+        two_times: Whether the network is told when a step ends, too (MeanFlow).
 
     Raises:
         ValueError: When the channels or the side of a patch are below 1.
@@ -50,6 +51,7 @@ class DiTConfig:
     transformer: TransformerConfig = DIT_SIZES["S"]
     num_classes: int = 0
     time_scale: float = 1000.0
+    two_times: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size")
@@ -77,14 +79,22 @@ class DiT(nn.Module):
         self.embed_time = TimeEmbedding(256, dim, time_scale=config.time_scale)
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, dim)
+        if config.two_times:
+            self.embed_step = StepEmbedding(256, dim)
         self.embed_patch = nn.Linear(config.in_channels * area, dim)
         self.transformer = Transformer(config.transformer, config.out_channels * area)
+
+    @property
+    def takes_next(self) -> bool:
+        """Whether it is called with the time s at which the step ends."""
+        return self.config.two_times
 
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
         condition: Int[Tensor, " b"] | None = None,
+        s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w"]:
         """Apply the network.
 
@@ -92,6 +102,7 @@ class DiT(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+            s: The times at which steps end, of a network of two times; None for t.
 
         Raises:
             ValueError: When the sides are not multiples of the patch, or an unconditional network
@@ -99,9 +110,12 @@ class DiT(nn.Module):
         """
         patch = self.config.patch_size
         check_arguments(x, condition, multiple=patch, num_classes=self.config.num_classes)
-        embedding = self.embed_time(t)
+        # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
+        embedding = self.embed_time(t if s is None else s)
         if self.config.num_classes:
             embedding = embedding + self.embed_label(condition, batch=len(x))
+        if self.config.two_times:
+            embedding = embedding + self.embed_step(t, s)
         rows, columns = x.shape[2] // patch, x.shape[3] // patch
         patches = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)
         # A network in half precision is asked at states in single precision.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
-from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding
+from feller.core.nn.embeddings import LabelEmbedding, StepEmbedding, TimeEmbedding
 from feller.images.networks.checks import check_arguments, check_attention
 from feller.images.networks.unet_blocks import (
     Attention,
@@ -57,6 +57,7 @@ class UNetConfig:
         frequency_shift: 1 for DDPM's frequencies.
         smallest_group: Fewest channels of a group of a norm.
         middle_attention: Whether the middle attends.
+        two_times: Whether the network is told when a step ends, too (MeanFlow).
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.
@@ -87,6 +88,7 @@ class UNetConfig:
     frequency_shift: float = 0.0
     smallest_group: int = 4
     middle_attention: bool = True
+    two_times: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "channels", "patch_size")
@@ -138,6 +140,8 @@ class UNet(nn.Module):
         )
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, config.embedding_dim)
+        if config.two_times:
+            self.embed_step = StepEmbedding(config.stem, config.embedding_dim)
         self.stem = nn.Conv2d(config.in_channels * area, config.stem, 3, padding=1)
         self.encoder, memories = _encoder(config)
         first, last = (ResidualBlock(coarse, coarse, config) for _ in range(2))
@@ -147,11 +151,17 @@ class UNet(nn.Module):
         self.norm = group_norm(fine, config)
         self.head = zeroed(nn.Conv2d(fine, config.out_channels * area, 3, padding=1))
 
+    @property
+    def takes_next(self) -> bool:
+        """Whether it is called with the time s at which the step ends."""
+        return self.config.two_times
+
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
         condition: Int[Tensor, " b"] | None = None,
+        s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w"]:
         """Apply the network.
 
@@ -159,6 +169,7 @@ class UNet(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+            s: The times at which steps end, of a network of two times; None for t.
 
         Raises:
             ValueError: When the sides do not suit the levels, or an unconditional network is given
@@ -166,9 +177,12 @@ class UNet(nn.Module):
         """
         config = self.config
         check_arguments(x, condition, multiple=config.side_multiple, num_classes=config.num_classes)
-        embedding = self.embed_time(t)
+        # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
+        embedding = self.embed_time(t if s is None else s)
         if config.num_classes:
             embedding = embedding + self.embed_label(condition, batch=len(x))
+        if config.two_times:
+            embedding = embedding + self.embed_step(t, s)
         embedding = F.silu(embedding)
         # A network in half precision is asked at states in single precision.
         x = self.stem(F.pixel_unshuffle(x.to(self.stem.weight.dtype), config.patch_size))
