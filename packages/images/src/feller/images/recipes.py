@@ -69,7 +69,7 @@ def fashion_meanflow() -> Recipe:
         objective=MeanFlow(flow_fraction=0.5, later=Beta(2.0, 1.0)),
         times=Uniform(),
         optimizer=replace(recipe.optimizer, lr=4e-4),
-        training=replace(recipe.training, steps=6_000, start="images/fashion-flow"),
+        training=replace(recipe.training, steps=5_000, start="images/fashion-flow"),
     )
 
 
