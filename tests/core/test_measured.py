@@ -104,5 +104,5 @@ def test_what_has_no_estimate_is_refused():
     with pytest.raises(ValueError, match="guides flows, but the model returns Jump"):
         Measured(jumps, known, points[:1])
     flow = FiniteData(GaussianPath(), Flow, points)
-    with pytest.raises(ValueError, match="std and spread are at least 0 and not both 0"):
+    with pytest.raises(ValueError, match="std is at least 0 and spread positive"):
         Measured(flow, known, points[:1], spread=0.0)

@@ -19,7 +19,7 @@ from feller.core.paths import GaussianPath
 from feller.core.schedules import VariancePreserving
 from feller.core.spaces import Euclidean
 from feller.core.training import Training
-from feller.images import models
+from feller.images import drawing
 from feller.images.codec import ImageCodec
 from feller.images.models import ImageModel, ImageModelConfig, Sampling
 from feller.images.networks import DiTConfig, UNetConfig
@@ -143,12 +143,12 @@ def test_network_calls_are_counted(model, solver, nfe):
 
 
 def test_the_calls_are_those_of_the_batch_with_most(model, monkeypatch):
-    calls, simulate = iter([7, 13, 8]), models.simulate  # as an adaptive solver has them
+    calls, simulate = iter([7, 13, 8]), drawing.simulate  # as an adaptive solver has them
 
     def counted(*given, **options):
         return replace(simulate(*given, **options), nfe=next(calls))
 
-    monkeypatch.setattr(models, "simulate", counted)
+    monkeypatch.setattr(drawing, "simulate", counted)
     assert model.draw(3, None, replace(HOW, batch_size=1))[1] == 13
 
 

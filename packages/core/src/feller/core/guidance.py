@@ -284,7 +284,7 @@ def extrapolate(start: Tensor, end: Tensor, scale: Scale) -> Tensor:
     What neither allows stays out; at scale 0 and 1 the ends are returned as they are; what only the
     conditional model allows has its log-probability beyond scale 1, and is out below.
     """
-    scale = torch.as_tensor(scale, device="cpu") if is_shared(scale) else scale[..., None]
+    scale = scale[..., None] if isinstance(scale, Tensor) else torch.as_tensor(scale, device="cpu")
     far = start + scale * (end - start)
     lone = torch.where(scale > 1, end, -torch.inf)
     far = torch.where(start.isneginf(), lone, far)

@@ -10,8 +10,11 @@ posterior of the data taken as :math:`N(\hat z(x), r_t I)`, the second term is
 
 :math:`r_t = \sigma_t^2 d^2 / (\alpha_t^2 d^2 + \sigma_t^2)`
 
-and for other data an approximation. By Tweedie's formula the guided estimate of the data is
-:math:`\hat z + \sigma_t^2 / \alpha_t` times this term, whatever the schedule.
+By Tweedie's formula the guided estimate of the data is :math:`\hat z + g` with
+:math:`\sigma_t^2 / \alpha_t` times this term for g, and :math:`\sigma_t^2 / \alpha_t` times
+:math:`\partial_x \hat z` is the covariance C of the data given x. So A g shows how far the guess
+r I is from C: g is scaled to the solution of :math:`A C A^T + s^2` along its direction, which is
+one step of conjugate gradients (Rozet et al., arXiv 2405.13712, algorithm 3), at no call more.
 """
 
 from dataclasses import dataclass
@@ -33,6 +36,7 @@ from feller.core.typing import Time
 __all__ = ["Measured"]
 
 _FIRST = 0.01  # at the source no state tells of the data: 0 / 0
+_MOST = 20.0  # where a network's covariance is none, a step is not infinite
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,11 @@ class Measured(DerivedModel):
         measurement: What is measured.
         y: Its outcome, one for all samples or for each.
         std: Standard deviation of its noise.
-        spread: Standard deviation of the data; 0 takes every estimate as certain (DPS).
+        spread: A guess at the standard deviation of the data.
 
     Raises:
         ValueError: When the model returns something else than flows, or its path is another; when
-            `std` and `spread` are both 0, or one negative.
+            `std` is negative or `spread` not positive.
 
     Example:
         >>> from feller.core.measurements import Pixels
@@ -77,9 +81,9 @@ class Measured(DerivedModel):
             names = ", ".join(sorted(kind.__name__ for kind in self.model.kinds))
             raise ValueError(f"a measurement guides flows, but the model returns {names}")
         check_score(self.model, "a measurement")
-        if min(self.std, self.spread) < 0 or not 0 < self.std + self.spread < torch.inf:
+        if not 0 <= self.std < torch.inf or not 0 < self.spread < torch.inf:
             raise ValueError(
-                f"std and spread are at least 0 and not both 0, not {self.std} and {self.spread}"
+                f"std is at least 0 and spread positive, not {self.std} and {self.spread}"
             )
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
@@ -94,7 +98,17 @@ class Measured(DerivedModel):
             velocity = velocity_of(self.model(state, t, condition))
             estimate = self.path.convert(velocity, "velocity", "x_1", state, t)
             seen = self.measurement(estimate)
-            weighed = self.measurement.solve((self.y - seen).detach(), r, self.std**2)
+            residual = (self.y - seen).detach()
+            weighed = self.measurement.solve(residual, r, self.std**2)
             term = torch.autograd.grad((seen * weighed).sum(), state)[0]
-        guided = estimate.detach() + variance / alpha * term
+        way = variance / alpha * term
+        explained = _dot(weighed, self.measurement(way)) + self.std**2 * _dot(weighed, weighed)
+        asked = _dot(weighed, residual)
+        scale = asked / explained.clamp_min(asked / _MOST).clamp_min(torch.finfo(x.dtype).tiny)
+        guided = estimate.detach() + expand_time(scale, way) * way
         return Flow(self.path.convert(guided, "x_1", "velocity", x, t))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return the inner product of each sample."""
+    return (a * b).flatten(1).sum(1)

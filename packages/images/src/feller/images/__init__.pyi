@@ -4,10 +4,16 @@ from feller.images.classifier import ClassifierConfig as ClassifierConfig
 from feller.images.classifier import classifier_for as classifier_for
 from feller.images.classifier import load_classifier as load_classifier
 from feller.images.codec import ImageCodec as ImageCodec
+from feller.images.conditions import Given as Given
+from feller.images.conditions import read_image as read_image
+from feller.images.conditions import read_mask as read_mask
 from feller.images.data import ArrayImages as ArrayImages
 from feller.images.data import DataError as DataError
 from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
+from feller.images.drawing import interpolate as interpolate
+from feller.images.drawing import invert as invert
+from feller.images.drawing import slerp as slerp
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
 from feller.images.metrics.report import class_fractions as class_fractions

@@ -1,6 +1,5 @@
 """Image models: a generator model with a codec, that one can sample."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -9,24 +8,22 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from feller.core import random
-from feller.core.checks import check_count, check_seed
+from feller.core.checks import check_count
 from feller.core.config import tagged
 from feller.core.generators import Generator
-from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, Kinds
 from feller.core.models import GeneratorModel, Model
-from feller.core.nn.modes import evaluating
 from feller.core.paths import GaussianPath
 from feller.core.schedules import Schedule
-from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
 from feller.core.training import ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
+from feller.images.conditions import Given
+from feller.images.drawing import Request, draw
 from feller.images.networks import DiTConfig, UNetConfig
 from feller.images.sampling import Sampling, suited
 from feller.images.schedules import Tabulated
@@ -163,7 +160,8 @@ class ImageModel(nn.Module, Model):
             ValueError: When the model was not trained to be asked with, or without, labels.
         """
         self.config.check_condition(labels=condition is not None)
-        return self.model(x, t, condition, s)
+        told = (s,) if self.takes_next else ()
+        return self.model(x, t, condition, *told)
 
     def sample(
         self,
@@ -171,6 +169,8 @@ class ImageModel(nn.Module, Model):
         *,
         label: str | int | Sequence[str | int] | Int[Tensor, " n"] | None = None,
         seed: int = 0,
+        noise: Float[Tensor, "n c h w"] | None = None,
+        given: Given | None = None,
         **sampling: Any,
     ) -> UInt8[Tensor, "n h w c"]:
         """Draw images.
@@ -180,46 +180,33 @@ class ImageModel(nn.Module, Model):
             label: A class by name or number, or one for each image; None for any.
             seed: Image i depends on the seed and on i, not on `n` (with dopri5, whose steps suit
                 the whole batch, to within its tolerance).
-            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size, grid and
-                end.
+            noise: The states to start from, such as those of `invert`; None draws them.
+            given: What is known of the images: some pixels, their gray, a smaller image, a blur.
+            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size, ...
 
         Raises:
             ValueError: On an unknown label, solver or seed, less than no images, or guidance
                 without a label.
         """
         check_count("n", n)
-        check_seed(seed)
-        return self.draw(n, self.labels(n, label), Sampling(**sampling), seed=seed)[0]
+        labels, how = self.labels(n, label), Sampling(**sampling)
+        return self.draw(n, labels, how, seed=seed, noise=noise, given=given)[0]
 
     def draw(
-        self, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, *, seed: int = 0
+        self, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, **request: Any
     ) -> tuple[UInt8[Tensor, "n h w c"], int]:
         """Draw images of given labels; return them and the NFE (of the batch with most).
+
+        Args:
+            n: How many.
+            labels: Their labels, or None for any.
+            sampling: How they are drawn.
+            request: `seed`, `noise` and `given`, as of `sample`.
 
         Raises:
             ValueError: On an unknown solver, guidance without labels, and numbers that are none.
         """
-        check_count("n", n)
-        check_seed(seed)
-        if labels is None and sampling.guidance != 1:
-            raise ValueError("guidance needs labels: without one there is nothing to guide to")
-        null = labels is not None and bool((labels == len(self.codec.classes)).any())
-        given = labels is not None and not null
-        self.config.check_condition(labels=given, guidance=sampling.guidance)
-        sampling = suited(sampling, self)
-        model = Guided(self, sampling.guidance, sampling.interval)
-        images, nfe = [], 0
-        for start in range(0, n, sampling.batch_size):
-            rows = range(start, min(start + sampling.batch_size, n))
-            part = labels[rows.start : rows.stop] if labels is not None else None
-            with evaluating(self):
-                z, calls = self._simulate(model, rows, part, sampling, seed)
-            nfe = max(nfe, calls)
-            if not z.isfinite().all():
-                raise ValueError("the model returns images that are not finite: train it again")
-            images.append(self.codec.decode(z))
-        empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
-        return torch.cat(images) if images else empty, nfe
+        return draw(self, Request(n=n, labels=labels, **request), sampling)
 
     def labels(
         self, n: int, label: str | int | Sequence[str | int] | Tensor | None
@@ -261,25 +248,3 @@ class ImageModel(nn.Module, Model):
             np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
         else:
             save_grid(images, stem.with_suffix(".png"), columns=columns)
-
-    @property
-    def _raw_shape(self) -> tuple[int, int, int]:
-        return operator.itemgetter(1, 2, 0)(self.codec.shape)
-
-    def _simulate(
-        self,
-        model: Guided,
-        rows: range,
-        labels: Tensor | None,
-        sampling: Sampling,
-        seed: int,
-    ) -> tuple[Tensor, int]:
-        like = next(self.parameters())
-        # States are in single precision at least: half would round the steps away.
-        like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
-        rng = random.rows(seed, rows.start, rows.stop, stream="sample")
-        x_0 = self.path.sample_source((len(rows), *self.codec.shape), rng, like=like)
-        solver, times = named_solver(sampling.solver), sampling.times(self.path.schedule)
-        condition = labels.to(like.device) if labels is not None else None
-        simulation = simulate(model, x_0, times, solver, rng, condition=condition)
-        return simulation.state.cpu(), simulation.nfe

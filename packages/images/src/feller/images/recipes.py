@@ -5,6 +5,7 @@ for a GPU.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from feller.core.losses import MeanFlow
 from feller.core.times import Beta, LogitNormal, Skewed, Uniform
@@ -62,7 +63,8 @@ def fashion_meanflow() -> Recipe:
     Geng et al., arXiv 2505.13447; from a flow that is trained, more samples have two times.
     """
     recipe = fashion_flow()
-    model = replace(recipe.model, network=replace(recipe.model.network, two_times=True))
+    model: Any = recipe.model
+    model = replace(model, network=replace(model.network, two_times=True))
     return replace(
         recipe,
         model=model,

@@ -63,7 +63,7 @@ class KeepKnown(Solver):
         if self.own_times:
             raise ValueError(f"known elements need a grid of times, which {self.solver} has not")
         if self.repeats > 1:
-            self.paths = (GaussianPath,)
+            self.paths = (GaussianPath,)  # pyright: ignore[reportAttributeAccessIssue]
 
     def fork(self) -> "KeepKnown":
         """Return a copy with a solver of its own."""

@@ -13,8 +13,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from feller.core.registry import load
+from feller.images.conditions import Given, Seen, read_image, read_mask
+from feller.images.drawing import invert, slerp
 from feller.images.models import ImageModel
-from feller.images.sampling import GridName, Sampling, suited
+from feller.images.sampling import SOLVER_HELP, GridName, Sampling, suited
 from feller.images.writing import check_target, write_images
 
 __all__ = ["SampleFlags", "sample", "sampling_of"]
@@ -31,9 +33,30 @@ class SampleFlags:
     label: str | None = None
     """A class by name or number, several with commas between, or `all`; None samples any."""
     guidance: float = 1.0
-    """Scale of classifier-free guidance; 1 is none. Needs --label."""
-    solver: str = "auto"
-    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++, ...; auto chooses by the schedule."""
+    """Scale of guidance; 1 is none. Needs --label, or --autoguidance."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """The times between which guidance acts."""
+    guidance_rescale: float = 0.0
+    """How far guided velocities are brought back to the spread of those that are not, 0 to 1."""
+    autoguidance: str = ""
+    """A worse model, by name or folder, to guide away from, in place of the one without label."""
+    mix: tuple[float, ...] = ()
+    """Weights of the parts of a joint model, such as 0.5 0.5 (default: its own)."""
+    mix_end: tuple[float, ...] = ()
+    """Their weights at t = 1, to which they change evenly (default: those of --mix)."""
+    image: Path | None = None
+    """What is known of the images: of its size with --mask, or by --seen."""
+    mask: Path | None = None
+    """White where the pixels of --image are drawn anew, black where they are kept."""
+    seen: Seen = "pixels"
+    """What --image is: pixels (with --mask), the gray, a small or a blurred version."""
+    blur: float = 1.5
+    """Standard deviation of the blur of --image, in pixels, with --seen blur."""
+    repeats: int = 1
+    """How often each step is taken with --mask; 5 or 10 suit the new pixels better to the old."""
+    between: tuple[Path, Path] | None = None
+    """Two images to draw -n between, from noises on the arc between theirs."""
+    solver: Annotated[str, tyro.conf.arg(help=SOLVER_HELP)] = "auto"
     steps: int = 20
     """Number of solver steps."""
     grid: GridName = "auto"
@@ -61,11 +84,12 @@ def sample(name: str, argv: Sequence[str]) -> None:
     model = load(name, device=flags.device)
     check_target(flags.out, model.codec.shape[0])
     labels = _labels(model, flags.label, flags.n)
-    if flags.guidance != 1 and labels is None:
+    if flags.guidance != 1 and labels is None and not flags.autoguidance:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
     how = suited(sampling_of(flags), model)
+    given, noise = _given(flags, model), _between(flags, model, labels, how)
     start = time.perf_counter()
-    images, nfe = model.draw(flags.n, labels, how, seed=flags.seed)
+    images, nfe = model.draw(flags.n, labels, how, seed=flags.seed, given=given, noise=noise)
     seconds = time.perf_counter() - start
     write_images(images, labels, flags.out, model.codec.classes)
     report = {"out": str(flags.out), "n": flags.n, "nfe": nfe, "seconds": round(seconds, 3)}
@@ -81,9 +105,39 @@ def sampling_of(flags: Any) -> Sampling:
         steps=flags.steps,
         solver=flags.solver,
         guidance=flags.guidance,
+        interval=getattr(flags, "guidance_interval", (0.0, 1.0)),
+        rescale=getattr(flags, "guidance_rescale", 0.0),
+        autoguidance=getattr(flags, "autoguidance", ""),
+        mix=getattr(flags, "mix", ()),
+        mix_end=getattr(flags, "mix_end", ()),
         grid=flags.grid,
         end=flags.end,
     )
+
+
+def _given(flags: SampleFlags, model: ImageModel) -> Given | None:
+    """Return what is known of the images."""
+    if flags.image is None:
+        if flags.mask is not None or flags.seen != "pixels":
+            raise ValueError("--mask and --seen tell of an --image: give one")
+        return None
+    if flags.between is not None:
+        raise ValueError("give --image or --between, not both")
+    image = read_image(flags.image, model.codec.shape[0])
+    mask = None if flags.mask is None else read_mask(flags.mask)
+    return Given(image=image, mask=mask, seen=flags.seen, width=flags.blur, repeats=flags.repeats)
+
+
+def _between(
+    flags: SampleFlags, model: ImageModel, labels: Tensor | None, how: Sampling
+) -> Tensor | None:
+    """Return noises on the arc between those of two images."""
+    if flags.between is None:
+        return None
+    images = torch.stack([read_image(file, model.codec.shape[0]) for file in flags.between])
+    two = None if labels is None else labels[[0, -1]]
+    first, last = invert(model, images, two, how)
+    return slerp(first, last, torch.linspace(0, 1, flags.n))
 
 
 def _labels(model: ImageModel, label: str | None, n: int) -> Int[Tensor, " n"] | None:
