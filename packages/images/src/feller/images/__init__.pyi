@@ -13,6 +13,7 @@ from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
 from feller.images.drawing import interpolate as interpolate
 from feller.images.drawing import invert as invert
+from feller.images.drawing import pairs as pairs
 from feller.images.drawing import slerp as slerp
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
@@ -32,6 +33,7 @@ from feller.images.recipes import cifar10_flow as cifar10_flow
 from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
 from feller.images.recipes import fashion_meanflow as fashion_meanflow
+from feller.images.recipes import fashion_reflow as fashion_reflow
 from feller.images.recipes import mnist_flow as mnist_flow
 from feller.images.sampling import Sampling as Sampling
 from feller.images.schedules import Tabulated as Tabulated

@@ -13,12 +13,13 @@ from feller.core import random
 from feller.core.checks import check_count, check_seed
 from feller.core.guidance import Guided
 from feller.core.nn.modes import evaluating
+from feller.core.pair_data import PairData
 from feller.core.registry import load
 from feller.core.solvers import named_solver, simulate
 from feller.images.conditions import Given
 from feller.images.sampling import Sampling, mixed, suited
 
-__all__ = ["Request", "draw", "interpolate", "invert", "slerp"]
+__all__ = ["Request", "draw", "interpolate", "invert", "pairs", "slerp"]
 
 _LAST = 0.999  # at t = 1 a model need not be finite
 
@@ -179,6 +180,30 @@ def invert(
             guided, z, times.flip(0), named_solver(sampling.solver), condition=condition
         )
     return back.state.cpu()
+
+
+def pairs(model: Any, request: Request, sampling: Sampling) -> PairData:
+    """Return noises, and the images that a model draws from them, to train on (reflow).
+
+    Source: Liu, Gong and Liu, arXiv 2209.03003, section 2.2. `save_pairs` writes them for the
+    recipe `images/fashion-reflow`.
+
+    Args:
+        model: An `ImageModel`.
+        request: What is asked for; its noise is drawn where there is none.
+        sampling: How images are drawn.
+
+    Raises:
+        ValueError: As `draw`.
+    """
+    noise = request.noise
+    if noise is None:
+        rng = random.rows(request.seed, 0, request.n, stream="sample")
+        shape = (request.n, *model.codec.shape)
+        noise = model.path.sample_source(shape, rng, like=_like(model)).cpu()
+    images, _ = draw(model, replace(request, noise=noise), sampling)
+    z, _ = model.codec.encode((images, None))
+    return PairData(noise, z, request.labels)
 
 
 def slerp(a: Tensor, b: Tensor, fraction: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:

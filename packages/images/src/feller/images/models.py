@@ -129,6 +129,7 @@ class ImageModel(nn.Module, Model):
         self.config = config
         self.codec, self.path = config.codec, config.path
         self.model = GeneratorModel(config.network.build(), config.path, config.head)
+        self.takes_next = self.model.takes_next
 
     @property
     def kinds(self) -> Kinds:
@@ -147,11 +148,6 @@ class ImageModel(nn.Module, Model):
         .041) to .062 (.054 to .071).
         """
         return False
-
-    @property
-    def takes_next(self) -> bool:
-        """Whether the network is told the time at which a step ends."""
-        return self.model.takes_next
 
     def forward(self, x: Tensor, t: Time, condition: Any = None, s: Any = None) -> Generator:
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`, for a step to `s`.

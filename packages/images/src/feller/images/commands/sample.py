@@ -12,9 +12,10 @@ import tyro
 from jaxtyping import Int
 from torch import Tensor
 
+from feller.core.pair_data import save_pairs
 from feller.core.registry import load
 from feller.images.conditions import Given, Seen, read_image, read_mask
-from feller.images.drawing import invert, slerp
+from feller.images.drawing import Request, invert, pairs, slerp
 from feller.images.models import ImageModel
 from feller.images.sampling import SOLVER_HELP, GridName, Sampling, suited
 from feller.images.writing import check_target, write_images
@@ -56,6 +57,8 @@ class SampleFlags:
     """How often each step is taken with --mask; 5 or 10 suit the new pixels better to the old."""
     between: tuple[Path, Path] | None = None
     """Two images to draw -n between, from noises on the arc between theirs."""
+    pairs: bool = False
+    """Write the noise and the image of each of -n into the folder --out, to train on (reflow)."""
     solver: Annotated[str, tyro.conf.arg(help=SOLVER_HELP)] = "auto"
     steps: int = 20
     """Number of solver steps."""
@@ -87,8 +90,15 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if flags.guidance != 1 and labels is None and not flags.autoguidance:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
     how = suited(sampling_of(flags), model)
+    if flags.pairs and flags.out.suffix:
+        raise ValueError(f"--pairs writes a folder: choose an --out without {flags.out.suffix}")
     given, noise = _given(flags, model), _between(flags, model, labels, how)
     start = time.perf_counter()
+    if flags.pairs:
+        request = Request(n=flags.n, labels=labels, seed=flags.seed, noise=noise, given=given)
+        save_pairs(pairs(model, request, how), flags.out)
+        print(f"{flags.out}: {flags.n} pairs, to train on with --data.folder {flags.out}")
+        return
     images, nfe = model.draw(flags.n, labels, how, seed=flags.seed, given=given, noise=noise)
     seconds = time.perf_counter() - start
     write_images(images, labels, flags.out, model.codec.classes)
