@@ -367,3 +367,28 @@ def test_a_model_of_two_times_is_told_where_a_step_ends():
     model.model.network.forward = network
     model.sample(1, steps=2, label=0, guidance=2.0)
     assert told == [(0.0, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 1.0)]
+
+
+def test_a_condition_may_be_numbers():
+    network = replace(pictures.NETWORK, num_classes=0, condition_size=2)
+    config = ImageModelConfig(network=network, codec=ImageCodec((1, 8, 8)), condition_drop=0.1)
+    model = config.build()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    first, second = [0.0, 1.0], [3.0, -2.0]
+    both = model.sample(2, label=[first, second], steps=2, guidance=2.0)
+    assert close(
+        both,
+        torch.cat(
+            [
+                model.sample(2, label=v, steps=2, guidance=2.0)[i : i + 1]
+                for i, v in enumerate((first, second))
+            ]
+        ),
+    )
+    assert not close(both, model.sample(2, label=first, steps=2))
+    with pytest.raises(ValueError, match="the condition is 2 numbers, or"):
+        model.sample(2, label=[1.0, 2.0, 3.0])
+    dropped = model.codec.drop(torch.ones(2, 2), torch.tensor([True, False]))
+    assert dropped.isnan().tolist() == [[True, True], [False, False]]
+    assert config.trained(Training(condition_drop=0.2)).condition_drop == 0.2

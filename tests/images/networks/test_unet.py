@@ -171,3 +171,21 @@ def test_the_weights_of_one_time_start_two(rng):
     step = 1e-7
     ends = [two(x, t + h, labels, torch.ones_like(t)) for h in (step, -step)]
     assert_close(found, (ends[0] - ends[1]) / (2 * step), rtol=1e-3, atol=1e-3)
+
+
+def test_a_condition_may_be_numbers(rng):
+    network = awake(replace(TINY, num_classes=0, condition_size=2), rng)
+    x, t, _ = inputs(TINY, rng)
+    numbers = torch.rand(len(x), 2, generator=rng, dtype=torch.float64)
+    out, free = network(x, t, numbers), network(x, t)
+    assert not torch.allclose(out, free)
+    numbers[1] = torch.nan
+    mixed = network(x, t, numbers)
+    assert_close(mixed[1], free[1])
+    assert_close(mixed[2], out[2])
+    mixed.sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+    with pytest.raises(ValueError, match=r"conditions are \(b, 2\) numbers, not \(4, 3\)"):
+        network(x, t, numbers[:, [0, 0, 1]])
+    with pytest.raises(ValueError, match=r"a class \(num_classes\) or a vector"):
+        replace(TINY, condition_size=2).build()

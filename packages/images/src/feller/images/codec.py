@@ -79,8 +79,10 @@ class ImageCodec(Codec):
         pixels = (127.5 * z + 127.5).round().clamp(0, 255).to(torch.uint8)
         return rearrange(pixels, "b c h w -> b h w c").contiguous()
 
-    def drop(self, condition: Int[Tensor, " b"], where: Bool[Tensor, " b"]) -> Int[Tensor, " b"]:
-        """Replace labels by the null label, which is the number of classes."""
+    def drop(self, condition: Tensor, where: Bool[Tensor, " b"]) -> Tensor:
+        """Replace labels by the null label, the number of classes, and rows of numbers by NaN."""
+        if condition.is_floating_point():
+            return condition.masked_fill(where[:, None], torch.nan)
         return condition.masked_fill(where, len(self.classes))
 
     def label(self, name: object) -> int:

@@ -30,7 +30,7 @@ class Request:
 
     Attributes:
         n: How many.
-        labels: A label each; None for any.
+        labels: A label each, or a vector of numbers; None for any.
         seed: Image i depends on the seed and on i.
         noise: The states to start from; None draws them.
         given: What is known of the images.
@@ -40,7 +40,7 @@ class Request:
     """
 
     n: int
-    labels: Int[Tensor, " n"] | None = None
+    labels: Int[Tensor, " n"] | Float[Tensor, "n d"] | None = None
     seed: int = 0
     noise: Float[Tensor, "n c h w"] | None = None
     given: Given | None = None
@@ -90,7 +90,10 @@ def _check(model: Any, request: Request, sampling: Sampling) -> None:
     plain = bool(sampling.autoguidance) or bool((np.asarray(sampling.guidance) == 1).all())
     if labels is None and not plain:
         raise ValueError("guidance needs labels: without one there is nothing to guide to")
-    null = labels is not None and bool((labels == classes).any())
+    null = False
+    if labels is not None:
+        dropped = labels.isnan() if labels.is_floating_point() else labels == classes
+        null = bool(dropped.any())
     given = labels is not None and not null
     model.config.check_condition(labels=given, guidance=float(plain))
     if isinstance(sampling.guidance, tuple) and len(sampling.guidance) != request.n:

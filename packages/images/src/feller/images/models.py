@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from feller.core.checks import check_count
@@ -77,13 +77,20 @@ class ImageModelConfig(ModelConfig):
                 f"{classes}"
             )
 
+    @property
+    def is_conditional(self) -> bool:
+        """Whether images have a label, or a vector of numbers."""
+        return bool(self.network.num_classes or self.network.condition_size)
+
     def build(self) -> "ImageModel":
         """Make the model with fresh weights."""
         return ImageModel(self)
 
     def trained(self, training: Training) -> "ImageModelConfig":
         """Return the configuration with the training's `condition_drop`, where there are labels."""
-        return replace(self, condition_drop=training.condition_drop) if self.codec.classes else self
+        return (
+            replace(self, condition_drop=training.condition_drop) if self.is_conditional else self
+        )
 
     def check_condition(self, *, labels: bool, guidance: float = 1.0) -> None:
         """Refuse to draw from a row of the label embedding that was never trained.
@@ -163,7 +170,7 @@ class ImageModel(nn.Module, Model):
         self,
         n: int,
         *,
-        label: str | int | Sequence[str | int] | Int[Tensor, " n"] | None = None,
+        label: str | int | Sequence[Any] | Tensor | None = None,
         seed: int = 0,
         noise: Float[Tensor, "n c h w"] | None = None,
         given: Given | None = None,
@@ -173,7 +180,8 @@ class ImageModel(nn.Module, Model):
 
         Args:
             n: How many.
-            label: A class by name or number, or one for each image; None for any.
+            label: A class by name or number, or one for each image; None for any. Or, where the
+                network has a `condition_size`, so many numbers, or a row of them for each image.
             seed: Image i depends on the seed and on i, not on `n` (with dopri5, whose steps suit
                 the whole batch, to within its tolerance).
             noise: The states to start from, such as those of `invert`; None draws them.
@@ -189,7 +197,7 @@ class ImageModel(nn.Module, Model):
         return self.draw(n, labels, how, seed=seed, noise=noise, given=given)[0]
 
     def draw(
-        self, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, **request: Any
+        self, n: int, labels: Tensor | None, sampling: Sampling, **request: Any
     ) -> tuple[UInt8[Tensor, "n h w c"], int]:
         """Draw images of given labels; return them and the NFE (of the batch with most).
 
@@ -204,16 +212,17 @@ class ImageModel(nn.Module, Model):
         """
         return draw(self, Request(n=n, labels=labels, **request), sampling)
 
-    def labels(
-        self, n: int, label: str | int | Sequence[str | int] | Tensor | None
-    ) -> Int[Tensor, " n"] | None:
+    def labels(self, n: int, label: str | int | Sequence[Any] | Tensor | None) -> Tensor | None:
         """Return a label for each of `n` images, or None for no condition.
 
         Raises:
             ValueError: When there is no such class, or labels are not one for each image.
         """
+        size = self.config.network.condition_size
         if label is None:
             return None
+        if size:
+            return _vectors(label, (n, size))
         if isinstance(label, str | int | Integral):  # such as numpy's
             return torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
@@ -232,7 +241,7 @@ class ImageModel(nn.Module, Model):
 
         classes = len(self.codec.classes)
         columns = 8
-        labels = torch.arange(classes).repeat_interleave(columns) if classes else None
+        labels: Any = torch.arange(classes).repeat_interleave(columns) if classes else None
         n = columns * (classes or 8)
         if self.config.condition_drop == 1:
             labels = None
@@ -244,3 +253,14 @@ class ImageModel(nn.Module, Model):
             np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
         else:
             save_grid(images, stem.with_suffix(".png"), columns=columns)
+
+
+def _vectors(label: Any, shape: tuple[int, int]) -> Tensor:
+    """Return a condition of several numbers for each image: one for all, or one for each."""
+    numbers = torch.as_tensor(label, dtype=torch.get_default_dtype())
+    if numbers.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"the condition is {shape[1]} numbers, or {shape} of them, not of shape "
+            f"{tuple(numbers.shape)}"
+        )
+    return numbers.expand(shape)

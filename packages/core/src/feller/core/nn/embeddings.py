@@ -183,6 +183,50 @@ class LabelEmbedding(nn.Module):
         return self.table(condition)
 
 
+class VectorEmbedding(nn.Module):
+    """A condition of several numbers as a vector; rows that hold NaN, and None, are "no condition".
+
+    Args:
+        size: How many numbers a condition has.
+        dim: Size of the embedding.
+
+    Example:
+        >>> embed = VectorEmbedding(2, 16)
+        >>> unknown = torch.tensor([[torch.nan, 1.0]])
+        >>> torch.equal(embed(None, batch=1), embed(unknown, batch=1))
+        True
+    """
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(size, dim)
+        self.out = nn.Linear(dim, dim)
+        self.null = nn.Parameter(0.02 * torch.randn(dim))
+
+    def forward(
+        self, condition: Float[Tensor, "b n"] | None, *, batch: int
+    ) -> Float[Tensor, "b d"]:
+        """Embed conditions; None is none for each of `batch` rows."""
+        if condition is None:
+            return repeat(self.null, "d -> b d", b=batch)
+        known = condition.isfinite().all(-1, keepdim=True)
+        numbers = torch.where(known, condition, 0.0).to(self.null.dtype)
+        return torch.where(known, self.out(F.silu(self.hidden(numbers))), self.null)
+
+
+def condition_embedding(num_classes: int, size: int, dim: int) -> nn.Module | None:
+    """Return the embedding of a class, of a vector of numbers, or none.
+
+    Raises:
+        ValueError: When both are asked for.
+    """
+    if num_classes and size:
+        raise ValueError("a condition is a class (num_classes) or a vector (condition_size)")
+    if size:
+        return VectorEmbedding(size, dim)
+    return LabelEmbedding(num_classes, dim) if num_classes else None
+
+
 def rotate(
     x: Float[Tensor, "b heads n d"], positions: Float[Tensor, " n"]
 ) -> Float[Tensor, "b heads n d"]:

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
-from feller.core.nn.embeddings import LabelEmbedding, StepEmbedding, TimeEmbedding, grid_positions
+from feller.core.nn.embeddings import (
+    StepEmbedding,
+    TimeEmbedding,
+    condition_embedding,
+    grid_positions,
+)
 from feller.core.nn.transformer import Transformer, TransformerConfig
 from feller.images.networks.checks import check_arguments
 
@@ -35,6 +40,7 @@ class DiTConfig:
         transformer: The transformer; `DIT_SIZES` has those of the paper.
         num_classes: Classes of the labels; 0 for an unconditional network.
         time_scale: See `TimeEmbedding`.
+        condition_size: Numbers of a condition that is a vector, in the place of a label.
         two_times: Whether the network is told when a step ends, too (MeanFlow).
 
     Raises:
@@ -51,6 +57,7 @@ class DiTConfig:
     transformer: TransformerConfig = DIT_SIZES["S"]
     num_classes: int = 0
     time_scale: float = 1000.0
+    condition_size: int = 0
     two_times: bool = False
 
     def __post_init__(self) -> None:
@@ -77,8 +84,8 @@ class DiT(nn.Module):
         self.config = config
         dim, area = config.transformer.dim, config.patch_size**2
         self.embed_time = TimeEmbedding(256, dim, time_scale=config.time_scale)
-        if config.num_classes:
-            self.embed_label = LabelEmbedding(config.num_classes, dim)
+        numbers = config.num_classes, config.condition_size
+        self.embed_label = condition_embedding(*numbers, dim)
         if config.two_times:
             self.embed_step = StepEmbedding(256, dim)
         self.embed_patch = nn.Linear(config.in_channels * area, dim)
@@ -93,7 +100,7 @@ class DiT(nn.Module):
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
-        condition: Int[Tensor, " b"] | None = None,
+        condition: Int[Tensor, " b"] | Float[Tensor, "b n"] | None = None,
         s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w"]:
         """Apply the network.
@@ -102,6 +109,7 @@ class DiT(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+                Or vectors of condition_size numbers; None, or NaN, for none.
             s: The times at which steps end, of a network of two times; None for t.
 
         Raises:
@@ -109,10 +117,11 @@ class DiT(nn.Module):
                 is given labels.
         """
         patch = self.config.patch_size
-        check_arguments(x, condition, multiple=patch, num_classes=self.config.num_classes)
+        numbers = self.config.num_classes, self.config.condition_size
+        check_arguments(x, condition, patch, *numbers)
         # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
         embedding = self.embed_time(t if s is None else s)
-        if self.config.num_classes:
+        if self.embed_label is not None:
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if self.config.two_times:
             embedding = embedding + self.embed_step(t, s)
