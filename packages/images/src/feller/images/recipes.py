@@ -71,10 +71,10 @@ def fashion_meanflow() -> Recipe:
     return replace(
         recipe,
         model=model,
-        objective=MeanFlow(flow_fraction=0.5, later=Beta(2.0, 1.0)),
+        objective=MeanFlow(flow_fraction=0.5, later=Beta(2.0, 1.0), distil=True),
         times=Uniform(),
         optimizer=replace(recipe.optimizer, lr=4e-4),
-        training=replace(recipe.training, steps=5_000, start="images/fashion-flow"),
+        training=replace(recipe.training, steps=2_500, start="images/fashion-flow"),
     )
 
 

@@ -48,6 +48,9 @@ class MeanFlow(Loss):
         own_velocity: Whether the derivative is taken along the model's own velocity u(x, t, t) and
             not the conditional one: as exact where the model is, with much less noise (Geng et
             al., arXiv 2512.02012). It costs one more call.
+        distil: Whether its own velocity takes the place of the conditional one in the right hand
+            side, too, where two times differ. No noise of the data is left there, but nothing is
+            learnt either from a velocity that is wrong: for models that start as trained flows.
         power: The loss is divided by its own `power`-th power, held fixed: 0 trains the mean, above
             0 rare large errors count less, and what is learnt is another mean; the paper has 1.
         offset: Added to the loss in that power.
@@ -73,6 +76,7 @@ class MeanFlow(Loss):
     flow_fraction: float = 0.75
     later: TimeLaw = field(default_factory=Uniform)
     own_velocity: bool = True
+    distil: bool = False
     power: float = 0.0
     offset: float = 1e-3
 
@@ -107,9 +111,11 @@ class MeanFlow(Loss):
         apart = (s > t).nonzero()[:, 0]
         if len(apart):
             few = None if condition is None else condition[apart]
-            slope = self._slope(model, (x_t[apart], t[apart], s[apart]), target[apart], few)
+            at = x_t[apart], t[apart], s[apart]
+            velocity, slope = self._slope(model, at, target[apart], few)
             way = expand_time(s - t, x_t)[apart] * slope
-            target = target.index_add(0, apart, way.to(target.dtype))
+            far = (velocity if self.distil else target[apart]) + way
+            target = target.index_copy(0, apart, far.to(target.dtype))
         u = velocity_of(model(x_t, t, condition, s=s))  # pyright: ignore[reportCallIssue]
         loss = (u - target).square().flatten(1).mean(1)
         return loss / (loss.detach() + self.offset) ** self.power if self.power else loss
@@ -121,17 +127,21 @@ class MeanFlow(Loss):
         return torch.where(draws[1] < self.flow_fraction, t, t + far)
 
     @torch.no_grad()
-    def _slope(self, model: Any, at: tuple[Tensor, ...], velocity: Tensor, few: Any) -> Tensor:
-        """Return du/dt along a velocity, at fixed s."""
+    def _slope(
+        self, model: Any, at: tuple[Tensor, Tensor, Tensor], velocity: Tensor, few: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Return the velocity that is followed, and du/dt along it at fixed s."""
         x, t, s = at
-        if self.own_velocity:
+        if self.own_velocity or self.distil:
             velocity = velocity_of(model(x, t, few, s=t))
         with sdpa_kernel(SDPBackend.MATH):  # the one attention that has forward derivatives
-            return torch.func.jvp(
+            velocity = velocity.to(x.dtype)
+            slope = torch.func.jvp(
                 lambda x, t: velocity_of(model(x, t, few, s=s)),
                 (x, t),
-                (velocity.to(x.dtype), torch.ones_like(t)),
+                (velocity, torch.ones_like(t)),
             )[1]
+        return velocity, slope
 
 
 def _check_model(model: Any, t: Any) -> None:
