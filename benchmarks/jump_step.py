@@ -15,7 +15,7 @@ from torch import Tensor
 from feller.core.generators import Binned, Categorical, Jump
 from feller.core.spaces import Euclidean, Tokens
 
-SHARES = (0.02, 0.2, 1.0)
+FRACTIONS = (0.02, 0.2, 1.0)
 
 
 def by_hand(x: Tensor, intensity: Tensor, logits: Tensor, edges: Tensor | None) -> Tensor:
@@ -43,7 +43,7 @@ def everywhere(x: Tensor, intensity: Tensor, logits: Tensor, edges: Tensor | Non
 
 
 def main() -> None:
-    """Time each share of events, on bins and on tokens."""
+    """Time each fraction of events, on bins and on tokens."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--coordinates", type=int, default=1_000_000)
@@ -60,8 +60,8 @@ def main() -> None:
         "tokens": (torch.zeros(1, n, dtype=torch.int64), Categorical(logits), None, Tokens(k)),
     }
     for name, (x, destination, edges_of, space) in cases.items():
-        for share in SHARES:
-            rate = float("inf") if share == 1 else -torch.log1p(torch.tensor(-share)).item()
+        for fraction in FRACTIONS:
+            rate = float("inf") if fraction == 1 else -torch.log1p(torch.tensor(-fraction)).item()
             jump = Jump(torch.full((1, n), rate), destination)
             flat = (x[0], jump.intensity[0], logits[0], edges_of)
             contestants = {
@@ -69,7 +69,7 @@ def main() -> None:
                 "feller": lambda jump=jump, x=x, space=space: jump.step(space, x, 1.0, None),
                 "drawn everywhere": lambda flat=flat: everywhere(*flat),
             }
-            title = f"{name}, {n:,} x {k}, {share:.0%} jump, {options.threads} threads, ms"
+            title = f"{name}, {n:,} x {k}, {fraction:.0%} jump, {options.threads} threads, ms"
             show(title, 1e-3, compare(contestants, rounds=options.rounds), 3.0)
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/solvers.py [--threads 2]
 
-Floors are the plainest loops that give the same numbers, out of place. Peers are timed when they
-are installed.
+Floors are loops by hand with the fewest passes over the states that give the same numbers: each
+state and each stage is a weighted sum of tensors, at one pass a term. What the network returns is
+left alone. Peers are timed when they are installed.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from torch import Tensor
 from feller.core.generators import Diffusion, Flow
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
+from feller.core.schedules import CondOT, Cosine, Schedule
 from feller.core.solvers import (
     DDIM,
     HEUN,
@@ -38,9 +40,10 @@ STEPS = 100
 class Decay(Model):
     """The flow of velocity -x: a trivial network call."""
 
-    path = GaussianPath(Euclidean(3))
-    space = path.space
     kinds = frozenset({Flow})
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.path = GaussianPath(Euclidean(3), schedule)
 
     def __call__(self, x: Tensor, t: float, condition: None = None) -> Flow:
         """Return the flow."""
@@ -61,22 +64,19 @@ class NoisyDecay(Model):
 
 def euler_floor(x: Tensor) -> Tensor:
     """Take Euler steps by hand."""
-    h = 1 / STEPS
     for _ in range(STEPS):
-        x = x + h * -x
+        x = torch.add(x, -x, alpha=1 / STEPS)
     return x
 
 
 def heun_floor(x: Tensor) -> Tensor:
     """Take Heun steps by hand, the last one Euler's."""
     h = 1 / STEPS
-    for i in range(STEPS):
+    for _ in range(STEPS - 1):
         first = -x
-        if i == STEPS - 1:
-            return x + h * first
-        second = -(x + h * first)
-        x = x + h / 2 * (first + second)
-    return x
+        second = -torch.add(x, first, alpha=h)
+        x = torch.add(x, first, alpha=h / 2).add_(second, alpha=h / 2)
+    return torch.add(x, -x, alpha=h)
 
 
 def dopri5_floor(x: Tensor, rtol: float = 1e-5, atol: float = 1e-5) -> Tensor:
@@ -102,7 +102,7 @@ def midpoint_floor(x: Tensor) -> Tensor:
     """Take midpoint steps by hand."""
     h = 1 / STEPS
     for _ in range(STEPS):
-        x = x + h * -(x + h / 2 * -x)
+        x = torch.add(x, -torch.add(x, -x, alpha=h / 2), alpha=h)
     return x
 
 
@@ -110,7 +110,7 @@ def euler_maruyama_floor(x: Tensor) -> Tensor:
     """Take Euler-Maruyama steps by hand."""
     h = 1 / STEPS
     for _ in range(STEPS):
-        x = x + h * -x + h**0.5 * torch.randn_like(x)
+        x = torch.add(x, -x, alpha=h).add_(torch.randn_like(x), alpha=h**0.5)
     return x
 
 
@@ -118,36 +118,56 @@ def stochastic_heun_floor(x: Tensor) -> Tensor:
     """Take Heun steps with additive noise by hand, the last one Euler's."""
     h = 1 / STEPS
     for i in range(STEPS):
-        noise, first = h**0.5 * torch.randn_like(x), -x
-        euler = x + h * first + noise
+        noise, first = torch.randn_like(x), -x
+        euler = torch.add(x, first, alpha=h).add_(noise, alpha=h**0.5)
         if i == STEPS - 1:
             return euler
-        x = x + h / 2 * (first - euler) + noise
+        x = torch.add(x, first, alpha=h / 2).add_(-euler, alpha=h / 2).add_(noise, alpha=h**0.5)
     return x
 
 
+def mixing(t: float, s: float, churn: float) -> tuple[float, float, float]:
+    """Return the weights of x, the velocity and fresh noise in a step on the cosine path."""
+    alpha, sigma = (f(math.pi / 2 * s) for f in (math.sin, math.cos))
+    now = math.pi / 2 * t
+    kept = math.tan(now) * sigma / alpha
+    fresh = churn * sigma * math.sqrt(1 - kept**2)
+    old = math.sqrt(sigma**2 - fresh**2)
+    of_x = old * math.cos(now) + alpha * math.sin(now)
+    return of_x, (alpha * math.cos(now) - old * math.sin(now)) * 2 / math.pi, fresh
+
+
 def ddim_floor(x: Tensor) -> Tensor:
-    """Take DDIM steps on the CondOT path by hand."""
+    """Take DDIM steps on the cosine path by hand."""
     for i in range(STEPS):
-        t, s = i / STEPS, (i + 1) / STEPS
-        velocity = -x
-        x_1 = x + (1 - t) * velocity
-        noise = x - t * velocity
-        x = s * x_1 + (1 - s) * noise
+        of_x, of_velocity, _ = mixing(i / STEPS, (i + 1) / STEPS, 0.0)
+        x = (x * of_x).add_(-x, alpha=of_velocity)
+    return x
+
+
+def ddpm_floor(x: Tensor) -> Tensor:
+    """Take DDPM's ancestral steps on the cosine path by hand."""
+    for i in range(STEPS):
+        of_x, of_velocity, fresh = mixing(i / STEPS, (i + 1) / STEPS, 1.0)
+        x = (x * of_x).add_(-x, alpha=of_velocity).add_(torch.randn_like(x), alpha=fresh)
     return x
 
 
 def dpm_floor(x: Tensor) -> Tensor:
     """Take DPM-Solver++(2M) steps on the CondOT path by hand."""
-    before = level_before = None
+    before, level_before = x, -math.inf
     for i in range(STEPS):
         t, s = i / STEPS, (i + 1) / STEPS
-        data = ahead = x + (1 - t) * -x
+        velocity = -x
+        data = torch.add(x, velocity, alpha=1 - t)
         level = math.log(t / (1 - t)) if t else -math.inf
-        if before is not None and s < 1 and level_before > -math.inf:
-            share = (math.log(s / (1 - s)) - level) / (2 * (level - level_before))
-            ahead = data + share * (data - before)
-        x = (1 - s) / (1 - t) * x + (s - t * (1 - s) / (1 - t)) * ahead
+        scale, x = (1 - s) / (1 - t), x * ((1 - s) / (1 - t))
+        of_data, bend = s - t * scale, 0.0
+        if s < 1 and level_before > -math.inf:
+            bend = (math.log(s / (1 - s)) - level) / (2 * (level - level_before))
+        x = x.add_(data, alpha=of_data * (1 + bend))
+        if bend:
+            x = x.add_(before, alpha=-of_data * bend)
         before, level_before = data, level
     return x
 
@@ -182,12 +202,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     torch.set_num_threads(parser.parse_args().threads)
     x = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    flow, noisy, grid, others = Decay(), NoisyDecay(), uniform_grid(STEPS), peers(x)
+    flow, turn, noisy = Decay(CondOT()), Decay(Cosine()), NoisyDecay()
+    grid, others = uniform_grid(STEPS), peers(x)
     jobs = {
         "euler": (euler_floor, Euler(), flow, grid, 1.2),
         "heun": (heun_floor, RungeKutta(HEUN), flow, grid, 1.2),
         "dopri5": (dopri5_floor, Dopri5(), flow, [0.0, 1.0], 2.0),
-        "ddim": (ddim_floor, DDIM(), flow, grid, 1.2),
+        "ddim": (ddim_floor, DDIM(), turn, grid, 1.2),
+        "ddim, condot": (euler_floor, DDIM(), flow, grid, 1.2),
+        "ddpm": (ddpm_floor, DDIM(churn=1.0), turn, grid, 1.2),
         "dpm++": (dpm_floor, DPMSolverPP2M(), flow, grid, 1.2),
         "mixed": (midpoint_floor, Mixed(), flow, grid, 1.2),
         "euler-maruyama": (euler_maruyama_floor, Euler(), noisy, grid, 1.2),

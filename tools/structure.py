@@ -7,6 +7,7 @@ standard library is enough.
 import ast
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 
 __all__ = ["circles", "imports", "mixed_tuples", "type_questions"]
 
@@ -62,13 +63,20 @@ def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
             return found
 
 
-def mixed_tuples(tree: ast.Module) -> list[tuple[str, str]]:
-    """Return the arguments of functions that are tuples of unlike things: (function, argument)."""
-    aliases = {
-        _name(node.targets[0])
-        for node in tree.body
-        if isinstance(node, ast.Assign) and _is_mixed(node.value, set())
-    }
+def mixed_tuples(
+    tree: ast.Module, modules: Mapping[str, ast.Module] = MappingProxyType({})
+) -> list[tuple[str, str]]:
+    """Return the arguments of functions that are tuples of unlike things: (function, argument).
+
+    Args:
+        tree: A module.
+        modules: Others by name, from which it may import an alias of such a tuple.
+    """
+    aliases = _mixed_aliases(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module) in modules:
+            theirs = _mixed_aliases(modules[str(node.module)])
+            aliases |= {name.asname or name.name for name in node.names if name.name in theirs}
     return [
         (node.name, argument.arg)
         for node in ast.walk(tree)
@@ -76,6 +84,11 @@ def mixed_tuples(tree: ast.Module) -> list[tuple[str, str]]:
         for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         if argument.annotation is not None and _is_mixed(argument.annotation, aliases)
     ]
+
+
+def _mixed_aliases(tree: ast.Module) -> set[str]:
+    values = (node for node in tree.body if isinstance(node, ast.Assign))
+    return {_name(node.targets[0]) for node in values if _is_mixed(node.value, set())}
 
 
 def _is_mixed(annotation: ast.expr, aliases: set[str]) -> bool:

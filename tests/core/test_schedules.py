@@ -47,6 +47,13 @@ def test_all_is_data_at_one(schedule, dtype):
 
 
 @every_schedule
+def test_all_coefficients_at_once_are_each_of_them(schedule):
+    one_by_one = (schedule.alpha, schedule.sigma, schedule.alpha_dot, schedule.sigma_dot)
+    for together, alone in zip(schedule.coefficients(INSIDE), one_by_one, strict=True):
+        assert together.equal(alone(INSIDE))
+
+
+@every_schedule
 def test_all_is_noise_at_zero(schedule):
     zero = torch.zeros((), dtype=torch.float64)
     if isinstance(schedule, VariancePreserving):

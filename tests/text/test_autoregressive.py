@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from feller.core.checkpoint import load_model, save_model
 from feller.core.config import decode, encode
+from feller.text.autoregressive import NextToken
 from feller.text.tokenizers import Pieces
 
 
@@ -70,6 +71,16 @@ def test_special_ids_are_not_drawn():
 def test_a_number_below_none_is_refused(n, length):
     with pytest.raises(ValueError, match="n and length are at least 0"):
         texts.causal().draw(n, length)
+
+
+def test_the_next_token_is_that_of_the_model(rng):
+    model = texts.causal()
+    z = torch.randint(5, (3, 8), generator=rng)
+    each = NextToken()(model, model.path, z, torch.zeros(3), z)
+    assert_close(each, -model.log_probability(z).mean(1))
+    each.mean().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert decode(encode(NextToken())) == NextToken()
 
 
 def test_a_preview_is_text(tmp_path):

@@ -6,7 +6,13 @@ from chains import SOURCES, exact_model, kappas, random_law
 from torch.testing import assert_close
 
 from feller.core.discrete import elbo as bounds
-from feller.core.discrete.elbo import cross_entropy, forward_bound, noise_overlap, reverse_bound
+from feller.core.discrete.elbo import (
+    Rows,
+    cross_entropy,
+    forward_bound,
+    noise_overlap,
+    reverse_bound,
+)
 from feller.core.discrete.kernel import Kernel, log_source, reverse_rates
 from feller.core.discrete.parametrizations import convert_logits
 from feller.core.sources import Masked, UniformTokens
@@ -50,7 +56,7 @@ def test_the_reverse_term_is_the_divergence_of_its_rates(noise, form):
     _, alone = laws(logits, z, kernel, form)
     at_x = torch.eye(len(kernel.log_source)).double()[x]
     expected = divergence(reverse_rates(at_x, z, kernel), reverse_rates(alone, z, kernel), z)
-    ours = reverse_bound(logits, x, z, kernel, form)
+    ours = reverse_bound(Rows(logits, x, z, kernel, form))
     free = ~kernel.decided(z)
     assert_close(ours[free], expected[free])
     assert not ours[~free].any()
@@ -64,7 +70,7 @@ def test_the_forward_term_is_the_divergence_of_its_rates(noise, form):
     hazard = 1 / (1 - kernel.kappa)[:, None]
     pad = (0, len(kernel.log_source) - V)
     at_x, p = (torch.nn.functional.pad(law, pad) for law in (torch.eye(V).double()[x], posterior))
-    ours = forward_bound(logits, x, z, kernel, form)
+    ours = forward_bound(Rows(logits, x, z, kernel, form))
     free = ~kernel.decided(z)
     assert_close(ours[free], divergence(hazard * at_x, hazard * p, z)[free])
     assert not ours[~free].any()
@@ -77,7 +83,7 @@ def test_cross_entropy_is_that_of_the_posterior(noise, form):
     posterior, _ = laws(logits, z, kernel, form)
     expected = -posterior.gather(-1, x[:, None])[:, 0].log()
     free = ~kernel.decided(z)
-    ours = cross_entropy(logits, x, z, kernel, form)
+    ours = cross_entropy(Rows(logits, x, z, kernel, form))
     assert_close(ours[free], expected[free])
     assert not ours[~free].any()
 
@@ -88,8 +94,8 @@ def test_for_the_mask_both_bounds_are_weighted_cross_entropy():
     expected = -logits.log_softmax(-1).gather(-1, x[:, None])[:, 0] / (1 - kernel.kappa)
     expected = torch.where(z == V, expected, 0.0)
     for form in ("posterior", "leave_one_out"):
-        assert_close(forward_bound(logits, x, z, kernel, form), expected)
-        assert_close(reverse_bound(logits, x, z, kernel, form), expected)
+        assert_close(forward_bound(Rows(logits, x, z, kernel, form)), expected)
+        assert_close(reverse_bound(Rows(logits, x, z, kernel, form)), expected)
 
 
 def test_the_uniform_reverse_term_has_the_published_closed_form():
@@ -102,7 +108,7 @@ def test_the_uniform_reverse_term_has_the_published_closed_form():
     inner = V / at_z - V / at_z_p
     inner = inner - (bar / at_z * ((bar * at_z_p).log() - (bar_p * at_z).log())).sum(-1, True)
     expected = -inner[:, 0] / (V * kappa)
-    assert_close(reverse_bound(logits, x, z, kernel, "leave_one_out"), expected)
+    assert_close(reverse_bound(Rows(logits, x, z, kernel, "leave_one_out")), expected)
 
 
 def integral(bound, noise, points, weights, form="leave_one_out"):
@@ -117,7 +123,7 @@ def integral(bound, noise, points, weights, form="leave_one_out"):
         logits = model.logits(z, kernel.kappa)
         for x, weight in zip(model.points, model.weights, strict=True):
             x = x.expand_as(z)
-            terms = bound(logits.flatten(0, 1), x.flatten(), z.flatten(), flat, form)
+            terms = bound(Rows(logits.flatten(0, 1), x.flatten(), z.flatten(), flat, form))
             chance = kernel.log_prob(z, x).sum(-1).exp()
             reached = chance > 0  # elsewhere the exact posterior is of nothing
             terms = terms.view(z.shape).sum(-1)
@@ -171,7 +177,7 @@ def test_gradients_are_those_of_the_formulas(term, noise, form):
     logits, x, z, kernel = rows(noise, m=12)
 
     def total(logits):
-        return term(logits, x, z, kernel, form).sum()
+        return term(Rows(logits, x, z, kernel, form)).sum()
 
     assert torch.autograd.gradcheck(total, logits.requires_grad_())
 
@@ -199,7 +205,7 @@ def test_single_precision_keeps_its_digits_at_both_ends(kappa, form):
     z = torch.where(torch.arange(200) % 2 == 0, x, noise)
     kernel = Kernel(torch.full((200,), kappa).double(), log_source(UniformTokens(1000), 1000))
     ours, exact = (
-        reverse_bound(each, x, z, kernel, form).double() for each in (logits, logits.double())
+        reverse_bound(Rows(each, x, z, kernel, form)).double() for each in (logits, logits.double())
     )
     assert ours.isfinite().all()
     assert_close(ours * min(1, 1 - kappa), exact * min(1, 1 - kappa), rtol=1e-3, atol=1e-4)
@@ -211,6 +217,6 @@ def test_confident_logits_give_finite_losses_and_gradients():
         for term in (forward_bound, reverse_bound, cross_entropy):
             logits = torch.tensor([[80.0, -80.0, 0.0]] * 4, requires_grad=True)
             z, x = torch.tensor([3, 0, 3, 1]), torch.tensor([0, 0, 1, 1])
-            term(logits, x, z, kernel, form).sum().backward()
+            term(Rows(logits, x, z, kernel, form)).sum().backward()
             assert logits.grad.isfinite().all()
             assert not logits.grad[[1, 3]].any()  # decided tokens teach nothing

@@ -51,7 +51,7 @@ def test_rows_go_together():
     beside = Beside({"a": torch.arange(3)}, {"a": 0.5}, ["x", "y", "z"], seen=torch.zeros(3, 1))
     part = beside.rows(torch.tensor([2]))
     assert part.states["a"].tolist() == [2] and part.times == {"a": 0.5}
-    assert part.condition == ["z"] and part.seen.shape == (1, 1) and part.told is None
+    assert part.condition == ["z"] and part.seen.shape == (1, 1) and part.logits is None
 
 
 def test_another_name_is_refused():

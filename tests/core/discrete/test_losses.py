@@ -13,7 +13,6 @@ from feller.core.config import decode, encode
 from feller.core.discrete import chunked_logits as reading
 from feller.core.discrete.losses import Bound, CrossEntropy
 from feller.core.schedules import Cosine
-from feller.text.autoregressive import NextToken
 
 V, N = 3, 2
 every_source = pytest.mark.parametrize("noise", SOURCES)
@@ -160,16 +159,7 @@ def test_the_wrapper_of_a_process_group_is_seen_through(rng):
     )
 
 
-def test_the_next_token_is_that_of_the_model(rng):
-    model = texts.causal()
-    z = torch.randint(5, (3, 8), generator=rng)
-    each = NextToken()(model, model.path, z, torch.zeros(3), z)
-    assert_close(each, -model.log_probability(z).mean(1))
-    each.mean().backward()
-    assert all(p.grad is not None for p in model.parameters())
-
-
-@pytest.mark.parametrize("loss", [CrossEntropy("all"), Bound("forward"), NextToken()])
+@pytest.mark.parametrize("loss", [CrossEntropy("all"), Bound("forward")])
 def test_losses_survive_json(loss):
     assert decode(encode(loss)) == loss
 

@@ -91,7 +91,7 @@ def _copied(generator, copies):
         return sum((w * g for w, g in parts), Superposition(()))
     if isinstance(generator, Jump):
         law = generator.destination.map(lambda v: v.expand(copies, *v.shape[1:]))
-        return Jump(generator.intensity.expand(copies, -1), law, generator.clock)
+        return Jump(generator.intensity.expand(copies, -1), law, generator.cumulative)
     expanded = {name: value.expand(copies, -1) for name, value in vars(generator).items()}
     return type(generator)(**expanded)
 

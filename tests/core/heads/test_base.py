@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from few_points import POINTS, WEIGHTS, T, every_path, states
 from torch import nn
 from torch.testing import assert_close
 
@@ -20,20 +21,8 @@ from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
-from feller.core.schedules import Cosine, Polynomial
 from feller.core.sources import Gaussian, Masked, UniformSphere
 from feller.core.spaces import Euclidean, Sphere, Tokens
-
-PATHS = [GaussianPath(), GaussianPath(schedule=Cosine()), GaussianPath(schedule=Polynomial(2.0))]
-POINTS = torch.tensor([[-1.0, 1.0], [1.0, -1.0], [0.0, 1.0]], dtype=torch.float64)
-WEIGHTS = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
-T = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
-every_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: type(path.schedule).__name__)
-
-
-def states(path, rng):
-    z = POINTS[torch.randint(3, (4,), generator=rng)]
-    return path.sample(z, T, rng)
 
 
 @every_path

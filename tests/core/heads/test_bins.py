@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from few_points import POINTS, WEIGHTS, T, every_path, states
 from torch.testing import assert_close
 
 from feller.core.generators import (
@@ -17,22 +18,10 @@ from feller.core.heads import JumpHead, PosteriorHead
 from feller.core.losses.terms import rates
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
-from feller.core.schedules import Cosine, Polynomial
 from feller.core.solutions import event_rate, solution
 from feller.core.sources import Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Interval, Sphere, Tokens
 from feller.core.times import expand_time
-
-PATHS = [GaussianPath(), GaussianPath(schedule=Cosine()), GaussianPath(schedule=Polynomial(2.0))]
-POINTS = torch.tensor([[-1.0, 1.0], [1.0, -1.0], [0.0, 1.0]], dtype=torch.float64)
-WEIGHTS = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
-T = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
-every_path = pytest.mark.parametrize("path", PATHS, ids=lambda path: type(path.schedule).__name__)
-
-
-def states(path, rng):
-    z = POINTS[torch.randint(3, (4,), generator=rng)]
-    return path.sample(z, T, rng)
 
 
 def logits_of(oracle, x, t, values):

@@ -14,12 +14,12 @@ from feller.core.algebra import stationary
 from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.likelihood import HutchinsonTrace, log_likelihood, probability_flow
 from feller.core.models import GeneratorModel, Model
-from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine, VariancePreserving
 from feller.core.solvers import Dopri5, named_solver
-from feller.core.sources import UniformSphere, UniformTokens
-from feller.core.spaces import Euclidean, Sphere, Tokens
+from feller.core.sources import UniformBox, UniformTokens
+from feller.core.spaces import Euclidean, Interval, Tokens
 from feller.core.times import expand_time, uniform_grid
 
 FINE = Dopri5(1e-7, 1e-7)
@@ -199,8 +199,8 @@ def test_bad_input_is_refused():
     tokens = MixturePath(Tokens(3), UniformTokens(3))
     points = torch.tensor([[0, 1]])
     refuse(FiniteData(tokens, Jump, points), points, "discrete.*evidence_bound")
-    sphere = GeneratorModel(lambda x, t, c: x, GeodesicPath(Sphere(), UniformSphere()))
-    refuse(sphere, torch.eye(3), "on Euclidean space, not on Sphere")
+    interval = GeneratorModel(lambda x, t, c: x, MixturePath(Interval(), UniformBox()))
+    refuse(interval, torch.zeros(1, 2), "on a manifold, not on Interval")
     model, x, _ = mixture(2)
     refuse(FiniteData(model.path, Jump, x), x, "returns Jump and no flow")
     refuse(Nowhere(), x, "has no path")

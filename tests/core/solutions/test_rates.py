@@ -1,4 +1,4 @@
-"""Rates: clocks against quadrature, the support of jumps against brute force."""
+"""Rates: cumulative hazards against quadrature, the support of jumps against brute force."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from feller.core.generators.cells import Bins
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
-from feller.core.solutions import event_rate, jump_clock, jump_support, solution
-from feller.core.solutions.rates import clock_of, mixing_rate
+from feller.core.solutions import cumulative_hazard, event_rate, jump_support, solution
+from feller.core.solutions.rates import cumulative_of, mixing_rate
 from feller.core.sources import Gaussian, Masked, UniformBox
 from feller.core.spaces import Euclidean, Interval, Tokens
 
@@ -33,42 +33,42 @@ def integral(f, t, s, n=400):
 
 @pytest.mark.parametrize("path", MIXING, ids=str)
 @pytest.mark.parametrize(("t", "s"), [(0.1, 0.11), (0.3, 0.7), (0.9, 0.99)])
-def test_the_clock_of_a_mixture_is_the_integral_of_its_rate(path, t, s):
+def test_the_cumulative_hazard_of_a_mixture_is_the_integral_of_its_rate(path, t, s):
     now = torch.tensor(t, dtype=D)
-    clock = jump_clock(path, now)
-    assert clock is not None
-    lived = float(clock(torch.tensor(s - t, dtype=D)) * mixing_rate(path, now))
+    cumulative = cumulative_hazard(path, now)
+    assert cumulative is not None
+    lived = float(cumulative(torch.tensor(s - t, dtype=D)) * mixing_rate(path, now))
     assert lived == pytest.approx(integral(lambda r: mixing_rate(path, r), t, s), rel=1e-9)
 
 
 @pytest.mark.parametrize(("t", "s"), [(0.0, 0.5), (0.3, 0.31), (0.9, 0.99)])
-def test_on_condot_the_clock_holds_k_fixed(t, s):
+def test_on_condot_the_hazard_holds_k_fixed(t, s):
     """lambda_s / lambda_t = ((1 - t) / (1 - s))^3 (arXiv 2410.20587, appendix F)."""
-    clock = jump_clock(GaussianPath(), torch.tensor(t, dtype=D))
-    assert clock is not None
+    cumulative = cumulative_hazard(GaussianPath(), torch.tensor(t, dtype=D))
+    assert cumulative is not None
     truth = integral(lambda r: ((1 - t) / (1 - r)) ** 3, t, s)
-    assert float(clock(torch.tensor(s - t, dtype=D))) == pytest.approx(truth, rel=1e-9)
+    assert float(cumulative(torch.tensor(s - t, dtype=D))) == pytest.approx(truth, rel=1e-9)
 
 
 @every_schedule
 @pytest.mark.parametrize("t", [0.0, 0.01, 0.5, 0.9])
-def test_over_a_short_time_the_clock_is_the_time(schedule, t):
-    clock = jump_clock(GaussianPath(schedule=schedule), torch.tensor(t, dtype=D))
-    assert clock is not None
+def test_over_a_short_time_the_cumulative_hazard_is_the_time(schedule, t):
+    cumulative = cumulative_hazard(GaussianPath(schedule=schedule), torch.tensor(t, dtype=D))
+    assert cumulative is not None
     h = torch.tensor(1e-6, dtype=D)
     if float(event_rate(GaussianPath(schedule=schedule), torch.tensor(t, dtype=D))) > 1e-20:
-        assert float(clock(h) / h) == pytest.approx(1.0, abs=1e-3)
-    else:  # a polynomial starts at rest: its clock makes up for it in units of no rate
-        assert float(clock(torch.tensor(0.1, dtype=D))) > 1e20
+        assert float(cumulative(h) / h) == pytest.approx(1.0, abs=1e-3)
+    else:  # a polynomial starts at rest: its cumulative hazard makes up for it in units of no rate
+        assert float(cumulative(torch.tensor(0.1, dtype=D))) > 1e20
 
 
 @every_schedule
-def test_clocks_and_rates_are_finite_to_the_end_in_float32(schedule):
+def test_hazards_and_rates_are_finite_to_the_end_in_float32(schedule):
     t = torch.tensor([1e-7, 0.5, 0.999, 1 - 1e-6])
     for path in (GaussianPath(schedule=schedule), GaussianPath(Euclidean(3), schedule)):
-        clock = jump_clock(path, t)
-        assert clock is not None
-        assert clock((1 - t) / 2).isfinite().all()
+        cumulative = cumulative_hazard(path, t)
+        assert cumulative is not None
+        assert cumulative((1 - t) / 2).isfinite().all()
         assert event_rate(path, t).isfinite().all()
 
 
@@ -99,10 +99,10 @@ def test_the_mean_of_jumps_stays_with_the_mean_chance():
 
 
 def test_a_clock_where_nothing_fires_is_the_time():
-    clock = clock_of(torch.tensor([0.0, 2.0]), lambda h: 3 * h)
-    assert clock(torch.tensor(0.5)).tolist() == [0.5, 0.75]
+    cumulative = cumulative_of(torch.tensor([0.0, 2.0]), lambda h: 3 * h)
+    assert cumulative(torch.tensor(0.5)).tolist() == [0.5, 0.75]
     geodesic = GeodesicPath(Euclidean(), Gaussian())
-    assert jump_clock(geodesic, torch.tensor(0.5)) is None
+    assert cumulative_hazard(geodesic, torch.tensor(0.5)) is None
 
 
 @every_schedule
@@ -133,7 +133,7 @@ def test_elsewhere_jumps_land_on_the_data():
 def test_a_clock_that_starts_at_no_finite_speed_has_a_support():
     low, high = jump_support(GaussianPath(schedule=Polynomial(0.5)), (-1.0, 1.0))
     assert low == -high
-    assert high == pytest.approx(1.618, abs=1e-3)  # as on CondOT: a power of time is its clock
+    assert high == pytest.approx(1.618, abs=1e-3)  # as on CondOT: a power of time is its cumulative
 
 
 def test_data_outside_an_interval_have_no_support():

@@ -71,10 +71,13 @@ class Wrong(Solver):
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ("law", r"Wrong does not return the law of two points of shares \(0.3, 0.7\) at t = 0.9"),
-        ("asks nothing", "Wrong does not return the law|Wrong asks the model 0 times"),
+        (
+            "law",
+            r"Wrong does not return the distribution of two points .* \(0.3, 0.7\) at t = 0.9",
+        ),
+        ("asks nothing", "Wrong does not return the distribution|Wrong asks the model 0 times"),
         ("memory", "Wrong does not forget an earlier simulation"),
-        ("rows", "Wrong does not return the law|a row of Wrong with its own rng depends"),
+        ("rows", "Wrong does not return the distribution|a row of Wrong with its own rng depends"),
         ("known", "Wrong moves a state whose clock is at t = 1"),
         ("still", "Wrong moves a state whose clock stands still"),
     ],
@@ -89,7 +92,7 @@ def test_the_right_one_of_these_passes():
 
 
 def test_too_few_steps_are_told():
-    with pytest.raises(AssertionError, match="RungeKutta does not return the law"):
+    with pytest.raises(AssertionError, match="RungeKutta does not return the distribution"):
         check_solver(RungeKutta(HEUN), steps=2, samples=10_000)
 
 
@@ -111,6 +114,8 @@ def test_jumps_that_are_too_fast_are_told():
         def step(self, model, x, t, s, rng):
             return model(x, t).scaled(1.1).step(model.space, x, s - t, rng)
 
-    with pytest.raises(AssertionError, match=r"Quick does not return the law .* at t = 0.5"):
+    with pytest.raises(
+        AssertionError, match=r"Quick does not return the distribution .* at t = 0.5"
+    ):
         check_solver(Quick())
     check_solver(Euler(), kind=Jump)

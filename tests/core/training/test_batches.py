@@ -3,7 +3,7 @@ from itertools import chain, islice
 import pytest
 import torch
 
-from feller.core.training.batches import Batches, Share
+from feller.core.training.batches import Batches, ProcessRows
 
 
 def global_batches(world, accumulate, *, steps, start=0, size=10, batch=4):
@@ -13,7 +13,7 @@ def global_batches(world, accumulate, *, steps, start=0, size=10, batch=4):
             islice(
                 Batches(
                     size,
-                    Share(batch, rank=r, world=world, accumulate=accumulate),
+                    ProcessRows(batch, rank=r, world=world, accumulate=accumulate),
                     seed=3,
                     start=start,
                 ),
@@ -55,14 +55,14 @@ def test_a_batch_may_be_larger_than_the_data():
 
 def test_refusals():
     with pytest.raises(ValueError, match="8 does not divide into 3 processes x 1 micro-batches"):
-        Share(8, world=3)
+        ProcessRows(8, world=3)
     with pytest.raises(ValueError, match="empty"):
-        Batches(0, Share(4), seed=0)
+        Batches(0, ProcessRows(4), seed=0)
 
 
 def test_groups_never_mix_within_a_step():
     groups = torch.tensor([0] * 7 + [1] * 9 + [2] * 3)
-    order = iter(Batches(19, Share(4), seed=0, groups=groups))
+    order = iter(Batches(19, ProcessRows(4), seed=0, groups=groups))
     epoch = [next(order) for _ in range(3)]  # one batch of 4 from group 0, two from group 1
     assert sorted({int(groups[i]) for i in batch} == {int(groups[batch[0]])} for batch in epoch)
     assert sorted(int(groups[batch[0]]) for batch in epoch) == [0, 1, 1]
@@ -73,14 +73,16 @@ def test_groups_never_mix_within_a_step():
 
 def test_groups_are_the_same_on_two_processes_and_from_a_later_step():
     groups = torch.arange(40) // 10
-    whole = iter(Batches(40, Share(4), seed=3, groups=groups))
-    parts = [iter(Batches(40, Share(4, rank=r, world=2), seed=3, groups=groups)) for r in (0, 1)]
+    whole = iter(Batches(40, ProcessRows(4), seed=3, groups=groups))
+    parts = [
+        iter(Batches(40, ProcessRows(4, rank=r, world=2), seed=3, groups=groups)) for r in (0, 1)
+    ]
     steps = [next(whole) for _ in range(25)]
     assert steps == [next(parts[0]) + next(parts[1]) for _ in range(25)]
-    late = iter(Batches(40, Share(4), seed=3, start=20, groups=groups))
+    late = iter(Batches(40, ProcessRows(4), seed=3, start=20, groups=groups))
     assert [next(late) for _ in range(5)] == steps[20:]
 
 
 def test_no_group_fills_a_batch():
     with pytest.raises(ValueError, match="no group of the data has a batch of 4"):
-        Batches(4, Share(4), seed=0, groups=torch.arange(4))
+        Batches(4, ProcessRows(4), seed=0, groups=torch.arange(4))

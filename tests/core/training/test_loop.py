@@ -27,7 +27,7 @@ from feller.core.sources import DataSource, Masked
 from feller.core.spaces import Tokens
 from feller.core.times import uniform_grid
 from feller.core.training import DataConfig, ModelConfig, loop
-from feller.core.training.batches import Share
+from feller.core.training.batches import ProcessRows
 from feller.core.training.loop import build_run, losses_of_rows, training_steps
 
 
@@ -141,7 +141,7 @@ def test_the_gradient_is_reported_as_it_was_before_clipping(clip, accelerator):
 
 def test_share_mismatch_is_an_error_before_data_are_read(accelerator):
     with pytest.raises(ValueError, match="does not divide"):
-        Share(25, world=2)
+        ProcessRows(25, world=2)
     assert len(list(islice(training_steps(build_run(points.recipe(), accelerator)), 2))) == 2
 
 

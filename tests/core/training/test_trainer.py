@@ -237,7 +237,7 @@ def test_fine_tuning_warns_of_weights_of_another_model(tmp_path):
         train(points.recipe(steps=0, start=str(first)), tmp_path / "b", cpu=True)
     (said,) = [str(warning.message) for warning in caught]
     assert f"and was '{'x' * 36}..." in said
-    assert "one is absent and was 1; " in said
+    assert "one is missing and was 1; " in said
     assert said.endswith(" more")
     assert "\n" not in said
 

@@ -27,7 +27,7 @@ from feller.core.verify import (
     verify,
 )
 from feller.core.verify.check import Probe, Residual
-from feller.core.verify.laws import pathwise
+from feller.core.verify.distributions import pathwise
 
 PATH = GaussianPath()
 POINTS = torch.tensor([[-2.0], [1.0]], dtype=torch.float64)

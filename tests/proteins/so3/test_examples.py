@@ -122,7 +122,8 @@ def twisted(flow):
     return Flow(flow.velocity + FISHER_STATES @ hat(turn))
 
 
-FISHER_STATES = FISHER_EXAMPLE.sums.law(FisherPath(), Z, torch.ones(1).double(), 0.4).states
+FISHER_SUMS = FISHER_EXAMPLE.sums.distribution
+FISHER_STATES = FISHER_SUMS(FisherPath(), Z, torch.ones(1).double(), 0.4).states
 
 
 def landing(**changes):

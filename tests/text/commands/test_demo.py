@@ -1,18 +1,6 @@
 """`feller demo` on text."""
 
-import pytest
-import texts
-
-from feller.core.cards import ModelCard
-from feller.core.checkpoint import save_model
 from feller.text.commands import demo as commands
-
-CARD = ModelCard(name="toys/text")
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    return save_model(texts.model(), tmp_path_factory.mktemp("chain") / "model", card=CARD)
 
 
 def test_the_demo_draws_and_infills(chain, tmp_path, monkeypatch):

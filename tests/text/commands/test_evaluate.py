@@ -13,16 +13,6 @@ from feller.text.data import TextData
 CARD = ModelCard(name="toys/text")
 
 
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    return save_model(texts.model(), tmp_path_factory.mktemp("chain") / "model", card=CARD)
-
-
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory):
-    return save_model(texts.causal(), tmp_path_factory.mktemp("causal") / "model", card=CARD)
-
-
 @pytest.fixture
 def corpus(tmp_path):
     file = tmp_path / "corpus.txt"

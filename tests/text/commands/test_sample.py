@@ -3,32 +3,10 @@
 import json
 
 import pytest
-import texts
 from PIL import Image
 from terminal import complaint, feller
 
-from feller.core.cards import ModelCard
-from feller.core.checkpoint import save_model
 from feller.text.commands import sample as commands
-
-CARD = ModelCard(name="toys/text")
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    return save_model(texts.model(), tmp_path_factory.mktemp("chain") / "model", card=CARD)
-
-
-@pytest.fixture(scope="module")
-def baseline(tmp_path_factory):
-    return save_model(texts.causal(), tmp_path_factory.mktemp("causal") / "model", card=CARD)
-
-
-@pytest.fixture
-def corpus(tmp_path):
-    file = tmp_path / "corpus.txt"
-    file.write_text("abcd dcba " * 20)
-    return file
 
 
 def test_texts_go_to_the_terminal(chain):

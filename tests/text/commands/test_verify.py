@@ -204,12 +204,6 @@ def corpus(tmp_path_factory):
     return file
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    card = ModelCard(name="toys/text")
-    return save_model(texts.model(), tmp_path_factory.mktemp("chain") / "model", card=card)
-
-
 @pytest.fixture
 def flags(corpus, tmp_path):
     cache = ("--data.cache", tmp_path / "cache")
@@ -228,18 +222,18 @@ def test_the_reference_is_the_held_out_text(corpus, tmp_path):
     assert len(reference(model, train).points) == 40
 
 
-def test_random_weights_fail(folder, flags):
-    code, out, err = feller("verify", folder, *flags)
+def test_random_weights_fail(chain, flags):
+    code, out, err = feller("verify", chain, *flags)
     assert code == 1
     assert err == ""
     assert out.splitlines()[0].startswith("t    relative error  resolved  f")
     assert "at most 0.05: FAIL" in out
 
 
-def test_a_threshold_decides(folder, flags, tmp_path):
+def test_a_threshold_decides(chain, flags, tmp_path):
     picture = tmp_path / "a.png"
     asked = ("--threshold", 1000, "--json", "--details", "--plot", picture)
-    code, out, _ = feller("verify", folder, *flags, *asked)
+    code, out, _ = feller("verify", chain, *flags, *asked)
     (row,) = json.loads(out)
     assert code == 0
     assert row["passed"] is True
@@ -247,14 +241,14 @@ def test_a_threshold_decides(folder, flags, tmp_path):
     assert row["method"] == "switching"
     assert len(row["residuals"]) == 2 * 10
     assert picture.is_file()
-    (other,) = json.loads(feller("verify", folder, *flags, "--seed", 1, "--json").out)
+    (other,) = json.loads(feller("verify", chain, *flags, "--seed", 1, "--json").out)
     assert other["relative"] != row["relative"]
-    (more,) = json.loads(feller("verify", folder, *flags, "-n", 640, "--json").out)
+    (more,) = json.loads(feller("verify", chain, *flags, "-n", 640, "--json").out)
     assert more["noise"] < row["noise"] / 2
 
 
-def test_the_text_is_that_of_the_run_or_the_recipe(folder, tmp_path):
-    assert usual_data(str(folder)) == TextData()
+def test_the_text_is_that_of_the_run_or_the_recipe(chain, tmp_path):
+    assert usual_data(str(chain)) == TextData()
     run = tmp_path / "run"
     save_model(texts.model(), run / "model", card=ModelCard(name="text/stdlib-mask"))
     known = usual_data(str(run))
@@ -265,12 +259,11 @@ def test_the_text_is_that_of_the_run_or_the_recipe(folder, tmp_path):
     assert usual_data(str(run)) == data
 
 
-def test_one_line_says_what_is_wrong(folder, flags, tmp_path):
-    baseline = save_model(texts.causal(), tmp_path / "model", card=ModelCard(name="toys/ar"))
+def test_one_line_says_what_is_wrong(chain, baseline, flags, tmp_path):
     assert "autoregressive baseline" in complaint("verify", baseline, *flags)
-    assert "--data.path is missing: give a file" in complaint("verify", folder, *flags[2:])
+    assert "--data.path is missing: give a file" in complaint("verify", chain, *flags[2:])
     (tmp_path / "short.txt").write_text("abcd " * 10)
-    assert "a window has 8" in complaint("verify", folder, "--data.path", tmp_path / "short.txt")
+    assert "a window has 8" in complaint("verify", chain, "--data.path", tmp_path / "short.txt")
 
 
 @pytest.mark.slow

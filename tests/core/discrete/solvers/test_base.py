@@ -68,7 +68,7 @@ def test_what_is_given_stays_and_only_tokens_come_out(noise, solver, steps, rng)
     assert ((chains.x >= 0) & (chains.x < V)).all()
     assert chains.nfe[0] == 0
     assert not chains.call[~free].any()
-    assert chains.clock.eq(1).all()
+    assert chains.reached.eq(1).all()
 
 
 @pytest.mark.parametrize("block", [None, 2])

@@ -41,7 +41,7 @@ def prediction(model):
 
 
 def at(model, x, kappa):
-    return replace(token_state(model, x), x=x, clock=torch.full((len(x),), kappa).double())
+    return replace(token_state(model, x), x=x, reached=torch.full((len(x),), kappa).double())
 
 
 @every_source

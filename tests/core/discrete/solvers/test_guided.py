@@ -124,12 +124,12 @@ def test_rates_are_bent_in_short_steps(noise, form):
     bent = (rates[1] ** scale * rates[0] ** (1 - scale)).nan_to_num(0.0)
     errors = []
     for h in (1e-3, 1e-4):
-        clock = torch.full((len(states),), kappa).double()
-        clocked = replace(token_state(model, states), x=states, clock=clock)
+        reached = torch.full((len(states),), kappa).double()
+        states_at = replace(token_state(model, states), x=states, reached=reached)
         asked = Prediction(model, pi, torch.ones(len(states)), Shaping(), noise == "mask")
-        where = asked.undecided(clocked)
+        where = asked.undecided(states_at)
         later = torch.full((len(states),), kappa + h).double()
-        law, _ = GuidedAncestral(scale)._guided(asked, clocked, where, later)
+        law, _ = GuidedAncestral(scale)._guided(asked, states_at, where, later)
         stays = torch.nn.functional.one_hot(states[where], size) > 0
         found = (law.exp() / h).masked_fill(stays, 0.0)
         errors.append(float((found - bent[where]).abs().max()))

@@ -96,7 +96,7 @@ def test_a_step_has_its_chances(leap, z, rng):
     model = exact_model("uniform", [[0]], [1.0], v=2)
     x = torch.full((20_000, 1), z)
     third = torch.full((len(x),), 1 / 3).double()
-    state = replace(token_state(model, x), x=x, clock=third)
+    state = replace(token_state(model, x), x=x, reached=third)
     prediction = Prediction(model, log_source(model.path.source, 2), None, Shaping(), False)
     after = leap.move(prediction, state, 2 * third, rng).x
     law = leap_moves(model, leap)(x[:1], 1 / 3, 2 / 3, torch.tensor([[[1.0, 0.0]]]).double())
@@ -134,7 +134,7 @@ def test_history(rng):
     counts = (8 * chains.level).flatten().long().bincount(minlength=9)[1:]
     assert stats.chisquare(counts).pvalue > 0.001  # each of eight steps alike
     assert (chains.log_prob <= 0).all()
-    assert chains.clock.eq(1).all()
+    assert chains.reached.eq(1).all()
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), Polynomial(3.0)], ids=str)
@@ -145,5 +145,5 @@ def test_the_grid_ends_at_one(schedule):
     assert_close(found, expected[:, None].expand(-1, 2))
     assert (found[-1] == 1).all()
     assert mixing_weight(schedule, torch.tensor([0.0, 1.0]), x).tolist() == [0, 1]
-    with pytest.raises(ValueError, match="one clock a row"):
+    with pytest.raises(ValueError, match="one time a row"):
         mixing_weight(schedule, torch.zeros(2, 1), x)

@@ -25,9 +25,9 @@ def test_blocks_open_one_after_the_other():
     assert chains.open.tolist() == [[False, True, False, False], [False, False, False, True]]
     assert chains.kappa[0].tolist() == [1, 0, 0, 0]
     part = chains.rows(torch.tensor([0]))
-    over = type(part)(**{**vars(part), "clock": torch.ones(1).double()}).next_turn()
+    over = type(part)(**{**vars(part), "reached": torch.ones(1).double()}).next_turn()
     assert over.open[0].tolist() == [False, False, True, True]
-    assert over.clock[0] == over.due[0] == 0
+    assert over.reached[0] == over.due[0] == 0
     both = chains.put(torch.tensor([0]), over)
     assert both.open[1].tolist() == [False, False, False, True]
     assert both.kappa[0].tolist() == [1, 1, 0, 0]
@@ -35,7 +35,7 @@ def test_blocks_open_one_after_the_other():
 
 def test_a_row_with_nothing_free_is_done():
     chains = token_state(MODEL, X, free=FREE & torch.tensor([[True], [False]]))
-    assert chains.clock.tolist() == [0, 1]
+    assert chains.reached.tolist() == [0, 1]
 
 
 def test_arrivals_are_recorded():

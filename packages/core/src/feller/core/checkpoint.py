@@ -139,7 +139,7 @@ def _misfits(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, str]
     """Say of each weight that does not fit what it is, and was."""
 
     def shape(tensors: dict[str, Tensor], name: str) -> str:
-        return str([*tensors[name].shape]) if name in tensors else "absent"
+        return str([*tensors[name].shape]) if name in tensors else "missing"
 
     return {
         name: f"{name} is {shape(own, name)}, was {shape(state, name)}"

@@ -211,7 +211,9 @@ def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
     log_rates = extrapolate(start, end, scale)
     destination: Any = conditional.destination
     return Jump(
-        log_rates.logsumexp(-1).exp(), replace(destination, logits=log_rates), conditional.clock
+        log_rates.logsumexp(-1).exp(),
+        replace(destination, logits=log_rates),
+        conditional.cumulative,
     )
 
 
@@ -272,10 +274,10 @@ def _rescale_sum(guided: Superposition, conditional: Superposition, share: float
     return Superposition(tuple(parts))
 
 
-def _log_masses(law: Any) -> Tensor:
-    if law.cells is None:
-        raise ValueError(f"guidance of a jump to a {type(law).__name__} is not known")
-    return law.log_masses()
+def _log_masses(destination: Any) -> Tensor:
+    if destination.cells is None:
+        raise ValueError(f"guidance of a jump to a {type(destination).__name__} is not known")
+    return destination.log_masses()
 
 
 def extrapolate(start: Tensor, end: Tensor, scale: Scale) -> Tensor:

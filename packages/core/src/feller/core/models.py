@@ -98,8 +98,8 @@ class GeneratorModel(nn.Module, Model):
             cast = {name: self._cast(value) for name, value in x.items()}
             return {k: _single(v) for k, v in self.network(cast, clock, condition).items()}, clock
         clock = _clock(t, x)
-        told = (_clock(t if s is None else s, x),) if self.takes_next else ()
-        return _single(self.network(self._cast(x), clock, condition, *told)), clock
+        more = (_clock(t if s is None else s, x),) if self.takes_next else ()
+        return _single(self.network(self._cast(x), clock, condition, *more)), clock
 
     def _cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""
@@ -115,7 +115,7 @@ def _clock(t: Time, x: Tensor) -> Tensor:
     check_times(t)
     # Half precision would round times near 1 to 1, and velocities add up: both stay float32.
     dtype = torch.promote_types(x.dtype, torch.float32) if x.is_floating_point() else torch.float32
-    clock = t if isinstance(t, Tensor) else torch.tensor(t, dtype=dtype, device=x.device)
+    clock = t if isinstance(t, Tensor) else torch.full((), t, dtype=dtype, device=x.device)
     return clock.expand(len(x)) if clock.ndim == 0 else clock
 
 

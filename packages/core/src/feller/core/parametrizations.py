@@ -57,14 +57,14 @@ def convert(
     check_name(known)
     check_name(asked)
     t = expand_time(t, x)
-    x_1, noise, told = _split(value, known, schedule, x, t)
+    x_1, noise, seen = _split(value, known, schedule, x, t)
     if asked == "score":
         return -noise / schedule.sigma(t)
     if asked == "noise":
         return noise
-    if readable(told) and not bool(told.all()):
+    if readable(seen) and not bool(seen.all()):
         raise ValueError(
-            f"at t = {float(t[told == 0].flatten()[0]):.3g} the {known} on {schedule} says nothing "
+            f"at t = {float(t[seen == 0].flatten()[0]):.3g} the {known} on {schedule} says nothing "
             f"of the {asked}: start later, or choose another prediction or schedule"
         )
     if asked == "x_1":
@@ -84,10 +84,9 @@ def check_name(name: str) -> None:
 def _split(
     value: Tensor, known: Parametrization, schedule: Schedule, x: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the data and the noise of which `x` is made, and what is 0 where data are not told."""
-    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+    """Return the data and the noise of which `x` is made, and what is 0 where data are unknown."""
     if known == "velocity":
-        alpha_dot, sigma_dot = schedule.alpha_dot(t), schedule.sigma_dot(t)
+        alpha, sigma, alpha_dot, sigma_dot = schedule.coefficients(t)
         wronskian = alpha_dot * sigma - alpha * sigma_dot
         start = (wronskian == 0) & (alpha == 0)  # where all is noise, and no data move yet
         noise = (alpha_dot * x - alpha * value) / torch.where(start, 1.0, wronskian)
@@ -96,6 +95,7 @@ def _split(
             torch.where(start, x / torch.where(start, sigma, 1.0), noise),
             wronskian,
         )
+    alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     if known == "x_1":
         return value, (x - alpha * value) / sigma, value.new_ones(())
     noise = value if known == "noise" else -sigma * value

@@ -81,6 +81,10 @@ class Schedule(ABC):
         """Return the time derivative of `sigma`."""
         return derivative(self.sigma, t)
 
+    def coefficients(self, t: Times) -> tuple[Times, Times, Times, Times]:
+        """Return alpha, sigma, alpha_dot and sigma_dot at once, what they share made once."""
+        return self.alpha(t), self.sigma(t), self.alpha_dot(t), self.sigma_dot(t)
+
     def remainder(self, t: Times) -> Times:
         """Return 1 - kappa with kappa = alpha; without cancellation, where a schedule says how."""
         return 1 - self.alpha(t)
@@ -172,6 +176,11 @@ class Cosine(Schedule):
     def sigma_dot(self, t: Times) -> Times:
         """Return -pi / 2 sin(pi t / 2)."""
         return -pi / 2 * self.alpha(t)
+
+    def coefficients(self, t: Times) -> tuple[Times, Times, Times, Times]:
+        """Return all four from one sine each of t and of 1 - t."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        return alpha, sigma, pi / 2 * sigma, -pi / 2 * alpha
 
     def remainder(self, t: Times) -> Times:
         """Return 1 - sin(pi t / 2) as twice the square of a sine."""

@@ -1,8 +1,8 @@
-"""Time: how it broadcasts, the laws it is drawn from in training, the grids it follows in sampling.
+"""Time: how it broadcasts, its distributions in training, the grids it follows in sampling.
 
-A time law is its quantile function: uniforms in, times out. So every law can be drawn independently
-or stratified (one uniform offset, spread evenly over the batch, as in arXiv 2107.00630, appendix
-I), and each row's time depends on its own uniform only.
+A distribution of times is its quantile function: uniforms in, times out. So each can be drawn
+independently or stratified (one uniform offset, spread evenly over the batch, as in arXiv
+2107.00630, appendix I), and each row's time depends on its own uniform only.
 """
 
 import math
@@ -62,7 +62,10 @@ def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
     if not isinstance(t, Tensor):
         dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
         return torch.full((), t, dtype=dtype, device=x.device)
-    if t.ndim > x.ndim or any(a not in (1, b) for a, b in zip(t.shape, x.shape, strict=False)):
+    fits = t.shape == x.shape[: t.ndim] or (
+        t.ndim <= x.ndim and all(a in (1, b) for a, b in zip(t.shape, x.shape, strict=False))
+    )
+    if not fits:
         raise ValueError(
             f"t has shape {tuple(t.shape)}; its axes are leading axes of x, {tuple(x.shape)}"
         )
@@ -73,8 +76,8 @@ def factor_times(t: Any, names: Iterable[str]) -> dict[str, Any]:
     """Return the time, or the state, of each factor: `t` is a dict of them, or one for all.
 
     Example:
-        >>> factor_times(0.5, ["place", "token"])
-        {'place': 0.5, 'token': 0.5}
+        >>> factor_times(0.5, ["position", "token"])
+        {'position': 0.5, 'token': 0.5}
     """
     return dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
 
@@ -93,7 +96,7 @@ def each_clock(f: Callable[..., Any], t: Any, *others: Any) -> Any:
 
 def is_shared(t: Any) -> bool:
     """Say whether one clock serves the whole batch: a number, not a tensor or a dict of them."""
-    return not isinstance(t, Tensor | Mapping)
+    return isinstance(t, float) or not isinstance(t, (Tensor, Mapping))  # floats are known at once
 
 
 def has_ended(t: Any) -> bool:
@@ -141,17 +144,17 @@ def stratify(offset: Float[Tensor, ""], rows: Uniforms, total: int) -> Uniforms:
 
 
 class TimeLaw(ABC):
-    """A law of training times on (0, 1)."""
+    """A distribution of training times on (0, 1)."""
 
     @abstractmethod
     def quantile(self, u: Uniforms) -> Uniforms:
-        """Return the time below which a share `u` of the law lies."""
+        """Return the time below which the probability is `u`."""
 
     def draw(self, u: Uniforms, rng: Rng, z: Any) -> Any:
         """Return the clocks of data points `z`: one time a sample, for all that is in it.
 
-        A law whose elements, or factors, have clocks of their own returns others, and may draw on
-        `rng`.
+        A distribution whose elements, or factors, have clocks of their own returns others, and may
+        draw on `rng`.
         """
         return self.quantile(u)
 
@@ -174,8 +177,8 @@ class LogitNormal(TimeLaw):
     Source: Esser et al., arXiv 2403.03206, equation 19.
     """
 
-    mean: float = 0.0
-    std: float = 1.0
+    mean: float = 0.0  # Mean of the normal, logit(t): above 0 more times are near the data.
+    std: float = 1.0  # Standard deviation of the normal, logit(t).
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return sigmoid(mean + std * Phi^-1(u))."""
@@ -190,8 +193,8 @@ class Skewed(TimeLaw):
     Source: Karras et al., arXiv 2206.00364, table 1.
     """
 
-    mean: float = -1.2
-    std: float = 1.2
+    mean: float = -1.2  # Mean of N, log(sigma / alpha): above 0 more times are near the source.
+    std: float = 1.2  # Standard deviation of N, log(sigma / alpha).
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return the sigmoid of minus a normal."""
@@ -203,8 +206,8 @@ class Skewed(TimeLaw):
 class Beta(TimeLaw):
     """Beta(a, b) times; mean a / (a + b)."""
 
-    a: float = 2.0
-    b: float = 2.0
+    a: float = 2.0  # First shape parameter: the larger, the more times are near the data.
+    b: float = 2.0  # Second shape parameter: the larger, the more times are near the source.
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return the inverse of the regularised incomplete beta function."""
@@ -222,7 +225,7 @@ class UShaped(TimeLaw):
     Source: Lee, Lin and Fanti, arXiv 2405.20320, equation 8, for straightened (reflowed) paths.
     """
 
-    a: float = 4.0
+    a: float = 4.0  # The ends are drawn cosh(a / 2) times as often as the middle.
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Invert the distribution function 1/2 + sinh(a (t - 1/2)) / (2 sinh(a/2))."""
@@ -267,7 +270,7 @@ def logarithmic_grid(steps: int, *, end: float = 0.999) -> Grid:
     """Return times uniform in log(1 - t), from 0 to `end` < 1.
 
     On the CondOT path each step then shrinks the noise by the same factor, and a jump process jumps
-    with the same chance in each step.
+    with the same probability in each step.
     """
     if not 0 < end < 1:
         raise ValueError(f"end is between 0 and 1, both excluded, not {end}")

@@ -18,11 +18,11 @@ from feller.core.discrete.chunked_logits import Reading, read_chunks
 from feller.core.generators.rows import draw_category
 from feller.core.losses import Loss
 from feller.core.nn.modes import evaluating
-from feller.core.paths import ConditionalPath, MixturePath
+from feller.core.paths import MixturePath
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
-from feller.core.typing import Rng, Time
+from feller.core.typing import Rng
 from feller.text.codec import TextCodec
 from feller.text.networks import TextTransformerConfig
 from feller.text.vocabulary import Vocabulary
@@ -146,14 +146,7 @@ class NextToken(Loss):
     """The cross-entropy of each token given those before it; noise is not looked at."""
 
     def __call__(
-        self,
-        model: Any,
-        path: ConditionalPath,
-        z: Tensor,
-        t: Time,
-        x_t: Tensor,
-        *,
-        condition: Any = None,
+        self, model: Any, path: Any, z: Tensor, t: Any, x_t: Any, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
         """Return the mean over the tokens of each sequence."""
         data = z.flatten()

@@ -80,14 +80,14 @@ class TextData(DataConfig):
     Attributes:
         source: `file`, `folder`, `stdlib` (Python's source), `stdlib-docs` (its docs), `datasets`.
         path: The file, the folder, or the name or folder of the data set.
-        test_path: File or folder to hold out; a part of `path` when empty.
+        test_path: File or folder to hold out; a part of `path` if empty.
         pattern: Glob pattern of the files to read in a folder.
-        separator: String between the documents of a text file; one document when empty.
+        separator: String between the documents of a text file; one document if empty.
         column: Column of the text in a `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file, or a
-            data set; when empty, files are plain text whatever their suffix.
+            data set; if empty, files are plain text whatever their suffix.
         config: Configuration of a data set that has several.
         split: Split of a data set to train on.
-        test_split: Split to hold out; a part of `split` when empty.
+        test_split: Split to hold out; a part of `split` if empty.
         tokenizer: That of the model.
         has_end: Whether an end-of-document token follows each document, as in the model's codec.
         length: Window length, in tokens.
@@ -95,7 +95,7 @@ class TextData(DataConfig):
         held_out: `tail` holds out the end of the text, which is read whole; `documents` whole
             documents, chosen by name.
         share: Fraction to hold out, 0 for nothing.
-        cache: Folder for tokenized text; the user's cache folder when empty.
+        cache: Folder for tokenized text; the user's cache folder if empty.
     """
 
     source: CorpusSource = "file"

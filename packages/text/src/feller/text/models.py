@@ -65,7 +65,7 @@ class TextModelConfig(ModelConfig):
         frequencies: Frequency of each sampleable id, for unigram.
         uniform_share: Probability of a token instead of a mask, for mask+uniform.
         schedule: The schedule in training; sampling may use another.
-        parametrization: What the network predicts.
+        parametrization: Whether the logits are those of the posterior, or leave-one-out.
     """
 
     network: TextNetworkConfig

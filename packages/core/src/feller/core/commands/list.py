@@ -21,7 +21,9 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument(
         "pattern", nargs="?", default="*", help="names to list, such as 'images/*' (default: all)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, with every metric")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, with every metric (default: text)"
+    )
     options = parser.parse_args(argv)
     cards = [replace(read_card(name), name=name) for name in list_models(options.pattern)]
     recipes = list_recipes(options.pattern)

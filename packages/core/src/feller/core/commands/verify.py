@@ -16,6 +16,29 @@ from feller.core.commands.dispatch import domain_command
 __all__ = ["run"]
 
 
+_FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
+    ("--path", str, None, "only this path: gaussian, geodesic, mixture, ... (default: all)"),
+    ("--space", str, None, "only this space: euclidean, tokens, sphere, ... (default: all)"),
+    ("--schedule", str, None, "condot, cosine, ... (default: the schedules of the examples)"),
+    ("--kind", str, None, "one, or a sum: flow=.5,jump=.5; also backward-jump, langevin, corrector"
+     " (default: each solution)"),
+    ("--times", str, None, "times in (0, 1), with commas between (default: random ones)"),
+    ("--moments", int, 3, "number of random times"),
+    ("--directions", int, 2, "number of random directions of test functions"),
+    ("--samples", int, 32768, "number of states at each time, where states are drawn"),
+    ("--errors", float, 5.0, "standard errors that a residual may be off"),
+    ("--tolerance", float, 1e-5, "relative error allowed on top of those"),
+    ("--seed", int, None, "chooses times, directions and samples (default: another each run; it is"
+     " printed)"),
+    ("--plot", Path, None, "draw both sides into this file; needs matplotlib (default: no plot)"),
+)  # fmt: skip
+_SWITCHES = (
+    ("--stationary", "the sum of --kind leaves the path alone"),
+    ("--json", "print JSON, one row a solution"),
+    ("--details", "show every time and function, not only the worst"),
+)
+
+
 def run(argv: Sequence[str]) -> int:
     """Verify, and return 0 when all pass, 1 when something does not."""
     if argv and not argv[0].startswith("-"):
@@ -30,36 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("--path", help="only this path: gaussian, geodesic, mixture, ...")
-    add("--space", help="only this space: euclidean, tokens, sphere, ...")
-    add("--schedule", help="this schedule in place of the examples' own: condot, cosine, ...")
-    add("--kind", help="one or a sum: flow=.5,jump=.5; also backward-jump, langevin, corrector")
-    add("--stationary", action="store_true", help="the sum of --kind leaves the path alone")
-    add("--times", help="times between 0 and 1, with commas (default: random ones)")
-    add("--moments", type=int, default=3, help="how many random times (default 3)")
-    add(
-        "--directions",
-        type=int,
-        default=2,
-        help="how many random directions test functions have (default 2)",
-    )
-    add("--samples", type=int, default=32768, help="states, where they are drawn (default 32768)")
-    add(
-        "--errors",
-        type=float,
-        default=5.0,
-        help="standard errors that a residual may be off (default 5)",
-    )
-    add("--tolerance", type=float, default=1e-5, help="how much more (default 0.00001)")
-    add(
-        "--seed",
-        type=int,
-        help="chooses times, directions and samples (default: another each run; it is printed)",
-    )
-    add("--json", action="store_true", help="print JSON, one row a solution")
-    add("--details", action="store_true", help="show every time and function, not the worst alone")
-    add("--plot", type=Path, metavar="FILE", help="draw both sides; needs matplotlib")
+    for name, read, default, what in _FLAGS:
+        shown = "" if "(default" in what else f" (default: {default:g})"
+        parser.add_argument(name, type=read, default=default, help=what + shown)
+    for name, what in _SWITCHES:
+        parser.add_argument(name, action="store_true", help=f"{what} (default: no)")
     return parser
 
 

@@ -153,9 +153,9 @@ class ConditionalOT(Coupling):
 
     def _at_a_cost(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Tensor) -> Rows:
         ends = features(self, x_0, x_1)
-        told = condition.flatten(1) if condition.is_floating_point() else _one_hot(condition)
-        told = math.sqrt(self.weight or 0.0) * told.to(ends.x_0)
-        wide = ends.map(lambda x: torch.cat([x, told], 1))
+        extra = condition.flatten(1) if condition.is_floating_point() else _one_hot(condition)
+        extra = math.sqrt(self.weight or 0.0) * extra.to(ends.x_0)
+        wide = ends.map(lambda x: torch.cat([x, extra], 1))
         return self.coupling.rows(wide.x_0, wide.x_1, rng, None)
 
 

@@ -44,7 +44,7 @@ class Bonus(NamedTuple):
 
 @dataclass(frozen=True)
 class Shaping:
-    """How a law is changed before a draw; as it stands, not at all.
+    """How a distribution is changed before a draw; by default, not at all.
 
     Attributes:
         temperature: Divides the logits; 0 takes the most likely.
@@ -69,7 +69,7 @@ class Shaping:
 
 
 def draw_weighted(weights: Float[Tensor, "m v"], u: Float[Tensor, " m"]) -> Int[Tensor, " m"]:
-    """Return the id at the share `u` of each row's distribution function.
+    """Return the id at the quantile `u` of each row's distribution function.
 
     Args:
         weights: Probabilities up to a factor of each row; a row has a positive one.
@@ -85,10 +85,10 @@ def draw_weighted(weights: Float[Tensor, "m v"], u: Float[Tensor, " m"]) -> Int[
     whole = v // block * block
     sums = weights[:, :whole].unflatten(-1, (-1, block)).sum(-1)
     rest = weights[:, whole:].sum(-1, keepdim=True)
-    chosen, share = _invert(torch.cat([sums, rest], -1), u)
+    chosen, within = _invert(torch.cat([sums, rest], -1), u)
     ids = chosen[:, None] * block + torch.arange(block, device=weights.device)
     inner = weights.gather(-1, ids.clamp_max(v - 1)).masked_fill_(ids >= v, 0)
-    return chosen * block + _invert(inner, share)[0]
+    return chosen * block + _invert(inner, within)[0]
 
 
 def draw_tokens(
@@ -103,7 +103,7 @@ def draw_tokens(
     Args:
         logits: Log-probabilities, each row up to a constant.
         u: Uniforms in [0, 1), float64.
-        shaping: How the law is changed first.
+        shaping: How the distribution is changed first.
         bonus: What is added to the logit of one id a row; nothing by default.
 
     Returns:
@@ -116,10 +116,10 @@ def draw_tokens(
     """
     parts = []
     for rows in _chunks(logits):
-        law = logits[rows]
+        part = logits[rows]
         if bonus is not None:
-            law = law.scatter_add(-1, bonus.ids[rows, None], bonus.logits[rows, None].to(law))
-        parts.append(_draw(law, u[rows], shaping))
+            part = part.scatter_add(-1, bonus.ids[rows, None], bonus.logits[rows, None].to(part))
+        parts.append(_draw(part, u[rows], shaping))
     if not parts:
         return u.new_zeros(0, dtype=torch.int64), logits.new_zeros(0)
     ids, log_probs = zip(*parts, strict=True)
@@ -147,24 +147,24 @@ def _certainty(log_probs: Tensor, kind: Certainty) -> Tensor:
     return best[:, 0] if kind == "confidence" or best.shape[-1] == 1 else best[:, 0] - best[:, 1]
 
 
-def _draw(law: Tensor, u: Tensor, shaping: Shaping) -> tuple[Tensor, Tensor]:
+def _draw(logits: Tensor, u: Tensor, shaping: Shaping) -> tuple[Tensor, Tensor]:
     """Draw from a chunk of rows."""
-    probabilities = law.softmax(-1)
+    probabilities = logits.softmax(-1)
     ids = (
-        law.argmax(-1)
+        logits.argmax(-1)
         if shaping.temperature == 0
-        else draw_weighted(_shaped(law, probabilities, shaping), u)
+        else draw_weighted(_shaped(logits, probabilities, shaping), u)
     )
     return ids, probabilities.gather(-1, ids[:, None])[:, 0].log()
 
 
-def _shaped(law: Tensor, probabilities: Tensor, shaping: Shaping) -> Tensor:
-    """Return the weights of a law after shaping."""
+def _shaped(logits: Tensor, probabilities: Tensor, shaping: Shaping) -> Tensor:
+    """Return the weights of a distribution after shaping."""
     weights = probabilities
     if shaping.temperature != 1:
         # Below the largest, and by no number that is 0 in single precision: nothing overflows
         # but to -inf, which is a weight of 0.
-        below = law - law.amax(-1, keepdim=True)
+        below = logits - logits.amax(-1, keepdim=True)
         weights = (below / max(shaping.temperature, COLDEST)).softmax(-1)
     if shaping.top_k is None and (shaping.top_p is None or shaping.top_p == 1):
         return weights
@@ -177,7 +177,7 @@ def _shaped(law: Tensor, probabilities: Tensor, shaping: Shaping) -> Tensor:
 
 
 def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the index at a share of each row's sum, and the share of its own weight reached."""
+    """Return the index at a fraction of each row's sum, and the fraction of its weight reached."""
     running = weights.double().cumsum(-1)
     total = running[:, -1:]
     # Rounding may reach the sum itself, which lies past the last positive weight.

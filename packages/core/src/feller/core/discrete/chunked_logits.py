@@ -24,7 +24,7 @@ class Reading:
     """A function of the logits of some elements.
 
     Attributes:
-        function: Called with logits `(m, k)` and the slice of their places in the list of the
+        function: Called with logits `(m, k)` and the slice of their positions in the list of the
             elements in `where`; returns `(m,)`.
         where: The elements to read, row by row; all if None. The others never reach the head.
     """

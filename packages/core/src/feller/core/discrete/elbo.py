@@ -22,110 +22,139 @@ form with KL + IS, von Rütte et al., arXiv 2503.04482; for a uniform source, ar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from feller.core.discrete.kernel import Kernel
 from feller.core.discrete.parametrizations import TokenParametrization
 
-__all__ = ["cross_entropy", "forward_bound", "noise_overlap", "reverse_bound"]
+__all__ = ["Rows", "cross_entropy", "forward_bound", "noise_overlap", "reverse_bound"]
 
 CHUNK = 4096
 """Ids looked at together, so that a bound needs little memory beside the logits."""
 
-Logits = Float[Tensor, "m v"]
-Tokens = Int[Tensor, " m"]
 Terms = Float[Tensor, " m"]
 
 
-def cross_entropy(
-    logits: Logits, x: Tokens, z: Tokens, kernel: Kernel, parametrization: TokenParametrization
-) -> Terms:
+@dataclass(frozen=True)
+class Rows:
+    """What the terms are taken of: a row for each position.
+
+    Attributes:
+        logits: Logits of the ids that are predicted.
+        x: The data.
+        z: The state.
+        kernel: The distribution at each row's kappa.
+        parametrization: What the logits are.
+    """
+
+    logits: Float[Tensor, "m v"]
+    x: Int[Tensor, " m"]
+    z: Int[Tensor, " m"]
+    kernel: Kernel
+    parametrization: TokenParametrization
+
+    @cached_property
+    def decided(self) -> Bool[Tensor, " m"]:
+        """Where the state is known to be data: what is infinite there is left out."""
+        return self.kernel.decided(self.z)
+
+    @cached_property
+    def log_noise(self) -> Terms:
+        """Log g(z)."""
+        return torch.where(self.decided, 0.0, self.kernel.log_noise(self.z))
+
+    @property
+    def log_kappa(self) -> Terms:
+        """Log kappa, in float64."""
+        return self.kernel.kappa.to(self.log_noise).log()
+
+    def shift(self, asked: TokenParametrization) -> Terms | None:
+        """Return what the logits lack at the entry z to be those that are asked for."""
+        if self.parametrization == asked:
+            return None
+        evidence = torch.where(self.decided, 0.0, self.kernel.evidence(self.z))
+        return evidence if asked == "posterior" else -evidence
+
+    def read(self, asked: TokenParametrization) -> tuple[Terms, Terms, Terms]:
+        """Return log-probabilities at x and z, and the normalizer of the logits, in float64."""
+        total, known = self.logits.logsumexp(-1).double(), self.z < self.logits.shape[-1]
+        at_x, at_z = (
+            (self.logits.gather(-1, y[:, None])[:, 0] - total).clamp_max(0)  # rounding: p > 1
+            for y in (self.x, torch.where(known, self.z, 0))
+        )
+        at_z = torch.where(known, at_z, -torch.inf)
+        shift = self.shift(asked)
+        if shift is None:
+            return at_x, at_z, total
+        more = torch.log1p(at_z.exp() * torch.expm1(shift))
+        at_x = at_x - more + torch.where(self.x == self.z, shift, 0.0)
+        return at_x, at_z - more + shift, total + more
+
+
+def cross_entropy(rows: Rows) -> Terms:
     """Return -log p(x), the posterior's; 0 where z is decided.
 
     Not a bound, but it has the same minimum.
-
-    Args:
-        logits: A row for each position, of the ids that are predicted.
-        x: The data.
-        z: The state.
-        kernel: The law at each row's kappa.
-        parametrization: What the logits are.
     """
-    read = _read(logits, x, z, kernel)
-    shift = 0.0 if parametrization == "posterior" else read.evidence
-    return torch.where(read.decided, 0.0, -read.shifted(shift)[0])
+    return torch.where(rows.decided, 0.0, -rows.read("posterior")[0])
 
 
-def forward_bound(
-    logits: Logits, x: Tokens, z: Tokens, kernel: Kernel, parametrization: TokenParametrization
-) -> Terms:
+def forward_bound(rows: Rows) -> Terms:
     """Return the forward term, nats per unit of kappa, for kappa below 1.
-
-    Args:
-        logits: A row for each position, of the ids that are predicted.
-        x: The data.
-        z: The state.
-        kernel: The law at each row's kappa.
-        parametrization: What the logits are.
 
     Example:
         >>> from feller.core.sources import Masked
         >>> from feller.core.discrete.kernel import log_source
         >>> kernel = Kernel(torch.tensor([0.5]), log_source(Masked(2), 3))
         >>> x, mask = torch.tensor([0]), torch.tensor([2])
-        >>> forward_bound(torch.zeros(1, 2), x, mask, kernel, "posterior").float()  # 2 log 2
-        tensor([1.3863])
+        >>> forward_bound(Rows(torch.zeros(1, 2), x, mask, kernel, "posterior"))  # 2 log 2
+        tensor([1.3863], dtype=torch.float64)
     """
-    read = _read(logits, x, z, kernel)
-    shift = 0.0 if parametrization == "posterior" else read.evidence
-    at_x, at_z, _ = read.shifted(shift)
-    gap = torch.where(x == z, -torch.expm1(at_z), -at_z.exp() - at_x)
-    return torch.where(read.decided, 0.0, gap / (1 - kernel.kappa))
+    at_x, at_z, _ = rows.read("posterior")
+    gap = torch.where(rows.x == rows.z, -torch.expm1(at_z), -at_z.exp() - at_x)
+    return torch.where(rows.decided, 0.0, gap / (1 - rows.kernel.kappa))
 
 
-def reverse_bound(
-    logits: Logits, x: Tokens, z: Tokens, kernel: Kernel, parametrization: TokenParametrization
-) -> Terms:
+def reverse_bound(rows: Rows) -> Terms:
     """Return the reverse-noising term, nats per unit of kappa, for kappa inside (0, 1).
-
-    Args:
-        logits: A row for each position, of the ids that are predicted.
-        x: The data.
-        z: The state.
-        kernel: The law at each row's kappa.
-        parametrization: What the logits are.
 
     Example:
         >>> from feller.core.sources import UniformTokens
         >>> from feller.core.discrete.kernel import log_source
         >>> kernel = Kernel(torch.tensor([0.5]), log_source(UniformTokens(2), 2))
         >>> x, z = torch.tensor([0]), torch.tensor([1])
-        >>> reverse_bound(torch.zeros(1, 2), x, z, kernel, "leave_one_out").float()
-        tensor([1.2958])
+        >>> reverse_bound(Rows(torch.zeros(1, 2), x, z, kernel, "leave_one_out"))
+        tensor([1.2958], dtype=torch.float64)
     """
-    read = _read(logits, x, z, kernel)
-    shift = None if parametrization == "leave_one_out" else -read.evidence
-    at_x, at_z, normalizer = read.shifted(0.0 if shift is None else shift)
-    ratio_z = read.log_kappa - read.log_noise_z
-    gain = torch.where(x == z, F.softplus(ratio_z), 0.0) - F.softplus(at_z + ratio_z)
-    divergence = _divergence(read, logits, (at_x, at_z, normalizer), shift)
-    weight = kernel.log_source[z] - read.log_kappa - kernel.log_prob(z, x)
+    at_x, at_z, normalizer = rows.read("leave_one_out")
+    ratio = rows.log_kappa - rows.log_noise
+    gain = torch.where(rows.x == rows.z, F.softplus(ratio), 0.0) - F.softplus(at_z + ratio)
+    log_noise, matched = rows.kernel.log_noise(rows.x), rows.kernel.log_prob(rows.x, rows.x)
+    found = torch.logaddexp(at_x + rows.log_kappa, log_noise)
+    # KL(q(.|x), q(.|p~)): the mask weighs the same in both, so only tokens enter.
+    divergence = (
+        matched.exp() * (matched - found)
+        - _overlap(rows, normalizer, at_z)
+        + _excess(at_x + rows.log_kappa, log_noise)
+    )
+    weight = rows.kernel.log_source[rows.z] - rows.log_kappa - rows.kernel.log_prob(rows.z, rows.x)
     term = weight.exp() * (divergence + torch.expm1(gain) - gain)
-    return torch.where(read.decided, 0.0, term)
+    return torch.where(rows.decided, 0.0, term)
 
 
 def noise_overlap(
-    logits: Logits, normalizer: Terms, offset: Terms, log_source: Float[Tensor, " v"]
+    logits: Float[Tensor, "m v"], normalizer: Terms, offset: Terms, log_source: Float[Tensor, " v"]
 ) -> Terms:
     r"""Return :math:`\sum_y \pi(y) \log(1 + e^{o} \tilde p(y) / \pi(y))`, a chunk of ids at a time.
 
     With o = log kappa - log(1 - kappa) it is what the whole vocabulary adds to a KL between two
-    laws q_kappa. The backward pass computes again rather than keep.
+    distributions q_kappa. The backward pass computes again rather than keep.
 
     Args:
         logits: log p~ of each id up to the row's normalizer.
@@ -136,86 +165,22 @@ def noise_overlap(
     return _NoiseOverlap.apply(logits, normalizer, offset, log_source)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What the terms need of each row."""
-
-    x: Tensor
-    z: Tensor
-    at_x: Tensor
-    at_z: Tensor
-    total: Tensor
-    kernel: Kernel
-    decided: Tensor
-    evidence: Tensor
-    log_noise_z: Tensor
-
-    @property
-    def log_kappa(self) -> Tensor:
-        return self.kernel.kappa.to(self.log_noise_z).log()
-
-    def shifted(self, shift: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log-probabilities at x and z, and the normalizer, after a shift at the entry z."""
-        shift = torch.as_tensor(shift, dtype=self.at_z.dtype, device=self.at_z.device)
-        more = torch.log1p(self.at_z.exp() * torch.expm1(shift))
-        at_x = self.at_x - more + torch.where(self.x == self.z, shift, 0.0)
-        return at_x, self.at_z - more + shift, self.total + more
-
-
-def _read(logits: Tensor, x: Tensor, z: Tensor, kernel: Kernel) -> _Rows:
-    """Gather what the terms need, in float64; what is infinite where z is decided is left out."""
-    total = logits.logsumexp(-1).double()
-    decided, known = kernel.decided(z), z < logits.shape[-1]
-    at_x, at_z = (
-        (logits.gather(-1, y[:, None])[:, 0] - total).clamp_max(0)  # rounding may say p > 1
-        for y in (x, torch.where(known, z, 0))
-    )
-    return _Rows(
-        x,
-        z,
-        at_x,
-        torch.where(known, at_z, -torch.inf),
-        total,
-        kernel,
-        decided,
-        torch.where(decided, 0.0, kernel.evidence(z)),
-        torch.where(decided, 0.0, kernel.log_noise(z)),
-    )
-
-
-def _divergence(
-    read: _Rows, logits: Tensor, law: tuple[Tensor, Tensor, Tensor], shift: Tensor | None
-) -> Tensor:
-    """Return KL(q(.|x), q(.|p~)); the mask weighs the same in both, so only tokens enter."""
-    at_x, at_z, normalizer = law
-    log_noise_x = read.kernel.log_noise(read.x)
-    matched = read.kernel.log_prob(read.x, read.x)
-    found = torch.logaddexp(at_x + read.log_kappa, log_noise_x)
-    return (
-        matched.exp() * (matched - found)
-        - _overlap(read, logits, normalizer, shift, at_z)
-        + _share(at_x + read.log_kappa, log_noise_x)
-    )
-
-
-def _overlap(
-    read: _Rows, logits: Tensor, normalizer: Tensor, shift: Tensor | None, at_z: Tensor
-) -> Tensor:
+def _overlap(rows: Rows, normalizer: Tensor, at_z: Tensor) -> Tensor:
     """Return the sum over tokens y of g(y) log(1 + kappa p~(y) / g(y))."""
-    log_source = read.kernel.log_source[: logits.shape[-1]]
+    log_source = rows.kernel.log_source[: rows.logits.shape[-1]]
     if not log_source.isfinite().any():
         return torch.zeros_like(normalizer)
-    log_rest = torch.log1p(-read.kernel.kappa.to(log_source))
-    spread = noise_overlap(logits, normalizer, read.log_kappa - log_rest, log_source)
-    spread = log_rest.exp() * spread
+    log_rest = torch.log1p(-rows.kernel.kappa.to(log_source))
+    spread = noise_overlap(rows.logits, normalizer, rows.log_kappa - log_rest, log_source)
+    spread, shift = log_rest.exp() * spread, rows.shift("leave_one_out")
     if shift is None:
         return spread
     # The logits lack the shift at z: the entry there is exchanged.
-    level = at_z + read.log_kappa
-    return spread + _share(level, read.log_noise_z) - _share(level - shift, read.log_noise_z)
+    level = at_z + rows.log_kappa
+    return spread + _excess(level, rows.log_noise) - _excess(level - shift, rows.log_noise)
 
 
-def _share(log_data: Tensor, log_noise: Tensor) -> Tensor:
+def _excess(log_data: Tensor, log_noise: Tensor) -> Tensor:
     """Return g log(1 + e^log_data / g), which is 0 at g = 0."""
     some = log_noise > -torch.inf
     safe = torch.where(some, log_noise, 0.0)
@@ -232,9 +197,8 @@ class _NoiseOverlap(torch.autograd.Function):
         normalizer = inputs[1]
         total = torch.zeros_like(normalizer)
         for _, pi, level in _chunks(*inputs):
-            total += (
-                F.softplus(level).mul_(pi).sum(-1).to(total)
-            )  # a matrix product varies with the batch
+            # No matrix product: its rounding varies with the batch.
+            total += F.softplus(level).mul_(pi).sum(-1).to(total)
         return total
 
     @staticmethod

@@ -21,21 +21,21 @@ __all__ = ["Beside", "Factor"]
 
 
 class Beside(NamedTuple):
-    """The other factors of a product state, and the condition: what a `Factor` is told.
+    """The other factors of a product state, and the condition: what a `Factor` is given.
 
     Attributes:
         states: The state of each other factor by name, `(b, *event)`.
         times: The time of each: a number, or one a sample or element; 1 where it is data.
         condition: Passed to the model.
         seen: States of the factor for which the answer is known, `(b, n)`.
-        told: That answer, logits `(b, n, k)`, which costs no call.
+        logits: That answer `(b, n, k)`, which costs no call.
     """
 
     states: Mapping[str, Tensor]
     times: Mapping[str, Any]
     condition: Any = None
     seen: Int[Tensor, "b n"] | None = None
-    told: Float[Tensor, "b n k"] | None = None
+    logits: Float[Tensor, "b n k"] | None = None
 
     def rows(self, index: Int[Tensor, " r"]) -> "Beside":
         """Return some rows of a batch."""

@@ -1,6 +1,6 @@
 r"""What the mixture path does to one token, in terms of kappa alone.
 
-With source probabilities pi, the token x is at mixing weight kappa in the law
+With source probabilities pi, the token x is at mixing weight kappa in the distribution
 
 .. math:: q_\kappa(y | x) = \kappa 1[y = x] + g(y), \qquad g(y) = (1 - \kappa) \pi(y).
 
@@ -45,7 +45,7 @@ def log_source(source: Source, size: int) -> Float[Tensor, " k"]:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The law q_kappa(y | x) of tokens, each at a mixing weight of its own.
+    """The distribution q_kappa(y | x) of tokens, each at a mixing weight of its own.
 
     Attributes:
         kappa: Mixing weights, in [0, 1].
@@ -96,7 +96,7 @@ def reverse_rates(
         data: Leave-one-out probabilities of every id, which give the marginal rates; of a certain
             x, the rates given x.
         z: The state.
-        kernel: The law at this kappa, which is above 0.
+        kernel: The distribution at this kappa, which is above 0.
 
     Example:
         >>> from feller.core.sources import Masked
@@ -105,8 +105,8 @@ def reverse_rates(
         tensor([[0.5000, 1.5000, 0.0000]])
     """
     pi, kappa = kernel.log_source.exp(), kernel.kappa[..., None]
-    law = kappa * data + (1 - kappa) * pi
-    rates = pi[z][..., None] / kappa * law / law.gather(-1, z[..., None])
+    total = kappa * data + (1 - kappa) * pi
+    rates = pi[z][..., None] / kappa * total / total.gather(-1, z[..., None])
     return rates.scatter(-1, z[..., None], 0.0)
 
 
@@ -126,12 +126,12 @@ def jump_probability(
 ) -> Float[Tensor, "*batch"]:
     """Return the probability of a jump from one mixing weight to a later one: exact over any step.
 
-    It is 1 - (1 - later) / (1 - kappa), and 0 where the clock stands at 1.
+    It is 1 - (1 - later) / (1 - kappa), and 0 where kappa is 1.
 
     Example:
         >>> jump_probability(torch.tensor([0.5, 1.0]), torch.tensor([0.75, 1.0]))
         tensor([0.5000, 0.0000])
     """
     left = 1 - kappa
-    share = (later - kappa) / torch.where(left > 0, left, 1.0)
-    return share.clamp(0, 1)
+    fraction = (later - kappa) / torch.where(left > 0, left, 1.0)
+    return fraction.clamp(0, 1)

@@ -36,7 +36,7 @@ from torch import Tensor
 
 from feller.core.checks import check_choice
 from feller.core.discrete.categorical import certainty
-from feller.core.discrete.elbo import cross_entropy, reverse_bound
+from feller.core.discrete.elbo import Rows, cross_entropy, reverse_bound
 from feller.core.discrete.kernel import Kernel, log_source
 from feller.core.discrete.models import TokenModel, rows_of, token_model
 from feller.core.discrete.solvers.base import uniforms
@@ -108,8 +108,8 @@ def chain_rule(
     Args:
         model: A model with a mask source.
         x: Texts.
-        order: From the left, at random, the place first of which the model is surest; or the rank
-            of each token.
+        order: From the left, at random, the position first of which the model is surest; or the
+            rank of each token.
         rng: Where random orders come from.
         condition: An entry for each text, or one for all.
 
@@ -127,17 +127,17 @@ def chain_rule(
         raise ValueError("the ranks of a text are 0 ... n - 1, each once")
     surest = not given and order == "confidence"
     known, total = torch.zeros_like(texts.counted), torch.zeros(len(x), dtype=torch.float64)
-    for place in range(x.shape[1]):
+    for rank in range(x.shape[1]):
         z = torch.where(known, x, model.vocabulary.mask)
         if surest:
-            logits = texts.logits(z, texts.share(z), ~known)
+            logits = texts.logits(z, texts.unmasked(z), ~known)
             keys = torch.zeros(x.shape, dtype=logits.dtype, device=x.device)
             keys = keys.masked_scatter(~known, -certainty(logits, "confidence"))
             now = first_in_rows(keys, ~known, torch.ones_like(x[:, 0]))
             logits = logits[now[~known]]
         else:
-            now = ranks == place
-            logits = texts.logits(z, texts.share(z), now)
+            now = ranks == rank
+            logits = texts.logits(z, texts.unmasked(z), now)
         total = (
             total.to(x.device) - logits.double().log_softmax(-1).gather(1, x[now][:, None])[:, 0]
         )
@@ -182,7 +182,7 @@ class _Texts:
     condition: Any
 
     @property
-    def law(self) -> Tensor:
+    def log_pi(self) -> Tensor:
         """Log pi of every id."""
         path, size = self.model.path, self.model.vocabulary.size
         return log_source(path.source, size).to(self.x.device)
@@ -190,32 +190,32 @@ class _Texts:
     @property
     def hides(self) -> bool:
         """Whether the source is all mask."""
-        return not bool(self.law[: self.model.vocabulary.sampleable].isfinite().any())
+        return not bool(self.log_pi[: self.model.vocabulary.sampleable].isfinite().any())
 
-    def share(self, z: Tensor) -> Tensor:
-        """Return the share of each row that is not masked."""
+    def unmasked(self, z: Tensor) -> Tensor:
+        """Return the fraction of each row that is not masked."""
         return (z != self.model.vocabulary.mask).double().mean(1)
 
     def logits(self, z: Tensor, kappa: Tensor, where: Tensor) -> Tensor:
         """Ask the model."""
         return self.model.logits(z, kappa, self.condition, where=where)
 
-    def draw(self, share: Tensor, rng: Rng) -> Tensor:
-        """Return one estimate for each text: `share` in (0, 1) is how much noise it has."""
-        return self._hide(share, rng) if self.hides else self._noise(share, rng)
+    def draw(self, amount: Tensor, rng: Rng) -> Tensor:
+        """Return one estimate for each text: `amount` in (0, 1) is how much noise it has."""
+        return self._hide(amount, rng) if self.hides else self._noise(amount, rng)
 
-    def _hide(self, share: Tensor, rng: Rng) -> Tensor:
+    def _hide(self, amount: Tensor, rng: Rng) -> Tensor:
         n = self.counted.sum(1)
-        size = (1 + (share * n).long()).minimum(n)
+        size = (1 + (amount * n).long()).minimum(n)
         keys = uniforms(self.x.shape, rng, self.x)
         hidden = first_in_rows(keys, self.counted, size)
         z = self.x.masked_fill(hidden, self.model.vocabulary.mask)
-        each = self._terms(cross_entropy, z, self.share(z), hidden)
+        each = self._terms(cross_entropy, z, self.unmasked(z), hidden)
         return each * n / size.clamp_min(1)
 
-    def _noise(self, share: Tensor, rng: Rng) -> Tensor:
+    def _noise(self, amount: Tensor, rng: Rng) -> Tensor:
         n = self.counted.sum(1)
-        size = (share * (n + 1)).long().minimum(n)
+        size = (amount * (n + 1)).long().minimum(n)
         arrivals, last = uniforms(self.x.shape, rng, self.x), uniforms((len(n), 1), rng, self.x)
         noised = first_in_rows(-arrivals, self.counted, size)
         source = self.model.path.sample_source(self.x.shape, rng, like=self.x)
@@ -225,7 +225,7 @@ class _Texts:
         kappa = torch.where(size > 0, first.amin(1), none.amax(1)).clamp(1e-12, 1 - 1e-12)
         weight = torch.where(size > 0, (n + 1) * (1 - kappa) / size.clamp_min(1), 1.0)
         whole = torch.where(self.counted, kappa[:, None], 1.0)
-        moving = self.counted & (self.law[z] > -torch.inf)
+        moving = self.counted & (self.log_pi[z] > -torch.inf)
         return weight * self._terms(reverse_bound, z, whole, moving)
 
     def _terms(self, term: Term, z: Tensor, kappa: Tensor, where: Tensor) -> Tensor:
@@ -234,9 +234,9 @@ class _Texts:
         if not where.any():
             return each.sum(1)
         whole = kappa if kappa.ndim > 1 else kappa[:, None].expand(z.shape)
-        kernel = Kernel(whole[where], self.law)
+        kernel = Kernel(whole[where], self.log_pi)
         logits = self.logits(z, kappa, where)
-        found = term(logits, self.x[where], z[where], kernel, self.model.parametrization)
+        found = term(Rows(logits, self.x[where], z[where], kernel, self.model.parametrization))
         return each.masked_scatter(where, found.double()).sum(1)
 
 

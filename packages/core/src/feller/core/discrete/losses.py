@@ -9,6 +9,7 @@ r"""Losses on tokens: means over a sequence of the terms of `elbo`, in nats a to
 Source: the identity that stratifies by the number of masks, Ou et al., arXiv 2406.03736.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,19 +20,50 @@ from torch import Tensor
 from feller.core.checks import check_choices, check_times
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading
-from feller.core.discrete.elbo import cross_entropy, forward_bound, reverse_bound
+from feller.core.discrete.elbo import Rows, cross_entropy, forward_bound, reverse_bound
 from feller.core.discrete.kernel import Kernel, log_source
-from feller.core.losses import Loss, Sample, check_path
-from feller.core.paths import ConditionalPath
+from feller.core.losses import Loss, check_path
 from feller.core.times import expand_time
-from feller.core.typing import Time
 
 __all__ = ["Bound", "CrossEntropy"]
 
 
+class _TokenLoss(Loss):
+    """A term of each token that may be noise, reduced over each sequence."""
+
+    @abstractmethod
+    def _term(self, rows: Rows) -> Tensor:
+        """Return the term of each row."""
+
+    @abstractmethod
+    def _reduce(self, each: Tensor, noise: Bool[Tensor, "b n"], speed: Tensor) -> Tensor:
+        """Return the loss of each sequence from the terms where it may be noise, and kappa_dot."""
+
+    def __call__(
+        self, model: Any, path: Any, z: Tensor, t: Any, x_t: Tensor, *, condition: Any = None
+    ) -> Float[Tensor, " b"]:
+        """Return the loss of each sequence; 0 for one without noise."""
+        check_times(t)
+        check_path(model, path)
+        log_pi = log_source(path.source, path.space.size).to(z.device)
+        noise, time = log_pi[x_t] > -torch.inf, expand_time(t, x_t)
+        data, state = z[noise], x_t[noise]
+        # In float64: some schedules round 1 - kappa, of which a log is taken, to 0 in float32.
+        kappa = path.schedule.alpha(time.double()).expand(x_t.shape)[noise]
+        speed = path.schedule.alpha_dot(time.float()).expand(x_t.shape)[noise]
+        known = getattr(model, "module", model).parametrization  # under the wrapper of its group
+
+        def function(logits: Tensor, part: slice) -> Tensor:
+            kernel = Kernel(kappa[part], log_pi)
+            return self._term(Rows(logits, data[part], state[part], kernel, known)).float()
+
+        each = model(x_t, t, condition, reading=Reading(function, noise))
+        return self._reduce(each, noise, speed)
+
+
 @tagged("text/cross_entropy")
 @dataclass(frozen=True)
-class CrossEntropy(Loss):
+class CrossEntropy(_TokenLoss):
     """The cross-entropy of the posterior.
 
     Attributes:
@@ -45,25 +77,17 @@ class CrossEntropy(Loss):
         """Refuse an unknown name."""
         check_choices(self)
 
-    def __call__(
-        self,
-        model: Any,
-        path: ConditionalPath,
-        z: Tensor,
-        t: Time,
-        x_t: Tensor,
-        *,
-        condition: Any = None,
-    ) -> Float[Tensor, " b"]:
-        """Return the mean of each sequence; 0 for one without noise."""
-        each, where = _terms(cross_entropy, model, path, Sample(z, t, x_t), condition)
-        counts = where.sum(1).clamp_min(1) if self.mean == "noise" else z.shape[1]
-        return _sum_rows(each, where) / counts
+    def _term(self, rows: Rows) -> Tensor:
+        return cross_entropy(rows)
+
+    def _reduce(self, each: Tensor, noise: Tensor, speed: Tensor) -> Tensor:
+        counts = noise.sum(1).clamp_min(1) if self.mean == "noise" else noise.shape[1]
+        return _sum_rows(each, noise) / counts
 
 
 @tagged("text/bound")
 @dataclass(frozen=True)
-class Bound(Loss):
+class Bound(_TokenLoss):
     """A bound on the negative log-likelihood, per token.
 
     Attributes:
@@ -77,46 +101,11 @@ class Bound(Loss):
         """Refuse an unknown name."""
         check_choices(self)
 
-    def __call__(
-        self,
-        model: Any,
-        path: ConditionalPath,
-        z: Tensor,
-        t: Time,
-        x_t: Tensor,
-        *,
-        condition: Any = None,
-    ) -> Float[Tensor, " b"]:
-        """Return kappa_dot times the terms of each sequence, over its length."""
-        term = forward_bound if self.chain == "forward" else reverse_bound
-        each, where = _terms(term, model, path, Sample(z, t, x_t), condition)
-        speed = path.schedule.alpha_dot(expand_time(t, x_t).float()).expand(x_t.shape)[where]
-        return _sum_rows(speed * each, where) / z.shape[1]
+    def _term(self, rows: Rows) -> Tensor:
+        return forward_bound(rows) if self.chain == "forward" else reverse_bound(rows)
 
-
-def _terms(
-    term: Any,
-    model: Any,
-    path: ConditionalPath,
-    sample: Sample,
-    condition: Any,
-) -> tuple[Float[Tensor, " m"], Bool[Tensor, "b n"]]:
-    """Return a term of each token that may be noise, and where these are."""
-    z, t, x_t = sample
-    check_times(t)
-    check_path(model, path)
-    law = log_source(path.source, path.space.size).to(z.device)  # pyright: ignore
-    where = law[x_t] > -torch.inf
-    data, state = z[where], x_t[where]
-    # In float64: some schedules round 1 - kappa, of which a log is taken, to 0 in float32.
-    kappa = path.schedule.alpha(expand_time(t, x_t).double()).expand(x_t.shape)[where]
-    known = getattr(model, "module", model).parametrization  # under the wrapper of its group
-
-    def function(logits: Tensor, part: slice) -> Tensor:
-        found = term(logits, data[part], state[part], Kernel(kappa[part], law), known)
-        return found.float()
-
-    return model(x_t, t, condition, reading=Reading(function, where)), where
+    def _reduce(self, each: Tensor, noise: Tensor, speed: Tensor) -> Tensor:
+        return _sum_rows(speed * each, noise) / noise.shape[1]
 
 
 def _sum_rows(each: Tensor, where: Tensor) -> Tensor:

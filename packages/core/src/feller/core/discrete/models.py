@@ -28,7 +28,7 @@ from feller.core.generators.cells import TokenCells
 from feller.core.heads import Kinds
 from feller.core.paths import MixturePath
 from feller.core.schedules import Schedule
-from feller.core.solutions import event_rate, jump_clock
+from feller.core.solutions import cumulative_hazard, event_rate
 from feller.core.times import expand_time
 from feller.core.typing import Time
 
@@ -36,13 +36,17 @@ __all__ = [
     "JUMP",
     "Ids",
     "PosteriorTokens",
+    "States",
     "TokenModel",
+    "Where",
     "check_labels",
     "rows_of",
     "time_of",
     "token_model",
 ]
 
+States = Int[Tensor, "b n"]
+Where = Bool[Tensor, "b n"] | None
 JUMP: Kinds = frozenset({Jump})
 
 
@@ -107,7 +111,7 @@ class TokenModel(Model, ABC):
         posterior = convert_logits(logits, (self.parametrization, "posterior"), evidence, x)
         may_jump = self.path.source.log_density(x) > -torch.inf
         intensity = torch.where(may_jump, event_rate(self.path, clock), 0.0)
-        return Jump(intensity, Categorical(posterior), jump_clock(self.path, clock))
+        return Jump(intensity, Categorical(posterior), cumulative_hazard(self.path, clock))
 
     def _kappa(self, x: Tensor, t: Time) -> Tensor:
         kappa = self.path.schedule.alpha(expand_time(t, x).to(x.device, torch.float32))
@@ -159,12 +163,7 @@ class PosteriorTokens(TokenModel):
         return self.model.network_calls(t, condition)
 
     def logits(
-        self,
-        x: Int[Tensor, "b n"],
-        kappa: Tensor,
-        condition: Any = None,
-        *,
-        where: Bool[Tensor, "b n"] | None = None,
+        self, x: States, kappa: Tensor, condition: Any = None, *, where: Where = None
     ) -> Float[Tensor, "*elements k"]:
         """Return the log of the posterior that the model's jump stands for."""
         z = x.view(len(x), *self.event)
@@ -173,7 +172,7 @@ class PosteriorTokens(TokenModel):
             t = t[:, 0] if bool((t == t[:, :1]).all()) else t.view(z.shape)
         seen = getattr(condition, "seen", None)
         found = (
-            condition.told
+            condition.logits
             if seen is not None and torch.equal(seen, x)
             else self.read(self.model(z, t.float(), condition), z, t).reshape(*x.shape, -1)
         )
@@ -191,11 +190,11 @@ class PosteriorTokens(TokenModel):
         if len(parts) != 1 or parts[0].role != "forward" or not is_kind(_kind(parts[0]), JUMP):
             raise ValueError("the posterior of tokens is that of one jump along the path, no sum")
         jump = parts[0].scaled()
-        k, law = self.vocabulary.sampleable, jump.destination.expand(x.shape)
+        k, after = self.vocabulary.sampleable, jump.destination.expand(x.shape)
         log_mass = (
-            law.masses(TokenCells(self.vocabulary.size)).log()
-            if law.cells is None
-            else law.log_masses()
+            after.masses(TokenCells(self.vocabulary.size)).log()
+            if after.cells is None
+            else after.log_masses()
         )
         hazard = self.path.schedule.hazard(expand_time(t, jump.intensity))
         moves = (jump.intensity / hazard).clamp(0, 1).expand(x.shape)[..., None]

@@ -1,9 +1,9 @@
-r"""What a network on tokens predicts: the posterior, or the leave-one-out law.
+r"""What a network on tokens predicts: the posterior, or the leave-one-out distribution.
 
 On the mixture path an element at state z has :math:`q_t(z | y) = \kappa_t [y = z] + g_t(z)` with
 :math:`g_t = (1 - \kappa_t) p_0`. The **posterior** p(x_1 | x_t) has seen the element's own state;
-the **leave-one-out** law p(x_1 | x_t without that element) has not. By Bayes' rule the first is the
-second times the likelihood, and so the log-probabilities differ at one id only:
+the **leave-one-out** distribution p(x_1 | x_t without that element) has not. By Bayes' rule the
+first is the second times the likelihood, and so the log-probabilities differ at one id only:
 
     posterior = leave-one-out + s_t(z) [y = z],    s_t(z) = log(1 + kappa_t / g_t(z)),
 
@@ -46,10 +46,10 @@ def convert_logits(
     evidence: Float[Tensor, "*batch"],
     x: Int[Tensor, "*batch"],
 ) -> Float[Tensor, "*batch k"]:
-    """Turn logits of one law into those of the other.
+    """Turn logits of one distribution into those of the other.
 
     Where the evidence is infinite the posterior is certain: its logits are 0 at the token and minus
-    infinity elsewhere; the leave-one-out law cannot be had back from it.
+    infinity elsewhere; the leave-one-out distribution cannot be had back from it.
 
     Args:
         logits: What is known.
@@ -62,11 +62,11 @@ def convert_logits(
         return logits
     k = logits.shape[-1]
     is_token = x < k
-    place = x.clamp_max(k - 1)[..., None]
+    index = x.clamp_max(k - 1)[..., None]
     sign = 1 if asked == "posterior" else -1
     shift = torch.where(is_token & evidence.isfinite(), sign * evidence, 0)[..., None]
-    shifted = logits.scatter_add(-1, place, shift.to(logits.dtype))
+    shifted = logits.scatter_add(-1, index, shift.to(logits.dtype))
     if asked == "leave_one_out":
         return shifted
-    certain = torch.full_like(logits, -torch.inf).scatter(-1, place, 0)
+    certain = torch.full_like(logits, -torch.inf).scatter(-1, index, 0)
     return torch.where((is_token & evidence.isinf())[..., None], certain, shifted)

@@ -55,20 +55,20 @@ class UnigramTokens(Source):
 @tagged("text/masked_uniform")
 @dataclass(frozen=True)
 class MaskedUniform(Source):
-    """The mask, or with a small chance a uniform token: masks to fill and errors to mend.
+    """The mask, or with a small probability a uniform token: masks to fill and errors to mend.
 
     Source: the idea of von Rütte et al., arXiv 2503.04482, with a mixture that is fixed in time.
 
     Attributes:
         mask: The id of the mask; tokens are 0 ... mask - 1.
-        share: The chance of a token.
+        share: The probability of a token.
     """
 
     mask: int
     share: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a share that leaves out one of the two."""
+        """Refuse a probability that leaves out one of the two."""
         if not 0 < self.share < 1:
             raise ValueError(f"share is in (0, 1), not {self.share}: Masked or UniformTokens is it")
 

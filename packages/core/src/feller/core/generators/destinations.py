@@ -128,43 +128,43 @@ class Mixture(Destination):
 
     Attributes:
         weights: Of each, in the last axis; they need not sum to one.
-        laws: The distributions; the last of their batch axes is that of the weights.
+        components: The distributions; the last of their batch axes is that of the weights.
     """
 
     weights: Float[Tensor, "*batch k"]
-    laws: Destination
+    components: Destination
 
     @property
     def is_density(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether those mixed are densities."""
-        return self.laws.is_density
+        return self.components.is_density
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
         """Change the weights and the distributions."""
-        return Mixture(change(self.weights), self.laws.map(change))
+        return Mixture(change(self.weights), self.components.map(change))
 
     def sample(self, rng: Rng) -> Tensor:
         """Choose a distribution for each of a list of elements, then draw from it."""
         chosen = draw_category(self.weights, rng)
-        places = [torch.arange(n, device=chosen.device) for n in chosen.shape]
-        return self.laws.at((*torch.meshgrid(*places, indexing="ij"), chosen)).sample(rng)
+        positions = [torch.arange(n, device=chosen.device) for n in chosen.shape]
+        return self.components.at((*torch.meshgrid(*positions, indexing="ij"), chosen)).sample(rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return the points of every distribution."""
-        points, inner = self.laws.quadrature()
-        mass, laws = _beside(self._fractions(), inner) * inner, self.weights.ndim - 1
-        return points.movedim(laws, -2).flatten(-2), mass.movedim(laws, -2).flatten(-2)
+        points, inner = self.components.quadrature()
+        mass, axis = _beside(self._fractions(), inner) * inner, self.weights.ndim - 1
+        return points.movedim(axis, -2).flatten(-2), mass.movedim(axis, -2).flatten(-2)
 
     def masses(self, cells: Cells) -> Tensor:
         """Return the mean of the masses under the weights."""
-        return (self._fractions()[..., None] * self.laws.masses(cells)).sum(-2)
+        return (self._fractions()[..., None] * self.components.masses(cells)).sum(-2)
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Return the log of the mean probability under the weights."""
         total = self.weights.sum(-1, keepdim=True)
         log_weights = self.weights.log() - torch.where(total > 0, total, 1.0).log()
         return (
-            log_weights + self.laws.log_prob(y.unsqueeze(-1 - self.laws.element_dim))
+            log_weights + self.components.log_prob(y.unsqueeze(-1 - self.components.element_dim))
         ).logsumexp(-1)
 
     def _fractions(self) -> Tensor:
@@ -177,30 +177,30 @@ class Either(Destination):
     """One of two distributions of different kinds.
 
     Attributes:
-        chance: Probability of the first.
+        probability: Probability of the first.
         first: A distribution.
         second: Another, with the same batch axes.
     """
 
-    chance: Tensor
+    probability: Tensor
     first: Destination
     second: Destination
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Either":
         """Change the probability and both distributions."""
-        return Either(change(self.chance), self.first.map(change), self.second.map(change))
+        return Either(change(self.probability), self.first.map(change), self.second.map(change))
 
     def sample(self, rng: Rng) -> Tensor:
         """Draw from both, and choose."""
-        u = random.uniform(self.chance.shape, rng, like=self.chance)
+        u = random.uniform(self.probability.shape, rng, like=self.probability)
         first, second = self.first.sample(rng), self.second.sample(rng)
-        return torch.where(expand_time(u < self.chance, first), first, second)
+        return torch.where(expand_time(u < self.probability, first), first, second)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Return the points of both."""
         (x, p), (y, q) = self.first.quadrature(), self.second.quadrature()
-        chance = _beside(self.chance, p)
-        return torch.cat([x, y], -1), torch.cat([chance * p, (1 - chance) * q], -1)
+        probability = _beside(self.probability, p)
+        return torch.cat([x, y], -1), torch.cat([probability * p, (1 - probability) * q], -1)
 
 
 @dataclass(frozen=True)
@@ -208,12 +208,12 @@ class Deferred(Destination):
     """A distribution made only of the elements asked for, such as those where an event fired.
 
     Attributes:
-        law: A destination with the batch axes of the elements, such as a posterior.
+        base: A destination with the batch axes of the elements, such as a posterior.
         numbers: What else the distribution is made of: tensors that broadcast to the batch axes.
         build: Makes the distribution of both.
     """
 
-    law: Destination
+    base: Destination
     numbers: tuple[Tensor, ...]
     build: Callable[..., Destination]
 
@@ -224,12 +224,12 @@ class Deferred(Destination):
 
     def made(self) -> Destination:
         """Return the distribution."""
-        return self.build(self.law, *self.numbers)
+        return self.build(self.base, *self.numbers)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Deferred":
         """Change the distribution and the numbers, broadcast first."""
         numbers = tuple(map(change, torch.broadcast_tensors(*self.numbers)))
-        return Deferred(self.law.map(change), numbers, self.build)
+        return Deferred(self.base.map(change), numbers, self.build)
 
     def sample(self, rng: Rng) -> Tensor:
         """Make the distribution, then draw."""
@@ -282,6 +282,6 @@ class FromSource(Destination):
         return mass.expand(*self.like.shape, -1)
 
 
-def _beside(chance: Tensor, points: Tensor) -> Tensor:
-    """Give chances of elements the axes that elements have inside, and that of their points."""
-    return chance.reshape(chance.shape + (1,) * (points.ndim - chance.ndim))
+def _beside(probability: Tensor, points: Tensor) -> Tensor:
+    """Give probabilities of elements the axes inside of elements, and that of their points."""
+    return probability.reshape(probability.shape + (1,) * (points.ndim - probability.ndim))

@@ -32,14 +32,14 @@ def draw_where(
         The index of the chosen elements, and where they land, element by element.
     """
     index = chosen.nonzero(as_tuple=True)
-    total, laws = len(index[0]), destination.expand(chosen.shape)
-    rng, most = random.ragged(rng, chosen), _most(laws, index)
+    total, each = len(index[0]), destination.expand(chosen.shape)
+    rng, most = random.ragged(rng, chosen), _most(each, index)
     if total <= most:
-        return index, laws.at(index).sample(rng)
+        return index, each.at(index).sample(rng)
     landed, start = [], 0
-    for count, share in _pieces(total, most, rng):
+    for count, mine in _pieces(total, most, rng):
         part = tuple(axis[start : start + count] for axis in index)
-        landed.append(laws.at(part).sample(share))
+        landed.append(each.at(part).sample(mine))
         start += count
     return index, torch.cat(landed)
 
@@ -52,7 +52,7 @@ def land_where(
     return x.index_put(index, landed.to(x.dtype))
 
 
-def _most(laws: Destination, index: Index) -> int:
+def _most(each: Destination, index: Index) -> int:
     """Return of how many elements at once the distributions may be drawn from."""
     sizes = [1]
 
@@ -61,7 +61,7 @@ def _most(laws: Destination, index: Index) -> int:
         return tensor
 
     if len(index[0]):
-        laws.at(tuple(axis[:1] for axis in index)).map(measure)
+        each.at(tuple(axis[:1] for axis in index)).map(measure)
     return max(1, MOST // max(sizes))
 
 

@@ -48,8 +48,8 @@ class RatioOfNormals(Destination):
     def sample(self, rng: Rng) -> Tensor:
         """Invert the distribution function by bisection."""
         low, high = (root.clamp(-_FAR, _FAR) for root in roots(self.c))
-        share = random.uniform(low.shape, rng, like=low)
-        target = torch.lerp(_growth(low, self.c), _growth(high, self.c), share)
+        u = random.uniform(low.shape, rng, like=low)
+        target = torch.lerp(_growth(low, self.c), _growth(high, self.c), u)
         u = _bisect(lambda u: _growth(u, self.c), target, low, high)
         return self.mean + self.scale * u
 
@@ -157,9 +157,9 @@ def _phi(u: Tensor) -> Tensor:
     return torch.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
 
 
-def _edges(law: Destination, cells: Cells) -> Tensor:
+def _edges(destination: Destination, cells: Cells) -> Tensor:
     if cells.edges is None:
-        raise LookupError(f"a {type(law).__name__} has masses on bins, not on {cells}")
+        raise LookupError(f"a {type(destination).__name__} has masses on bins, not on {cells}")
     return cells.edges
 
 

@@ -31,14 +31,14 @@ class Jump(Generator):
     Attributes:
         intensity: Events per unit time of each element, at least 0.
         destination: Where they go.
-        clock: How much of its present intensity an element lives through in a time h: the integral
-            of lambda_s / lambda_t over the step. A path that knows how its intensity grows gives
-            it; h by default.
+        cumulative: The cumulative hazard of a step of h, in units of the present intensity: the
+            integral of lambda_s / lambda_t over it. A path that knows how its intensity grows
+            gives it; h by default.
     """
 
     intensity: Tensor
     destination: Destination
-    clock: Callable[[Tensor], Tensor] | None = None
+    cumulative: Callable[[Tensor], Tensor] | None = None
 
     def apply(self, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Return the expected change of `f`, by the destination's quadrature."""
@@ -64,38 +64,39 @@ class Jump(Generator):
         return points.reshape(len(x), -1, *points.shape[batch:]), weights.flatten(1, -2)
 
     def step(self, space: StateSpace, x: Tensor, h: Time, rng: Rng) -> Tensor:
-        """Let events fire with probability 1 - exp(-lambda clock(h)), and draw where they fired.
+        """Let events fire with probability 1 - exp(-lambda cumulative(h)); draw where they fired.
 
         How many fire depends on the data, so the step does not compile as one graph.
         """
         return self.fire(x, self.intensity * self.duration(h), rng)
 
     def fire(self, x: Tensor, lived: Tensor, rng: Rng) -> Tensor:
-        """Move each element that has an event while it lives through an integral of its intensity.
+        """Move each element that has an event over a step of a cumulative hazard.
 
         Args:
             x: The states.
-            lived: The integral of the intensity, one for each element. Where a clock stands still
-                at t = 1 it may be 0 times infinity, which is not a number: no event.
+            lived: The integral of the intensity, one for each element. Where an element is at
+                t = 1 it may be 0 times infinity, which is not a number: no event.
             rng: Where randomness comes from.
         """
-        chance = -torch.expm1(-lived)
-        fired = random.uniform(chance.shape, rng, like=chance) < chance
+        probability = -torch.expm1(-lived)
+        fired = random.uniform(probability.shape, rng, like=probability) < probability
         return land_where(self.destination, x, fired, rng)
 
     def duration(self, h: Time) -> Tensor:
-        """Return the time `h` by the clock."""
+        """Return the cumulative hazard of a step of `h`, in units of the present intensity."""
         h = expand_time(h, self.intensity)
-        return h if self.clock is None else self.clock(h)
+        return h if self.cumulative is None else self.cumulative(h)
 
     def average(self, weights: Tensor) -> "Jump":
         """Return the jump of the mean measure: intensities average, destinations mix."""
         weights = expand_time(weights, self.intensity)
         joint = weights * self.intensity
         last = joint.ndim - 1
-        laws = self.destination.expand(joint.shape).map(lambda tensor: tensor.movedim(1, last))
-        clock = None if self.clock is None else _mean(self.clock, weights, self.intensity)
-        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), laws), clock)
+        each = self.destination.expand(joint.shape).map(lambda tensor: tensor.movedim(1, last))
+        rise = self.cumulative
+        mean = None if rise is None else _mean(rise, weights, self.intensity)
+        return Jump(joint.sum(1), Mixture(joint.movedim(1, -1), each), mean)
 
     def scaled(self, weight: float | Tensor) -> "Jump":
         """Return the jump at a multiple of its intensity."""
@@ -110,21 +111,21 @@ class Jump(Generator):
         return task.jumps(task.target(Jump), self)
 
 
-Clock = Callable[[Tensor], Tensor]
+Cumulative = Callable[[Tensor], Tensor]
 
 
-def _mean(clock: Clock, weights: Tensor, rates: Tensor) -> Clock:
-    """Return the clock of an element that lives by one of the rates along axis 1.
+def _mean(cumulative: Cumulative, weights: Tensor, rates: Tensor) -> Cumulative:
+    """Return the cumulative hazard of an element that jumps at one of the rates along axis 1.
 
-    Chances average, not what is lived through: an element that stays where it is for one of the
+    Probabilities average, not hazards: an element that stays where it is for one of the
     data points, and leaves for sure for the others, stays with the weight of that point.
     """
     total = (weights * rates).sum(1)
 
     def mean(h: Tensor) -> Tensor:
-        each = clock(h[:, None] if h.ndim else h)
-        chances = -torch.expm1(-torch.where(rates > 0, rates * each, 0.0))
-        lived = -torch.log1p(-(weights * chances).sum(1).clamp_max(1))
+        each = cumulative(h[:, None] if h.ndim else h)
+        jumps = -torch.expm1(-torch.where(rates > 0, rates * each, 0.0))
+        lived = -torch.log1p(-(weights * jumps).sum(1).clamp_max(1))
         return torch.where(total > 0, lived / total, h)
 
     return mean

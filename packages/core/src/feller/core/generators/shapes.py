@@ -1,6 +1,6 @@
 """Shapes: a generator is one of the very states it was asked at.
 
-What broadcasts, or fits by chance, would move states by the numbers of other states.
+What broadcasts, or happens to fit, would move states by the numbers of other states.
 """
 
 from collections.abc import Mapping

@@ -61,7 +61,11 @@ class Head(ABC):
 @tagged("flow_head")
 @dataclass(frozen=True)
 class FlowHead(Head):
-    """The output is a velocity, or what tells it on the path."""
+    """The output is a velocity, or what tells it on the path.
+
+    Attributes:
+        prediction: What the network returns: the velocity, x_1, the noise or the score.
+    """
 
     prediction: Parametrization = "velocity"
     kinds: ClassVar[Kinds] = frozenset({Flow})

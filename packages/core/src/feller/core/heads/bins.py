@@ -22,7 +22,13 @@ from feller.core.generators import (
 )
 from feller.core.heads.base import Head, Kinds, check_output
 from feller.core.paths import ConditionalPath
-from feller.core.solutions import event_rate, from_posterior, jump_clock, jump_support, solution
+from feller.core.solutions import (
+    cumulative_hazard,
+    event_rate,
+    from_posterior,
+    jump_support,
+    solution,
+)
 from feller.core.solutions.averages import refuse_vectors
 from feller.core.solutions.rates import check_values
 from feller.core.times import expand_time, moving_time
@@ -78,7 +84,7 @@ class JumpHead(Head):
         rate = torch.nn.functional.softplus(output[..., -1])
         time = expand_time(moving_time(t), rate)
         law = Binned(output[..., :-1], edges)
-        return Jump(event_rate(path, time) * rate, law, jump_clock(path, time))
+        return Jump(event_rate(path, time) * rate, law, cumulative_hazard(path, time))
 
 
 @tagged("posterior_head")

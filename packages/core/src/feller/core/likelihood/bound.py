@@ -1,7 +1,7 @@
 r"""Evidence bounds: how probable data are, at least, under a jump process or a diffusion.
 
-The process that leads to z and the model's have path laws whose divergence bounds the evidence (the
-data processing inequality). Up to a time T,
+The process that leads to z and the model's have path distributions whose divergence bounds the
+evidence (the data processing inequality). Up to a time T,
 
 .. math:: -\log p(z) \le KL(p_0(\cdot | z) \| p_0) + \int_0^T E \, \text{rate}(x_t, t) \, dt
     + E[-\log p(z | x_T)], \quad x_t \sim p_t(\cdot | z).
@@ -46,20 +46,21 @@ __all__ = ["EvidenceBound", "Strata", "evidence_bound"]
 
 @dataclass(frozen=True)
 class Strata:
-    """Times at which the path term is looked at: two in each of `count` shares of [0, end].
+    """Times at which the path term is looked at: two in each of `count` intervals of [0, end].
 
-    Two draws in each share tell the variance within it without bias. Shares are equal in 1 - (1 -
-    t)^(1 / power): a power of 2 takes the noise out of rates that are rare events at the hazard 1 /
-    (1 - t), those of masks; a larger one looks closer at t = 1.
+    Two draws in each interval tell the variance within it without bias. Intervals are equal in 1 -
+    (1
+    - t)^(1 / power): a power of 2 takes the noise out of rates that are rare events at the hazard 1
+    / (1 - t), those of masks; a larger one looks closer at t = 1.
 
     Attributes:
-        count: How many shares.
+        count: How many intervals.
         end: The last time T; 1 is for mixture paths only, and for models that are sure of elements
             that have arrived.
-        power: How much closer the shares are at t = 1.
+        power: How much closer the intervals are at t = 1.
 
     Raises:
-        ValueError: When these make no shares.
+        ValueError: When these make no intervals.
     """
 
     count: int = 8
@@ -67,12 +68,12 @@ class Strata:
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no shares."""
+        """Refuse what makes no intervals."""
         if self.count < 1 or not 0 < self.end <= 1 or self.power < 1:
             raise ValueError(f"count >= 1, 0 < end <= 1 and power >= 1, not {self}")
 
-    def draw(self, share: int, rows: int, rng: Rng, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw a time in a share for each row, and return it with dt/du over the whole of [0, 1].
+    def draw(self, interval: int, rows: int, rng: Rng, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw a time in an interval for each row; return it with dt/du over the whole of [0, 1].
 
         Example:
             >>> t, weight = Strata(count=2, power=1.0).draw(1, 3, None, torch.zeros(1))
@@ -80,7 +81,7 @@ class Strata:
             (True, tensor([0.9990, 0.9990, 0.9990]))
         """
         last = 1 - (1 - self.end) ** (1 / self.power)
-        left = 1 - last * (share + random.uniform((rows,), rng, like=like)) / self.count
+        left = 1 - last * (interval + random.uniform((rows,), rng, like=like)) / self.count
         tiny = torch.finfo(left.dtype).eps / 2
         weight = last * self.power * left ** (self.power - 1)
         return (1 - left**self.power).clamp(tiny, 1 - tiny), weight
@@ -129,9 +130,9 @@ def evidence_bound(
     Args:
         model: A model of one kind of generator, with a `path`: Gaussian, or a mixture.
         z: Data `(b, *event)`.
-        strata: The times; `Strata()` when absent.
+        strata: The times; `Strata()` if None.
         levels: On the Gaussian path, the numbers that data take, rising: the bound is then on their
-            log-probability. When absent it is on a log-density.
+            log-probability. If None it is on a log-density.
         rng: Where randomness comes from.
         condition: Passed to the model.
 
@@ -177,14 +178,14 @@ class _Terms:
     def path_term(self, strata: Strata) -> tuple[Tensor, Tensor]:
         like = self.z if self.z.is_floating_point() else torch.empty(0, device=self.z.device)
         mean, variance = torch.zeros(()), torch.zeros(())
-        for share in range(strata.count):
-            one, two = (self._rate(strata, share, like) for _ in range(2))
+        for interval in range(strata.count):
+            one, two = (self._rate(strata, interval, like) for _ in range(2))
             mean = mean + (one + two) / (2 * strata.count)
             variance = variance + ((one - two) / (2 * strata.count)) ** 2
         return mean, variance
 
-    def _rate(self, strata: Strata, share: int, like: Tensor) -> Tensor:
-        t, weight = strata.draw(share, len(self.z), self.rng, like)
+    def _rate(self, strata: Strata, interval: int, like: Tensor) -> Tensor:
+        t, weight = strata.draw(interval, len(self.z), self.rng, like)
         x = self.path.sample(self.z, t, self.rng)
         return weight * path_divergence(self.model(x, t), self.path, x, t, self.z)
 
@@ -211,7 +212,7 @@ class _Terms:
         return -odds.log_softmax(-1).gather(-1, index).flatten(1).sum(1)
 
     def _guess_elements(self, t: float) -> Tensor:
-        """Guess from the posterior: z at the share of the hazard that jumps use, else x stays."""
+        """Guess from the posterior: z at the fraction of the hazard that jumps use, else x."""
         if t == 1:
             return torch.zeros(len(self.z), device=self.z.device)
         x = self.path.sample(self.z, t, self.rng)

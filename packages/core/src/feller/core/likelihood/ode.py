@@ -6,10 +6,15 @@ Along a flow :math:`\dot x = u_t(x)` the log-density falls by the divergence, so
 
 with the path from x_1 back to x_0. Source: Chen et al., arXiv 1806.07366, theorem 1.
 
+On a manifold densities are per volume, in the unit of the source's, and the divergence is the
+Riemannian one: the trace of the derivative of the velocity along tangent vectors (Mathieu and
+Nickel, arXiv 2006.10605). A flow is followed in the space around the manifold, with its velocity at
+the nearest point: no such solution leaves the manifold, so every solver keeps its order.
+
 A superposition follows one marginal path with all its parts, so a model that has a flow among them
-has the law of that flow alone: its probability-flow ODE. What stands beside it, a diffusion,
-Langevin motion, a jump, moves samples within that law and does not change it, as far as the model
-is exact; of a trained model this is the likelihood of its flow.
+has the distribution of that flow alone: its probability-flow ODE. What stands beside it, a
+diffusion, Langevin motion, a jump, moves samples within that distribution and does not change it,
+as far as the model is exact; of a trained model this is the likelihood of its flow.
 """
 
 import math
@@ -45,7 +50,7 @@ class LogLikelihood:
         error: The standard error over the probes of an estimated trace, nan of a single one; None
             where the trace is exact. The error of the solver is not in it.
         nfe: Network calls per sample; each has a backward pass a direction behind it.
-        x_0: Where the samples came from, `(b, *event)`.
+        x_0: Where the samples came from, `(b, *event)`, in the space of the model.
     """
 
     nats: Float[Tensor, " b"]
@@ -63,22 +68,23 @@ def log_likelihood(
     trace: Trace | None = None,
     condition: Any = None,
 ) -> LogLikelihood:
-    """Return the log-density of the model's flow, in nats.
+    """Return the log-density of the model's flow, in nats; on a manifold, per volume.
 
     It is the density, at the last of the times, of a simulation that starts at the source at the
     first. Most models divide by zero at t = 1, so the times end a little before.
 
     Args:
-        model: A model with a flow among its parts, on Euclidean space, with a `path`.
+        model: A model with a flow among its parts, on Euclidean space, a sphere, a torus or another
+            manifold, with a `path`.
         x_1: Samples `(b, *event)`.
         times: The grid, rising. A solver with steps of its own needs no more than its ends.
         solver: Any solver of flows; `Dopri5()` if None. `WithGradient` around it gives a gradient,
             for training by maximum likelihood.
-        trace: `ExactTrace()` when absent, for few dimensions; `HutchinsonTrace(rng)` for many.
+        trace: `ExactTrace()` if None, for few dimensions; `HutchinsonTrace(rng)` for many.
         condition: Passed to the model.
 
     Raises:
-        ValueError: When the model has no flow, is not on Euclidean space or has no path, the
+        ValueError: When the model has no flow, is not on a manifold or has no path, the
             samples are not of its space, the flow is not finite on the way or has not the shape of
             the samples, or a gradient is asked for: only `WithGradient` gives one.
 
@@ -90,6 +96,17 @@ def log_likelihood(
         >>> found = log_likelihood(model, one[:, None])
         >>> bool((found.nats + 0.5 * math.log(2 * math.pi)).abs() < 1e-3)
         True
+
+        On the sphere a flow that does not move keeps the uniform density, 1 / (4 pi).
+
+        >>> from feller.core.models import GeneratorModel
+        >>> from feller.core.paths import GeodesicPath
+        >>> from feller.core.sources import UniformSphere
+        >>> from feller.core.spaces import Sphere
+        >>> path = GeodesicPath(Sphere(), UniformSphere())
+        >>> model = GeneratorModel(lambda x, t, condition: 0 * x, path)
+        >>> log_likelihood(model, torch.tensor([[0.0, 0.0, 1.0]])).nats.exp()
+        tensor([0.0796])
     """
     solver = Dopri5() if solver is None else solver
     if not solver.gives_gradient:
@@ -102,15 +119,16 @@ def log_likelihood(
     end = _back(reversed_, start, times, solver, condition)
     if not bool(end.state.isfinite().all()):
         raise ValueError("the flow is not finite on the way: end the times further before t = 1")
-    x_0, growth = reversed_.unpack(end.state)
+    around, growth = reversed_.unpack(end.state)
+    x_0 = reversed_.manifold.project(around)
     source: Any = model.path.source
-    level = source.log_density(x_0).flatten(1).sum(1)
+    level = source.log_density(x_0)[:, None].flatten(1).sum(1)  # a state may be one element
     error = None if trace.is_exact else _standard_error(growth)
     return LogLikelihood(level - growth.mean(1), error, end.nfe, x_0)
 
 
 def probability_flow(generator: Generator) -> Tensor:
-    """Return the velocity of the flow that has the marginal law of a generator.
+    """Return the velocity of the flow that has the marginal distribution of a generator.
 
     Of a superposition it is the mean of its forward flows by their weights.
 
@@ -133,7 +151,7 @@ def probability_flow(generator: Generator) -> Tensor:
         return flows[0][1]
     total: Any = sum(weight for weight, _ in flows)
     if not bool((torch.as_tensor(total) > 0).all()):
-        raise ValueError("the flows of a superposition have no weight together: none is its law")
+        raise ValueError("the flows of a superposition have no weight together: none is followed")
     first, *others = (weight * velocity for weight, velocity in flows)
     return sum(others, start=first) / total
 
@@ -147,7 +165,7 @@ class _Reversed(Model):
     """A model whose time runs back from the data, with the integral of its divergence as state.
 
     States are `(b, d + columns)`: the numbers of x, then an integral for each estimate of the
-    trace.
+    trace. The numbers are of the space around a manifold.
     """
 
     model: Model
@@ -157,14 +175,22 @@ class _Reversed(Model):
     path: ClassVar[None] = None
     space: ClassVar[StateSpace] = Euclidean(1)  # pyright: ignore[reportIncompatibleMethodOverride]
 
+    @property
+    def manifold(self) -> Any:
+        return self.model.space
+
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
-        def velocity(x: Tensor) -> Tensor:
+        manifold, point = self.manifold, self.manifold.project(self.unpack(x)[0])
+
+        def velocity(near: Tensor) -> Tensor:
+            # Of what leads off the manifold there is no derivative, so it adds none to the trace.
+            x = point + manifold.project_tangent(point, near - point)
             generator = self.model(x, 1 - t, condition)
             check_shapes(generator, self.model.space, x)
             check_parts(generator.leaves())
             return probability_flow(generator)
 
-        value, growth = self.estimate(velocity, self.unpack(x)[0])
+        value, growth = self.estimate(velocity, point)
         if t == 0 and not bool(value.isfinite().all()):
             raise _AtDataError("the velocity is not finite at t = 1: end the times before")
         return Flow(torch.cat([-value.flatten(1), growth], 1))
@@ -219,8 +245,8 @@ def _check(model: Model, x_1: Tensor) -> None:
     space, name = model.space, type(model).__name__
     if getattr(space, "is_discrete", False):
         raise ValueError(f"{space} is discrete and has no density: take evidence_bound")
-    if not isinstance(space, Euclidean):
-        raise ValueError(f"log_likelihood is of flows on Euclidean space, not on {space}")
+    if not getattr(space, "is_manifold", False):
+        raise ValueError(f"log_likelihood is of flows on a manifold, not on {space}")
     if not any(is_kind(kind, [Flow]) for kind in model.kinds):
         kinds = ", ".join(sorted(kind.__name__ for kind in model.kinds))
         raise ValueError(f"{name} returns {kinds} and no flow: take evidence_bound")

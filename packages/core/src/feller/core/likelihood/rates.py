@@ -1,9 +1,9 @@
 r"""Path divergences: how fast the conditional process and the model's drift apart, in nats.
 
 The model must follow the process that leads to z without knowing z. The Kullback-Leibler divergence
-of the laws of their whole paths grows at a rate that is a Bregman divergence of the generators at
-(x_t, t), and its integral bounds -log p(z). With q the rates of jumps, :math:`\hat q` those of the
-model, u velocities and b drifts:
+of the distributions of their whole paths grows at a rate that is a Bregman divergence of the
+generators at (x_t, t), and its integral bounds -log p(z). With q the rates of jumps, :math:`\hat q`
+those of the model, u velocities and b drifts:
 
 | generator | rate |
 | --- | --- |
@@ -93,13 +93,13 @@ def _mixture_jump(jump: Jump, path: MixturePath, x: Tensor, t: Time, z: Tensor) 
 def _gaussian_jump(jump: Jump, path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Tensor:
     """Return the rate of each coordinate, its densities compared within bins too."""
     target: Any = solution(path, Jump)(path, x, t, z)
-    law, intensity = target.destination, target.intensity
-    points, weights = law.quadrature()
-    entropy = _expect(weights, _log_density(_apart(law, x), points))
+    destination, intensity = target.destination, target.intensity
+    points, weights = destination.quadrature()
+    entropy = _expect(weights, _log_density(_apart(destination, x), points))
     if jump.destination.cells is None:
         cross = _expect(weights, _log_density(_apart(jump.destination, x), points))
     else:
-        cross = _binned_cross(law, jump.destination)
+        cross = _binned_cross(destination, jump.destination)
     excess = intensity * (intensity.log() - jump.intensity.log() + entropy - cross - 1)
     return jump.intensity + torch.where(intensity > 0, excess, 0.0)
 
@@ -132,7 +132,7 @@ _RATES: tuple[tuple[type, type, Callable[..., Tensor]], ...] = (
 )
 
 
-def log_mass(law: Destination, y: Tensor) -> Tensor:
+def log_mass(destination: Destination, y: Tensor) -> Tensor:
     """Return the log-probability that a distribution gives to the very point `y`.
 
     Raises:
@@ -143,29 +143,29 @@ def log_mass(law: Destination, y: Tensor) -> Tensor:
         >>> log_mass(Categorical(torch.zeros(1, 4)), torch.tensor([2])).exp()
         tensor([0.2500])
     """
-    if law.is_density:
-        raise LookupError(f"a {type(law).__name__} gives no mass to a point")
-    return law.log_prob(y)
+    if destination.is_density:
+        raise LookupError(f"a {type(destination).__name__} gives no mass to a point")
+    return destination.log_prob(y)
 
 
-def _log_density(law: Destination, y: Tensor) -> Tensor:
-    if not law.is_density:
-        raise LookupError(f"a {type(law).__name__} has no density")
-    return law.log_prob(y)
+def _log_density(destination: Destination, y: Tensor) -> Tensor:
+    if not destination.is_density:
+        raise LookupError(f"a {type(destination).__name__} has no density")
+    return destination.log_prob(y)
 
 
-def _binned_cross(law: Destination, bins: Any) -> Tensor:
+def _binned_cross(destination: Destination, bins: Any) -> Tensor:
     """Return E log J(y) of a density that is constant in each bin; -inf where it misses some."""
     if not bins.is_density:
         raise LookupError(f"a {type(bins).__name__} has no density")
-    mass = law.masses(bins.cells)
+    mass = destination.masses(bins.cells)
     cross = torch.where(mass > 0, mass * bins.log_densities(), 0.0).sum(-1)
     return torch.where(mass.sum(-1) > 1 - 1e-4, cross, -torch.inf)
 
 
-def _apart(law: Destination, x: Tensor) -> Destination:
-    """Return the laws of the elements of `x` with an axis for several points of each."""
-    return law.expand(x.shape).map(lambda tensor: tensor.unsqueeze(x.ndim))
+def _apart(destination: Destination, x: Tensor) -> Destination:
+    """Return the distributions of the elements of `x` with an axis for several points of each."""
+    return destination.expand(x.shape).map(lambda tensor: tensor.unsqueeze(x.ndim))
 
 
 def _expect(weights: Tensor, log_density: Tensor) -> Tensor:

@@ -76,10 +76,10 @@ class HutchinsonTrace(Trace):
     Attributes:
         rng: Where randomness comes from.
         probes: How many directions.
-        law: Signs have the least variance of all laws; normals favour no axis.
+        law: The distribution: signs have the least variance of all, normals favour no axis.
 
     Raises:
-        ValueError: When there is no probe, or the law is unknown.
+        ValueError: When there is no probe, or the distribution is unknown.
     """
 
     rng: Rng
@@ -88,7 +88,7 @@ class HutchinsonTrace(Trace):
     is_exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Refuse to probe with nothing, or with an unknown law."""
+        """Refuse to probe with nothing, or with an unknown distribution."""
         if self.probes < 1:
             raise ValueError(f"a trace takes at least one probe, not {self.probes}")
         if self.law not in ("signs", "normals"):

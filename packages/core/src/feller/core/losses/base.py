@@ -38,14 +38,7 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        model: Model,
-        path: Any,
-        z: Any,
-        t: Any,
-        x_t: Any,
-        *,
-        condition: Any = None,
+        self, model: Model, path: Any, z: Any, t: Any, x_t: Any, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
         """Return the loss of each sample, given the data point z it comes from.
 
@@ -137,14 +130,7 @@ class LossSum(Loss):
             )
 
     def __call__(
-        self,
-        model: Model,
-        path: Any,
-        z: Any,
-        t: Any,
-        x_t: Any,
-        *,
-        condition: Any = None,
+        self, model: Model, path: Any, z: Any, t: Any, x_t: Any, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
         """Return the weighted sum of the losses of each sample."""
         parts = self.by_part(model, path, z, t, x_t, condition=condition)

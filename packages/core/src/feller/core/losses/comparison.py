@@ -114,13 +114,13 @@ class Comparison:
         at = At(self.path, self.x, moving_time(self.t))
         return self._mean(compare_jumps(self.measures.jump_divergence, target, predicted, at))
 
-    def posterior(self, law: Destination) -> Float[Tensor, " b"]:
+    def posterior(self, predicted: Destination) -> Float[Tensor, " b"]:
         """Return the divergence of a predicted posterior from z, averaged over the elements.
 
         Elements that are certainly data already count nothing: from a mask, those not masked.
         """
         self._check_shapes()
-        each = compare_posteriors(self.measures.jump_divergence, self.z, law)
+        each = compare_posteriors(self.measures.jump_divergence, self.z, predicted)
         arrived = self.path.arrived(self.x)
         return self._mean(each if arrived is None else torch.where(arrived, 0, each))
 

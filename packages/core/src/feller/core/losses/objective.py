@@ -87,14 +87,7 @@ class Objective(Loss):
                 raise ValueError(f"{name} is {kind}, of numbers in {domain}, but {what}")
 
     def __call__(
-        self,
-        model: Model,
-        path: Any,
-        z: Any,
-        t: Any,
-        x_t: Any,
-        *,
-        condition: Any = None,
+        self, model: Model, path: Any, z: Any, t: Any, x_t: Any, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
         """Return the loss of each sample: the mean of the divergence over its elements.
 

@@ -70,17 +70,19 @@ def rates(jump: Jump, cells: Cells, path: ConditionalPath, x: Tensor, t: Time) -
     return rate.masked_fill(_is_here(x, rate), 0.0) if cells.are_tokens else rate
 
 
-def cells_of(law: Destination, path: ConditionalPath) -> Cells:
+def cells_of(destination: Destination, path: ConditionalPath) -> Cells:
     """Return the cells on which a distribution is compared: its own, or the tokens of the path.
 
     Raises:
         LookupError: When there are none.
     """
-    if law.cells is not None:
-        return law.cells
+    if destination.cells is not None:
+        return destination.cells
     if path.space.is_discrete:
         return TokenCells(path.space.size)  # pyright: ignore[reportAttributeAccessIssue]
-    raise LookupError(f"a {type(law).__name__} has no bins to be compared on; a JumpHead has")
+    raise LookupError(
+        f"a {type(destination).__name__} has no bins to be compared on; a JumpHead has"
+    )
 
 
 def compare_jumps(divergence: BregmanDivergence, target: Jump, predicted: Jump, at: At) -> Tensor:
@@ -135,36 +137,38 @@ def _relative_entropy(
     return divergence.from_log(rate, log_intensity + at_z, -torch.expm1(at_x) * intensity)
 
 
-def compare_posteriors(divergence: BregmanDivergence, z: Tensor, law: Any) -> Tensor:
+def compare_posteriors(divergence: BregmanDivergence, z: Tensor, destination: Any) -> Tensor:
     """Return the divergence from the distribution that is certain of `z`, at each element.
 
     Args:
         divergence: The divergence.
         z: The data.
-        law: The predicted posterior, on tokens, atoms or bins; by the generalized KL divergence,
-            which is then minus the log density, any other with a density.
+        destination: The predicted posterior, on tokens, atoms or bins; by the generalized KL
+            divergence, which is then minus the log density, any other with a density.
 
     Raises:
         LookupError: When the predicted posterior is not on a list of cells.
         ValueError: When `z` is none of them, where looking costs nothing (`feller.core.checks`);
             elsewhere the divergence is NaN.
     """
-    if law.cells is None and law.is_density and divergence.takes_logs:
-        return -law.log_prob(z)
-    if law.cells is None:
-        raise LookupError(f"a posterior is on tokens, atoms or bins, not a {type(law).__name__}")
-    log_p = law.log_masses()
+    if destination.cells is None and destination.is_density and divergence.takes_logs:
+        return -destination.log_prob(z)
+    if destination.cells is None:
+        raise LookupError(
+            f"a posterior is on tokens, atoms or bins, not a {type(destination).__name__}"
+        )
+    log_p = destination.log_masses()
     if divergence.takes_logs:
-        return -_at(log_p, *law.cells.index_of(z))
+        return -_at(log_p, *destination.cells.index_of(z))
     digits = torch.finfo(log_p.dtype)
     p = log_p.exp().clamp(digits.tiny, 1 - digits.eps / 2)  # a certain mistake is no infinity
-    return divergence(Point(z).masses(law.cells), p).sum(-1)
+    return divergence(Point(z).masses(destination.cells), p).sum(-1)
 
 
-def _log_masses(law: Destination, cells: Cells) -> Tensor:
+def _log_masses(destination: Destination, cells: Cells) -> Tensor:
     """Return log-probabilities of cells; of a distribution's own from its logits."""
-    own: Any = law
-    return law.masses(cells).log() if law.cells is None else own.log_masses()
+    own: Any = destination
+    return destination.masses(cells).log() if destination.cells is None else own.log_masses()
 
 
 def _is_here(x: Tensor, cells: Tensor) -> Tensor:
@@ -172,11 +176,11 @@ def _is_here(x: Tensor, cells: Tensor) -> Tensor:
     return x[..., None] == torch.arange(cells.shape[-1], device=cells.device)
 
 
-def _check_inside(law: Destination, cells: Cells) -> None:
+def _check_inside(destination: Destination, cells: Cells) -> None:
     """Refuse bins that do not hold the jumps of data, which land only between two numbers."""
-    if not law.is_bounded or cells.edges is None:
+    if not destination.is_bounded or cells.edges is None:
         return
-    mass = law.masses(cells)
+    mass = destination.masses(cells)
     if readable(mass) and bool((mass.detach().sum(-1) < 0.99).any()):
         low, high = cells.range()
         raise ValueError(

@@ -33,8 +33,8 @@ class TransformerConfig:
         num_heads: Heads of attention.
         mlp_ratio: Width of the perceptron, in units of `dim`.
         dropout: Probability of dropping a value at the end of a branch, in training.
-        qk_norm: See `SelfAttention`.
-        rotary: See `SelfAttention`.
+        qk_norm: Divide queries and keys by their root mean square: logits stay bounded.
+        rotary: Rotate queries and keys by their position in the sequence.
 
     Raises:
         ValueError: When `dim` or `num_heads` is below 1.

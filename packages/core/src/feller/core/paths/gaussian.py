@@ -49,10 +49,11 @@ class GaussianPath(ConditionalPath):
 
     def draw(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Drawn:
         """Return x_t, and alpha_dot z + sigma_dot x_0."""
+        check_times(t)
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
-        clock, schedule = expand_time(t, z), self.schedule
-        way = torch.addcmul(schedule.alpha_dot(clock) * z, schedule.sigma_dot(clock), x_0)
-        return Drawn(self.sample(z, t, x_0=x_0), way)
+        alpha, sigma, alpha_dot, sigma_dot = self.schedule.coefficients(expand_time(t, z))
+        way = torch.addcmul(alpha_dot * z, sigma_dot, x_0)
+        return Drawn(torch.addcmul(alpha * z, sigma, x_0), way)
 
     def check_source(self, what: str) -> None:
         """Refuse a source that is not Gaussian, of which only the velocity is known.

@@ -10,14 +10,14 @@ from feller.core.solutions.correctors import (
     mixture_corrector_from_posterior,
 )
 from feller.core.solutions.diffusion import langevin
-from feller.core.solutions.rates import event_rate, jump_clock, jump_support
+from feller.core.solutions.rates import cumulative_hazard, event_rate, jump_support
 from feller.core.solutions.table import Solution, from_posterior, solution, solved, solves
 
 __all__ = [
     "Solution",
+    "cumulative_hazard",
     "event_rate",
     "from_posterior",
-    "jump_clock",
     "jump_support",
     "langevin",
     "mixture_corrector",

@@ -19,9 +19,9 @@ def gaussian_flow(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Flow:
 
     Source: Lipman et al., arXiv 2210.02747, theorem 3.
     """
-    t, schedule = expand_time(t, x), path.schedule
-    pull = schedule.sigma_dot(t) / schedule.sigma(t)
-    of_data = schedule.alpha_dot(t) - pull * schedule.alpha(t)  # both terms have one sign
+    alpha, sigma, alpha_dot, sigma_dot = path.schedule.coefficients(expand_time(t, x))
+    pull = sigma_dot / sigma
+    of_data = alpha_dot - pull * alpha  # both terms have one sign
     return Flow(torch.addcmul(pull * x, of_data, z))  # two passes over the states
 
 

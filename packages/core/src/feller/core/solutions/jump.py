@@ -17,7 +17,7 @@ from feller.core.generators import (
     RatioOfNormals,
 )
 from feller.core.paths import GaussianPath, GeometricPath, MixturePath
-from feller.core.solutions.rates import clock_of, jump_clock, mixing_rate
+from feller.core.solutions.rates import cumulative_hazard, cumulative_of, mixing_rate
 from feller.core.solutions.table import solves
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -43,8 +43,8 @@ def gaussian_jump(path: GaussianPath, x: Tensor, t: Time, z: Tensor) -> Jump:
     """
     t = expand_time(t, x)
     intensity = gaussian_fall(path, x, t, z).clamp_min(0)
-    clock = clock_of(intensity, lambda h: _gaussian_loss(path, x, (t, t + h), z))
-    return Jump(intensity, RatioOfNormals(*gaussian_shape(path, t, z)), clock)
+    cumulative = cumulative_of(intensity, lambda h: _gaussian_loss(path, x, (t, t + h), z))
+    return Jump(intensity, RatioOfNormals(*gaussian_shape(path, t, z)), cumulative)
 
 
 @solves(GaussianPath, Jump, backward=True)
@@ -93,7 +93,7 @@ def mixture_jump(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Jump:
     The probability of an event on [t, s] is exactly 1 - (1 - kappa_s) / (1 - kappa_t).
     """
     away, z, t = apart(path, x, t, z)
-    return Jump(torch.where(away, mixing_rate(path, t), 0.0), Point(z), jump_clock(path, t))
+    return Jump(torch.where(away, mixing_rate(path, t), 0.0), Point(z), cumulative_hazard(path, t))
 
 
 @solves(MixturePath, Jump, backward=True)
@@ -111,14 +111,14 @@ def mixture_jump_backward(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> J
     def loss(h: Tensor) -> Tensor:
         return (mass_at_data(path, t + h, z) / at_z).log() / strays.clamp_min(1e-30)
 
-    return Jump(intensity, FromSource(path.source, z), clock_of(intensity, loss))
+    return Jump(intensity, FromSource(path.source, z), cumulative_of(intensity, loss))
 
 
 @solves(GeometricPath, Jump)
 def geometric_jump(path: GeometricPath, x: Tensor, t: Time, z: Tensor) -> Jump:
     r"""Return a jump to z at :math:`-\partial_t \log (1 - p_t(z | z))`: all other tokens lose."""
     away, z, t = apart(path, x, t, z)
-    return Jump(torch.where(away, mixing_rate(path, t), 0.0), Point(z), jump_clock(path, t))
+    return Jump(torch.where(away, mixing_rate(path, t), 0.0), Point(z), cumulative_hazard(path, t))
 
 
 @solves(GeometricPath, Jump, backward=True)
@@ -133,7 +133,7 @@ def geometric_jump_backward(path: GeometricPath, x: Tensor, t: Time, z: Tensor) 
         now, then = (torch.nn.functional.logsigmoid(path.log_odds(s)) for s in (t, t + h))
         return then - now
 
-    return Jump(intensity, Categorical(others), clock_of(intensity, loss))
+    return Jump(intensity, Categorical(others), cumulative_of(intensity, loss))
 
 
 def apart(

@@ -17,7 +17,7 @@ from feller.core.solutions.averages import expect, refuse_vectors
 from feller.core.solutions.diffusion import gaussian_diffusion
 from feller.core.solutions.flow import gaussian_flow
 from feller.core.solutions.jump import gaussian_fall, gaussian_shape
-from feller.core.solutions.rates import jump_clock, mixing_rate
+from feller.core.solutions.rates import cumulative_hazard, mixing_rate
 from feller.core.solutions.table import solves_from_posterior
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -69,7 +69,7 @@ def gaussian_jump_from_posterior(
         return Mixture(weights * rate(values, x, t), RatioOfNormals(*ways))
 
     intensity = expect(rate, posterior, (x, t), x.shape)
-    return Jump(intensity, Deferred(posterior, (x, t), landing), jump_clock(path, t))
+    return Jump(intensity, Deferred(posterior, (x, t), landing), cumulative_hazard(path, t))
 
 
 @solves_from_posterior(MixturePath, Jump)
@@ -90,7 +90,7 @@ def mixture_jump_from_posterior(
     arrived = path.arrived(x)
     if arrived is not None:
         rate = torch.where(arrived, 0.0, rate)
-    return Jump(rate, posterior, jump_clock(path, time))
+    return Jump(rate, posterior, cumulative_hazard(path, time))
 
 
 @solves_from_posterior(GeometricPath, Jump)
@@ -99,7 +99,7 @@ def geometric_jump_from_posterior(
 ) -> Jump:
     """Return the jump to a draw of the posterior, at the rate at which one goes to the data."""
     time = expand_time(t, torch.empty(x.shape, device=x.device))
-    return Jump(mixing_rate(path, time).expand(x.shape), posterior, jump_clock(path, time))
+    return Jump(mixing_rate(path, time).expand(x.shape), posterior, cumulative_hazard(path, time))
 
 
 def _mean(posterior: Destination, x: Tensor) -> Tensor:

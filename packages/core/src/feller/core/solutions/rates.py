@@ -17,20 +17,20 @@ from feller.core.paths import ConditionalPath, GaussianPath, GeometricPath, Mixt
 from feller.core.solutions.averages import refuse_vectors
 
 __all__ = [
-    "Clock",
+    "CumulativeHazard",
     "check_reach",
     "check_values",
-    "clock_of",
+    "cumulative_hazard",
+    "cumulative_of",
     "event_rate",
-    "jump_clock",
     "jump_support",
     "mixing_rate",
 ]
 
-Clock = Callable[[Tensor], Tensor]
-"""How much of its present intensity an element lives through in a time h: see `Jump`."""
+CumulativeHazard = Callable[[Tensor], Tensor]
+"""From a time h to the integral of lambda_s / lambda_t over a step of h: see `Jump`."""
 
-_TINY = 1e-30  # in place of a rate of 0, which no clock could make up for later in the step
+_TINY = 1e-30  # in place of a rate of 0, which no cumulative hazard could make up for later
 
 
 def event_rate(path: ConditionalPath, t: Tensor) -> Tensor:
@@ -48,20 +48,20 @@ def mixing_rate(path: ConditionalPath, t: Tensor) -> Tensor:
     return (path.schedule.hazard(t) if rate is None else rate(path, t)).clamp_min(_TINY)
 
 
-def jump_clock(path: ConditionalPath, t: Tensor) -> Clock | None:
-    """Return the clock of the path's jumps from time `t`, or None where none is known.
+def cumulative_hazard(path: ConditionalPath, t: Tensor) -> CumulativeHazard | None:
+    """Return the cumulative hazard of the path's jumps from time `t`, or None where none is known.
 
-    The clock of a step h is the integral of lambda_s / lambda_t over it. On the mixture and
-    geometric paths it is exact, whatever the data. On the Gaussian path it holds k_t(x), the
-    distance to the data, fixed: exactly so on CondOT (Generator Matching, arXiv 2410.20587,
-    appendix F), where intensities then grow like sigma^-3. A conditional jump has a clock of its
-    own, exact on any schedule: see `gaussian_jump`.
+    It is in units of the present intensity: the integral of lambda_s / lambda_t over a step h. On
+    the mixture and geometric paths it is exact, whatever the data. On the Gaussian path it holds
+    k_t(x), the distance to the data, fixed: exactly so on CondOT (Generator Matching, arXiv
+    2410.20587, appendix F), where intensities then grow like sigma^-3. A conditional jump has one
+    of its own, exact on any schedule: see `gaussian_jump`.
     """
-    clock = _CLOCKS.find(type(path))
-    return None if clock is None else clock(path, t)
+    found = _HAZARDS.find(type(path))
+    return None if found is None else found(path, t)
 
 
-_EVENTS, _MIXING, _CLOCKS = ByKind(), ByKind(), ByKind()
+_EVENTS, _MIXING, _HAZARDS = ByKind(), ByKind(), ByKind()
 
 
 @_EVENTS.register(GaussianPath)
@@ -75,34 +75,34 @@ def _geometric_mixing(path: GeometricPath, t: Tensor) -> Tensor:
     return path.log_odds_dot(t) * torch.sigmoid(path.log_odds(t))
 
 
-@_CLOCKS.register(MixturePath)
-def _mixture_clock(path: MixturePath, t: Tensor) -> Clock:
+@_HAZARDS.register(MixturePath)
+def _mixture_hazard(path: MixturePath, t: Tensor) -> CumulativeHazard:
     left = path.schedule.remainder
-    return clock_of(mixing_rate(path, t), lambda h: (left(t) / left(t + h)).log())
+    return cumulative_of(mixing_rate(path, t), lambda h: (left(t) / left(t + h)).log())
 
 
-@_CLOCKS.register(GeometricPath)
-def _geometric_clock(path: GeometricPath, t: Tensor) -> Clock:
+@_HAZARDS.register(GeometricPath)
+def _geometric_hazard(path: GeometricPath, t: Tensor) -> CumulativeHazard:
     grown, odds = torch.nn.functional.softplus, path.log_odds
-    return clock_of(mixing_rate(path, t), lambda h: grown(odds(t + h)) - grown(odds(t)))
+    return cumulative_of(mixing_rate(path, t), lambda h: grown(odds(t + h)) - grown(odds(t)))
 
 
-@_CLOCKS.register(GaussianPath)
-def _held_clock(path: GaussianPath, t: Tensor) -> Clock:
-    return lambda h: _gaussian_clock(path, t, h)
+@_HAZARDS.register(GaussianPath)
+def _held_hazard(path: GaussianPath, t: Tensor) -> CumulativeHazard:
+    return lambda h: _gaussian_hazard(path, t, h)
 
 
-def clock_of(intensity: Tensor, loss: Clock) -> Clock:
-    """Return the clock of an intensity from `loss`, the integral of lambda_s over a step of h."""
+def cumulative_of(intensity: Tensor, loss: CumulativeHazard) -> CumulativeHazard:
+    """Return the cumulative hazard of an intensity from `loss`, the integral of lambda_s over h."""
 
-    def clock(h: Tensor) -> Tensor:
+    def cumulative(h: Tensor) -> Tensor:
         fires = intensity > 0
         return torch.where(fires, loss(h).clamp_min(0) / torch.where(fires, intensity, 1.0), h)
 
-    return clock
+    return cumulative
 
 
-def _gaussian_clock(path: GaussianPath, t: Tensor, h: Tensor) -> Tensor:
+def _gaussian_hazard(path: GaussianPath, t: Tensor, h: Tensor) -> Tensor:
     sigma, sigma_s = path.schedule.sigma(t), path.schedule.sigma(t + h)
     fall = -path.schedule.sigma_dot(t) / sigma
     # Near the source the mean may move faster than the noise falls; that part hardly grows.
@@ -135,7 +135,7 @@ _REACH = ByKind()
 def _gaussian_reach(path: GaussianPath, data: tuple[float, float]) -> tuple[float, float]:
     low, high = data
     t = torch.linspace(0, 1, 2049, dtype=torch.float64, device="cpu")[:-1]
-    t = torch.cat([t.new_tensor([1e-12]), t])  # at 0 itself a clock may have an infinite speed
+    t = torch.cat([t.new_tensor([1e-12]), t])  # at 0 itself a schedule may have an infinite speed
     alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
     ends = []
     for z, sign in ((low, -1), (high, 1)):

@@ -57,13 +57,13 @@ class _Step:
         if time >= self.s:
             return self.x_s
         h = self.s - self.t
-        share = (time - self.t) / h
+        fraction = (time - self.t) / h
         rise = self.x_s - self.x
         start = torch.add(-rise, self.stages[0], alpha=h)
         end = torch.add(rise - start, self.stages[-1], alpha=-h)
         bend = move(torch.zeros_like(rise), self.stages, _DENSE, h)
-        inner = end + (1 - share) * bend
-        return self.x + share * (rise + (1 - share) * (start + share * inner))
+        inner = end + (1 - fraction) * bend
+        return self.x + fraction * (rise + (1 - fraction) * (start + fraction * inner))
 
 
 @dataclass

@@ -2,14 +2,14 @@ r"""Adaptive steps for every kind of generator: how long a step may be, said by 
 
 Of the drift, Euler's step and the midpoint method's are an embedded pair: the change of the drift
 to the middle of the step, times h, is the error of the one, and bounds that of the other. Of the
-jumps, the expected share of elements that have an event, :math:`1 - \exp(-\int\lambda)`, is held
+jumps, the expected fraction of elements that have an event, :math:`1 - \exp(-\int\lambda)`, is held
 below a tolerance: what moves while the rest is taken to stand still is then little. (Open question
 3 of Generator Matching, arXiv 2410.20587.)
 
 Where there is noise, or jumps, the length of a step is settled before they are drawn, from the
 error of the step before: a step that were rejected for where its noise led would favour small
-noise, and the law would be wrong. Steps of a flow alone are made again, shorter, when they do not
-fit.
+noise, and the distribution would be wrong. Steps of a flow alone are made again, shorter, when they
+do not fit.
 """
 
 import math
@@ -44,7 +44,7 @@ class Adaptive(Solver):
     Attributes:
         rtol: Relative tolerance of Euler's local error of the drift.
         atol: Absolute tolerance of it.
-        events: Largest expected share of elements that have an event in a step.
+        events: Largest expected fraction of elements that have an event in a step.
         longest: The longest step. What bends between two calls, and back, is not seen.
         max_steps: Most steps between two times of the grid.
     """
@@ -141,10 +141,10 @@ class Adaptive(Solver):
         """Return a time up to `h`, nearly the longest, in which few elements have an event."""
         jumps = [jump for part in first.values() for jump in part.jumps]
         for _ in range(60):
-            share = _expected_share(jumps, h)
-            if share <= self.events:
+            fraction = _expected_fraction(jumps, h)
+            if fraction <= self.events:
                 break
-            h *= max(0.1, 0.9 * self.events / share)
+            h *= max(0.1, 0.9 * self.events / fraction)
         return h
 
 
@@ -152,8 +152,8 @@ def _drifts(first: Parts) -> bool:
     return any(part.drift is not None for part in first.values())
 
 
-def _expected_share(jumps: list[Jump], h: float) -> float:
-    """Return the mean over elements of the chance of an event in the time `h`."""
-    chances = [-torch.expm1(-(jump.intensity * jump.duration(h))) for jump in jumps]
-    total = sum(float(chance.nan_to_num(0.0).sum()) for chance in chances)
-    return total / max(1, sum(chance.numel() for chance in chances))
+def _expected_fraction(jumps: list[Jump], h: float) -> float:
+    """Return the mean over elements of the probability of an event in the time `h`."""
+    probabilities = [-torch.expm1(-(jump.intensity * jump.duration(h))) for jump in jumps]
+    total = sum(float(probability.nan_to_num(0.0).sum()) for probability in probabilities)
+    return total / max(1, sum(probability.numel() for probability in probabilities))

@@ -37,6 +37,7 @@ class Evaluation:
         model: The model itself, for solvers that ask it for more than its generator.
         condition: What it is conditioned on at each call.
         finite_at_end: Whether its generators are finite at t = 1.
+        takes_next: Whether it asks for the time at which a step ends.
         nfe: Network calls so far.
     """
 
@@ -48,13 +49,14 @@ class Evaluation:
         self.coupling: Coupling = model.coupling
         self.kinds: Kinds = model.kinds
         self.finite_at_end: bool = model.finite_at_end
+        self.takes_next: bool = model.takes_next
         self.nfe = 0
 
     def __call__(self, x: Any, t: Any, s: Any = None) -> Any:
         """Return the generator at (x, t); `s`, where the step ends, is for models that ask."""
         self.nfe += self.model.network_calls(t, self.condition)
-        told = {"s": s} if self.model.takes_next else {}
-        generator = self.model(x, t, self.condition, **told)
+        following = {"s": s} if self.takes_next else {}
+        generator = self.model(x, t, self.condition, **following)
         check_shapes(generator, self.space, x)
         return generator
 

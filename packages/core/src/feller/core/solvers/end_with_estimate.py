@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from feller.core.solvers.base import Evaluation, Solver
-from feller.core.solvers.gradients import TOLD
+from feller.core.solvers.gradients import INHERITED
 from feller.core.solvers.mixed import like
 from feller.core.times import expand_time, factor_times, is_shared
 from feller.core.typing import Rng, Time
@@ -46,7 +46,7 @@ class EndWithEstimate(Solver):
 
     def __post_init__(self) -> None:
         """Take and refuse what the solver does."""
-        for name in TOLD:
+        for name in INHERITED:
             setattr(self, name, getattr(self.solver, name))
 
     def fork(self) -> "EndWithEstimate":
@@ -82,8 +82,10 @@ class EndWithEstimate(Solver):
         paths = getattr(model.path, "factors", {"": model.path})
         states, start, end = (factor_times(value, found) for value in (x, t, s))
         drawn = {}
-        for name, law in found.items():
-            data = _unless(paths[name].arrived(states[name]), law.sample(rng), states[name])
+        for name, distribution in found.items():
+            data = _unless(
+                paths[name].arrived(states[name]), distribution.sample(rng), states[name]
+            )
             drawn[name] = _unless(_still(start[name], end[name]), data, states[name])
         return like(drawn)
 

@@ -15,8 +15,8 @@ __all__ = ["Euler"]
 class Euler(Solver):
     """x_s = step of the generator at (x_t, t) for the time s - t. One network call a step.
 
-    A model with `takes_next` is told s, and may return the average generator from t to s (MeanFlow,
-    flow maps): the step is then as exact as the model, however long.
+    A model with `takes_next` is given s, and may return the average generator from t to s
+    (MeanFlow, flow maps): the step is then as exact as the model, however long.
     """
 
     takes: ClassVar[Kinds] = frozenset({Generator})

@@ -52,7 +52,7 @@ class EventDriven(Solver):
         if path.arrived(x) is None and bool(((end >= 1) & (step.h > 0)).any()):
             raise ValueError(f"{path.source} has no last event: end the grid before t = 1")
 
-        def propose(x: Tensor, share: Tensor, changed: Tensor) -> Candidates:
+        def propose(x: Tensor, fraction: Tensor, changed: Tensor) -> Candidates:
             return _Hazard(path, step, x)
 
         return follow_candidates(model, x, step, propose, self.most, rng)
@@ -66,22 +66,22 @@ class _Hazard(Candidates):
     step: Step
     x: Tensor
 
-    def next(self, share: Tensor, u: Tensor) -> Tensor:
+    def next(self, fraction: Tensor, u: Tensor) -> Tensor:
         schedule, step = self.path.schedule, self.step
-        kappa = schedule.alpha(step.t + expand_time(share, step.t) * step.h)
+        kappa = schedule.alpha(step.t + expand_time(fraction, step.t) * step.h)
         kappa_s = schedule.alpha(step.t + step.h)
         target = 1 - (1 - kappa) * (1 - u)
         alive = (step.h > 0) & (u < 1) & (target < kappa_s)
         arrived = self.path.arrived(self.x)
         alive = alive if arrived is None else alive & ~arrived
-        return torch.where(alive, self._share(target), torch.inf)
+        return torch.where(alive, self._fraction(target), torch.inf)
 
     def rate(self, clock: Tensor) -> Tensor:
         hazard = self.path.schedule.hazard(clock)
         return expand_time(hazard, self.x.new_empty(self.step.elements)).expand(self.step.elements)
 
-    def _share(self, kappa: Tensor) -> Tensor:
-        """Return the share of the step at which the mixing weight is `kappa`, by bisection."""
+    def _fraction(self, kappa: Tensor) -> Tensor:
+        """Return the fraction of the step at which the mixing weight is `kappa`, by bisection."""
         low, high = torch.zeros_like(kappa), torch.ones_like(kappa)
         for _ in range(52):
             middle = (low + high) / 2

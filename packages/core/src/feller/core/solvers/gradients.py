@@ -18,9 +18,9 @@ from feller.core.generators.base import is_kind
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.typing import Rng
 
-__all__ = ["TOLD", "WithGradient"]
+__all__ = ["INHERITED", "WithGradient"]
 
-TOLD = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times", "reverses")
+INHERITED = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_times", "reverses")
 """What a solver says of itself, for one that is made of it."""
 
 
@@ -53,7 +53,7 @@ class WithGradient(Solver):
 
     def __post_init__(self) -> None:
         """Take and refuse what the solver does."""
-        for name in TOLD:
+        for name in INHERITED:
             setattr(self, name, getattr(self.solver, name))
 
     def fork(self) -> "WithGradient":

@@ -14,9 +14,9 @@ def grid_for(model: Any, steps: int) -> Grid:
     """Return a grid of `steps` steps on which a model does the same work in each.
 
     Flows move at an even pace, up to t = 1. On the Gaussian path jumps and diffusions work at the
-    rate 1 / (1 - t): equal steps of log(1 - t), which end before 1, give each the same chance of a
-    jump. On a mixture path jumps survive a step exactly, and the last step draws what is left. A
-    product gets equal steps too; where a factor wants others, give `simulate` a grid for each.
+    rate 1 / (1 - t): equal steps of log(1 - t), which end before 1, give each the same probability
+    of a jump. On a mixture path jumps survive a step exactly, and the last step draws what is left.
+    A product gets equal steps too; where a factor wants others, give `simulate` a grid for each.
 
     Example:
         >>> from feller.core.generators import Flow, Jump

@@ -17,7 +17,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.paths import GaussianPath
 from feller.core.solvers.base import Evaluation, Solver
-from feller.core.solvers.gradients import TOLD
+from feller.core.solvers.gradients import INHERITED
 from feller.core.times import is_shared
 from feller.core.typing import Rng
 
@@ -56,7 +56,7 @@ class KeepKnown(Solver):
 
     def __post_init__(self) -> None:
         """Take and refuse what the solver does."""
-        for name in TOLD:
+        for name in INHERITED:
             setattr(self, name, getattr(self.solver, name))
         if self.repeats < 1:
             raise ValueError(f"repeats is at least 1, not {self.repeats}")

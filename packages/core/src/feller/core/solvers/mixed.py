@@ -81,7 +81,8 @@ def first_half(states: Factors, h: Mapping[str, Time], first: Parts, rng: Rng) -
     middle: Factors = {}
     still: dict[str, Tensor | None] = {}
     for name, part in first.items():
-        moved = _move(states[name], part.drift, part.covariance, h[name], rng)
+        drifts = [] if part.drift is None else [part.drift]
+        moved = _spread(move(states[name], drifts, (1.0,), h[name]), part.covariance, h[name], rng)
         middle[name] = _fire(moved, part.jumps, h[name], rng)
         still[name] = middle[name] == moved if part.jumps else None
     return Middle(middle, still)
@@ -94,21 +95,25 @@ def second_half(
     first, second = ends
     moved: Factors = {}
     for name, part in second.items():
-        drift, before, still = part.drift, first[name].drift, middle.still[name]
-        if drift is not None and before is not None:
-            change = drift - before
-            drift = change.add_(drift) if still is None else drift + torch.where(still, change, 0.0)
-        x = _move(middle.states[name], drift, part.covariance, h[name], rng)
+        drifts = _drifts(part.drift, first[name].drift, middle.still[name])
+        x = move(middle.states[name], drifts, (2.0, -1.0), h[name])
+        x = _spread(x, part.covariance, h[name], rng)
         moved[name] = _fire(x, part.jumps, h[name], rng)
     return moved
 
 
-def _move(x: Tensor, drift: Tensor | None, covariance: Tensor | None, h: Time, rng: Rng) -> Tensor:
-    moved = x if drift is None else move(x, [drift], (1.0,), h)
+def _drifts(drift: Tensor | None, before: Tensor | None, still: Tensor | None) -> list[Tensor]:
+    """Return the drifts of the middle and before; where something jumped, both are the middle's."""
+    if drift is None or before is None:
+        return [] if drift is None else [drift, drift]
+    return [drift, before if still is None else torch.where(still, before, drift)]
+
+
+def _spread(x: Tensor, covariance: Tensor | None, h: Time, rng: Rng) -> Tensor:
     if covariance is None:
-        return moved
+        return x
     time = expand_time(h, x)
-    moved = moved + (time * covariance).sqrt() * random.normal(x.shape, rng, like=x)
+    moved = x + (time * covariance).sqrt() * random.normal(x.shape, rng, like=x)
     return where_moving(time, x, moved)
 
 

@@ -1,4 +1,4 @@
-r"""Predictor and corrector: a step along the path, then time spent at it to mend the law.
+r"""Predictor and corrector: a step along the path, then time spent at it to mend p.
 
 A corrector is a generator that leaves p_s alone: followed for any time at a fixed s it takes the
 state nearer to p_s, whatever the predictor did. Three kinds: a **stationary** part; a forward
@@ -8,6 +8,7 @@ al., arXiv 2011.13456, algorithm 1; Generator Matching, arXiv 2410.20587, propos
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,8 +23,10 @@ from feller.core.heads import Kinds
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.solvers.base import Evaluation, Solver
+from feller.core.solvers.coefficients import Coefficients, combine
 from feller.core.solvers.euler import Euler
-from feller.core.solvers.exponential import exact_clock, predict_data
+from feller.core.solvers.exponential import remix
+from feller.core.solvers.runge_kutta import velocity_of
 from feller.core.times import each_clock, expand_time, has_ended, is_shared
 from feller.core.typing import Rng, Time
 
@@ -48,6 +51,7 @@ class PredictorCorrector(Solver):
     corrector: Model | None = None
     time: float = 0.05
     corrections: int = 1
+    _steps: Coefficients | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def takes(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -80,6 +84,8 @@ class PredictorCorrector(Solver):
 
     def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
         """Begin as the predictor does."""
+        if self.corrector is None and times is not None:
+            self._steps = self._weights(model, [(time,) for time in times[1:]])
         return self.predictor.begin(model, x_0, times, rng)
 
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
@@ -104,14 +110,22 @@ class PredictorCorrector(Solver):
 
     def _langevin(self, model: Evaluation, x: Tensor, t: Any, s: Any, rng: Rng) -> Tensor:
         r"""Follow Langevin dynamics with x_1 held, which are solved: exact for one data point."""
-        clock = exact_clock(s, x)
-        mean = model.path.schedule.alpha(clock) * predict_data(model, x, s)
-        kept = math.exp(-self.time)
-        fresh = model.path.schedule.sigma(clock) * math.sqrt(1 - kept**2)
-        moved = mean + kept * (x - mean) + fresh * random.normal(x.shape, rng, like=x)
-        if not clock.ndim:
+        terms = [x, velocity_of(model(x, s)), random.normal(x.shape, rng, like=x)]
+        moved = combine((self._steps or self._weights(model)).at(x, s), terms)
+        if is_shared(s):
             return moved
-        return torch.where((clock == expand_time(t, x)) | (clock >= 1), x, moved)
+        still = (s == t) | (s >= 1)
+        return torch.where(expand_time(still, x), x, moved)
+
+    def _weights(self, model: Evaluation, steps: Sequence[tuple[Time]] = ()) -> Coefficients:
+        """Return the weights of x, of the velocity and of fresh noise in a step of Langevin's."""
+        schedule, kept = model.path.schedule, math.exp(-self.time)
+
+        def weights(t: Tensor) -> tuple[Tensor, ...]:
+            of_x, of_velocity = remix(schedule, t, (1 - kept) * schedule.alpha(t), 0.0)
+            return kept + of_x, of_velocity, schedule.sigma(t) * math.sqrt(1 - kept**2)
+
+        return Coefficients(weights, steps)
 
 
 def _while_moving(time: float, t: Any, s: Any) -> Time:
@@ -121,7 +135,7 @@ def _while_moving(time: float, t: Any, s: Any) -> Time:
 
 
 def _balanced(generator: Generator) -> list[Generator]:
-    """Return the parts of a corrector, which together leave the law alone."""
+    """Return the parts of a corrector, which together leave p alone."""
     leaves = generator.leaves()
     if is_sum(generator):
         check_parts(leaves, due=0.0)
@@ -133,4 +147,4 @@ def _timeless(generator: Generator) -> Generator:
     factors = generator.by_factor()
     if "" not in factors:
         return Product({name: _timeless(factor) for name, factor in factors.items()})
-    return replace(generator, clock=None) if isinstance(generator, Jump) else generator
+    return replace(generator, cumulative=None) if isinstance(generator, Jump) else generator

@@ -30,7 +30,7 @@ class Tableau:
     """A Butcher tableau.
 
     Attributes:
-        nodes: When each stage after the first is evaluated, as a share of the step.
+        nodes: When each stage after the first is evaluated, as a fraction of the step.
         matrix: The weights of earlier stages in each stage after the first.
         weights: The weights of the stages in the step.
     """
@@ -90,6 +90,8 @@ def move(x: Tensor, velocities: list[Tensor], weights: tuple[float, ...], h: Any
     at t = 1.
     """
     terms = [(v, w) for v, w in zip(velocities, weights, strict=False) if w]
+    if not terms:
+        return x
     if is_shared(h):
         moved = torch.add(x, terms[0][0], alpha=h * terms[0][1])
         for velocity, weight in terms[1:]:

@@ -24,6 +24,7 @@ from feller.core import random
 from feller.core.generators import Diffusion, Flow, Split
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
+from feller.core.solvers.runge_kutta import move
 from feller.core.spaces import Euclidean
 from feller.core.times import expand_time, has_ended, is_shared, where_moving
 from feller.core.typing import Rng, Time
@@ -48,27 +49,26 @@ class StochasticHeun(Solver):
 
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
         """Average the two ends."""
-        h = expand_time(s - t, x)
-        root = h.sqrt()
+        h, root = s - t, expand_time(s - t, x).sqrt()
         wiener = root * random.normal(x.shape, rng, like=x)
         first = model(x, t).split()
-        start = h * _drift(first)
-        euler = where_moving(h, x, x + start + _noise(first.covariance, wiener))
+        euler = _noisy(move(x, [_drift(first)], (1.0,), h), first.covariance, wiener, h)
         if not model.finite_at_end and has_ended(s):
             return euler
         if self.additive:
             second = model(euler, s).split()
             covariance = _mean(first.covariance, second.covariance)
-            moved = x + (start + h * _drift(second)) / 2 + _noise(covariance, wiener)
+            moved = _noisy(_average(x, first, second, h), covariance, wiener, h)
         else:
             sign = root * (2 * random.integers(2, x.shape, rng, like=x) - 1)
-            start = start + _noise(first.covariance, wiener - sign)
-            second = model(where_moving(h, x, x + start), s).split()
-            end = h * _drift(second) + _noise(second.covariance, wiener + sign)
-            moved = x + (start + end) / 2
+            early, late = wiener - sign, wiener + sign
+            start = _noisy(move(x, [_drift(first)], (1.0,), h), first.covariance, early, h)
+            second = model(start, s).split()
+            moved = _noisy(_average(x, first, second, h), first.covariance, early / 2, h)
+            moved = _noisy(moved, second.covariance, late / 2, h)
         if model.finite_at_end or is_shared(s):
-            return where_moving(h, x, moved)
-        return where_moving(h, x, torch.where(expand_time(s, x) >= 1, euler, moved))
+            return moved
+        return torch.where(expand_time((s >= 1) & (h > 0), x), euler, moved)
 
 
 def _drift(part: Split) -> Tensor:
@@ -76,8 +76,15 @@ def _drift(part: Split) -> Tensor:
     return part.drift
 
 
-def _noise(covariance: Tensor | None, wiener: Tensor) -> Tensor | float:
-    return 0.0 if covariance is None else covariance.sqrt() * wiener
+def _average(x: Tensor, first: Split, second: Split, h: Time) -> Tensor:
+    return move(x, [_drift(first), _drift(second)], (1 / 2, 1 / 2), h)
+
+
+def _noisy(x: Tensor, covariance: Tensor | None, wiener: Tensor, h: Time) -> Tensor:
+    """Return a state with noise; that of elements whose clock stands still may be infinite."""
+    if covariance is None:
+        return x
+    return where_moving(expand_time(h, x), x, torch.addcmul(x, covariance.sqrt(), wiener))
 
 
 def _mean(first: Tensor | None, second: Tensor | None) -> Tensor | None:

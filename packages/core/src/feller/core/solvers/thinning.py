@@ -1,11 +1,11 @@
-r"""Thinning: the exact law of a jump process whose intensities depend on time and state.
+r"""Thinning: the exact distribution of a jump process whose intensities depend on time and state.
 
 Candidates come at a rate that no intensity exceeds; one that comes to an element at time u is an
-event with the chance intensity over rate, and is nothing else. The model is asked at each
+event with probability intensity over rate, and is nothing else. The model is asked at each
 candidate, so events follow each other one by one, each at the state that the last one left. Source:
 Lewis and Shedler, Simulation of nonhomogeneous Poisson processes by thinning, 1979; Ogata, 1981.
 
-Time within a step is its **share**, from 0 at t to 1 at s: elements on clocks of their own share
+Time within a step is its **fraction**, from 0 at t to 1 at s: elements on clocks of their own share
 it, and those whose clock stands still have no events.
 """
 
@@ -28,7 +28,7 @@ from feller.core.typing import Rng, Time
 
 __all__ = ["Candidates", "Step", "Thinning", "follow_candidates"]
 
-Shares = Float[Tensor, " b"]
+Fractions = Float[Tensor, " b"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Step:
     h: Tensor
     elements: torch.Size
 
-    def clock(self, share: Shares) -> Tensor:
-        """Return the times at a share of the step: `(b,)`, or of each element.
+    def clock(self, fraction: Fractions) -> Tensor:
+        """Return the times at a fraction of the step: `(b,)`, or of each element.
 
         Moving clocks stay below 1, where intensities are infinite.
         """
-        time = (self.t + expand_time(share, self.t) * self.h).float()
+        time = (self.t + expand_time(fraction, self.t) * self.h).float()
         time = torch.where(self.h > 0, time.clamp_max(1 - 2.0**-24), time)
         return self._like_given(time)
 
@@ -66,8 +66,8 @@ class Candidates(ABC):
     """When candidates come, and at which rate."""
 
     @abstractmethod
-    def next(self, share: Shares, u: Tensor) -> Tensor:
-        """Return the share at which the next candidate comes to each element, from uniforms.
+    def next(self, fraction: Fractions, u: Tensor) -> Tensor:
+        """Return the fraction at which the next candidate comes to each element, from uniforms.
 
         What lies beyond the step is at least 1.
         """
@@ -81,7 +81,7 @@ def follow_candidates(
     model: Evaluation,
     x: Tensor,
     step: Step,
-    propose: Callable[[Tensor, Shares, Bool[Tensor, " b"]], Candidates],
+    propose: Callable[[Tensor, Fractions, Bool[Tensor, " b"]], Candidates],
     most: int,
     rng: Rng,
 ) -> Tensor:
@@ -91,28 +91,28 @@ def follow_candidates(
         model: The model.
         x: The states.
         step: The step.
-        propose: Called with states, shares and the rows that have changed; returns the candidates.
+        propose: Called with states, fractions and the rows that changed; returns the candidates.
         most: The most candidates a row may have.
         rng: Where randomness comes from.
 
     Raises:
         ValueError: When there are more candidates, or an intensity exceeds the rate.
     """
-    share = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    candidates = propose(x, share, torch.ones_like(share, dtype=torch.bool))
+    fraction = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    candidates = propose(x, fraction, torch.ones_like(fraction, dtype=torch.bool))
     for _ in range(most):
-        u = _uniforms(step.elements, share < 1, rng)
-        share, element = _by_row(candidates.next(share, u)).min(1)
-        active = share < 1
+        u = _uniforms(step.elements, fraction < 1, rng)
+        fraction, element = _by_row(candidates.next(fraction, u)).min(1)
+        active = fraction < 1
         if not active.any():
             return x
-        clock = step.clock(share.clamp_max(1))
+        clock = step.clock(fraction.clamp_max(1))
         jumps = model(x, clock).split().jumps
-        chance = _chances(jumps, candidates.rate(clock), active, element)
-        happens = _uniforms(active.shape, active, rng) < chance.sum(1)
-        x = _land(jumps, x, (chance, happens, element), rng)
+        probability = _probabilities(jumps, candidates.rate(clock), active, element)
+        happens = _uniforms(active.shape, active, rng) < probability.sum(1)
+        x = _land(jumps, x, (probability, happens, element), rng)
         if happens.any():
-            candidates = propose(x, share, happens)
+            candidates = propose(x, fraction, happens)
     raise ValueError(f"more than {most} candidates in a step: take shorter steps, or end before 1")
 
 
@@ -126,21 +126,21 @@ def _uniforms(shape: torch.Size, active: Tensor, rng: Rng) -> Tensor:
     return u.masked_scatter(where, drawn)
 
 
-def _chances(
+def _probabilities(
     jumps: tuple[Jump, ...], rate: Tensor, active: Tensor, element: Tensor
 ) -> Float[Tensor, "b jumps"]:
-    """Return the chance of each jump at the candidate's element; nothing happens to idle rows."""
+    """Return the probability of each jump at the candidate's element; 0 in idle rows."""
     at = element[:, None]
     bound = _by_row(rate).gather(1, at)
     rates = (_by_row(jump.intensity.expand(rate.shape)).gather(1, at) for jump in jumps)
     each = [each / bound for each in rates]
-    chance = torch.where(active[:, None], torch.cat(each, 1).double(), 0.0)
-    worst = float(chance.sum(1).max())
+    probability = torch.where(active[:, None], torch.cat(each, 1).double(), 0.0)
+    worst = float(probability.sum(1).max())
     if not worst <= 1 + 1e-4:
         raise ValueError(
             f"an intensity is {worst:.4g} times its bound: take shorter steps or a larger bound"
         )
-    return chance
+    return probability
 
 
 def _by_row(each: Tensor) -> Tensor:
@@ -152,10 +152,10 @@ def _land(
     jumps: tuple[Jump, ...], x: Tensor, event: tuple[Tensor, Tensor, Tensor], rng: Rng
 ) -> Tensor:
     """Move the chosen element of each row where something happens, by one of the jumps."""
-    chance, happens, element = event
+    probability, happens, element = event
     if len(jumps) > 1:
-        u = _uniforms(happens.shape, happens, rng) * chance.sum(1)
-        which = torch.searchsorted(chance.cumsum(1), u[:, None], right=True).squeeze(1)
+        u = _uniforms(happens.shape, happens, rng) * probability.sum(1)
+        which = torch.searchsorted(probability.cumsum(1), u[:, None], right=True).squeeze(1)
         which = which.clamp_max(len(jumps) - 1)
     else:
         which = torch.zeros_like(element)
@@ -174,10 +174,10 @@ class _Constant(Candidates):
     step: Step
     rates: Tensor
 
-    def next(self, share: Shares, u: Tensor) -> Tensor:
+    def next(self, fraction: Fractions, u: Tensor) -> Tensor:
         rate = torch.where(self.step.h > 0, self.rates * self.step.h, 0.0)
         wait = -torch.log1p(-u) / rate
-        return torch.where(rate > 0, expand_time(share, u) + wait, torch.inf)
+        return torch.where(rate > 0, expand_time(fraction, u) + wait, torch.inf)
 
     def rate(self, clock: Tensor) -> Tensor:
         return self.rates
@@ -211,9 +211,9 @@ class Thinning(Solver):
         step = step_of(model, x, t, s)
         rates = torch.zeros(step.elements, dtype=torch.float64, device=x.device)
 
-        def propose(x: Tensor, share: Shares, changed: Tensor) -> Candidates:
+        def propose(x: Tensor, fraction: Fractions, changed: Tensor) -> Candidates:
             nonlocal rates
-            new = self._rates(model, x, step, share).expand(step.elements).double()
+            new = self._rates(model, x, step, fraction).expand(step.elements).double()
             moving = (step.h > 0).expand(step.elements)
             if not new[moving].isfinite().all():
                 raise ValueError(
@@ -224,8 +224,8 @@ class Thinning(Solver):
 
         return follow_candidates(model, x, step, propose, self.most, rng)
 
-    def _rates(self, model: Evaluation, x: Tensor, step: Step, share: Shares) -> Tensor:
-        now, then = step.clock(share.clamp_max(1)), step.end()
+    def _rates(self, model: Evaluation, x: Tensor, step: Step, fraction: Fractions) -> Tensor:
+        now, then = step.clock(fraction.clamp_max(1)), step.end()
         if self.bound is not None:
             return self.bound(x, now, then)
         both = (model(x, t).split().jumps for t in (now, then))
@@ -234,7 +234,7 @@ class Thinning(Solver):
 
 
 def step_of(model: Evaluation, x: Tensor, t: Any, s: Any) -> Step:
-    """Return the step between two times as shares of it."""
+    """Return the step between two times as fractions of it."""
     elements = x.shape[: x.ndim - model.space.element_dim]
     like = torch.empty(elements, dtype=torch.float64, device=x.device)
     times = [torch.as_tensor(time, dtype=torch.float64, device=x.device) for time in (t, s)]

@@ -74,6 +74,6 @@ def table_p_value(samples: Tensor, probabilities: Tensor) -> float:
         return 0.0
     if possible.sum() == 1:
         return 1.0
-    law = probabilities[possible].double()
-    expected = law / law.sum() * counts.sum()
+    p = probabilities[possible].double()
+    expected = p / p.sum() * counts.sum()
     return float(stats.chisquare(counts[possible].numpy(), expected.numpy()).pvalue)

@@ -63,5 +63,5 @@ def _numbers(divergence: BregmanDivergence, rng: torch.Generator, *shape: int) -
     low, high = divergence.domain.low, divergence.domain.high
     low = low if low > -torch.inf else (min(-2.0, high - 4) if high < torch.inf else -2.0)
     high = high if high < torch.inf else low + 4
-    share = 0.05 + 0.9 * torch.rand(shape, generator=rng, dtype=torch.float64)
-    return low + (high - low) * share
+    fraction = 0.05 + 0.9 * torch.rand(shape, generator=rng, dtype=torch.float64)
+    return low + (high - low) * fraction

@@ -18,7 +18,7 @@ from feller.core.times import logarithmic_grid
 
 __all__ = ["check_solver"]
 
-SHARES = (0.3, 0.7)
+WEIGHTS = (0.3, 0.7)
 
 
 def check_solver(
@@ -75,7 +75,7 @@ def check_solver(
 
 def _oracle(solver: Solver, kind: type[Generator]) -> FiniteData:
     """Return the exact model of two data points."""
-    weights = torch.tensor(SHARES)
+    weights = torch.tensor(WEIGHTS)
     gaussian = not solver.paths or issubclass(GaussianPath, solver.paths)
     if gaussian:
         points = torch.tensor([[-2.0], [2.0]])
@@ -103,21 +103,23 @@ def _check_law_at(
     times = logarithmic_grid(steps, end=end)
     x = simulate(model, _start(model, samples, 0), times, solver, rng).state
     demand(bool(x.isfinite().all()), f"{name} returns states that are not finite")
-    shares = torch.tensor(SHARES, dtype=torch.float64)
+    masses = torch.tensor(WEIGHTS, dtype=torch.float64)
     t = float(times[-1])
     if model.space.is_discrete:
-        p = table_p_value(x, torch.cat([t * shares, torch.tensor([1 - t])]))
+        p = table_p_value(x, torch.cat([t * masses, torch.tensor([1 - t])]))
     else:
 
         def log_density(x: Tensor) -> Tensor:
             points: Any = model.points
             each = model.path.log_density(x[:, None, None], t, points[None].double())
-            return torch.logsumexp(each.reshape(len(x), -1) + shares.log(), 1)
+            return torch.logsumexp(each.reshape(len(x), -1) + masses.log(), 1)
 
         p, _ = law_p_value(x.flatten(), log_density)
-    law = f"two points of shares {SHARES} at t = {t:.4g}"
+    what = f"two points of weights {WEIGHTS} at t = {t:.4g}"
     kind = model.kind.__name__
-    demand(p > LEAST_P, f"{name} does not return the law of {law}, by a {kind}: p = {p:.2g}")
+    demand(
+        p > LEAST_P, f"{name} does not return the distribution of {what}, by a {kind}: p = {p:.2g}"
+    )
 
 
 def _clocks(times: Tensor, b: int) -> Tensor:

@@ -12,10 +12,10 @@ from torch.utils.data import Sampler
 
 from feller.core.random import seed_of
 
-__all__ = ["Batches", "Share"]
+__all__ = ["Batches", "ProcessRows"]
 
 
-class Share:
+class ProcessRows:
     """The rows of a global batch that one process works on, in micro-batches.
 
     Args:
@@ -28,7 +28,7 @@ class Share:
         ValueError: When the batch does not divide.
 
     Example:
-        >>> list(Share(8, rank=1, world=2, accumulate=2))
+        >>> list(ProcessRows(8, rank=1, world=2, accumulate=2))
         [range(4, 6), range(6, 8)]
     """
 
@@ -59,7 +59,7 @@ class Batches(Sampler[list[int]]):
 
     Args:
         size: Number of data.
-        share: The rows this process works on.
+        rows: The rows this process works on.
         seed: Chooses the permutations.
         start: The first step.
         groups: The group of each datum, where all rows of a step are to be of one group, such as
@@ -73,7 +73,7 @@ class Batches(Sampler[list[int]]):
     def __init__(
         self,
         size: int,
-        share: Share,
+        rows: ProcessRows,
         *,
         seed: int,
         start: int = 0,
@@ -81,26 +81,26 @@ class Batches(Sampler[list[int]]):
     ) -> None:
         if size < 1:
             raise ValueError("the data set is empty")
-        self._share, self._seed, self._start, self._groups = share, seed, start, groups
+        self._rows, self._seed, self._start, self._groups = rows, seed, start, groups
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._length = size if groups is None else len(self._batches_of(groups.sort().indices))
         if not self._length:
-            raise ValueError(f"no group of the data has a batch of {share.batch_size}")
+            raise ValueError(f"no group of the data has a batch of {rows.batch_size}")
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the indices of each micro-batch, from the first step on."""
         step = self._start
         while True:
-            for rows in self._share:
-                base = step * self._share.batch_size
+            for rows in self._rows:
+                base = step * self._rows.batch_size
                 yield [self._index(base + row) for row in rows]
             step += 1
 
     def _index(self, position: int) -> int:
-        epoch, place = divmod(position, self._length)
+        epoch, index = divmod(position, self._length)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._permutation(epoch)
-        return int(self._order[place])
+        return int(self._order[index])
 
     def _permutation(self, epoch: int) -> Tensor:
         rng = torch.Generator().manual_seed(seed_of(self._seed, "epoch", epoch))
@@ -108,13 +108,13 @@ class Batches(Sampler[list[int]]):
             return torch.randperm(self._length, generator=rng)
         order = torch.randperm(len(self._groups), generator=rng)
         by_group = order[self._groups[order].sort(stable=True).indices]
-        batches = self._batches_of(by_group).view(-1, self._share.batch_size)
+        batches = self._batches_of(by_group).view(-1, self._rows.batch_size)
         return batches[torch.randperm(len(batches), generator=rng)].flatten()
 
     def _batches_of(self, by_group: Tensor) -> Tensor:
         """Return what of indices in the order of their groups fills whole batches."""
         assert self._groups is not None
         _, counts = self._groups[by_group].unique_consecutive(return_counts=True)
-        size = self._share.batch_size
+        size = self._rows.batch_size
         parts = by_group.split(counts.tolist())
         return torch.cat([part[: len(part) // size * size] for part in parts])

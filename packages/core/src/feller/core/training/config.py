@@ -71,9 +71,9 @@ class Optimizer:
     warmup: int = 200
     """Steps over which the rate rises from zero."""
     decay: Literal["constant", "cosine"] = "cosine"
-    """What the rate does after warm-up."""
+    """The rate after warm-up: constant, or falling along a cosine to `final` at the last step."""
     final: float = 0.1
-    """Share of the peak rate at which the cosine ends."""
+    """Fraction of the peak rate at which the cosine ends."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 for no clipping."""
 
@@ -104,8 +104,8 @@ class Optimizer:
             return self.lr * (step + 1) / self.warmup
         if self.decay == "constant":
             return self.lr
-        share = (step - self.warmup) / max(1, steps - self.warmup)
-        return self.lr * (self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2)
+        done = (step - self.warmup) / max(1, steps - self.warmup)
+        return self.lr * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
 
 
 @tagged("training")
@@ -120,16 +120,16 @@ class Training:
     accumulate: int = 1
     """Micro-batches a step."""
     condition_drop: float = 0.0
-    """Share of samples trained without their condition, for classifier-free guidance."""
+    """Fraction of samples trained without their condition, for classifier-free guidance."""
     stratified: bool = True
     """Whether the times of a batch are spread evenly."""
     ema_decay: float = 0.999
     """Decay of the moving average of the weights."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    """Autocast; on a CPU it is many times slower and is refused."""
+    """Precision of autocast; refused on a CPU, where it is many times slower."""
     start: str = ""
     """A model of the same make whose weights are the first ones, for fine-tuning: a name, a folder
-    or `hf-hub:org/repo`; fresh weights when empty."""
+    or `hf-hub:org/repo`; fresh weights if empty."""
     seed: int = 0
     """Chooses the initial weights, the order of the data and all noise."""
     workers: int = 0

@@ -43,11 +43,13 @@ def fingerprint(data: Dataset) -> Fingerprint:
         ('items', 3)
     """
     count = len(data)
-    places = sorted(set(np.linspace(0, count - 1, min(count, SAMPLE)).round().astype(int).tolist()))
+    positions = sorted(
+        set(np.linspace(0, count - 1, min(count, SAMPLE)).round().astype(int).tolist())
+    )
     groups = getattr(data, "groups", None)
     with torch.random.fork_rng(devices=[]):
-        first = [_read(data, i) for i in places]
-        fixed = first[:TWICE] == [_read(data, i) for i in places[:TWICE]]
+        first = [_read(data, i) for i in positions]
+        fixed = first[:TWICE] == [_read(data, i) for i in positions[:TWICE]]
     return {
         "items": count,
         "groups": None if groups is None else _digest(groups),

@@ -23,7 +23,7 @@ from feller.core.nn.ema import EMA
 from feller.core.pairs import states_of
 from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
-from feller.core.training.batches import Batches, Share
+from feller.core.training.batches import Batches, ProcessRows
 from feller.core.training.config import Dataset, Recipe
 
 __all__ = ["Run", "StepRecord", "build_run", "losses_of_rows", "training_steps"]
@@ -111,7 +111,7 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
 def training_steps(run: Run) -> Iterator[StepRecord]:
     """Train until the recipe's last step, yielding after each."""
     recipe, accelerator = run.recipe, run.accelerator
-    share = Share(
+    shard = ProcessRows(
         recipe.training.batch_size,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
@@ -119,7 +119,7 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
     )
     order = Batches(
         len(run.data),
-        share,
+        shard,
         seed=recipe.training.seed,
         start=run.step,
         groups=getattr(run.data, "groups", None),
@@ -134,25 +134,25 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
     batches = iter(loader)
     run.model.train()
     while run.step < recipe.training.steps:
-        yield _step(run, share, batches)
+        yield _step(run, shard, batches)
 
 
-def _step(run: Run, share: Share, batches: Iterator[Any]) -> StepRecord:
+def _step(run: Run, shard: ProcessRows, batches: Iterator[Any]) -> StepRecord:
     recipe, accelerator = run.recipe, run.accelerator
     # Dropout draws from the global generator: tie it to the step, so that resuming repeats it.
-    place = (recipe.training.seed, run.step, accelerator.process_index)
-    torch.manual_seed(random.seed_of(*place))
+    key = (recipe.training.seed, run.step, accelerator.process_index)
+    torch.manual_seed(random.seed_of(*key))
     rate = recipe.optimizer.rate(run.step, recipe.training.steps)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     losses: list[dict[str, Tensor]] = []
-    for i, rows in enumerate(share):
+    for i, rows in enumerate(shard):
         batch = send_to_device(_next(batches), accelerator.device)
-        last = i == len(share) - 1
+        last = i == len(shard) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
             parts = losses_of_rows(run, batch, rows)
-            accelerator.backward(_total(parts) / len(share))
-        losses.append({name: part.detach() / len(share) for name, part in parts.items()})
+            accelerator.backward(_total(parts) / len(shard))
+        losses.append({name: part.detach() / len(shard) for name, part in parts.items()})
     clip = recipe.optimizer.clip
     norm: Any = accelerator.clip_grad_norm_(run.model.parameters(), clip or math.inf)
     # AdamW and Muon keep squares of what is not clipped.

@@ -114,15 +114,15 @@ def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
     with suppress(ConfigError):  # of types that are not known here: compared as it is written
         stored = encode(decode(stored))  # a field newer than the model has its default
     old, new = leaves(stored), leaves(asked)
-    keys = [key for key in old | new if old.get(key, "absent") != new.get(key, "absent")]
+    keys = [key for key in old | new if old.get(key, "missing") != new.get(key, "missing")]
     if not keys:
         return
 
-    def told(flat: dict[str, Any], key: str) -> str:
-        value = repr(flat[key]) if key in flat else "absent"
+    def shown(flat: dict[str, Any], key: str) -> str:
+        value = repr(flat[key]) if key in flat else "missing"
         return value if len(value) <= 40 else f"{value[:37]}..."
 
-    named = [f"{key} is {told(new, key)} and was {told(old, key)}" for key in keys[:3]]
+    named = [f"{key} is {shown(new, key)} and was {shown(old, key)}" for key in keys[:3]]
     named += [f"and {len(keys) - 3} more"] * (len(keys) > 3)
     warnings.warn(
         f"training.start {folder}: the weights are of another model: {'; '.join(named)}",
@@ -134,7 +134,7 @@ def _follow(run: Run, out: Path, stop: Stop) -> int:
     """Take the steps; log, picture and checkpoint on the way. Return the signal that ended it."""
     training, accelerator = run.recipe.training, run.accelerator
     log, due, number = Log(run, out / "log.jsonl"), False, 0
-    # The bar is closed on an error too, which is told on a line of its own.
+    # The bar is closed on an error too, which is printed on a line of its own.
     with _saving_on_error(run, out, log), _bar(run) as bar:
         for record in training_steps(run):
             bar.update()
@@ -212,7 +212,7 @@ def _save(run: Run, out: Path, log: Log) -> None:
     """Save the state of an error, where there is a new one that is good."""
     new = run.step > max(run.saved, 0) and not run.changing and not run.row
     if new and run.accelerator.is_main_process:
-        with suppress(Exception):  # what is told is why it failed first
+        with suppress(Exception):  # what is reported is why it failed first
             if log.is_finite():
                 write_checkpoint(run, out / "checkpoints")
                 run.accelerator.print(f"saved the state of step {run.step}")

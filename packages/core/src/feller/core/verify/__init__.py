@@ -1,4 +1,4 @@
-r"""Verification: does a generator move the law of a path as it should?
+r"""Verification: does a generator move the distribution of a path as it should?
 
 A generator follows a path when the Kolmogorov forward equation holds (Generator Matching, arXiv
 2410.20587, equation 5): for every test function f and every time t
@@ -12,10 +12,10 @@ only so far: the size of its residual against that of d/dt E f is an error one c
 """
 
 from feller.core.verify.check import Probe, Residual, Verification, verify
+from feller.core.verify.distributions import Sums
 from feller.core.verify.entry import Entry
 from feller.core.verify.examples import Example, Examples
 from feller.core.verify.functions import Statistics, bank
-from feller.core.verify.laws import Sums
 from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 from feller.core.verify.rows import Case, Term, cases, verify_case

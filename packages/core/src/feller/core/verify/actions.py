@@ -1,4 +1,4 @@
-"""L f: what a generator does to test functions, in few dimensions exactly, in many by chance.
+"""L f: what a generator does to test functions, in few dimensions exactly, in many at random.
 
 `Generator.apply` sums over every coordinate of a state. Where there are many, an unbiased estimate
 takes its place: for a diffusion, second derivatives along random signs (Hutchinson); for a jump, a
@@ -116,7 +116,7 @@ def _jump(jump: Jump, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
     for e in range(chosen.index.shape[1]):
         change = moved(f, x, points[:, e], chosen.index[:, e]) - before
         rate = intensity[:, e, None] * weights[:, e]
-        # Where nothing fires, the destination need not be a law.
+        # Where nothing fires, the destination need not be a distribution.
         rate = torch.where(intensity[:, e, None] > 0, rate, 0.0).to(change)
         total = total + torch.einsum("bq,qbf->bf", rate, change)
     return chosen.scale * torch.as_tensor(total)
@@ -124,19 +124,21 @@ def _jump(jump: Jump, f: Functions, x: Tensor, rng: torch.Generator) -> Tensor:
 
 def _landings(jump: Jump, x: Tensor, chosen: Choice, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return points `(b, m, *element, q)` and their weights `(b, m, q)`."""
-    law, batch = jump.destination.expand(jump.intensity.shape), jump.intensity.ndim
+    destination, batch = jump.destination.expand(jump.intensity.shape), jump.intensity.ndim
     size, element = chosen.index.shape, x.shape[batch:]
     rows = torch.arange(len(x), device=x.device)[:, None]
-    law = law.map(lambda v: v.reshape(len(x), -1, *v.shape[batch:])[rows, chosen.index])
+    destination = destination.map(
+        lambda v: v.reshape(len(x), -1, *v.shape[batch:])[rows, chosen.index]
+    )
     if chosen.scale == 1:
         try:
-            points, weights = law.quadrature()
-        except LookupError:  # a law of vectors that has no points
+            points, weights = destination.quadrature()
+        except LookupError:  # a distribution of vectors that has no points
             pass
         else:
             weights = weights.flatten(2, -2)[:, :, 0] if weights.ndim > 3 else weights
             return points.expand(*size, *element, points.shape[-1]), weights
-    return law.sample(rng)[..., None], torch.ones(*size, 1, device=x.device)
+    return destination.sample(rng)[..., None], torch.ones(*size, 1, device=x.device)
 
 
 def moved(f: Functions, x: Tensor, points: Tensor, index: Tensor) -> Tensor:

@@ -1,25 +1,34 @@
 """Cells of a line: where a distribution of one number is summed, fine wherever it is narrow."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Cells", "cells_of"]
-
-Cells = tuple[Tensor, Tensor | float]
-"""States, and how large a part of the space each stands for."""
+__all__ = ["Weighted", "cells_of"]
 
 CELLS = 8000
 DRAWN = 4096
+
+
+class Weighted(NamedTuple):
+    """Data and their probabilities, or states and how large a part of the space each stands for.
+
+    Attributes:
+        points: The points `(k, *event)`, or pairs.
+        weights: The weight of each `(k,)`.
+    """
+
+    points: Any
+    weights: Tensor
 
 
 def cells_of(
     sample: Callable[[Any, torch.Generator], Tensor],
     points: Any,
     ends: tuple[float, float] | None,
-) -> Cells:
+) -> Weighted:
     """Return the middles of cells between the ends, or over thrice the reach of samples.
 
     Where samples of some data points lie apart from those of others, nothing between is summed.
@@ -34,8 +43,8 @@ def cells_of(
         spans = [(2 * low - high, 2 * high - low) for low, high in reach]
     finest = min(high - low for low, high in spans) / CELLS
     parts = [_divided(span, finest, points) for span in _joined(spans)]
-    places, sizes = (torch.cat(each) for each in zip(*parts, strict=True))
-    return places.reshape(-1, *points.shape[1:]), sizes
+    middles, sizes = (torch.cat(each) for each in zip(*parts, strict=True))
+    return Weighted(middles.reshape(-1, *points.shape[1:]), sizes)
 
 
 def _divided(span: tuple[float, float], finest: float, like: Any) -> tuple[Tensor, Tensor]:

@@ -15,9 +15,9 @@ from feller.core.generators import Role
 from feller.core.generators.parts import SIGN
 from feller.core.pairs import is_pair
 from feller.core.verify.actions import Functions, act
+from feller.core.verify.distributions import Distribution, drawn, exact
 from feller.core.verify.functions import Statistics, bank
 from feller.core.verify.lattice import SETS, even, student
-from feller.core.verify.laws import Law, drawn, exact
 from feller.core.verify.pairs import drawn_pairs
 from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
@@ -89,7 +89,7 @@ class Verification:
 
     Attributes:
         residuals: One for each time and function.
-        method: How the law was summed.
+        method: How the distribution was summed.
         role: Forward, backward or stationary.
         labels: What was verified, by column of a report.
         note: What is wrong beforehand: weights that make no superposition.
@@ -114,25 +114,27 @@ class Verification:
         return max(self.residuals, key=lambda r: math.inf if math.isnan(r.size) else _ratio(r))
 
     def relative(self, time: float | None = None) -> float:
-        """Return the error of the generator as a share of what it should do.
+        """Return the error of the generator as a fraction of what it should do.
 
         The root mean square over functions and times of the residual, in units of the function's
         own d/dt E f: its root mean square over the times, or a tenth of that of all functions where
         it hardly moves. What noise explains is taken out.
 
         Args:
-            time: Only this time; all when absent.
+            time: Only this time; all if None.
         """
-        excess = sum(share * (r.size**2 - r.standard_error**2) for r, share in self._shares(time))
+        excess = sum(
+            weight * (r.size**2 - r.standard_error**2) for r, weight in self._weights(time)
+        )
         return math.sqrt(max(excess, 0.0))
 
     def noise(self, time: float | None = None) -> float:
         """Return the standard errors in the same unit: smaller relative errors are not resolved."""
-        return math.sqrt(sum(share * r.standard_error**2 for r, share in self._shares(time)))
+        return math.sqrt(sum(weight * r.standard_error**2 for r, weight in self._weights(time)))
 
     @property
     def resolution(self) -> float:
-        """The smallest error that fails, as a share of the generator: less is not resolved.
+        """The smallest error that fails, as a fraction of the generator: less is not resolved.
 
         Of a generator that does all of its work too fast, by that much, one residual at least is
         larger than allowed.
@@ -141,7 +143,7 @@ class Verification:
             (r.allowed / abs(r.change) for r in self.residuals if r.change), default=math.inf
         )
 
-    def _shares(self, time: float | None) -> list[tuple[Residual, float]]:
+    def _weights(self, time: float | None) -> list[tuple[Residual, float]]:
         """Return residuals, each with what its square weighs in the mean."""
         changes: dict[str, list[float]] = {}
         for r in self.residuals:
@@ -193,15 +195,15 @@ def verify(
     method = note = ""
     for t in plan.chosen_times:
         sides, weights = [], None
-        for law, condition, seed in _laws(path, reference, t, plan):
+        for marginal, condition, seed in _marginals(path, reference, t, plan):
             with torch.no_grad():
-                generator = model(law.states, t, condition)
+                generator = model(marginal.states, t, condition)
             note = note or weight_fault(generator, role)
-            if plan.sums is not None and law.weights is not None:
+            if plan.sums is not None and marginal.weights is not None:
                 generator = plan.sums.landings(generator)
-            weights, method = law.weights, law.method
-            both = _sides(law, generator, functions.values, seed)
-            sides.append(both.mean(1, keepdim=True) if law.is_set else both)
+            weights, method = marginal.weights, marginal.method
+            both = _sides(marginal, generator, functions.values, seed)
+            sides.append(both.mean(1, keepdim=True) if marginal.is_set else both)
         both = torch.cat(sides, 1).unbind(-1)
         residuals += [
             _residual(Probe(t, name), rows, weights, plan, SIGN[role])
@@ -219,21 +221,21 @@ def _functions(path: Any, reference: Reference, plan: Plan) -> Statistics:
     return bank(path.space, reference.points, count=plan.directions, seed=seed)
 
 
-def _laws(
+def _marginals(
     path: Any, reference: Reference, t: float, plan: Plan
-) -> Iterator[tuple[Law, Tensor | None, int]]:
-    """Yield the law as one sum, or else as samples in batches; with conditions and a seed."""
+) -> Iterator[tuple[Distribution, Tensor | None, int]]:
+    """Yield the distribution as one sum, or as samples in batches; with conditions and a seed."""
     if plan.method is None and reference.conditions is None:
-        total = exact if plan.sums is None else plan.sums.law
-        law = total(path, reference.points, reference.probabilities, t)
-        if law is not None:
-            yield law, None, plan.seed
+        total = exact if plan.sums is None else plan.sums.distribution
+        marginal = total(path, reference.points, reference.probabilities, t)
+        if marginal is not None:
+            yield marginal, None, plan.seed
             return
     if plan.method is None:
         count = 0
-        for law, condition in even(path, reference, t, plan.samples, plan.seed):
+        for marginal, condition in even(path, reference, t, plan.samples, plan.seed):
             count += 1
-            yield replace(law, is_set=True), condition, random.seed_of(plan.seed, t, count)
+            yield replace(marginal, is_set=True), condition, random.seed_of(plan.seed, t, count)
         if count:
             return
     for start in range(0, plan.samples, plan.batch):
@@ -241,16 +243,20 @@ def _laws(
         rng = torch.Generator().manual_seed(seed)
         z, condition = reference.draw(min(plan.batch, plan.samples - start), rng)
         pairs = is_pair(z)
-        law = drawn_pairs(path, z, t, rng) if pairs else drawn(path, z, t, rng, method=plan.method)
-        yield law, condition, seed
+        marginal = (
+            drawn_pairs(path, z, t, rng) if pairs else drawn(path, z, t, rng, method=plan.method)
+        )
+        yield marginal, condition, seed
 
 
-def _sides(law: Law, generator: Any, f: Functions, seed: int) -> Tensor:
+def _sides(marginal: Distribution, generator: Any, f: Functions, seed: int) -> Tensor:
     """Return what each state contributes to d/dt E f and to E L f: `(2, b, functions)`."""
     with torch.no_grad():
-        action = act(generator, f, law.states, torch.Generator().manual_seed(seed)).double()
-        rise = law.rise(f).double()
-    return torch.stack([rise, action if law.weights is None else law.weights[:, None] * action])
+        action = act(generator, f, marginal.states, torch.Generator().manual_seed(seed)).double()
+        rise = marginal.rise(f).double()
+    return torch.stack(
+        [rise, action if marginal.weights is None else marginal.weights[:, None] * action]
+    )
 
 
 def _residual(

@@ -31,7 +31,7 @@ class Entry(Model):
         solve: The solution, from (path, x, t, z) to a generator: `solution(path, kind)`, or any
             function that is to be verified.
         points: The data, `(k, *event)`, or a `Pair`.
-        weights: Their probabilities; uniform when absent.
+        weights: Their probabilities; uniform if None.
 
     Example:
         >>> import torch
@@ -55,5 +55,5 @@ class Entry(Model):
         clock = t if is_shared(t) else torch.as_tensor(t)[:, None]
         each = self.solve(self.path, x[:, None], clock, self.points[None])
         # The kind does not count. Cells so small hold what is at an atom, and nothing else.
-        law = FiniteData(self.path, Flow, self.points, self.weights, width=1e-9)
-        return each.average(law.posterior(x, t))
+        data = FiniteData(self.path, Flow, self.points, self.weights, width=1e-9)
+        return each.average(data.posterior(x, t))

@@ -32,7 +32,7 @@ from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, Uni
 from feller.core.spaces import Euclidean, Interval, Sphere, Tokens, Torus
 from feller.core.times import expand_time
 from feller.core.typing import Time
-from feller.core.verify.laws import Sums
+from feller.core.verify.distributions import Sums
 
 __all__ = ["CORRECTORS", "EXAMPLES", "Example", "Examples", "brought", "correctors", "every"]
 
@@ -46,7 +46,7 @@ class Example:
         points: Data points; the first alone for conditional solutions, all for marginal ones.
         kinds: The names of the kinds of generator, and correctors, it is an example of.
         marginal: Whether it has a posterior in closed form.
-        sums: How its law is summed exactly, where the core does not know.
+        sums: How its distribution is summed exactly, where the core does not know.
     """
 
     path: Any

@@ -68,8 +68,8 @@ def _phase(space: Any, z: Any, rng: torch.Generator) -> Phase:
     n = z[0].numel()
     if space.is_discrete:
         table = torch.randn(n, space.size, generator=rng, dtype=torch.float64).to(z.device)
-        places = torch.arange(n, device=z.device)
-        return lambda x: table[places, x.reshape(-1, n)].sum(1) / n**0.5
+        positions = torch.arange(n, device=z.device)
+        return lambda x: table[positions, x.reshape(-1, n)].sum(1) / n**0.5
     # Near 1.5 a sine bends over the width of a source; the average over coordinates keeps it so.
     weights = 1.5 * torch.randn(n, generator=rng, dtype=torch.float64) / n**0.5
     chart = _chart(space, n, rng)

@@ -17,7 +17,7 @@ from feller.core import random
 from feller.core.pairs import is_pair
 from feller.core.paths import MixturePath
 from feller.core.sources import Gaussian, UniformBox
-from feller.core.verify.laws import Law, pathwise
+from feller.core.verify.distributions import Distribution, pathwise
 from feller.core.verify.reference import Reference
 
 __all__ = ["SETS", "even", "student"]
@@ -35,7 +35,7 @@ _QUANTILES: dict[type, Callable[[Any, Tensor], Tensor]] = {
 
 def even(
     path: Any, reference: Reference, t: float, samples: int, seed: int
-) -> Iterator[tuple[Law, Tensor | None]]:
+) -> Iterator[tuple[Distribution, Tensor | None]]:
     """Yield sets of evenly spread states and their conditions; none where a path has none.
 
     Args:

@@ -9,12 +9,12 @@ from feller.core.generators import Flow
 from feller.core.generators.base import is_kind
 from feller.core.pairs import Pair
 from feller.core.verify.actions import Functions
-from feller.core.verify.laws import Law
+from feller.core.verify.distributions import Distribution
 
 __all__ = ["drawn_pairs"]
 
 
-def drawn_pairs(path: Any, pair: Pair, t: float, rng: torch.Generator) -> Law:
+def drawn_pairs(path: Any, pair: Pair, t: float, rng: torch.Generator) -> Distribution:
     """Return a state between both ends of each pair, with the time derivative of its way.
 
     Args:
@@ -39,4 +39,4 @@ def drawn_pairs(path: Any, pair: Pair, t: float, rng: torch.Generator) -> Law:
     def rise(f: Functions) -> Tensor:
         return torch.func.jvp(f, (x,), (way,))[1]
 
-    return Law(x, rise, None, "pathwise")
+    return Distribution(x, rise, None, "pathwise")

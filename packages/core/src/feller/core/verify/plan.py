@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from feller.core import random
+from feller.core.verify.distributions import Method, Sums
 from feller.core.verify.functions import Statistics
-from feller.core.verify.laws import Method, Sums
 
 __all__ = ["Plan", "fresh_seed"]
 
@@ -21,7 +21,7 @@ class Plan:
 
     Attributes:
         times: The times, each inside (0, 1); if None, `moments` of them drawn by the seed.
-        moments: How many times are drawn: one in each of so many equal shares of (0.02, 0.98).
+        moments: How many times are drawn: one in each of so many equal parts of (0.02, 0.98).
         functions: The test functions; if None those of the sums, or a `bank` for the space.
         directions: How many random directions a bank has, chosen by the seed.
         sums: How the distribution is summed exactly where the core cannot; where it can, if None.

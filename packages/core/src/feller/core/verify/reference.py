@@ -1,4 +1,4 @@
-"""What the law of a path is made of."""
+"""What the distribution of a path is made of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ __all__ = ["Reference"]
 
 @dataclass(frozen=True)
 class Reference:
-    """The finite data from which the law of a path is made.
+    """The finite data from which the distribution of a path is made.
 
     Attributes:
         points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
             of coupled pairs on any path, a `Pair` of source samples and data points.
-        weights: Their probabilities; uniform when absent.
-        conditions: What the model is told with each point, if anything.
+        weights: Their probabilities; uniform if None.
+        conditions: What the model is given with each point, if anything.
     """
 
     points: Any

@@ -43,7 +43,7 @@ class ModelFlags:
     seed: int | None = None
     """Chooses times, test functions, data and noise; another each run if None."""
     device: str = "auto"
-    """cpu, cuda, ...; an accelerator if there is one when absent."""
+    """cpu, cuda, ...; auto takes an accelerator if there is one."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
     """How both sides are shown."""
 

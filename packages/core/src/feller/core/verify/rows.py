@@ -8,9 +8,9 @@ from feller.core.algebra import backward, stationary
 from feller.core.generators import Role
 from feller.core.solutions import Solution, solution, solved
 from feller.core.verify.check import Verification, verify
+from feller.core.verify.distributions import Sums
 from feller.core.verify.entry import Entry
 from feller.core.verify.examples import correctors, every
-from feller.core.verify.laws import Sums
 from feller.core.verify.plan import Plan
 from feller.core.verify.reference import Reference
 
@@ -63,7 +63,7 @@ class Case:
         points: The data: one point for a conditional generator, more for a marginal one.
         terms: The solutions, and their weights.
         role: What their sum should do.
-        sums: How the law is summed exactly, where the core does not know.
+        sums: How the distribution is summed exactly, where the core does not know.
     """
 
     path: Any

@@ -82,7 +82,7 @@ class Prediction:
 
     def log_density(self, z: Float[Tensor, "b n 3 3"]) -> Float[Tensor, "b n"]:
         """Return the log density of data rotations: the posterior's, with slopes at any weights."""
-        each = self.posterior.laws.log_prob(z[..., None, :, :])
+        each = self.posterior.components.log_prob(z[..., None, :, :])
         return torch.logsumexp(self.weights.log_softmax(-1) + each, -1)
 
 

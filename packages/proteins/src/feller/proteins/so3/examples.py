@@ -29,7 +29,8 @@ from feller.core.generators.rows import gauss_points
 from feller.core.paths import GeodesicPath, MixturePath
 from feller.core.schedules import Cosine
 from feller.core.verify import Example, Examples, Statistics, Sums
-from feller.core.verify.laws import Law, pathwise, switched, weighed
+from feller.core.verify.cells import Weighted
+from feller.core.verify.distributions import Distribution, pathwise, switched, weighed
 from feller.proteins.so3.destinations import About
 from feller.proteins.so3.paths import FisherPath, HeatKernelPath, IsotropicPath
 from feller.proteins.so3.radial import RadialLaw
@@ -108,37 +109,37 @@ def _points() -> Tensor:
     return exp(turns)[:, None]
 
 
-def _sums(exact: Callable[[Any, Tensor, float], Law]) -> Sums:
+def _sums(exact: Callable[[Any, Tensor, float], Distribution]) -> Sums:
     """Return sums for states of one rotation, given one data point; others are drawn."""
 
-    def alone(path: Any, points: Tensor, weights: Tensor, t: float) -> Law | None:
+    def alone(path: Any, points: Tensor, weights: Tensor, t: float) -> Distribution | None:
         return exact(path, points, t) if points.numel() == 9 else None
 
     return Sums(alone, polynomials, with_points)
 
 
-def _about_data(path: Any, z: Tensor, t: float) -> Law:
+def _about_data(path: Any, z: Tensor, t: float) -> Distribution:
     """Return the distribution of an isotropic path by its density."""
     angles = _angles(path.law, path.parameter(torch.tensor(t, dtype=torch.float64)))
-    return weighed(path, (z, z.new_ones(1)), t, _cells(z, angles), "quadrature")
+    return weighed(path, Weighted(z, z.new_ones(1)), t, _cells(z, angles), "quadrature")
 
 
-def _carried(path: Any, z: Tensor, t: float) -> Law:
+def _carried(path: Any, z: Tensor, t: float) -> Distribution:
     """Return the distribution of a path by where it carries the source."""
     x_0, masses = _cells(z, _all_angles())
     return pathwise(path, z.expand_as(x_0), t, x_0, masses)
 
 
-def _mixed(path: Any, z: Tensor, t: float) -> Law:
+def _mixed(path: Any, z: Tensor, t: float) -> Distribution:
     """Return the distribution of a mixture path: the data point, and the source."""
-    return switched(path, (z, z.new_ones(1)), t, _cells(z, _all_angles()))
+    return switched(path, Weighted(z, z.new_ones(1)), t, _cells(z, _all_angles()))
 
 
 def _landings(destination: Destination) -> Destination:
     """Return a destination of rotations with points."""
     if isinstance(destination, Either):
         return Either(
-            destination.chance, _landings(destination.first), _landings(destination.second)
+            destination.probability, _landings(destination.first), _landings(destination.second)
         )
     if isinstance(destination, FromSource) and isinstance(destination.source, UniformRotations):
         return _listed(destination.like, *_spread(*_all_angles()))
@@ -167,10 +168,10 @@ def _listed(centre: Tensor, turns: Tensor, masses: Tensor) -> Mixture:
     return Mixture(masses.expand(y.shape[:-2]), Point(y))
 
 
-def _cells(points: Tensor, angles: Angles) -> tuple[Tensor, Tensor]:
+def _cells(points: Tensor, angles: Angles) -> Weighted:
     """Return rotations about the only data point, and the Haar measure each stands for."""
     turns, masses = _spread(*angles)
-    return points @ turns[:, None], masses
+    return Weighted(points @ turns[:, None], masses)
 
 
 def _angles(family: RadialLaw, s: Tensor) -> Angles:

@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from feller.core.generators import Destination, Diffusion, Flow, Jump, Mixture
-from feller.core.solutions.rates import clock_of
+from feller.core.solutions.rates import cumulative_of
 from feller.core.solutions.table import solves, solves_from_posterior
 from feller.core.times import expand_time
 from feller.core.typing import Time
@@ -87,7 +87,7 @@ def fisher_langevin(path: FisherPath, x: Tensor, t: Time, posterior: Mixture) ->
         >>> fisher_langevin(FisherPath(), here, 0.5, sharp).drift[0, 0, 1, 0] > 0
         tensor(True)
     """
-    modes: Any = posterior.laws
+    modes: Any = posterior.components
     weights = posterior.weights / posterior.weights.sum(-1, keepdim=True)
     shrunk = weights * (1 + 2 * mean_cosine(modes.parameter)) / 3
     mean = (shrunk[..., None, None] * modes.centre).sum(-3)
@@ -108,7 +108,7 @@ def isotropic_jump(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Jump:
         now, then = (path.law.log_density(w, path.parameter(s)) for s in (t, t + h))
         return now - then
 
-    return Jump(intensity, _about(path, w, t, z, inside=True), clock_of(intensity, loss))
+    return Jump(intensity, _about(path, w, t, z, inside=True), cumulative_of(intensity, loss))
 
 
 @solves(IsotropicPath, Jump, backward=True)

@@ -48,6 +48,9 @@ class Bytes(Tokenizer):
 class Characters(Tokenizer):
     """A fixed alphabet, a character an id.
 
+    Attributes:
+        alphabet: The characters, in the order of their ids.
+
     Example:
         >>> Characters(LETTERS).encode("a b")
         [1, 0, 2]

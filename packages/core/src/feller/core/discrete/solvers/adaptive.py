@@ -1,9 +1,10 @@
 r"""Reveal what is surest first: an order chosen by the model.
 
-One token a call is exact whatever the order: each is drawn from its law given what is known.
-Several a call do not see each other, which costs least where there is least to know. Confident
-orders of an imperfect model repeat themselves (https://github.com/kuleshov-group/mdlm/issues/35):
-watch the entropy of what comes out, or keep to `FirstHitting`.
+One token a call is exact whatever the order: each is drawn from its distribution given what is
+known. Several a call do not see each other, which costs least where there is least to know.
+Confident orders of an imperfect model repeat themselves
+(https://github.com/kuleshov-group/mdlm/issues/35): watch the entropy of what comes out, or keep to
+`FirstHitting`.
 
 Source: confidence, Chang et al., arXiv 2202.04200; margin, Kim et al., arXiv 2502.06768; the bound
 on the entropy, Ben-Hamu et al., arXiv 2505.24857.
@@ -61,13 +62,13 @@ class Adaptive(TokenSolver):
         check_masks(self, prediction)
         masked = prediction.undecided(state)
         if not masked.any():
-            return replace(state, clock=torch.ones_like(state.clock))
+            return replace(state, reached=torch.ones_like(state.reached))
         logits, asked = prediction.logits(state, masked)
         chosen = self._choose(certainty(logits, self.by), masked)
         ids, log_prob = prediction.draw_from(logits[chosen[masked]], state, chosen, rng)
         left = (masked & ~chosen).sum(1) / state.open.sum(1).clamp_min(1)
-        clock = 1 - left.double()
-        return replace(asked, clock=clock).arrive(chosen, ids, log_prob)
+        reached = 1 - left.double()
+        return replace(asked, reached=reached).arrive(chosen, ids, log_prob)
 
     def _choose(self, sure: Tensor, masked: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
         keys = torch.zeros(masked.shape, dtype=sure.dtype, device=sure.device)

@@ -1,9 +1,9 @@
 """Token solvers: steps of chains in the one loop, `feller.core.solvers.simulate`.
 
-A step first decides which elements jump, from the clock alone; only those are asked of the network,
+A step first decides which elements jump, from kappa alone; only those are asked of the network,
 and only their tokens are drawn. So no table of rates, nor of all logits, is ever made, and a row in
 which nothing jumps costs nothing. Rows are asked together and otherwise know nothing of each other:
-each has its clock and its rng, and is left alone when it is done.
+each has its kappa and its rng, and is left alone when it is done.
 """
 
 from abc import abstractmethod
@@ -176,9 +176,9 @@ class TokenSolver(Solver):
     def move(
         self, prediction: Prediction, state: TokenState, later: Float[Tensor, " b"], rng: Rng
     ) -> TokenState:
-        """Return the state after a move; every clock is below `later`, the mixing weight sought.
+        """Return the state after a move; every row is below `later`, the mixing weight sought.
 
-        A move ends at `later` or before, and is then made again. A row whose clock is at 1 is done.
+        A move ends at `later` or before, and is then made again. A row that has reached 1 is done.
 
         Raises:
             ValueError: When the model's source does not suit the solver.
@@ -196,14 +196,14 @@ class TokenSolver(Solver):
         return x_0
 
     def step(self, model: Evaluation, x: TokenState, t: Time, s: Time, rng: Rng) -> TokenState:
-        """Move each row that is not done from its clock to the mixing weight at `s`.
+        """Move each row that is not done from its mixing weight to the mixing weight at `s`.
 
         Without a grid, make one move.
         """
         assert self._prediction is not None
         asked = replace(self._prediction, condition=model.condition)
         later = mixing_weight(model.path.schedule, s, x.x)
-        while len(running := (x.clock < later).nonzero()[:, 0]):
+        while len(running := (x.reached < later).nonzero()[:, 0]):
             part = x.rows(running)
             part = self.move(asked.rows(running), part, later[running], rows_of(rng, running))
             x = x.put(running, part)
@@ -214,7 +214,7 @@ class TokenSolver(Solver):
 
     def done(self, state: TokenState) -> bool:
         """Return whether the present turn of every row is over."""
-        return not bool((state.clock < 1).any())
+        return not bool((state.reached < 1).any())
 
     def finish(self, state: TokenState) -> Any:
         """Return the chains as states, a tensor unless they came as a `TokenState`."""
@@ -234,7 +234,7 @@ def follow_turns(
         rng: Where randomness comes from; with one generator a row, a row is the same in any batch.
     """
     yield (now := state)
-    while bool((now.clock < 1).any()):
+    while bool((now.reached < 1).any()):
         for now in follow(model, now, times, solver, rng):  # noqa: B020  (each turn goes on)
             yield now
         now = now.next_turn()
@@ -251,10 +251,10 @@ def mixing_weight(schedule: Schedule, t: Time, like: Tensor) -> Float[Tensor, " 
         >>> mixing_weight(CondOT(), 0.25, torch.zeros(2, 1))
         tensor([0.2500, 0.2500], dtype=torch.float64)
     """
-    clock = torch.as_tensor(t, dtype=torch.float64, device=like.device)
-    if clock.ndim > 1:
-        raise ValueError("token solvers keep one clock a row; what is given is for token_state")
-    return torch.where(clock < 1, schedule.alpha(clock), 1.0).expand(len(like)).clone()
+    time = torch.as_tensor(t, dtype=torch.float64, device=like.device)
+    if time.ndim > 1:
+        raise ValueError("token solvers keep one time a row; what is given is for token_state")
+    return torch.where(time < 1, schedule.alpha(time), 1.0).expand(len(like)).clone()
 
 
 def uniforms(shape: tuple[int, ...], rng: Rng, like: Tensor) -> Tensor:

@@ -64,12 +64,12 @@ class ByFactor(Solver):
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
         """Ask once, then step each factor."""
         assert self._shared is not None
-        now, clocks, after = self.finish(x), factor_times(t, x), factor_times(s, x)
-        self._shared.look(now, clocks)
+        now, times, after = self.finish(x), factor_times(t, x), factor_times(s, x)
+        self._shared.look(now, times)
         moved = {}
         for name, (solver, view) in self._own.items():
-            view.condition = self._beside(name, now, clocks)
-            moved[name] = solver.step(view, x[name], clocks[name], after[name], rng)
+            view.condition = self._beside(name, now, times)
+            moved[name] = solver.step(view, x[name], times[name], after[name], rng)
         return moved
 
     def finish(self, state: Any) -> Any:
@@ -77,7 +77,7 @@ class ByFactor(Solver):
         return {name: self._own[name][0].finish(each) for name, each in state.items()}
 
     def _beside(self, name: str, x: Mapping[str, Any], t: Mapping[str, Any]) -> Beside:
-        """Return what the solver of a factor is told; of tokens, their posterior at `x` too."""
+        """Return what the solver of a factor is given; of tokens, their posterior at `x` too."""
         assert self._shared is not None
         states, times = ({k: v for k, v in d.items() if k != name} for d in (x, t))
         beside = Beside(states, times, self._shared.whole.condition)
@@ -86,8 +86,8 @@ class ByFactor(Solver):
             return beside
         tokens = PosteriorTokens(self._own[name][1].model, tuple(x[name].shape[1:]))
         flat = x[name][:, None].flatten(1)
-        told = tokens.read(said.by_factor()[name], x[name], t[name])
-        return beside._replace(seen=flat, told=told.reshape(*flat.shape, -1))
+        logits = tokens.read(said.by_factor()[name], x[name], t[name])
+        return beside._replace(seen=flat, logits=logits.reshape(*flat.shape, -1))
 
 
 class _Shared(DerivedModel):

@@ -1,12 +1,12 @@
 r"""Correctors: chains that may take back what they drew.
 
 - **Gibbs**, for every source: given the others, an element of x_t is at a token of the
-  leave-one-out law with chance kappa, else at a draw of the source. Drawing it anew leaves the law
-  of x_t alone (a stationary part, Generator Matching, arXiv 2410.20587, proposition 3), and brings
-  one that has drifted back to it.
+  leave-one-out distribution with probability kappa, else at a draw of the source. Drawing it anew
+  leaves the distribution of x_t alone (a stationary part, Generator Matching, arXiv 2410.20587,
+  proposition 3), and brings one that has drifted back to it.
 - **Remasking**, for a mask source: on the way from kappa to kappa' a token is masked again with
-  chance sigma, and a mask revealed with chance :math:`(\kappa' - (1 - \sigma) \kappa) / (1 -
-  \kappa)`, so that kappa' are unmasked all the same. It takes :math:`\sigma \le \min(1, (1 -
+  probability sigma, and a mask revealed with probability :math:`(\kappa' - (1 - \sigma) \kappa) /
+  (1 - \kappa)`, so that kappa' are unmasked all the same. It takes :math:`\sigma \le \min(1, (1 -
   \kappa') / \kappa)`. Source: Wang et al., arXiv 2503.00307.
 """
 
@@ -64,15 +64,15 @@ class PredictorCorrector(TokenSolver):
 def gibbs(prediction: Prediction, state: TokenState, elements: int, rng: Rng) -> TokenState:
     """Draw some random open elements of each row anew, given the others, at the row's kappa.
 
-    Rows whose clock is at 1 stay as they are.
+    Rows that have reached 1 stay as they are.
     """
     order, routes = (uniforms(state.x.shape, rng, state.x) for _ in range(2))
-    among = state.open & (state.clock < 1)[:, None]
+    among = state.open & (state.reached < 1)[:, None]
     chosen = first_in_rows(order, among, torch.full_like(state.now, elements))
-    noised = chosen & (routes >= state.clock[:, None])
+    noised = chosen & (routes >= state.reached[:, None])
     drawn = chosen & ~noised
     mask = prediction.model.vocabulary.mask
-    # Behind a mask the network says the leave-one-out law, whatever it predicts.
+    # Behind a mask the network says the leave-one-out distribution, whatever it predicts.
     hidden = state if mask is None else replace(state, x=state.x.masked_fill(chosen, mask))
     ids, log_prob, asked = prediction.draw(hidden, drawn, rng, "leave_one_out")
     return renoise(prediction, asked.arrive(drawn, ids, log_prob), noised, rng)
@@ -115,11 +115,11 @@ class Remasking(TokenSolver):
         if self.pause is None:
             sigma = self._sigma(prediction, state, later)
             return self._leap(prediction, state, later, sigma, rng)
-        stops = ((state.clock <= self.pause) & (later > self.pause)).nonzero()[:, 0]
+        stops = ((state.reached <= self.pause) & (later > self.pause)).nonzero()[:, 0]
         for _ in range(self.rounds if len(stops) else 0):
             at, part = prediction.rows(stops), state.rows(stops)
-            sigma = self._sigma(at, part, part.clock)
-            part = self._leap(at, part, part.clock, sigma, rows_of(rng, stops))
+            sigma = self._sigma(at, part, part.reached)
+            part = self._leap(at, part, part.reached, sigma, rows_of(rng, stops))
             state = state.put(stops, part)
         never = torch.zeros(state.x.shape, dtype=later.dtype, device=later.device)
         return self._leap(prediction, state, later, never, rng)
@@ -133,13 +133,13 @@ class Remasking(TokenSolver):
         rng: Rng,
     ) -> TokenState:
         """Go to a mixing weight, where each element is masked again with a probability sigma."""
-        kappa = state.clock[:, None]
+        kappa = state.reached[:, None]
         reveals = ((later[:, None] - (1 - sigma) * kappa) / (1 - kappa)).clamp(0, 1)
         u, masked = uniforms(state.x.shape, rng, state.x), prediction.undecided(state)
         revealed = masked & (u < reveals)
         hidden = state.open & ~masked & (u < sigma)
         ids, log_prob, asked = prediction.draw(state, revealed, rng)
-        moved = replace(asked, clock=later).arrive(revealed, ids, log_prob)
+        moved = replace(asked, reached=later).arrive(revealed, ids, log_prob)
         return renoise(prediction, moved, hidden, rng)
 
     def _sigma(
@@ -147,7 +147,7 @@ class Remasking(TokenSolver):
     ) -> Float[Tensor, "b n"]:
         """Return the probability of each element to be masked again; of a mask, what balances."""
         # At kappa = 0 nothing is there to mask, whatever the quotient is: it may be 0 / 0.
-        most = ((1 - later) / state.clock).nan_to_num(0.0).clamp_max(1)
+        most = ((1 - later) / state.reached).nan_to_num(0.0).clamp_max(1)
         level = most.clamp_max(self.eta) if self.strength == "cap" else self.eta * most
         if self.strength != "confidence":
             return level[:, None].expand(state.x.shape)

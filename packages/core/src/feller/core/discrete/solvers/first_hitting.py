@@ -27,8 +27,8 @@ class FirstHitting(TokenSolver):
     """Reveal masks in a random order, at the times of the chain.
 
     Attributes:
-        per_call: Reveals a network call. At 1 the law is that of the model, with as many calls as
-            tokens; with more, those revealed together do not see each other.
+        per_call: Reveals a network call. At 1 the distribution is that of the model, with as many
+            calls as tokens; with more, those revealed together do not see each other.
     """
 
     per_call: int = 1
@@ -50,8 +50,8 @@ class FirstHitting(TokenSolver):
         due = self._due(state, count, rng)
         over = (due > later).nonzero()[:, 0]
         if len(over):
-            clock = torch.where(due > later, later, state.clock)
-            waits = replace(state, clock=clock, due=due)
+            reached = torch.where(due > later, later, state.reached)
+            waits = replace(state, reached=reached, due=due)
             now = (due <= later).nonzero()[:, 0]
             part = self._reveal(prediction.rows(now), waits.rows(now), rows_of(rng, now))
             return waits.put(now, part)
@@ -64,17 +64,17 @@ class FirstHitting(TokenSolver):
         keys = uniforms(state.x.shape, rng, state.x)
         chosen = first_in_rows(keys, masked, count.clamp_max(self.per_call))
         ids, log_prob, asked = prediction.draw(state, chosen, rng)
-        moved = replace(asked, clock=state.due).arrive(chosen, ids, log_prob)
-        clock = torch.where(count > self.per_call, state.due, 1.0)
-        return replace(moved, clock=clock, due=torch.zeros_like(clock))
+        moved = replace(asked, reached=state.due).arrive(chosen, ids, log_prob)
+        reached = torch.where(count > self.per_call, state.due, 1.0)
+        return replace(moved, reached=reached, due=torch.zeros_like(reached))
 
     def _due(self, state: TokenState, count: Tensor, rng: Rng) -> Float[Tensor, " b"]:
         """Return kappa at the next reveal of each row: foreseen before, or drawn."""
-        new = (state.due <= state.clock).nonzero()[:, 0]
-        u = uniforms((len(new), self.per_call), rows_of(rng, new), state.clock)
+        new = (state.due <= state.reached).nonzero()[:, 0]
+        u = uniforms((len(new), self.per_call), rows_of(rng, new), state.reached)
         left = count[new, None] - torch.arange(self.per_call, device=count.device)
         shrinks = torch.where(left > 0, u.log() / left.clamp_min(1), 0.0).sum(1).exp()
-        return state.due.index_copy(0, new, 1 - (1 - state.clock[new]) * shrinks)
+        return state.due.index_copy(0, new, 1 - (1 - state.reached[new]) * shrinks)
 
 
 def first_in_rows(

@@ -1,13 +1,13 @@
 r"""Guidance of whole transitions: where a token goes and whether it goes are bent together.
 
 With a source that is uniform a token that has arrived may leave again. So a condition speaks for
-staying, too, and Schiff et al. mix the laws of the next state, not of the data: from z they draw y
-with
+staying, too, and Schiff et al. mix the distributions of the next state, not of the data: from z
+they draw y with
 
 .. math:: \log p(y | z) = w \log p_c(y | z) + (1 - w) \log p_0(y | z) + \mathrm{const},
 
 where :math:`p(y | z) \propto q(z | y) \big[ \kappa_s \tilde p(y) + (1 - \kappa_s) \pi(y) \big]` is
-the step of the reversed noising chain under the leave-one-out law :math:`\tilde p`, and
+the step of the reversed noising chain under the leave-one-out distribution :math:`\tilde p`, and
 :math:`q(z | y)` the noise from :math:`\kappa_s` to :math:`\kappa_t`. In short steps that is a chain
 whose rates are :math:`R_c^w R_0^{1 - w}`, those of Nisonoff et al.
 
@@ -60,13 +60,13 @@ class GuidedAncestral(TokenSolver):
             raise ValueError("guided transitions take no temperature, top_k or top_p")
         where = prediction.undecided(state)
         if not where.any():
-            return finish(prediction, replace(state, clock=later))
-        law, asked = self._guided(prediction, state, where, later)
-        u = uniforms((len(law),), random.ragged(rng, where), law)
-        ids = draw_weighted(law.exp(), u)
+            return finish(prediction, replace(state, reached=later))
+        log_p, asked = self._guided(prediction, state, where, later)
+        u = uniforms((len(log_p),), random.ragged(rng, where), log_p)
+        ids = draw_weighted(log_p.exp(), u)
         moves = ids != state.x[where]
-        moved = replace(asked, clock=later)
-        log_prob = law.gather(-1, ids[:, None])[:, 0]
+        moved = replace(asked, reached=later)
+        log_prob = log_p.gather(-1, ids[:, None])[:, 0]
         there = where.masked_scatter(where, moves)
         return finish(prediction, moved.arrive(there, ids[moves], log_prob[moves]))
 
@@ -98,7 +98,7 @@ def _transition(
         logits = logits.scatter_add(-1, bonus.ids[:, None], bonus.logits[:, None])
     z, row = state.x[where], where.nonzero()[:, 0]
     pi = prediction.log_source.exp()
-    kept = (state.clock / later)[row, None]  # of what was data at kappa_s
+    kept = (state.reached / later)[row, None]  # of what was data at kappa_s
     kappa = later[row, None]
     data = logits.new_zeros(len(z), len(pi))
     data[:, : logits.shape[-1]] = logits.softmax(-1)

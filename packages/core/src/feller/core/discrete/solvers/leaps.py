@@ -1,7 +1,7 @@
 r"""Leaps along a grid: the two chains of the path, each element moved at most once a step.
 
-Within a step elements do not see each other move, so the law errs by O(1 / steps); where elements
-are independent, or there is one, a step of any length is exact.
+Within a step elements do not see each other move, so the distribution errs by O(1 / steps); where
+elements are independent, or there is one, a step of any length is exact.
 
 Source: the forward chain, Gat et al., arXiv 2407.15595; the reverse one, Austin et al., arXiv
 2107.03006 and Schiff et al., arXiv 2412.10193.
@@ -42,10 +42,10 @@ class Leap(TokenSolver):
     ) -> TokenState:
         """Let elements jump, and draw where they jumped."""
         u = uniforms(state.x.shape, rng, state.x)
-        jumps = jump_probability(state.clock, later)
+        jumps = jump_probability(state.reached, later)
         fired = prediction.undecided(state) & (u < jumps[:, None])
         ids, log_prob, asked = prediction.draw(state, fired, rng)
-        return replace(asked, clock=later).arrive(fired, ids, log_prob)
+        return replace(asked, reached=later).arrive(fired, ids, log_prob)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Ancestral(TokenSolver):
     ) -> TokenState:
         """Let elements leave for the data or for the source."""
         leaves, routes, thins = (uniforms(state.x.shape, rng, state.x) for _ in range(3))
-        leaving = (1 - state.clock / later) / (1 - state.clock)
+        leaving = (1 - state.reached / later) / (1 - state.reached)
         fired = prediction.undecided(state) & (leaves < leaving[:, None])
         noisy = routes >= later[:, None]
         is_token = state.x < prediction.model.vocabulary.sampleable
@@ -80,7 +80,7 @@ class Ancestral(TokenSolver):
         data = state.x.masked_scatter(matters, ids)
         leaves_for = fired & ((data != state.x) | (is_token & (thins < kept)) | ~matters)
         clean, noised = leaves_for & ~noisy, leaves_for & noisy
-        moved = replace(asked, clock=later)
+        moved = replace(asked, reached=later)
         moved = moved.arrive(clean, ids[clean[matters]], log_prob[clean[matters]])
         return renoise(prediction, moved, noised, rng)
 
@@ -100,4 +100,4 @@ def renoise(
 def finish(prediction: Prediction, state: TokenState) -> TokenState:
     """End the turn of rows in which nothing is left to move."""
     left = prediction.undecided(state).any(1)
-    return replace(state, clock=torch.where(left, state.clock, 1.0))
+    return replace(state, reached=torch.where(left, state.reached, 1.0))

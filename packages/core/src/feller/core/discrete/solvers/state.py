@@ -1,4 +1,4 @@
-"""The state of a batch of chains: tokens, what of them may change, and each row's own clock."""
+"""The state of a batch of chains: tokens, what of them may change, and how far each row is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,17 +15,17 @@ __all__ = ["TokenState", "state_at", "token_state"]
 
 @dataclass(frozen=True, kw_only=True)
 class TokenState:
-    """A batch of token chains, each row on a clock of its own.
+    """A batch of token chains, each row at a mixing weight of its own.
 
-    Elements have turns: those at the row's present turn are **open**, at the kappa of its clock;
-    those of earlier turns are done and stay, at kappa 1, as does what was **given** (a prompt);
-    later turns are still at their source, at kappa 0.
+    Elements have turns: those at the row's present turn are **open**, at the kappa that it has
+    reached; those of earlier turns are done and stay, at kappa 1, as does what was **given** (a
+    prompt); later turns are still at their source, at kappa 0.
 
     Attributes:
         x: The tokens.
         turn: When each element is drawn, counted from 0; -1 is given.
         now: The present turn of each row.
-        clock: kappa of what is open, float64; at 1 the turn is over.
+        reached: kappa of what is open, float64; at 1 the turn is over.
         due: kappa at the next event of a row, where one is foreseen; else 0.
         nfe: Network calls so far.
         call: The network call, counted from 1, after which an element last changed; 0 if never.
@@ -37,7 +37,7 @@ class TokenState:
     x: Int[Tensor, "b n"]
     turn: Int[Tensor, "b n"]
     now: Int[Tensor, " b"]
-    clock: Float[Tensor, " b"]
+    reached: Float[Tensor, " b"]
     due: Float[Tensor, " b"]
     nfe: Int[Tensor, " b"]
     call: Int[Tensor, "b n"]
@@ -59,7 +59,7 @@ class TokenState:
     def kappa(self) -> Float[Tensor, "b n"]:
         """The mixing weight of each element."""
         later = self.turn > self.now[:, None]
-        return torch.where(self.open, self.clock[:, None], (~later).double())
+        return torch.where(self.open, self.reached[:, None], (~later).double())
 
     def rows(self, index: Int[Tensor, " r"]) -> "TokenState":
         """Return some rows."""
@@ -81,12 +81,12 @@ class TokenState:
     def arrive(
         self, where: Bool[Tensor, "b n"], tokens: Int[Tensor, " m"], log_prob: Float[Tensor, " m"]
     ) -> "TokenState":
-        """Return the state with tokens put where they arrived, at the present clock."""
+        """Return the state with tokens put where they arrived, at the present kappa."""
         return replace(
             self,
             x=self.x.masked_scatter(where, tokens),
             call=torch.where(where, self.nfe[:, None], self.call),
-            level=torch.where(where, self.clock[:, None], self.level),
+            level=torch.where(where, self.reached[:, None], self.level),
             log_prob=self.log_prob.masked_scatter(where, log_prob),
         )
 
@@ -95,11 +95,11 @@ class TokenState:
         last = int(self.turn.max()) + 1 if self.turn.numel() else 0
         later = torch.where(self.turn > self.now[:, None], self.turn, last)
         following = later.amin(1) if self.turn.shape[1] else torch.full_like(self.now, last)
-        begins = (self.clock >= 1) & (following < last)
+        begins = (self.reached >= 1) & (following < last)
         return replace(
             self,
             now=torch.where(begins, following, self.now),
-            clock=torch.where(begins, 0.0, self.clock),
+            reached=torch.where(begins, 0.0, self.reached),
             due=torch.where(begins, 0.0, self.due),
         )
 
@@ -166,7 +166,7 @@ def state_at(x: Int[Tensor, "b *event"], kappa: Float[Tensor, " b"]) -> TokenSta
         x=x,
         turn=torch.zeros_like(x),
         now=zero,
-        clock=kappa,
+        reached=kappa,
         due=torch.zeros_like(kappa),
         nfe=zero,
         call=torch.zeros_like(x),

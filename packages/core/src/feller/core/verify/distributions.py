@@ -1,6 +1,6 @@
-r"""The law p_t of a path as weighted states, and how fast the mean of a function changes under it.
+r"""The distribution p_t of a path as weighted states, and how fast means change under it.
 
-A law is a list of states x_i, with d/dt E f = sum_i r_i(f): four ways lead there.
+A distribution is a list of states x_i, with d/dt E f = sum_i r_i(f): four ways lead there.
 
 - **quadrature** over a grid, or **enumeration** of all states, with the density p_t and its slope:
   r_i(f) = f(x_i) d/dt p_t(x_i), exact to rounding;
@@ -23,10 +23,10 @@ from feller.core.generators import Generator
 from feller.core.pairs import is_pair
 from feller.core.paths import MixturePath, ProductPath
 from feller.core.verify.actions import Functions, choose, moved
-from feller.core.verify.cells import Cells, cells_of
+from feller.core.verify.cells import Weighted, cells_of
 from feller.core.verify.functions import Statistics, interval
 
-__all__ = ["Law", "Method", "Sums", "drawn", "exact", "pathwise", "switched", "weighed"]
+__all__ = ["Distribution", "Method", "Sums", "drawn", "exact", "pathwise", "switched", "weighed"]
 
 Method = Literal["quadrature", "enumeration", "pathwise", "switching", "score"]
 
@@ -34,19 +34,16 @@ STATES = 4096
 STEP = 1e-3
 SMOOTH = 1e-6
 
-Data = tuple[Any, Tensor]
-"""Points `(k, *event)`, or pairs, and their probabilities `(k,)`."""
-
 
 @dataclass(frozen=True)
-class Law:
+class Distribution:
     """States at one time.
 
     Attributes:
         states: The states `(b, *event)`; of a product, a dict of them.
         rise: From test functions to the contributions of the states to d/dt E f, `(b, functions)`.
-        weights: The weight of each state where these sum the law exactly; None for samples, all
-            alike, whose contributions are averaged.
+        weights: The weight of each state where these sum the distribution exactly; None for
+            samples, all alike, whose contributions are averaged.
         method: How it came about.
         is_set: Whether the states are one draw together, spread evenly.
     """
@@ -60,21 +57,22 @@ class Law:
 
 @dataclass(frozen=True)
 class Sums:
-    """How laws are summed exactly on a space that the core knows no sums of.
+    """How distributions are summed exactly on a space that the core knows no sums of.
 
     Attributes:
-        law: From a path, data points, their weights and a time to the law, as `exact`.
+        distribution: From a path, data points, their weights and a time to the distribution, as
+            `exact`.
         functions: From data points to test functions for which the sums are exact.
         landings: Gives the destinations of a generator points for which they are exact too.
     """
 
-    law: Callable[[Any, Any, Tensor, float], Law | None]
+    distribution: Callable[[Any, Any, Tensor, float], Distribution | None]
     functions: Callable[[Any], Statistics]
     landings: Callable[[Generator], Generator]
 
 
-def exact(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
-    """Return the law as a sum over all states, or None where there are too many, or edges.
+def exact(path: Any, points: Any, weights: Tensor, t: float) -> Distribution | None:
+    """Return the distribution as a sum over all states, or None where there are too many, or edges.
 
     Args:
         path: The path.
@@ -99,15 +97,15 @@ def exact(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
 
 def drawn(
     path: Any, z: Any, t: float, rng: torch.Generator, *, method: Method | None = None
-) -> Law:
-    """Return the law as samples, one given each row of `z`.
+) -> Distribution:
+    """Return the distribution as samples, one given each row of `z`.
 
     Args:
         path: The path.
-        z: Data points, drawn from their law.
+        z: Data points, drawn from their distribution.
         t: The time.
         rng: Where randomness comes from.
-        method: `pathwise`, `switching` or `score`; by the path when absent: switching for mixtures,
+        method: `pathwise`, `switching` or `score`; if None, by the path: switching for mixtures,
             score on discrete spaces, else pathwise.
     """
     if isinstance(path, ProductPath):
@@ -122,19 +120,22 @@ def drawn(
     return made[method](path, z, t, rng)
 
 
-def _product(factors: Mapping[str, Law]) -> Law:
-    x = {name: law.states for name, law in factors.items()}
+def _product(factors: Mapping[str, Distribution]) -> Distribution:
+    x = {name: marginal.states for name, marginal in factors.items()}
 
     def rise(f: Functions) -> Tensor:
         each = [
-            law.rise(lambda x_i, name=name: f({**x, name: x_i})) for name, law in factors.items()
+            marginal.rise(lambda x_i, name=name: f({**x, name: x_i}))
+            for name, marginal in factors.items()
         ]
         return torch.stack(each).sum(0)
 
-    return Law(x, rise, None, " x ".join(law.method for law in factors.values()))
+    return Distribution(x, rise, None, " x ".join(marginal.method for marginal in factors.values()))
 
 
-def pathwise(path: Any, z: Tensor, t: float, x_0: Tensor, weights: Tensor | None = None) -> Law:
+def pathwise(
+    path: Any, z: Tensor, t: float, x_0: Tensor, weights: Tensor | None = None
+) -> Distribution:
     """Return the states that source samples are at, each with its way.
 
     Args:
@@ -155,14 +156,14 @@ def pathwise(path: Any, z: Tensor, t: float, x_0: Tensor, weights: Tensor | None
         slope = torch.func.jvp(f, (x,), (way,))[1]
         return slope if weights is None else weights[:, None] * slope
 
-    return Law(x, rise, weights, "pathwise" if weights is None else "quadrature")
+    return Distribution(x, rise, weights, "pathwise" if weights is None else "quadrature")
 
 
-def _pathwise(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
+def _pathwise(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Distribution:
     return pathwise(path, z, t, path.sample_source(z.shape, rng, like=z))
 
 
-def _switching(path: MixturePath, z: Tensor, t: float, rng: torch.Generator) -> Law:
+def _switching(path: MixturePath, z: Tensor, t: float, rng: torch.Generator) -> Distribution:
     x_0 = path.sample_source(z.shape, rng, like=z)
     x = path.sample(z, t, rng, x_0=x_0)
     batch = z.ndim - path.space.element_dim
@@ -177,46 +178,47 @@ def _switching(path: MixturePath, z: Tensor, t: float, rng: torch.Generator) -> 
         pairs = [moved(f, x, ends[:, e], chosen.index[:, e]) for e in range(ends.shape[1])]
         return kappa_dot * chosen.scale * torch.stack([at_z - at_0 for at_z, at_0 in pairs]).sum(0)
 
-    return Law(x, rise, None, "switching")
+    return Distribution(x, rise, None, "switching")
 
 
-def _score(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Law:
+def _score(path: Any, z: Tensor, t: float, rng: torch.Generator) -> Distribution:
     x = path.sample(z, t, rng)
     slope = _slope(lambda t: _log_density(path, x, t, z), t)
-    return Law(x, lambda f: f(x) * slope[:, None], None, "score")
+    return Distribution(x, lambda f: f(x) * slope[:, None], None, "score")
 
 
-def _enumeration(path: Any, points: Any, weights: Tensor, t: float) -> Law:
+def _enumeration(path: Any, points: Any, weights: Tensor, t: float) -> Distribution:
     token = torch.arange(path.space.size, device=points.device)
     n = points[0].numel()
     x = torch.cartesian_prod(*[token] * n).reshape(-1, *points.shape[1:])
-    return weighed(path, (points, weights), t, (x, 1.0), "enumeration")
+    cells = Weighted(x, torch.ones(len(x), dtype=torch.float64, device=x.device))
+    return weighed(path, Weighted(points, weights), t, cells, "enumeration")
 
 
-def _line(path: Any, points: Any, weights: Tensor, t: float) -> Law | None:
+def _line(path: Any, points: Any, weights: Tensor, t: float) -> Distribution | None:
     """Return the density on a grid, or None when it has edges that the grid would blur."""
 
     def sample(z: Any, rng: torch.Generator) -> Tensor:
         return path.sample(z, t, rng)
 
     cells = cells_of(sample, points, interval(path.space))
-    law = weighed(path, (points, weights), t, cells, "quadrature")
+    marginal = weighed(path, Weighted(points, weights), t, cells, "quadrature")
     # Two sums, each of every second cell, differ by what an edge between two cells is worth.
-    slope = law.rise(lambda x: torch.ones(len(x), 1, dtype=torch.float64, device=x.device))
+    slope = marginal.rise(lambda x: torch.ones(len(x), 1, dtype=torch.float64, device=x.device))
     edge = 2 * (slope[::2].sum() - slope[1::2].sum()).abs()
-    return law if edge < SMOOTH else None
+    return marginal if edge < SMOOTH else None
 
 
-def _atoms_and_line(path: MixturePath, points: Tensor, weights: Tensor, t: float) -> Law:
+def _atoms_and_line(path: MixturePath, points: Tensor, weights: Tensor, t: float) -> Distribution:
     def sample(z: Tensor, rng: torch.Generator) -> Tensor:
         return path.sample_source(z.shape, rng, like=z)
 
     cells = cells_of(sample, points, interval(path.space) or interval(path.source))
-    return switched(path, (points, weights), t, cells)
+    return switched(path, Weighted(points, weights), t, cells)
 
 
-def switched(path: MixturePath, data: Data, t: float, cells: Cells) -> Law:
-    """Return the law of a mixture path of one element: atoms at the data, then the source.
+def switched(path: MixturePath, data: Weighted, t: float, cells: Weighted) -> Distribution:
+    """Return the distribution of a mixture path of one element: atoms at the data, then the source.
 
     Args:
         path: The path.
@@ -231,10 +233,10 @@ def switched(path: MixturePath, data: Data, t: float, cells: Cells) -> Law:
     masses = torch.cat([kappa * weights, (1 - kappa) * source])
     slope = kappa_dot * torch.cat([weights, -source])
     states = torch.cat([points, x.to(points)])
-    return Law(states, lambda f: f(states) * slope[:, None], masses, "quadrature")
+    return Distribution(states, lambda f: f(states) * slope[:, None], masses, "quadrature")
 
 
-def weighed(path: Any, data: Data, t: float, cells: Cells, method: str) -> Law:
+def weighed(path: Any, data: Weighted, t: float, cells: Weighted, method: str) -> Distribution:
     """Return states with the density of the path, times the size of a cell, as their weights.
 
     Args:
@@ -253,7 +255,7 @@ def weighed(path: Any, data: Data, t: float, cells: Cells, method: str) -> Law:
     # Where there is nothing, a generator need not be a number.
     there = (mass != 0) | (slope != 0)
     states, mass, slope = x[there].to(points.dtype), mass[there], slope[there]
-    return Law(states, lambda f: f(states) * slope[:, None], mass, method)
+    return Distribution(states, lambda f: f(states) * slope[:, None], mass, method)
 
 
 def _slope(f: Callable[[float], Tensor], t: float) -> Tensor:

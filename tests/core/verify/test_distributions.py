@@ -1,4 +1,4 @@
-"""Laws: every way to d/dt E f gives what the closed form gives."""
+"""Distributions: every way to d/dt E f gives what the closed form gives."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from feller.core.sources import (
     UniformTokens,
 )
 from feller.core.spaces import Euclidean, Sphere, Tokens
-from feller.core.verify.laws import drawn, exact, pathwise, switched, weighed
+from feller.core.verify.cells import Weighted
+from feller.core.verify.distributions import drawn, exact, pathwise, switched, weighed
 
 W = 1.3
 T = 0.4
@@ -221,8 +222,10 @@ def test_cells_of_ones_own_are_weighed():
     """Two points in the plane, summed over squares."""
     points, shares = torch.cat([PAIR, -2 * PAIR]), torch.tensor([0.3, 0.7]).double()
     axis = torch.linspace(-6, 6, 121, dtype=torch.float64)
-    cells = torch.cartesian_prod(axis, axis), torch.full((121**2,), 0.01, dtype=torch.float64)
-    law = weighed(GaussianPath(), (points, shares), T, cells, "squares")
+    cells = Weighted(
+        torch.cartesian_prod(axis, axis), torch.full((121**2,), 0.01, dtype=torch.float64)
+    )
+    law = weighed(GaussianPath(), Weighted(points, shares), T, cells, "squares")
     expected = sum(w * truth(GaussianPath(), z[None]) for w, z in zip(shares, points, strict=True))
     assert law.method == "squares"
     assert_close(law.rise(waves).sum(0), expected, rtol=0, atol=1e-8)
@@ -237,7 +240,7 @@ def test_a_mixture_is_its_atoms_and_cells_of_the_source():
     ring = torch.stack([turn.cos(), turn.sin(), 0 * turn], 1)
     states = torch.cat([ring, torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])])[:, None]
     sizes = 4 * math.pi * torch.tensor([1 / 12] * 8 + [1 / 6] * 2).double()
-    law = switched(path, (points, ONE), T, (states, sizes))
+    law = switched(path, Weighted(points, ONE), T, Weighted(states, sizes))
     assert_close(law.weights.sum(), torch.tensor(1.0, dtype=torch.float64))
 
     def squares(x):  # of mean 1/3 on the sphere
