@@ -14,10 +14,16 @@ from feller.core.generators import (
     Point,
     Product,
 )
+from feller.core.generators.cells import TokenCells
 from feller.core.guidance import Guided, guide
 from feller.core.models import GeneratorModel, Model
-from feller.core.paths import GaussianPath
+from feller.core.paths import GaussianPath, MixturePath
+from feller.core.posteriors import FiniteData
+from feller.core.schedules import VariancePreserving
 from feller.core.solvers import Euler, simulate
+from feller.core.sources import UniformTokens
+from feller.core.spaces import Tokens
+from feller.core.testing.demands import table_p_value
 
 CONDITION = torch.tensor([[3.0], [5.0]])
 X = torch.zeros(2, 1)
@@ -210,7 +216,138 @@ def test_states_in_double_precision_may_have_clocks():
 def test_a_scale_is_a_finite_number(scale):
     model = GeneratorModel(lambda x, t, condition: x, GaussianPath())
     assert Guided(MODEL, torch.tensor(1.5)).scale == 1.5
-    with pytest.raises(ValueError, match="scale is one number for all samples, not tensor"):
-        Guided(MODEL, torch.tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"one for each sample, not of shape \(2, 1\)"):
+        Guided(MODEL, torch.ones(2, 1))
     with pytest.raises(ValueError, match="scale is a finite number, not"):
         Guided(model, scale=scale)
+
+
+@pytest.mark.parametrize("t", [0.5, torch.tensor([0.5, 0.9])])
+def test_a_scale_for_each_sample(t):
+    guided = Guided(MODEL, torch.tensor([2.0, 0.5]), (0.2, 0.8))
+    inside = [7.0, 2.0] if t is not torch.Tensor and not hasattr(t, "shape") else [7.0, 5.0]
+    assert_close(guided(X, t, CONDITION).velocity[:, 0], torch.tensor(inside))
+    assert guided.network_calls(t, CONDITION) == 2
+    assert Guided(MODEL, torch.ones(2)).network_calls(t, CONDITION) == 1
+    x = {"a": torch.zeros(2, 1), "b": torch.zeros(2, 3)}
+
+    class Flows(Model):
+        path, kinds = None, frozenset({Product})
+
+        def __call__(self, x, t, condition=None):
+            value = 1.0 if condition is None else 3.0
+            return Product({name: Flow(torch.full_like(v, value)) for name, v in x.items()})
+
+    found = Guided(Flows(), torch.tensor([2.0, 1.0]))(x, 0.5, CONDITION).factors
+    assert_close(found["b"].velocity, torch.tensor([[5.0], [3.0]]).expand(2, 3))
+
+
+def test_a_rescaled_velocity_has_the_spread_of_the_conditional_one(rng):
+    u, c = torch.randn(2, 4, 6, generator=rng)
+
+    class Two(Model):
+        path, kinds = GaussianPath(), frozenset({Flow})
+
+        def __call__(self, x, t, condition=None):
+            return Flow(u if condition is None else c)
+
+    plain = Guided(Two(), 3.0)(X, 0.5, CONDITION).velocity
+    full, half = (
+        Guided(Two(), 3.0, rescale=share)(X, 0.5, CONDITION).velocity for share in (1.0, 0.5)
+    )
+    assert_close(full.std(1), c.std(1))
+    assert_close(full / full.norm(dim=1, keepdim=True), plain / plain.norm(dim=1, keepdim=True))
+    assert_close(half, (full + plain) / 2)
+    both = Guided(0.5 * Two() + 0.5 * Two(), 3.0, rescale=1.0)(X, 0.5, CONDITION)
+    assert_close(both.split().drift, full)
+    with pytest.raises(ValueError, match=r"rescale is in \[0, 1\]"):
+        Guided(Two(), rescale=2.0)
+    jumps = Classes(backward=False)
+    with pytest.raises(ValueError, match="a Jump has no velocity to rescale"):
+        Guided(jumps, rescale=0.5)(torch.zeros(2, 1, dtype=torch.int64), 0.5, ASKED)
+
+
+def test_a_worse_model_guides_with_and_without_a_condition():
+    weak = GeneratorModel(
+        lambda x, t, condition: 0 * x if condition is None else condition - 1, GaussianPath()
+    )
+    guided = Guided(MODEL, 3.0, (0.2, 0.8), weak=weak)
+    assert_close(guided(X, 0.5, CONDITION).velocity, CONDITION + 2)
+    assert_close(guided(X, 0.5).velocity, torch.full((2, 1), -3.0))
+    assert_close(guided(X, 0.9).velocity, torch.full((2, 1), -1.0))
+    assert [guided.network_calls(t) for t in (0.5, 0.9)] == [2, 1]
+    other = GeneratorModel(network, GaussianPath(schedule=VariancePreserving()))
+    with pytest.raises(ValueError, match="the weak model is on the path of the other"):
+        Guided(MODEL, weak=other)
+
+
+TOKENS = 4
+ANY = torch.tensor([0.4, 0.3, 0.2, 0.1])
+ASKED = torch.tensor([0.05, 0.15, 0.5, 0.3])  # the distribution of the class asked for
+
+
+class Classes(Model):
+    """The exact jumps to a token of any class, or of the class whose distribution is given."""
+
+    path = MixturePath(Tokens(TOKENS), UniformTokens(TOKENS))
+    kinds = frozenset({Jump})
+
+    def __init__(self, *, backward):
+        self.backward = backward
+
+    def __call__(self, x, t, condition=None):
+        given = ANY if condition is None else ASKED
+        points = torch.arange(TOKENS)[:, None]
+        jump = FiniteData(self.path, Jump, points, given, self.backward)(x, t)
+        masses = jump.destination.masses(TokenCells(TOKENS))
+        return Jump(jump.intensity, Categorical(masses.log()))
+
+
+def matrix(model, t):
+    """The rate into each token (a column) from each (a row)."""
+    x = torch.arange(TOKENS)[:, None]
+    jump = model(x, t, ASKED)
+    rates = jump.intensity[..., None] * jump.destination.masses(TokenCells(TOKENS))
+    return rates[:, 0].double().fill_diagonal_(0)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 2.0, 3.0])
+def test_correctors_keep_the_product_of_both_distributions(scale):
+    """A jump and its reverse, guided, are in detailed balance with p_0^(1 - w) p_c^w."""
+    t = 0.6
+    forth, back = (matrix(Guided(Classes(backward=b), scale), t) for b in (False, True))
+    marginals = (t * p.double() + (1 - t) / TOKENS for p in (ANY, ASKED))
+    first, last = marginals
+    product = first ** (1 - scale) * last**scale
+    flux = product[:, None] * (forth + back)
+    assert forth.sum() > 0.1
+    assert_close(flux, flux.T, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.0, ANY), (1.0, ASKED)])
+def test_guided_jumps_at_the_ends_draw_one_or_the_other(scale, expected, rng):
+    guided = Guided(Classes(backward=False), scale)
+    x_0 = guided.path.sample_source((10_000, 1), rng)
+    times = torch.linspace(0, 1, 41)
+    drawn = simulate(guided, x_0, times, Euler(), rng, condition=ASKED).state
+    assert table_p_value(drawn, expected) > 1e-3
+
+
+@pytest.mark.parametrize(("corrected", "low", "high"), [(0.0, 0.02, 1.0), (4.0, 0.0, 0.002)])
+def test_guided_jumps_approach_the_product_with_correctors_only(corrected, low, high):
+    """The master equation of guided jumps, with time spent on a corrector at each step."""
+    forth, back = (Guided(Classes(backward=b), 2.0) for b in (False, True))
+    p, h = torch.full((TOKENS,), 1 / TOKENS, dtype=torch.float64), 0.04
+    for t in torch.arange(0, 0.8, h):
+        there = matrix(forth, float(t) + h / 2)
+        p = p @ torch.linalg.matrix_exp(h * generator(there))
+        both = matrix(forth, float(t) + h) + matrix(back, float(t) + h)
+        p = p @ torch.linalg.matrix_exp(corrected * generator(both))
+    first, last = (0.8 * law.double() + 0.2 / TOKENS for law in (ANY, ASKED))
+    product = last**2 / first
+    assert low < (p - product / product.sum()).abs().sum() / 2 < high
+
+
+def generator(rates):
+    """Rates with what leaves each token on the diagonal."""
+    return rates - torch.diag(rates.sum(1))

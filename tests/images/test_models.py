@@ -30,7 +30,7 @@ from feller.core.schedules import VariancePreserving
 from feller.core.sources import Masked, UniformBox, UniformTokens
 from feller.core.spaces import Euclidean, Tokens
 from feller.core.training import Training
-from feller.images import models
+from feller.images import drawing
 from feller.images.codec import ImageCodec
 from feller.images.models import ImageModel, ImageModelConfig, Sampling
 from feller.images.networks import DiTConfig, UNetConfig
@@ -154,12 +154,12 @@ def test_network_calls_are_counted(model, solver, nfe):
 
 
 def test_the_calls_are_those_of_the_batch_with_most(model, monkeypatch):
-    calls, simulate = iter([7, 13, 8]), models.simulate  # as an adaptive solver has them
+    calls, simulate = iter([7, 13, 8]), drawing.simulate  # as an adaptive solver has them
 
     def counted(*given, **options):
         return replace(simulate(*given, **options), nfe=next(calls))
 
-    monkeypatch.setattr(models, "simulate", counted)
+    monkeypatch.setattr(drawing, "simulate", counted)
     assert model.draw(3, None, replace(HOW, batch_size=1))[1] == 13
 
 
@@ -465,3 +465,42 @@ def test_a_path_on_other_states_is_refused(fields, levels, reason):
 def test_masked_pixels_come_a_few_a_call():
     model = image_oracles.Known.some(3, 6).model(levels=256, **MASKS)
     assert [model.draw(2, None, Sampling(steps=n))[1] for n in (1, 5, 36)] == [1, 5, 36]
+
+
+def test_a_model_of_two_times_is_told_where_a_step_ends():
+    config = pictures.model().config
+    config = replace(config, network=replace(config.network, two_times=True))
+    model, told = config.build(), []
+
+    def network(x, t, condition, s):
+        told.append((float(t[0]), float(s[0])))
+        return 0 * x
+
+    model.model.network.forward = network
+    model.sample(1, steps=2, label=0, guidance=2.0)
+    assert told == [(0.0, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 1.0)]
+
+
+def test_a_condition_may_be_numbers():
+    network = replace(pictures.NETWORK, num_classes=0, condition_size=2)
+    config = ImageModelConfig(network=network, codec=ImageCodec((1, 8, 8)), condition_drop=0.1)
+    model = config.build()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    first, second = [0.0, 1.0], [3.0, -2.0]
+    both = model.sample(2, label=[first, second], steps=2, guidance=2.0)
+    assert close(
+        both,
+        torch.cat(
+            [
+                model.sample(2, label=v, steps=2, guidance=2.0)[i : i + 1]
+                for i, v in enumerate((first, second))
+            ]
+        ),
+    )
+    assert not close(both, model.sample(2, label=first, steps=2))
+    with pytest.raises(ValueError, match="the condition is 2 numbers, or"):
+        model.sample(2, label=[1.0, 2.0, 3.0])
+    dropped = model.codec.drop(torch.ones(2, 2), torch.tensor([True, False]))
+    assert dropped.isnan().tolist() == [[True, True], [False, False]]
+    assert config.trained(Training(condition_drop=0.2)).condition_drop == 0.2

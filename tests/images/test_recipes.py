@@ -10,14 +10,18 @@ from accelerate import Accelerator
 from feller.core.config import decode, encode
 from feller.core.domains import domains, recipe
 from feller.core.generators import Flow, Jump
+from feller.core.pair_data import save_pairs
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
 from feller.images import recipes
+from feller.images.drawing import Request, pairs
+from feller.images.sampling import Sampling
 from feller.images.shapes import SHAPES
 
 EVERY = domains()["images"].recipes
 NAMES = sorted(EVERY.keys() - {"folder"})  # which is sized by its data: test_fitting.py
-TINY = [name for name in NAMES if not name.startswith(("cifar10", "imagenet32"))]
+LARGE = ("cifar10", "imagenet32")
+TINY = [name for name in NAMES if not name.startswith(LARGE) and "reflow" not in name]
 
 
 @pytest.fixture(params=NAMES)
@@ -108,3 +112,18 @@ def test_joint_recipes_learn_a_flow_and_a_jump_by_name():
     run = build_run(replace(found, data=data, training=training), Accelerator(cpu=True))
     (record,) = training_steps(run)
     assert list(record.losses) == ["flow", "jump"]
+
+
+def test_a_flow_is_trained_on_its_own_pairs(tmp_path):
+    found = recipe("images/fashion-reflow")
+    model = found.model.build().eval()
+    labels = torch.arange(4)
+    made = pairs(model, Request(n=4, labels=labels, seed=3), Sampling(steps=1, solver="euler"))
+    images, _ = model.draw(4, labels, Sampling(steps=1, solver="euler"), seed=3)
+    assert model.codec.encode((images, None))[0].equal(made.x_1)  # from the noise of its own
+    data = replace(found.data, folder=str(save_pairs(made, tmp_path / "pairs")))
+    training = replace(found.training, batch_size=4, steps=1)
+    run = build_run(replace(found, data=data, training=training), Accelerator(cpu=True))
+    (record,) = training_steps(run)
+    assert 0.1 < float(record.loss) < 5
+    assert run.bare_model.coupling == found.coupling

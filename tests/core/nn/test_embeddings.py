@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from feller.core.nn.embeddings import (
     LabelEmbedding,
+    StepEmbedding,
     TimeEmbedding,
     grid_positions,
     rotate,
@@ -84,3 +85,13 @@ def test_rotated_products_depend_on_relative_positions_only(rng):
 def test_rotation_keeps_lengths(rng):
     x = torch.randn(2, 3, 5, 8, generator=rng, dtype=torch.float64)
     assert_close(rotate(x, torch.arange(5, dtype=torch.float64)).norm(dim=-1), x.norm(dim=-1))
+
+
+def test_a_step_of_no_length_is_the_same_at_every_time(rng):
+    embed, t = StepEmbedding(8, 4), torch.rand(5, generator=rng)
+    assert not embed(t, t + 0.1).any()  # fresh weights add nothing
+    torch.nn.init.normal_(embed.embed.out.weight, generator=rng)
+    still = embed(t, None)
+    assert torch.equal(still, embed(t, t))
+    assert_close(still, still[:1].expand(5, 4))
+    assert not torch.allclose(embed(t, t + 0.1), still)

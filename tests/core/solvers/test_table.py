@@ -20,6 +20,7 @@ from feller.core.solvers import (
     Dopri5,
     EndWithEstimate,
     Evaluation,
+    KeepKnown,
     Solver,
     WithGradient,
     named_solver,
@@ -69,7 +70,13 @@ def grid(name):
 
 def test_every_solver_is_tested():
     ours = {c for c in Solver.__subclasses__() if c.__module__.startswith("feller.core.")}
-    ours -= {EndWithEstimate, WithGradient, ByFactor, TokenSolver}  # of other solvers, or of tokens
+    ours -= {
+        EndWithEstimate,
+        KeepKnown,
+        WithGradient,
+        ByFactor,
+        TokenSolver,
+    }  # of other solvers, or of tokens
     assert ours == {type(named_solver(name)) for name in SOLVERS}
 
 

@@ -76,7 +76,14 @@ from feller.core.likelihood import log_likelihood as log_likelihood
 from feller.core.losses import Comparison as Comparison
 from feller.core.losses import Loss as Loss
 from feller.core.losses import LossSum as LossSum
+from feller.core.losses import MeanFlow as MeanFlow
 from feller.core.losses import Objective as Objective
+from feller.core.measured import Measured as Measured
+from feller.core.measurements import AveragePool as AveragePool
+from feller.core.measurements import Blur as Blur
+from feller.core.measurements import ChannelMean as ChannelMean
+from feller.core.measurements import Measurement as Measurement
+from feller.core.measurements import Pixels as Pixels
 from feller.core.models import GeneratorModel as GeneratorModel
 from feller.core.models import Model as Model
 from feller.core.noise import Langevin as Langevin
@@ -127,6 +134,7 @@ from feller.core.solvers import DPMSolverPP2M as DPMSolverPP2M
 from feller.core.solvers import EndWithEstimate as EndWithEstimate
 from feller.core.solvers import Euler as Euler
 from feller.core.solvers import EventDriven as EventDriven
+from feller.core.solvers import KeepKnown as KeepKnown
 from feller.core.solvers import Mixed as Mixed
 from feller.core.solvers import PredictorCorrector as PredictorCorrector
 from feller.core.solvers import RungeKutta as RungeKutta

@@ -112,7 +112,8 @@ def model_config(folder: str | Path) -> Any:
         CheckpointError: When its file is missing.
         ConfigError: When the configuration describes nothing feller knows.
     """
-    return _described(read_config(folder)["model"], Path(folder) / "config.json")
+    folder = Path(folder)
+    return _described(read_config(folder)["model"], folder / "config.json")
 
 
 def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> list[str]:

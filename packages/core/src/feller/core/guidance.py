@@ -3,12 +3,12 @@ r"""Guidance: one model, asked with and without its condition.
 With scale w the guided model goes w times as far from the unconditional model to the conditional
 one: in the velocity, u_0 + w (u_c - u_0) (Ho and Salimans, arXiv 2207.12598); in the log rate of a
 jump, :math:`R_c^w R_0^{1-w}` (Nisonoff et al., arXiv 2406.01572); in the log-probabilities of a
-posterior (Schiff et al., arXiv 2412.10193). On an interval of time: Kynkäänniemi et al., arXiv
+posterior (Schiff et al., arXiv 2412.10193). In the place of the unconditional model may stand any
+that is worse (autoguidance). On an interval of time: Kynkäänniemi et al., arXiv
 2404.07724.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from feller.core.generators import (
     Superposition,
 )
 from feller.core.generators.by_kind import ByKind
-from feller.core.times import expand_time, factor_times
+from feller.core.times import expand_time, factor_times, is_shared
 
 __all__ = ["Guided", "extrapolate", "guide"]
 
@@ -35,67 +35,122 @@ Scale = float | Tensor
 
 @dataclass(frozen=True)
 class Guided(DerivedModel):
-    """A model guided to its condition.
+    """A model guided to its condition, or away from a worse model.
 
-    Scale 0 is the unconditional model, 1 the conditional one, above 1 guided. Papers that write
-    (1 + w) u_c - w u_0 have scale = 1 + w.
+    Scale 0 is the unconditional (or worse) model, 1 the conditional one, above 1 guided. Papers
+    that write (1 + w) u_c - w u_0 have scale = 1 + w.
+
+    Jumps: at scales 0 and 1 samples have the distribution of the one model or the other. Between
+    and beyond no process is known that has p_0^(1 - w) p_c^w at each time; but guided rates that
+    are in detailed balance with p_0 and p_c, such as a jump and its reverse in equal parts, are in
+    detailed balance with this product, too, so that correctors approach it.
 
     Attributes:
         model: A model that takes `condition=None` for unconditional.
-        scale: The guidance scale: one number for all samples, which becomes a float.
+        scale: The guidance scale: one number for all samples, which becomes a float, or a tensor
+            `(b,)` of one for each.
         interval: The times between which guidance acts; outside, the model is conditional.
+        rescale: How far a guided velocity is brought back to the standard deviation, over each
+            sample, of the conditional one: 0 not at all, 1 all the way (Lin et al., arXiv
+            2305.08891, equations 15 and 16).
+        weak: A worse model on the same path, smaller or trained for less, which takes the place of
+            the unconditional one: autoguidance (Karras et al., arXiv 2406.02507). It is given the
+            condition, and guides without one, too.
     """
 
     model: Model
     scale: Scale = 2.0
     interval: tuple[float, float] = (0.0, 1.0)
+    rescale: float = 0.0
+    weak: Model | None = None
+    _idle: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a scale that is no finite number, and an interval that is not one."""
-        try:
-            scale = float(self.scale)
-        except (TypeError, ValueError, RuntimeError):
-            raise ValueError(f"scale is one number for all samples, not {self.scale}") from None
-        if not math.isfinite(scale):
-            raise ValueError(f"scale is a finite number, not {scale}")
-        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "scale", _finite(self.scale))
+        object.__setattr__(self, "_idle", bool((torch.as_tensor(self.scale) == 1).all()))
         low, high = self.interval
         if not 0 <= low < high <= 1:
             raise ValueError(f"interval is 0 <= low < high <= 1, not {self.interval}")
+        if not 0 <= self.rescale <= 1:
+            raise ValueError(f"rescale is in [0, 1], not {self.rescale}")
+        if self.weak is not None and self.weak.path != self.model.path:
+            raise ValueError(
+                f"the weak model is on the path of the other, {self.model.path}, not on "
+                f"{self.weak.path}"
+            )
 
     @property
     def finite_at_end(self) -> bool:
         """Whether the model's generators are finite at t = 1."""
         return self.model.finite_at_end
 
-    def network_calls(self, t: Any, condition: Any = None) -> int:
-        """Return 2 of the model's calls where guidance acts, else 1."""
-        one = condition is None or self.scale == 1 or self._is_outside(t)
-        return (1 if one else 2) * self.model.network_calls(t, condition)
+    @property
+    def takes_next(self) -> bool:
+        """Whether the model is told the time at which the step ends."""
+        return self.model.takes_next
 
-    def __call__(self, x: Any, t: Any, condition: Any = None) -> Generator:
-        """Return the guided generator."""
-        conditional = self.model(x, t, condition)
-        if condition is None or self.scale == 1 or self._is_outside(t):
+    def network_calls(self, t: Any, condition: Any = None) -> int:
+        """Return the model's calls, and where guidance acts those of what it guides from."""
+        calls = self.model.network_calls(t, condition)
+        if not self._acts(t, condition):
+            return calls
+        return calls + (self.weak or self.model).network_calls(t, condition)
+
+    def __call__(self, x: Any, t: Any, condition: Any = None, s: Any = None) -> Generator:
+        """Return the guided generator.
+
+        Raises:
+            ValueError: When the kinds of the generators are not known to guide, or to rescale.
+        """
+        conditional = _ask(self.model, x, t, condition, s)
+        if not self._acts(t, condition):
             return conditional
+        given = condition if self.weak else None
+        start = _ask(self.weak or self.model, x, t, given, s)
         if "" in conditional.by_factor():
-            return guide(self.model(x, t, None), conditional, self._scale_at(x, t))
-        clocks = factor_times(t, x)
-        scales = {name: self._scale_at(x[name], clocks[name]) for name in x}
-        return guide(self.model(x, t, None), conditional, scales)
+            scale = self._scale_at(x, t)
+        else:
+            clocks = factor_times(t, x)
+            scale = {name: self._scale_at(x[name], clocks[name]) for name in x}
+        guided = guide(start, conditional, scale)
+        return _rescaled(guided, conditional, self.rescale) if self.rescale else guided
+
+    def _acts(self, t: Any, condition: Any) -> bool:
+        """Say whether there is anything to guide from, at any of the times."""
+        if condition is None and self.weak is None:
+            return False
+        return not (self._idle or self._is_outside(t))
 
     def _scale_at(self, x: Tensor, t: Any) -> Scale:
-        if not isinstance(t, Tensor):
-            return 1.0 if self._is_outside(t) else self.scale
+        if is_shared(t):
+            scale = 1.0 if self._is_outside(t) else self.scale
+            return scale if is_shared(scale) else expand_time(scale, x)
         low, high = self.interval
-        acts = (t >= low) & (t <= high)
-        scale = expand_time(torch.where(acts, self.scale, 1.0), x)
-        return scale.to(x.dtype) if x.is_floating_point() else scale
+        acts = expand_time((t >= low) & (t <= high), x)
+        return torch.where(acts, expand_time(self.scale, x), 1.0)
 
     def _is_outside(self, t: Any) -> bool:
         low, high = self.interval
         clocks = factor_times(t, ("",)).values()
         return not any(isinstance(clock, Tensor) or low <= clock <= high for clock in clocks)
+
+
+def _finite(scale: Scale) -> Scale:
+    """Return a scale as a float, or as a tensor of one for each sample."""
+    scales = torch.as_tensor(scale)
+    if scales.ndim > 1:
+        raise ValueError(
+            f"scale is a number, or one for each sample, not of shape {(*scales.shape,)}"
+        )
+    if not bool(scales.isfinite().all()):
+        raise ValueError(f"scale is a finite number, not {scale}")
+    return scales if scales.ndim else float(scales)
+
+
+def _ask(model: Model, x: Any, t: Any, condition: Any, s: Any) -> Generator:
+    told = {"s": s} if model.takes_next else {}
+    return model(x, t, condition, **told)
 
 
 def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
@@ -185,6 +240,37 @@ def _guide_sum(
 ) -> Superposition:
     pairs = zip(unconditional.parts, conditional.parts, strict=True)
     parts = (replace(c, generator=guide(u.generator, c.generator, scale)) for u, c in pairs)
+    return Superposition(tuple(parts))
+
+
+_RESCALES = ByKind()
+
+
+def _rescaled(guided: Any, conditional: Any, share: float) -> Generator:
+    """Return a guided generator with velocities closer to the conditional standard deviation."""
+    rescale = _RESCALES.find(type(guided))
+    if rescale is None:
+        raise ValueError(f"a {type(guided).__name__} has no velocity to rescale")
+    return rescale(guided, conditional, share)
+
+
+@_RESCALES.register(Flow)
+def _rescale_flow(guided: Flow, conditional: Flow, share: float) -> Flow:
+    std, wanted = (g.velocity.flatten(1).std(1) for g in (guided, conditional))
+    factor = share * wanted / std.clamp_min(torch.finfo(std.dtype).tiny) + 1 - share
+    return Flow(expand_time(factor, guided.velocity) * guided.velocity)
+
+
+@_RESCALES.register(Superposition)
+def _rescale_sum(guided: Superposition, conditional: Superposition, share: float) -> Superposition:
+    """Return the sum with its flows rescaled; of its other parts none has a velocity alone."""
+    pairs = zip(guided.parts, conditional.parts, strict=True)
+    parts = (
+        replace(g, generator=_rescaled(g.generator, c.generator, share))
+        if _RESCALES.find(type(g.generator))
+        else g
+        for g, c in pairs
+    )
     return Superposition(tuple(parts))
 
 

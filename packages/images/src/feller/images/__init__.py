@@ -18,6 +18,8 @@ DOMAIN = Domain(
         "fashion-flow": "feller.images.recipes:fashion_flow",
         "fashion-jump": "feller.images.recipes:fashion_jump",
         "fashion-joint": "feller.images.recipes:fashion_joint",
+        "fashion-meanflow": "feller.images.recipes:fashion_meanflow",
+        "fashion-reflow": "feller.images.recipes:fashion_reflow",
         "mnist-flow": "feller.images.recipes:mnist_flow",
         "drawn-flow": "feller.images.recipes:drawn_flow",
         "cifar10-flow": "feller.images.recipes:cifar10_flow",

@@ -4,10 +4,17 @@ from feller.images.classifier import ClassifierConfig as ClassifierConfig
 from feller.images.classifier import classifier_for as classifier_for
 from feller.images.classifier import load_classifier as load_classifier
 from feller.images.codec import ImageCodec as ImageCodec
+from feller.images.conditions import Given as Given
+from feller.images.conditions import read_image as read_image
+from feller.images.conditions import read_mask as read_mask
 from feller.images.data import ArrayImages as ArrayImages
 from feller.images.data import DataError as DataError
 from feller.images.data import FolderImages as FolderImages
 from feller.images.data import ImageData as ImageData
+from feller.images.drawing import interpolate as interpolate
+from feller.images.drawing import invert as invert
+from feller.images.drawing import pairs as pairs
+from feller.images.drawing import slerp as slerp
 from feller.images.fitting import FittedModelConfig as FittedModelConfig
 from feller.images.metrics.features import FeatureNetwork as FeatureNetwork
 from feller.images.metrics.features import feature_network as feature_network
@@ -37,6 +44,8 @@ from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
 from feller.images.recipes import fashion_joint as fashion_joint
 from feller.images.recipes import fashion_jump as fashion_jump
+from feller.images.recipes import fashion_meanflow as fashion_meanflow
+from feller.images.recipes import fashion_reflow as fashion_reflow
 from feller.images.recipes import folder as folder
 from feller.images.recipes import imagenet32_joint as imagenet32_joint
 from feller.images.recipes import mnist_discrete as mnist_discrete

@@ -91,8 +91,10 @@ class ImageCodec(Codec):
         labels = torch.zeros(n, dtype=torch.int64) if self.classes else None
         return torch.zeros(n, *self.shape, dtype=dtype), labels
 
-    def drop(self, condition: Int[Tensor, " b"], where: Bool[Tensor, " b"]) -> Int[Tensor, " b"]:
-        """Replace labels by the null label, which is the number of classes."""
+    def drop(self, condition: Tensor, where: Bool[Tensor, " b"]) -> Tensor:
+        """Replace labels by the null label, the number of classes, and rows of numbers by NaN."""
+        if condition.is_floating_point():
+            return condition.masked_fill(where[:, None], torch.nan)
         return condition.masked_fill(where, len(self.classes))
 
     def label(self, name: object) -> int:

@@ -1,6 +1,5 @@
 """Image models: a generator model with a codec, that one can sample."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -9,26 +8,24 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from feller.core import random
-from feller.core.checks import check_count, check_seed
+from feller.core.checks import check_count
 from feller.core.config import tagged
 from feller.core.generators import Generator
-from feller.core.guidance import Guided
 from feller.core.heads import FlowHead, Head, Kinds
 from feller.core.models import GeneratorModel, Model
-from feller.core.nn.modes import evaluating
 from feller.core.paths import GaussianPath, MixturePath
-from feller.core.solvers import simulate
 from feller.core.spaces import Euclidean
 from feller.core.training import Evaluation, ModelConfig, Training
 from feller.core.typing import Time
 from feller.images.codec import ImageCodec
+from feller.images.conditions import Given
+from feller.images.drawing import Request, draw
 from feller.images.networks import DiTConfig, JiTConfig, UNetConfig, build_network
 from feller.images.networks.checks import check_data_at_start, check_space
-from feller.images.sampling import Sampling, plan_of, suited
+from feller.images.sampling import Sampling, suited
 from feller.images.schedules import Tabulated
 
 __all__ = ["ImageModel", "ImageModelConfig", "Sampling", "Tabulated"]
@@ -81,13 +78,20 @@ class ImageModelConfig(ModelConfig):
                 f"{classes}"
             )
 
+    @property
+    def is_conditional(self) -> bool:
+        """Whether images have a label, or a vector of numbers."""
+        return bool(self.network.num_classes or self.network.condition_size)
+
     def build(self) -> "ImageModel":
         """Make the model with fresh weights."""
         return ImageModel(self)
 
     def trained(self, training: Training) -> "ImageModelConfig":
         """Return the configuration with the training's `condition_drop`, where there are labels."""
-        return replace(self, condition_drop=training.condition_drop) if self.codec.classes else self
+        return (
+            replace(self, condition_drop=training.condition_drop) if self.is_conditional else self
+        )
 
     def evaluation(self, model: Any, data: Any, *, n: int) -> Evaluation:
         """Return KID and FID of `n` samples, for the log of a run."""
@@ -134,6 +138,7 @@ class ImageModel(nn.Module, Model):
             config.path,
             config.head,
         )
+        self.takes_next = self.model.takes_next
 
     @property
     def kinds(self) -> Kinds:
@@ -153,81 +158,73 @@ class ImageModel(nn.Module, Model):
         """
         return False
 
-    def forward(self, x: Tensor, t: Time, condition: Any = None) -> Generator:
-        """Return the generator at the states `x` `(b, c, h, w)` and time `t`.
+    def forward(self, x: Tensor, t: Time, condition: Any = None, s: Any = None) -> Generator:
+        """Return the generator at the states `x` `(b, c, h, w)` and time `t`, for a step to `s`.
 
         Raises:
             ValueError: When the model was not trained to be asked with, or without, labels.
         """
         self.config.check_condition(labels=condition is not None)
-        return self.model(x, t, condition)
+        told = (s,) if self.takes_next else ()
+        return self.model(x, t, condition, *told)
 
     def sample(
         self,
         n: int,
         *,
-        label: str | int | Sequence[str | int] | Int[Tensor, " n"] | None = None,
+        label: str | int | Sequence[Any] | Tensor | None = None,
         seed: int = 0,
+        noise: Float[Tensor, "n c h w"] | None = None,
+        given: Given | None = None,
         **sampling: Any,
     ) -> UInt8[Tensor, "n h w c"]:
         """Draw images.
 
         Args:
             n: How many.
-            label: A class by name or number, or one for each image; None for any.
+            label: A class by name or number, or one for each image; None for any. Or, where the
+                network has a `condition_size`, so many numbers, or a row of them for each image.
             seed: Image i depends on the seed and on i, not on `n` (with dopri5, whose steps suit
                 the whole batch, to within its tolerance).
-            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size, grid and
-                end.
+            noise: The states to start from, such as those of `invert`; None draws them.
+            given: What is known of the images: some pixels, their gray, a smaller image, a blur.
+            sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size, ...
 
         Raises:
             ValueError: On an unknown label, solver or seed, less than no images, or guidance
                 without a label.
         """
         check_count("n", n)
-        check_seed(seed)
-        return self.draw(n, self.labels(n, label), Sampling(**sampling), seed=seed)[0]
+        labels, how = self.labels(n, label), Sampling(**sampling)
+        return self.draw(n, labels, how, seed=seed, noise=noise, given=given)[0]
 
     def draw(
-        self, n: int, labels: Int[Tensor, " n"] | None, sampling: Sampling, *, seed: int = 0
+        self, n: int, labels: Tensor | None, sampling: Sampling, **request: Any
     ) -> tuple[UInt8[Tensor, "n h w c"], int]:
         """Draw images of given labels; return them and the NFE (of the batch with most).
+
+        Args:
+            n: How many.
+            labels: Their labels, or None for any.
+            sampling: How they are drawn.
+            request: `seed`, `noise` and `given`, as of `sample`.
 
         Raises:
             ValueError: On an unknown solver, guidance without labels, and numbers that are none.
         """
-        check_count("n", n)
-        check_seed(seed)
-        if labels is None and sampling.guidance != 1:
-            raise ValueError("guidance needs labels: without one there is nothing to guide to")
-        null = labels is not None and bool((labels == len(self.codec.classes)).any())
-        given = labels is not None and not null
-        self.config.check_condition(labels=given, guidance=sampling.guidance)
-        sampling = suited(sampling, self)
-        model = Guided(self, sampling.guidance, sampling.interval)
-        images, nfe = [], 0
-        for start in range(0, n, sampling.batch_size):
-            rows = range(start, min(start + sampling.batch_size, n))
-            part = labels[rows.start : rows.stop] if labels is not None else None
-            with evaluating(self):
-                z, calls = self._simulate(model, rows, part, sampling, seed)
-            nfe = max(nfe, calls)
-            if not z.isfinite().all():
-                raise ValueError("the model returns images that are not finite: train it again")
-            images.append(self.codec.decode(z))
-        empty = torch.empty((0, *self._raw_shape), dtype=torch.uint8)
-        return torch.cat(images) if images else empty, nfe
+        return draw(self, Request(n=n, labels=labels, **request), sampling)
 
-    def labels(
-        self, n: int, label: str | int | Sequence[str | int] | Tensor | None
-    ) -> Int[Tensor, " n"] | None:
+    def labels(self, n: int, label: str | int | Sequence[Any] | Tensor | None) -> Tensor | None:
         """Return a label for each of `n` images, or None for no condition.
 
         Raises:
             ValueError: When there is no such class, or labels are not one for each image.
         """
+        size = self.config.network.condition_size
         if label is None:
             return None
+        if size:
+            return _vectors(label, (n, size))
         if isinstance(label, str | int | Integral):  # such as numpy's
             return torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
@@ -246,7 +243,7 @@ class ImageModel(nn.Module, Model):
 
         classes = len(self.codec.classes)
         columns = 8
-        labels = torch.arange(classes).repeat_interleave(columns) if classes else None
+        labels: Any = torch.arange(classes).repeat_interleave(columns) if classes else None
         n = columns * (classes or 8)
         if self.config.condition_drop == 1:
             labels = None
@@ -261,24 +258,13 @@ class ImageModel(nn.Module, Model):
         else:
             save_grid(images, stem.with_suffix(".png"), columns=columns)
 
-    @property
-    def _raw_shape(self) -> tuple[int, int, int]:
-        return operator.itemgetter(1, 2, 0)(self.codec.shape)
 
-    def _simulate(
-        self,
-        model: Guided,
-        rows: range,
-        labels: Tensor | None,
-        sampling: Sampling,
-        seed: int,
-    ) -> tuple[Tensor, int]:
-        like = next(self.parameters())
-        # States are in single precision at least: half would round the steps away.
-        like = like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32))
-        rng = random.rows(seed, rows.start, rows.stop, stream="sample")
-        x_0 = self.path.sample_source((len(rows), *self.codec.shape), rng, like=like)
-        solver, times = plan_of(sampling, self)
-        condition = labels.to(like.device) if labels is not None else None
-        simulation = simulate(model, x_0, times, solver, rng, condition=condition)
-        return simulation.state.cpu(), simulation.nfe
+def _vectors(label: Any, shape: tuple[int, int]) -> Tensor:
+    """Return a condition of several numbers for each image: one for all, or one for each."""
+    numbers = torch.as_tensor(label, dtype=torch.get_default_dtype())
+    if numbers.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"the condition is {shape[1]} numbers, or {shape} of them, not of shape "
+            f"{tuple(numbers.shape)}"
+        )
+    return numbers.expand(shape)

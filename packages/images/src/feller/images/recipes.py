@@ -7,11 +7,14 @@ for a GPU.
 from dataclasses import replace
 from typing import Any
 
+from feller.core.couplings import GivenPairs
 from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
+from feller.core.losses import MeanFlow
+from feller.core.pair_data import PairFolder
 from feller.core.paths import MixturePath
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
-from feller.core.times import Beta, LogitNormal, Skewed, Uniform
+from feller.core.times import Beta, LogitNormal, Skewed, Uniform, UShaped
 from feller.core.training import Optimizer, Recipe, Training
 from feller.images.codec import ImageCodec
 from feller.images.data import ImageData
@@ -29,6 +32,8 @@ __all__ = [
     "fashion_flow",
     "fashion_joint",
     "fashion_jump",
+    "fashion_meanflow",
+    "fashion_reflow",
     "folder",
     "imagenet32_joint",
     "mnist_discrete",
@@ -75,6 +80,41 @@ def fashion_jump() -> Recipe:
 def fashion_joint() -> Recipe:
     """Fashion-MNIST by a flow and jumps of one network, half of each when it is simulated."""
     return _joint(fashion_flow())
+
+
+def fashion_meanflow() -> Recipe:
+    """Fashion-MNIST in one call: the average velocity, from the weights of `images/fashion-flow`.
+
+    Geng et al., arXiv 2505.13447; from a flow that is trained, more samples have two times.
+    """
+    recipe = fashion_flow()
+    model: Any = recipe.model
+    model = replace(model, network=replace(model.network, two_times=True))
+    return replace(
+        recipe,
+        model=model,
+        objective=MeanFlow(flow_fraction=0.5, later=Beta(2.0, 1.0), distil=True),
+        times=Uniform(),
+        optimizer=replace(recipe.optimizer, lr=4e-4),
+        training=replace(recipe.training, steps=2_500, start="images/fashion-flow"),
+    )
+
+
+def fashion_reflow() -> Recipe:
+    """Fashion-MNIST in straighter ways: a flow trained again on its own pairs.
+
+    They come from `feller sample images/fashion-flow --label all -n 50000 --pairs --out pairs`.
+    Liu, Gong and Liu, arXiv 2209.03003; times as Lee, Lin and Fanti, arXiv 2405.20320.
+    """
+    recipe = fashion_flow()
+    return replace(
+        recipe,
+        data=PairFolder("pairs"),
+        coupling=GivenPairs("images/fashion-flow"),
+        times=UShaped(),
+        optimizer=replace(recipe.optimizer, lr=2e-4),
+        training=replace(recipe.training, steps=5_000, start="images/fashion-flow"),
+    )
 
 
 def mnist_flow() -> Recipe:

@@ -10,19 +10,25 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 
-from feller.core.checks import check_choices, check_count
+from feller.core.checks import check_choices, check_count, check_weights
 from feller.core.config import tagged
 from feller.core.discrete.solvers import FirstHitting
 from feller.core.generators import Flow
+from feller.core.reweighted import Reweighted
 from feller.core.schedules import Schedule
-from feller.core.solvers import Solver, named_solver
+from feller.core.solvers import SOLVERS, Solver, named_solver
 from feller.core.times import Grid, logarithmic_grid, power_grid, shifted_grid, uniform_grid
+from feller.core.weights import WeightLike
 
-__all__ = ["GridName", "Sampling", "plan_of", "suited"]
+__all__ = ["SOLVER_HELP", "GridName", "Sampling", "mixed", "plan_of", "suited"]
 
 GridName = Literal["auto", "uniform", "power", "shifted", "logarithmic"]
+
+SOLVER_HELP = f"{', '.join(SOLVERS)}; first_hitting of masked pixels; auto chooses by the schedule."
+"""What command lines say of their flag."""
 
 _POWER = 3.0  # at 20 steps it leaves .1 grey levels with Heun's method on `VariancePreserving`
 _SHIFT = 3.0
@@ -47,8 +53,15 @@ class Sampling:
         steps: Steps of the solver.
         solver: Its name; `auto` chooses by the schedule. Of masked pixels also `first_hitting`:
             event by event (arXiv 2409.02908), exact with as many steps as pixels.
-        guidance: Scale of classifier-free guidance; 1 is none.
+        guidance: Scale of guidance; 1 is none. One for all images, or one for each.
         interval: The times between which guidance acts.
+        rescale: How far guided velocities are brought back to the spread of those that are not,
+            from 0 to 1.
+        autoguidance: A worse model, by name or folder, to guide away from; empty for the model
+            itself without its label.
+        mix: Weights of the parts of a joint model, such as its flow and its jump; empty for those
+            it was built with.
+        mix_end: Their weights at t = 1, where they change evenly with time; empty for `mix`.
         batch_size: Images simulated at once.
         grid: The times of the steps: `uniform`; `power`, shorter towards the data; `shifted`,
             shorter towards the source; `logarithmic`, by equal steps of log sigma; `auto`
@@ -59,8 +72,12 @@ class Sampling:
 
     steps: int = 20
     solver: str = "auto"
-    guidance: float = 1.0
+    guidance: float | tuple[float, ...] = 1.0
     interval: tuple[float, float] = (0.0, 1.0)
+    rescale: float = 0.0
+    autoguidance: str = ""
+    mix: tuple[float, ...] = ()
+    mix_end: tuple[float, ...] = ()
     batch_size: int = 256
     grid: GridName = "auto"
     end: float | None = None
@@ -71,8 +88,13 @@ class Sampling:
         check_count("steps", self.steps)
         if self.batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
-        if not math.isfinite(self.guidance):
+        if not np.isfinite(self.guidance).all():
             raise ValueError(f"guidance is a finite number, not {self.guidance}")
+        for name in ("mix", "mix_end"):
+            if getattr(self, name):
+                check_weights(name, getattr(self, name))
+        if self.mix_end and len(self.mix_end) != len(self.mix):
+            raise ValueError(f"mix and mix_end are as many weights, not {self.mix}, {self.mix_end}")
         if self.end is not None and not 0 < self.end <= 1:
             raise ValueError(f"end is in (0, 1], not {self.end}")
 
@@ -90,6 +112,27 @@ class Sampling:
         if self.grid == "shifted":
             return end * shifted_grid(self.steps, _shift(schedule))
         return uniform_grid(self.steps, start=_start(schedule), end=end)
+
+
+def mixed(model: Any, sampling: Sampling) -> Any:
+    """Return a joint model with the weights that a sampling asks for, or the model as it is.
+
+    Raises:
+        ValueError: When the model has not as many parts.
+    """
+    if not sampling.mix:
+        return model
+    parts = len(model.part_kinds())
+    if len(sampling.mix) != parts:
+        raise ValueError(f"mix is a weight for each part of the model, of which there are {parts}")
+    last = sampling.mix_end or sampling.mix
+    pairs = zip(sampling.mix, last, strict=True)
+    return Reweighted(model, tuple(a if a == b else _line(a, b) for a, b in pairs))
+
+
+def _line(start: float, end: float) -> WeightLike:
+    """Return a weight that goes from one number to another with time."""
+    return lambda t: start + (end - start) * t
 
 
 def suited(sampling: Sampling, model: Any) -> Sampling:
@@ -111,11 +154,14 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
         >>> found.solver, found.grid
         ('dpm++', 'uniform')
     """
+    model = mixed(model, sampling)
     if model.path.has_atoms:  # what has not jumped at the end is noise
         masked = getattr(model.path.source, "mask", None) is not None
         solver, grid = Suited(_BY_PIXELS if masked else "euler", "uniform")
     elif not all(issubclass(kind, Flow) for kind in model.kinds):
         solver, grid = Suited("mixed", "logarithmic")
+    elif model.takes_next:  # in one piece from time to time, however long the step
+        solver, grid = Suited("euler", "uniform")
     else:
         solver, grid = _by_schedule(model.path.schedule)
     if sampling.solver not in ("auto", _BY_PIXELS):

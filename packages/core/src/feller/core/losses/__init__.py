@@ -6,6 +6,7 @@ given to be compared with. Losses add up: `Objective() + 0.1 * mine`.
 
 from feller.core.losses.base import Loss, LossSum, LossTerm, Sample, check_path
 from feller.core.losses.comparison import Comparison, Measures
+from feller.core.losses.mean_flow import MeanFlow
 from feller.core.losses.objective import DIVERGENCES, Objective
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Loss",
     "LossSum",
     "LossTerm",
+    "MeanFlow",
     "Measures",
     "Objective",
     "Sample",

@@ -16,7 +16,14 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["LabelEmbedding", "TimeEmbedding", "grid_positions", "rotate", "sinusoids"]
+__all__ = [
+    "LabelEmbedding",
+    "StepEmbedding",
+    "TimeEmbedding",
+    "grid_positions",
+    "rotate",
+    "sinusoids",
+]
 
 
 def sinusoids(
@@ -122,6 +129,36 @@ class TimeEmbedding(nn.Module):
         return self.out(F.silu(self.hidden(waves.to(self.hidden.weight.dtype))))
 
 
+class StepEmbedding(nn.Module):
+    """The length s - t of a step as a vector, for networks of two times; a fresh one returns zeros.
+
+    So the weights of a network of one time are a start, where it is told s. Source: MeanFlow, arXiv
+    2505.13447, table 1c, which embeds a time and the length of the step.
+
+    Args:
+        features: Number of sines and cosines.
+        dim: Size of the embedding.
+
+    Example:
+        >>> t = torch.zeros(3)
+        >>> StepEmbedding(8, 4)(t, t + 0.5).count_nonzero().item()
+        0
+    """
+
+    def __init__(self, features: int, dim: int) -> None:
+        super().__init__()
+        # MeanFlow trains a derivative by t: waves of a time scale of 1000 would drown it.
+        self.embed = TimeEmbedding(features, dim, time_scale=10.0)
+        nn.init.zeros_(self.embed.out.weight)
+        nn.init.zeros_(self.embed.out.bias)
+
+    def forward(
+        self, t: Float[Tensor, "*batch"], s: Float[Tensor, "*batch"] | None
+    ) -> Float[Tensor, "*batch d"]:
+        """Embed s - t; None for s is t."""
+        return self.embed(torch.zeros_like(t) if s is None else s - t)
+
+
 class LabelEmbedding(nn.Module):
     """A class label as a vector, with one class more, the null class, for "no label".
 
@@ -149,6 +186,50 @@ class LabelEmbedding(nn.Module):
         if condition is None:
             return repeat(self.table.weight[self.num_classes], "d -> b d", b=batch)
         return self.table(condition)
+
+
+class VectorEmbedding(nn.Module):
+    """A condition of several numbers as a vector; rows that hold NaN, and None, are "no condition".
+
+    Args:
+        size: How many numbers a condition has.
+        dim: Size of the embedding.
+
+    Example:
+        >>> embed = VectorEmbedding(2, 16)
+        >>> unknown = torch.tensor([[torch.nan, 1.0]])
+        >>> torch.equal(embed(None, batch=1), embed(unknown, batch=1))
+        True
+    """
+
+    def __init__(self, size: int, dim: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(size, dim)
+        self.out = nn.Linear(dim, dim)
+        self.null = nn.Parameter(0.02 * torch.randn(dim))
+
+    def forward(
+        self, condition: Float[Tensor, "b n"] | None, *, batch: int
+    ) -> Float[Tensor, "b d"]:
+        """Embed conditions; None is none for each of `batch` rows."""
+        if condition is None:
+            return repeat(self.null, "d -> b d", b=batch)
+        known = condition.isfinite().all(-1, keepdim=True)
+        numbers = torch.where(known, condition, 0.0).to(self.null.dtype)
+        return torch.where(known, self.out(F.silu(self.hidden(numbers))), self.null)
+
+
+def condition_embedding(num_classes: int, size: int, dim: int) -> nn.Module | None:
+    """Return the embedding of a class, of a vector of numbers, or none.
+
+    Raises:
+        ValueError: When both are asked for.
+    """
+    if num_classes and size:
+        raise ValueError("a condition is a class (num_classes) or a vector (condition_size)")
+    if size:
+        return VectorEmbedding(size, dim)
+    return LabelEmbedding(num_classes, dim) if num_classes else None
 
 
 def rotate(

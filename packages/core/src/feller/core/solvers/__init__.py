@@ -9,6 +9,7 @@ from feller.core.solvers.events import EventDriven
 from feller.core.solvers.exponential import DDIM
 from feller.core.solvers.gradients import WithGradient
 from feller.core.solvers.grids import grid_for
+from feller.core.solvers.keep_known import KeepKnown
 from feller.core.solvers.mixed import Mixed
 from feller.core.solvers.multistep import DPMSolverPP2M
 from feller.core.solvers.predictor_corrector import PredictorCorrector
@@ -30,6 +31,7 @@ __all__ = [
     "Euler",
     "Evaluation",
     "EventDriven",
+    "KeepKnown",
     "Mixed",
     "PredictorCorrector",
     "RungeKutta",

@@ -12,10 +12,13 @@ import tyro
 from jaxtyping import Int
 from torch import Tensor
 
+from feller.core.pair_data import save_pairs
 from feller.core.registry import load
+from feller.images.conditions import Given, Seen, read_image, read_mask
+from feller.images.drawing import Request, invert, pairs, slerp
 from feller.images.models import ImageModel
 from feller.images.plots import save_film
-from feller.images.sampling import GridName, Sampling, suited
+from feller.images.sampling import SOLVER_HELP, GridName, Sampling, suited
 from feller.images.trajectories import trajectory
 from feller.images.writing import check_target, write_images
 
@@ -34,9 +37,32 @@ class SampleFlags:
     label: str | None = None
     """A class by name or number, several with commas between, or `all`; None samples any."""
     guidance: float = 1.0
-    """Scale of classifier-free guidance; 1 is none. Needs --label."""
-    solver: str = "auto"
-    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++, ...; auto chooses by the schedule."""
+    """Scale of guidance; 1 is none. Needs --label, or --autoguidance."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """The times between which guidance acts."""
+    guidance_rescale: float = 0.0
+    """How far guided velocities are brought back to the spread of those that are not, 0 to 1."""
+    autoguidance: str = ""
+    """A worse model, by name or folder, to guide away from, in place of the one without label."""
+    mix: tuple[float, ...] = ()
+    """Weights of the parts of a joint model, such as 0.5 0.5 (default: its own)."""
+    mix_end: tuple[float, ...] = ()
+    """Their weights at t = 1, to which they change evenly (default: those of --mix)."""
+    image: Path | None = None
+    """What is known of the images: of its size with --mask, or by --seen."""
+    mask: Path | None = None
+    """White where the pixels of --image are drawn anew, black where they are kept."""
+    seen: Seen = "pixels"
+    """What --image is: pixels (with --mask), the gray, a small or a blurred version."""
+    blur: float = 1.5
+    """Standard deviation of the blur of --image, in pixels, with --seen blur."""
+    repeats: int = 1
+    """How often each step is taken with --mask; 5 or 10 suit the new pixels better to the old."""
+    between: tuple[Path, Path] | None = None
+    """Two images to draw -n between, from noises on the arc between theirs."""
+    pairs: bool = False
+    """Write the noise and the image of each of -n into the folder --out, to train on (reflow)."""
+    solver: Annotated[str, tyro.conf.arg(help=SOLVER_HELP)] = "auto"
     steps: int = 20
     """Number of solver steps."""
     grid: GridName = "auto"
@@ -63,26 +89,24 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if flags.n < 1:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     check_target(flags.out)
-    film = flags.out.suffix == ".webp"
-    if film and flags.jumps:
+    if flags.out.suffix == ".webp" and flags.jumps:
         raise ValueError("--jumps is a picture, not a film: --out ends in .png or .npz, or nothing")
     model = load(name, device=flags.device)
     check_target(flags.out, model.codec.shape[0])
     labels = _labels(model, flags.label, flags.n)
-    if flags.guidance != 1 and labels is None:
+    if flags.guidance != 1 and labels is None and not flags.autoguidance:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
     how = suited(sampling_of(flags), model)
+    if flags.pairs and flags.out.suffix:
+        raise ValueError(f"--pairs writes a folder: choose an --out without {flags.out.suffix}")
+    given, noise = _given(flags, model), _between(flags, model, labels, how)
     start = time.perf_counter()
-    if film or flags.jumps:
-        found = trajectory(model, flags.n, labels, how, seed=flags.seed)
-        nfe = found.nfe
-        if film:
-            save_film(found.film(), labels, flags.out, model.codec.classes)
-        else:
-            write_images(found.jumps().picture(), labels, flags.out, model.codec.classes)
-    else:
-        images, nfe = model.draw(flags.n, labels, how, seed=flags.seed)
-        write_images(images, labels, flags.out, model.codec.classes)
+    if flags.pairs:
+        request = Request(n=flags.n, labels=labels, seed=flags.seed, noise=noise, given=given)
+        save_pairs(pairs(model, request, how), flags.out)
+        print(f"{flags.out}: {flags.n} pairs, to train on with --data.folder {flags.out}")
+        return
+    nfe = _draw(flags, model, labels, how, {"given": given, "noise": noise})
     seconds = time.perf_counter() - start
     report = {"out": str(flags.out), "n": flags.n, "nfe": nfe, "seconds": round(seconds, 3)}
     if flags.json:
@@ -91,15 +115,62 @@ def sample(name: str, argv: Sequence[str]) -> None:
         print(f"{flags.out}: {flags.n} images, {nfe} network calls each, {seconds:.1f} s")
 
 
+def _draw(
+    flags: SampleFlags, model: ImageModel, labels: Tensor | None, how: Sampling, more: Any
+) -> int:
+    """Draw and write images, a film of them, or when their pixels jumped; return the NFE."""
+    film, classes = flags.out.suffix == ".webp", model.codec.classes
+    if not film and not flags.jumps:
+        images, nfe = model.draw(flags.n, labels, how, seed=flags.seed, **more)
+        write_images(images, labels, flags.out, classes)
+        return nfe
+    found = trajectory(model, flags.n, labels, how, seed=flags.seed, **more)
+    if film:
+        save_film(found.film(), labels, flags.out, classes)
+    else:
+        write_images(found.jumps().picture(), labels, flags.out, classes)
+    return found.nfe
+
+
 def sampling_of(flags: Any) -> Sampling:
     """Return the sampling that the flags of `sample` or `evaluate` ask for."""
     return Sampling(
         steps=flags.steps,
         solver=flags.solver,
         guidance=flags.guidance,
+        interval=getattr(flags, "guidance_interval", (0.0, 1.0)),
+        rescale=getattr(flags, "guidance_rescale", 0.0),
+        autoguidance=getattr(flags, "autoguidance", ""),
+        mix=getattr(flags, "mix", ()),
+        mix_end=getattr(flags, "mix_end", ()),
         grid=flags.grid,
         end=flags.end,
     )
+
+
+def _given(flags: SampleFlags, model: ImageModel) -> Given | None:
+    """Return what is known of the images."""
+    if flags.image is None:
+        if flags.mask is not None or flags.seen != "pixels":
+            raise ValueError("--mask and --seen tell of an --image: give one")
+        return None
+    if flags.between is not None:
+        raise ValueError("give --image or --between, not both")
+    image = read_image(flags.image, model.codec.shape[0])
+    mask = None if flags.mask is None else read_mask(flags.mask)
+    return Given(image=image, mask=mask, seen=flags.seen, width=flags.blur, repeats=flags.repeats)
+
+
+def _between(
+    flags: SampleFlags, model: ImageModel, labels: Tensor | None, how: Sampling
+) -> Tensor | None:
+    """Return noises on the arc between those of two images."""
+    if flags.between is None:
+        return None
+    images = torch.stack([read_image(file, model.codec.shape[0]) for file in flags.between])
+    two = None if labels is None else labels[[0, -1]]
+    first, last = invert(model, images, two, how)
+    return slerp(first, last, torch.linspace(0, 1, flags.n))
 
 
 def _labels(model: ImageModel, label: str | None, n: int) -> Int[Tensor, " n"] | None:

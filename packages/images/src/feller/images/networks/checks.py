@@ -11,17 +11,25 @@ from feller.core.spaces import StateSpace
 __all__ = ["check_arguments", "check_attention", "check_data_at_start", "check_space"]
 
 
-def check_arguments(x: Tensor, condition: Tensor | None, multiple: int, num_classes: int) -> None:
+def check_arguments(
+    x: Tensor,
+    condition: Tensor | None,
+    multiple: int,
+    num_classes: int,
+    condition_size: int = 0,
+) -> None:
     """Check the size of images and the presence of labels; values are not read.
 
     Args:
         x: Images (b, c, h, w).
         condition: Labels, or None.
         multiple: What height and width must be multiples of.
-        num_classes: Classes of the network; 0 when it is unconditional.
+        num_classes: Classes of the network; 0 when it has none.
+        condition_size: Numbers of a condition that is a vector; 0 when it is none.
 
     Raises:
-        ValueError: When a side is no multiple, or an unconditional network is given labels.
+        ValueError: When a side is no multiple, an unconditional network is given labels, or a
+            condition has not as many numbers.
 
     Example:
         >>> import torch
@@ -35,7 +43,14 @@ def check_arguments(x: Tensor, condition: Tensor | None, multiple: int, num_clas
         raise ValueError(
             f"height and width must be multiples of {multiple}: pad {height}x{width} to {right}"
         )
-    if condition is not None and not num_classes:
+    if condition is None:
+        return
+    if condition_size:
+        if condition.ndim != 2 or condition.shape[1] != condition_size:
+            raise ValueError(
+                f"conditions are (b, {condition_size}) numbers, not {tuple(condition.shape)}"
+            )
+    elif not num_classes:
         raise ValueError("labels were given to an unconditional network (num_classes=0)")
 
 

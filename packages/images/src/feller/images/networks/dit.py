@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
-from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, grid_positions
+from feller.core.nn.embeddings import (
+    StepEmbedding,
+    TimeEmbedding,
+    condition_embedding,
+    grid_positions,
+)
 from feller.core.nn.transformer import Transformer, TransformerConfig
 from feller.images.networks.checks import check_arguments
 
@@ -37,6 +42,8 @@ class DiTConfig:
         time_scale: The network is shown scale * t + offset; -1000 and 999 for DDPM's steps.
         time_offset: The offset.
         frequency_shift: 1 for the DiT of diffusers.
+        condition_size: Numbers of a condition that is a vector, in place of a label.
+        two_times: Whether the network is given the time at which a step ends, too (MeanFlow).
 
     Raises:
         ValueError: When the channels or the side of a patch are below 1.
@@ -54,6 +61,8 @@ class DiTConfig:
     time_scale: float = 1000.0
     time_offset: float = 0.0
     frequency_shift: float = 0.0
+    condition_size: int = 0
+    two_times: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size")
@@ -85,16 +94,24 @@ class DiT(nn.Module):
             time_offset=config.time_offset,
             frequency_shift=config.frequency_shift,
         )
-        if config.num_classes:
-            self.embed_label = LabelEmbedding(config.num_classes, dim)
+        sizes = config.num_classes, config.condition_size
+        self.embed_label = condition_embedding(*sizes, dim)
+        if config.two_times:
+            self.embed_step = StepEmbedding(256, dim)
         self.embed_patch = nn.Linear(config.in_channels * area, dim)
         self.transformer = Transformer(config.transformer, config.out_channels * area * numbers)
+
+    @property
+    def takes_next(self) -> bool:
+        """Whether it is called with the time s at which the step ends."""
+        return self.config.two_times
 
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
-        condition: Int[Tensor, " b"] | None = None,
+        condition: Int[Tensor, " b"] | Float[Tensor, "b n"] | None = None,
+        s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
 
@@ -102,6 +119,8 @@ class DiT(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+                Or vectors of condition_size numbers; None, or NaN, for none.
+            s: The times at which steps end, of a network of two times; None for t.
 
         Returns:
             A number for each channel of a pixel; of a network with several, in a last axis.
@@ -111,10 +130,14 @@ class DiT(nn.Module):
                 is given labels.
         """
         patch = self.config.patch_size
-        check_arguments(x, condition, multiple=patch, num_classes=self.config.num_classes)
-        embedding = self.embed_time(t)
-        if self.config.num_classes:
+        numbers = self.config.num_classes, self.config.condition_size
+        check_arguments(x, condition, patch, *numbers)
+        # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
+        embedding = self.embed_time(t if s is None else s)
+        if self.embed_label is not None:
             embedding = embedding + self.embed_label(condition, batch=len(x))
+        if self.config.two_times:
+            embedding = embedding + self.embed_step(t, s)
         rows, columns = x.shape[2] // patch, x.shape[3] // patch
         patches = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)
         # A network in half precision is asked at states in single precision.

@@ -6,6 +6,7 @@ on, tokens that stand for the label are beside those of the patches. It predicts
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,7 @@ class JiTConfig:
     num_classes: int = 1000
     time_scale: float = 1.0
     time_offset: float = 0.0
+    condition_size: ClassVar[int] = 0  # it takes labels alone
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size", "dim", "num_heads")

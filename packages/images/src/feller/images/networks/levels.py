@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from feller.core.typing import Time
 from feller.images.networks.dit import DiTConfig
+from feller.images.networks.jit import JiTConfig
 from feller.images.networks.unet import UNetConfig
 
 __all__ = ["OfLevels", "build_network"]
@@ -43,7 +44,9 @@ class OfLevels(nn.Module):
         return self.network(torch.cat([value, masked.to(value.dtype)], 1), t, condition)
 
 
-def build_network(network: UNetConfig | DiTConfig, levels: int, numbers: int) -> nn.Module:
+def build_network(
+    network: UNetConfig | DiTConfig | JiTConfig, levels: int, numbers: int
+) -> nn.Module:
     """Return a fresh network for the states of images.
 
     Args:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
-from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding
+from feller.core.nn.embeddings import StepEmbedding, TimeEmbedding, condition_embedding
 from feller.images.networks.checks import check_arguments, check_attention
 from feller.images.networks.unet_blocks import (
     Attention,
@@ -58,6 +58,8 @@ class UNetConfig:
         frequency_shift: 1 for DDPM's frequencies.
         smallest_group: Fewest channels of a group of a norm.
         middle_attention: Whether the middle attends.
+        condition_size: Numbers of a condition that is a vector, in the place of a label.
+        two_times: Whether the network is told when a step ends, too (MeanFlow).
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.
@@ -88,6 +90,8 @@ class UNetConfig:
     frequency_shift: float = 0.0
     smallest_group: int = 4
     middle_attention: bool = True
+    condition_size: int = 0
+    two_times: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "channels", "patch_size")
@@ -137,8 +141,10 @@ class UNet(nn.Module):
             time_offset=config.time_offset,
             frequency_shift=config.frequency_shift,
         )
-        if config.num_classes:
-            self.embed_label = LabelEmbedding(config.num_classes, config.embedding_dim)
+        sizes = config.num_classes, config.condition_size
+        self.embed_label = condition_embedding(*sizes, config.embedding_dim)
+        if config.two_times:
+            self.embed_step = StepEmbedding(config.stem, config.embedding_dim)
         self.stem = nn.Conv2d(config.in_channels * area, config.stem, 3, padding=1)
         self.encoder, memories = _encoder(config)
         first, last = (ResidualBlock(coarse, coarse, config) for _ in range(2))
@@ -149,11 +155,17 @@ class UNet(nn.Module):
         out = config.out_channels * area * numbers
         self.head = zeroed(nn.Conv2d(fine, out, 3, padding=1))
 
+    @property
+    def takes_next(self) -> bool:
+        """Whether it is called with the time s at which the step ends."""
+        return self.config.two_times
+
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
-        condition: Int[Tensor, " b"] | None = None,
+        condition: Int[Tensor, " b"] | Float[Tensor, "b n"] | None = None,
+        s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
 
@@ -161,6 +173,8 @@ class UNet(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
+                Or vectors of condition_size numbers; None, or NaN, for none.
+            s: The times at which steps end, of a network of two times; None for t.
 
         Returns:
             A number for each channel of a pixel; of a network with several, in a last axis.
@@ -170,10 +184,14 @@ class UNet(nn.Module):
                 labels.
         """
         config = self.config
-        check_arguments(x, condition, multiple=config.side_multiple, num_classes=config.num_classes)
-        embedding = self.embed_time(t)
-        if config.num_classes:
+        numbers = config.num_classes, config.condition_size
+        check_arguments(x, condition, config.side_multiple, *numbers)
+        # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
+        embedding = self.embed_time(t if s is None else s)
+        if self.embed_label is not None:
             embedding = embedding + self.embed_label(condition, batch=len(x))
+        if config.two_times:
+            embedding = embedding + self.embed_step(t, s)
         embedding = F.silu(embedding)
         # A network in half precision is asked at states in single precision.
         x = self.stem(F.pixel_unshuffle(x.to(self.stem.weight.dtype), config.patch_size))

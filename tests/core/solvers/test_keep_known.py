@@ -1,0 +1,56 @@
+"""Known elements stay, and the others suit them."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from feller.core.discrete.solvers import FirstHitting
+from feller.core.generators import Flow, Jump
+from feller.core.paths import GaussianPath
+from feller.core.posteriors import FiniteData
+from feller.core.schedules import VariancePreserving
+from feller.core.solvers import Dopri5, Euler, KeepKnown, simulate
+
+POINTS = torch.tensor([[-2.0, -1.0], [-2.0, 1.0], [2.0, 1.0]])
+KNOWN = torch.tensor([True, False])
+GRID = torch.linspace(0, 0.999, 41)
+
+
+def drawn(rng, kind=Flow, repeats=1, schedule=None, n=2000):
+    path = GaussianPath() if schedule is None else GaussianPath(schedule=schedule)
+    model = FiniteData(path, kind, POINTS)
+    solver = KeepKnown(Euler(), torch.tensor([[-2.0, 9.0]]), KNOWN, repeats)
+    x_0 = torch.randn(n, 2, generator=rng)
+    simulation = simulate(model, x_0, GRID, solver, rng)
+    assert simulation.nfe == 40 * repeats
+    return simulation.state
+
+
+@pytest.mark.parametrize("kind", [Flow, Jump])
+def test_what_is_known_stays_and_the_rest_suits_it(kind, rng):
+    state = drawn(rng, kind)
+    assert_close(state[:, 0], torch.full((2000,), -2.0), atol=0.01, rtol=0)
+    ends = (state[:, 1].abs() - 1).abs() < 0.05
+    assert ends.float().mean() > 0.97
+
+
+@pytest.mark.parametrize("schedule", [None, VariancePreserving()])
+def test_resampling_brings_the_posterior(schedule, rng):
+    """Given -2, both values of the other are alike; without it the third point biases them."""
+    once, often = (
+        (drawn(rng, repeats=n, schedule=schedule, n=4000)[:, 1] > 0).float().mean() for n in (1, 6)
+    )
+    assert once > 0.53
+    assert abs(often - 0.5) < (once - 0.5) / 1.7
+
+
+def test_what_it_cannot_take_is_refused():
+    z, model = POINTS[:1], FiniteData(GaussianPath(), Flow, POINTS)
+    with pytest.raises(ValueError, match="repeats is at least 1"):
+        KeepKnown(Euler(), z, KNOWN, 0)
+    with pytest.raises(ValueError, match="need a grid of times"):
+        KeepKnown(FirstHitting(), z, KNOWN)
+    with pytest.raises(ValueError, match="grids that begin at 0"):
+        simulate(model, torch.zeros(1, 2), [0.1, 0.5], KeepKnown(Euler(), z, KNOWN))
+    found = simulate(model, torch.zeros(1, 2), [0.0, 0.5, 0.99], KeepKnown(Dopri5(), z, KNOWN))
+    assert_close(found.state[0, 0], torch.tensor(-1.98))

@@ -1,0 +1,123 @@
+"""What is known of images: they agree with it, and else are of the model."""
+
+import numpy as np
+import pictures
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+from feller.core.generators import Flow
+from feller.core.paths import GaussianPath
+from feller.core.posteriors import FiniteData, NormalMixture
+from feller.core.spaces import Euclidean
+from feller.images.codec import ImageCodec
+from feller.images.conditions import Given, read_image, read_mask
+from feller.images.models import ImageModelConfig
+from feller.images.networks import UNetConfig
+
+SHAPE = (3, 8, 8)
+
+
+def made(exact):
+    """A model of colour images with an exact generator in the place of its network."""
+    network = UNetConfig(channels=(4,), blocks_per_level=1, attention_levels=())
+    model = ImageModelConfig(network=network, codec=ImageCodec(SHAPE)).build()
+    model.model.forward = exact
+    return model
+
+
+@pytest.fixture(scope="module")
+def normal():
+    data = NormalMixture(GaussianPath(), torch.zeros(1, 192), torch.tensor([0.4]), torch.ones(1))
+    return made(lambda x, t, condition=None: Flow(data(x.flatten(1), t).velocity.view_as(x)))
+
+
+@pytest.mark.parametrize(("repeats", "least"), [(1, 0.4), (5, 0.75)])
+def test_known_pixels_are_kept_and_tell_the_others(repeats, least, rng):
+    """Of four images known by half one remains, where steps are taken often enough."""
+    raw = torch.randint(40, 216, (4, 8, 8, 3), generator=rng, dtype=torch.uint8)
+    z = ImageCodec(SHAPE).encode((raw, None))[0]
+    data = FiniteData(GaussianPath(Euclidean(3)), Flow, z)
+    mask = torch.zeros(8, 8, dtype=torch.bool)
+    mask[4:] = True
+    given = Given(image=torch.where(mask[..., None], 0, raw[2]), mask=mask, repeats=repeats)
+    drawn = made(lambda x, t, condition=None: data(x, t)).sample(32, given=given)
+    assert drawn[:, :4].equal(raw[2, :4].expand(32, 4, 8, 3))
+    suits = (drawn.int() - raw[2].int()).abs().flatten(1).amax(1) <= 3
+    assert suits.float().mean() > least
+
+
+@pytest.mark.parametrize(
+    ("seen", "measure"),
+    [
+        ("gray", lambda x: x.mean(3)),
+        ("small", lambda x: x.unflatten(2, (4, 2)).unflatten(1, (4, 2)).mean((2, 4))),
+    ],
+)
+def test_what_was_seen_is_seen_again(seen, measure, normal, rng):
+    truth = torch.randint(60, 196, (1, 8, 8, 3), generator=rng).float()
+    image = measure(truth).round().to(torch.uint8)[0]
+    image = image[..., None].expand(8, 8, 3) if seen == "gray" else image
+    drawn = normal.sample(16, given=Given(image=image, seen=seen, std=0.01)).float()
+    assert (measure(drawn) - measure(truth)).square().mean().sqrt() < 3
+    assert drawn.std(0).mean() > 20  # and nothing else
+
+
+def test_a_blurred_image_is_sharpened(normal):
+    image = torch.full((8, 8, 3), 200, dtype=torch.uint8)
+    drawn = normal.sample(16, given=Given(image=image, seen="blur", std=0.01)).float()
+    assert_close(drawn.mean(), torch.tensor(200.0), rtol=0, atol=3)
+    assert drawn.std(0).mean() > 20
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "reason"),
+    [
+        ((8, 8, 3), {}, "known pixels need a mask"),
+        ((8, 8, 3), {"mask": (8, 8), "seen": "gray"}, "a mask tells known pixels, but gray"),
+        ((8, 4, 3), {"mask": (8, 4)}, "draws 8x8 with 3 channels, the image is 8x4 with 3"),
+        ((8, 8, 1), {"seen": "blur"}, "draws 8x8 with 3 channels, the image is 8x8 with 1"),
+        ((3, 4, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
+        ((16, 16, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shape, options, reason, normal):
+    options = dict(options)
+    if "mask" in options:
+        options["mask"] = torch.ones(options["mask"], dtype=torch.bool)
+    with pytest.raises(ValueError, match=reason):
+        normal.sample(1, given=Given(image=torch.zeros(shape, dtype=torch.uint8), **options))
+
+
+def test_images_and_masks_are_read(tmp_path):
+    pixels = np.full((4, 4, 3), 200, np.uint8)
+    pixels[:2] = 100
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 3).equal(torch.from_numpy(pixels))
+    assert read_image(tmp_path / "a.png", 1).shape == (4, 4, 1)
+    assert read_mask(tmp_path / "a.png").flatten().tolist() == [False] * 8 + [True] * 8
+    (tmp_path / "b.png").write_text("none")
+    with pytest.raises(ValueError, match=r"b\.png"):
+        read_image(tmp_path / "b.png", 3)
+
+
+def test_pictures_by_flags(tmp_path):
+    from terminal import feller
+
+    folder = pictures.save(tmp_path / "tiny")
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "a.png")
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:4] = 255
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    out = tmp_path / "out.npz"
+    flags = ("--image", tmp_path / "a.png", "--mask", tmp_path / "m.png", "-n", 2, "--steps", 2)
+    assert feller("sample", folder, *flags, "--out", out).code == 0
+    with np.load(out) as arrays, Image.open(tmp_path / "a.png") as image:
+        assert (arrays["images"][:, 4:, :, 0] == np.asarray(image)[4:]).all()
+        assert not (arrays["images"][0, :4, :, 0] == np.asarray(image)[:4]).all()
+    two = ("--between", tmp_path / "a.png", tmp_path / "m.png", "-n", 3, "--steps", 2)
+    assert feller("sample", folder, *two, "--out", tmp_path / "arc.npz").code == 0
+    wrong = feller("sample", folder, "--mask", tmp_path / "m.png", "--out", tmp_path / "b.npz")
+    assert "--mask and --seen tell of an --image: give one" in wrong.err
