@@ -147,7 +147,7 @@ def test_the_parts_are_named_and_add_up():
     assert list(named) == ["place", "turn", "law", "residue", "geometry", "contact"]
     torch.testing.assert_close(sum(named.values()), loss(m, m.path, *s))
     total = (loss + 0.5 * Objective()).by_part(m, m.path, *s)
-    assert {"frame_loss/turn", "objective"} <= total.keys()
+    assert {"frame_loss/turn", "objective/residue"} <= total.keys()
 
 
 def test_the_objective_of_the_core_trains_proteins():

@@ -1,8 +1,8 @@
 """Model folders: `config.json`, `model.safetensors` and a card.
 
 `config.json` is type-tagged; an unknown key is an error. It has the coupling of the training pairs
-unless these were independent. Weights are safetensors, loaded strictly
-after their checksum is compared. There is no pickle anywhere.
+unless these were independent. Weights are safetensors, loaded strictly after their checksum is
+compared. There is no pickle anywhere.
 """
 
 import json
@@ -25,16 +25,14 @@ from feller.core.sizes import SizeError, build_within
 
 __all__ = [
     "CheckpointError", "is_finite", "load_model", "load_weights", "model_config", "pick_device",
-    "read_config", "save_model",
-]  # fmt: skip
+    "read_config", "save_model"]  # fmt: skip
 
 FORMAT = 1
 
 # What building a network of senseless sizes raises.
 _MISFITS = (
-    *(ArithmeticError, AttributeError, LookupError, MemoryError),
-    *(RuntimeError, TypeError, ValueError),
-)
+    ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class CheckpointError(ValueError):
@@ -112,8 +110,8 @@ def model_config(folder: str | Path) -> Any:
         CheckpointError: When its file is missing.
         ConfigError: When the configuration describes nothing feller knows.
     """
-    folder = Path(folder)
-    return _described(read_config(folder)["model"], folder / "config.json")
+    file = Path(folder) / "config.json"
+    return _described(read_config(file.parent)["model"], file)
 
 
 def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> list[str]:

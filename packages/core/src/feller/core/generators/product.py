@@ -23,6 +23,7 @@ class Product(Generator):
     """Named generators, for states that are dicts of the same names.
 
     Example:
+        >>> import torch
         >>> from feller.core.generators import Flow
         >>> x = {"a": torch.ones(1, 2), "b": torch.ones(1, 1)}
         >>> product = Product({"a": Flow(x["a"]), "b": Flow(2 * x["b"])})
