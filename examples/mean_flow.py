@@ -16,7 +16,7 @@ from feller.core import Euler, GaussianPath, GeneratorModel, MeanFlow, simulate
 class Network(nn.Module):
     """A mean velocity at (x, t, s)."""
 
-    takes_next = True  # it is told s, by the loss and by solvers
+    takes_next = True  # it gets s, from the loss and by solvers
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()

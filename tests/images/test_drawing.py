@@ -23,7 +23,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def smooth():
-    """A model that knows the normal of its data: what it draws can be told from the noise."""
+    """A model that knows the normal of its data: what it draws follows from the noise."""
     made = pictures.model(pictures.UNCONDITIONAL)
     path = GaussianPath()
     flat = NormalMixture(path, torch.full((1, 64), 0.2), torch.tensor([0.3]), torch.ones(1))

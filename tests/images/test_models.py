@@ -470,15 +470,15 @@ def test_masked_pixels_come_a_few_a_call():
 def test_a_model_of_two_times_is_told_where_a_step_ends():
     config = pictures.model().config
     config = replace(config, network=replace(config.network, two_times=True))
-    model, told = config.build(), []
+    model, seen = config.build(), []
 
     def network(x, t, condition, s):
-        told.append((float(t[0]), float(s[0])))
+        seen.append((float(t[0]), float(s[0])))
         return 0 * x
 
     model.model.network.forward = network
     model.sample(1, steps=2, label=0, guidance=2.0)
-    assert told == [(0.0, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 1.0)]
+    assert seen == [(0.0, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 1.0)]
 
 
 def test_a_condition_may_be_numbers():

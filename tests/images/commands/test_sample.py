@@ -58,7 +58,7 @@ def test_a_map_of_jumps(model, tmp_path):
     said = complaint(
         "sample", model, "--jumps", "--label", "dog", "--guidance", 2, "--out", tmp_path / "b.png"
     )
-    assert said.endswith("jumps are told from the drift, which guidance changes: give none")
+    assert said.endswith("jumps are found by the drift, which guidance changes: give none")
     film = complaint("sample", model, "--jumps", "--out", tmp_path / "b.webp")
     assert film.endswith("--jumps is a picture, not a film: --out ends in .png or .npz, or nothing")
 

@@ -57,9 +57,9 @@ def written(oracle, stem):
 
 
 def options_of(**options):
-    told = {"objective": "flow"} if options.get("channel_mult") is None else {}
-    told |= {k: (SMALL | options)[k] for k in ("dim", "num_heads", "num_head_channels")}
-    return told | {"use_new_attention_order": options.get("use_new_attention_order", False)}
+    asked = {"objective": "flow"} if options.get("channel_mult") is None else {}
+    asked |= {k: (SMALL | options)[k] for k in ("dim", "num_heads", "num_head_channels")}
+    return asked | {"use_new_attention_order": options.get("use_new_attention_order", False)}
 
 
 @torch.no_grad()
@@ -93,8 +93,8 @@ def test_the_same_samples_as_its_euler_steps(tmp_path, rng):
 def test_adm_learned_noise_and_a_variance(tmp_path, rng):
     oracle = theirs(learn_sigma=True, use_scale_shift_norm=True)
     save_file(dict(oracle.state_dict()), tmp_path / "64.safetensors")
-    told = {"image_size": 16, "num_head_channels": 16, "noise_schedule": "cosine"}
-    found = import_model(tmp_path, told)
+    asked = {"image_size": 16, "num_head_channels": 16, "noise_schedule": "cosine"}
+    found = import_model(tmp_path, asked)
     x, steps = torch.randn(2, 3, 16, 16, generator=rng), torch.tensor([3.0, 800.0])
     right = oracle(steps, x)[:, :3]
     ours = found.model.model.network(x, 1 - (steps + 1) / 1000)
@@ -107,19 +107,19 @@ def test_what_weights_do_not_tell_has_to_be_said(tmp_path):
     held = dict(theirs().state_dict())
     file = tmp_path / "model.safetensors"
     save_file(held, file)
-    told = {
+    asked = {
         "objective": "noise",
         "image_size": 16,
         "num_head_channels": 16,
         "noise_schedule": "linear",
     }
-    for name in told:
-        less = {k: v for k, v in told.items() if k != name}
+    for name in asked:
+        less = {k: v for k, v in asked.items() if k != name}
         with pytest.raises(CheckpointError, match=f"give --set {name}="):
             import_model(tmp_path, less)
     for name, value in [("objective", "x"), ("noise_schedule", "y")]:
         with pytest.raises(CheckpointError, match=f"{name} = '{value}' is not held"):
-            import_model(tmp_path, told | {name: value})
+            import_model(tmp_path, asked | {name: value})
     with pytest.raises(CheckpointError, match="num_heads = 2 at widths"):
         import_model(theirs_file(tmp_path), {"num_heads": 2, "objective": "flow", "image_size": 16})
     for change, reason in [
@@ -136,7 +136,7 @@ def test_what_weights_do_not_tell_has_to_be_said(tmp_path):
     ]:
         save_file({k: v for k, v in (held | change).items() if v is not None}, file)
         with pytest.raises(CheckpointError, match=reason):
-            import_model(tmp_path, told)
+            import_model(tmp_path, asked)
 
 
 def theirs_file(folder):

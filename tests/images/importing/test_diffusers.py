@@ -157,15 +157,15 @@ def test_half_a_download_is_refused(theirs, capsys):
 
 
 def test_what_is_not_held_is_refused(theirs, capsys):
-    told = json.loads((theirs / "unet" / "config.json").read_text())
+    content = json.loads((theirs / "unet" / "config.json").read_text())
     for fields, reason in [
         ({"act_fn": "gelu"}, "act_fn = 'gelu' is not held"),
         ({"sample_size": None}, "does not say its sample_size: give --set sample_size=VALUE"),
         ({"block_out_channels": [32_000_000, 64]}, "it has more than"),
     ]:
-        (theirs / "unet" / "config.json").write_text(json.dumps(told | fields))
+        (theirs / "unet" / "config.json").write_text(json.dumps(content | fields))
         assert reason in refused(capsys, theirs)
-    (theirs / "unet" / "config.json").write_text(json.dumps(told | {"sample_size": None}))
+    (theirs / "unet" / "config.json").write_text(json.dumps(content | {"sample_size": None}))
     assert main(["import", str(theirs), "--out", str(theirs / "o"), "--set", "sample_size=8"]) == 0
     for fields, reason in [
         ({"_class_name": "KarrasVeScheduler"}, "a KarrasVeScheduler is not held"),

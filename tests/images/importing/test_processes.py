@@ -33,7 +33,7 @@ def test_flows_run_backwards_with_diffusers_and_forwards_elsewhere():
     found = from_diffusers(theirs)
     assert (found.time_scale, found.time_offset, found.backwards) == (-1000.0, 1000.0, True)
     assert torch.equal(found.turned(torch.ones(2)), -torch.ones(2))
-    assert "shifted by 3" in found.told()["not held"]
+    assert "shifted by 3" in found.described()["not held"]
     assert from_diffusers({"_class_name": "DPMSolverMultistepScheduler",
                            "prediction_type": "flow_prediction"}).backwards  # fmt: skip
     forward = forward_flow()

@@ -1,11 +1,9 @@
 """The U-Net: the published sizes, and what holds for every choice of options."""
 
-from dataclasses import replace
-
 import pytest
 import torch
+from networks import awake, check_numbers, check_two_times
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.testing import assert_close
 
 from feller.core.config import decode, encode
@@ -28,15 +26,6 @@ JUMP = UNetConfig(in_channels=1, out_channels=9, channels=(8,), attention_levels
 every_config = pytest.mark.parametrize(
     "config", [TINY, DDPM, ADM, JUMP], ids=["tiny", "ddpm", "adm", "jump"]
 )
-
-
-def awake(config, rng):
-    """A network in double precision with no weight left at zero."""
-    network = config.build().double()
-    for parameter in network.parameters():
-        noise = torch.randn(parameter.shape, generator=rng, dtype=torch.float64)
-        parameter.data += 0.1 * noise
-    return network
 
 
 def inputs(config, rng, b=4):
@@ -172,37 +161,8 @@ def test_the_config_is_data(config):
 
 
 def test_the_weights_of_one_time_start_two(rng):
-    one, fresh = awake(TINY, rng), replace(TINY, two_times=True).build().double()
-    assert (one.takes_next, fresh.takes_next) == (False, True)
-    missing = fresh.load_state_dict(one.state_dict(), strict=False).missing_keys
-    assert all(name.startswith("embed_step.") for name in missing)
-    x, t, labels = inputs(TINY, rng)
-    assert torch.equal(fresh(x, t, labels, t), one(x, t, labels))
-    assert torch.equal(fresh(x, t, labels), one(x, t, labels))
-    two = awake(replace(TINY, two_times=True), rng)
-    assert not torch.allclose(two(x, t, labels, t + 0.1), two(x, t, labels))
-    with sdpa_kernel(SDPBackend.MATH):  # as MeanFlow takes it
-        found = torch.func.jvp(lambda t: two(x, t, labels, torch.ones_like(t)), (t,), (t * 0 + 1,))[
-            1
-        ]
-    step = 1e-7
-    ends = [two(x, t + h, labels, torch.ones_like(t)) for h in (step, -step)]
-    assert_close(found, (ends[0] - ends[1]) / (2 * step), rtol=1e-3, atol=1e-3)
+    check_two_times(TINY, inputs(TINY, rng), rng)
 
 
 def test_a_condition_may_be_numbers(rng):
-    network = awake(replace(TINY, num_classes=0, condition_size=2), rng)
-    x, t, _ = inputs(TINY, rng)
-    numbers = torch.rand(len(x), 2, generator=rng, dtype=torch.float64)
-    out, free = network(x, t, numbers), network(x, t)
-    assert not torch.allclose(out, free)
-    numbers[1] = torch.nan
-    mixed = network(x, t, numbers)
-    assert_close(mixed[1], free[1])
-    assert_close(mixed[2], out[2])
-    mixed.sum().backward()
-    assert all(p.grad.isfinite().all() for p in network.parameters())
-    with pytest.raises(ValueError, match=r"conditions are \(b, 2\) numbers, not \(4, 3\)"):
-        network(x, t, numbers[:, [0, 0, 1]])
-    with pytest.raises(ValueError, match=r"a class \(num_classes\) or a vector"):
-        replace(TINY, condition_size=2).build()
+    check_numbers(TINY, inputs(TINY, rng), rng)

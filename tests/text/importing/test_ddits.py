@@ -106,21 +106,21 @@ def write(folder, config, *, rows=SIZE + 1, mask=None, prefix="", **change):
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "timed"),
     [
         ({"model_type": "mdlm"}, False),
         ({"model_type": "mdlm", "time_conditioning": True}, True),
         ({"graph": {"type": "absorb"}, "model": {"n_heads": HEADS, "length": 16}}, True),
     ],
 )
-def test_masks(config, told, tmp_path, rng):
+def test_masks(config, timed, tmp_path, rng):
     """The posterior of masked elements, with and without the noise; the mask after the ids."""
     prefix = "backbone." if "model_type" in config else ""
     held = write(tmp_path, config, prefix=prefix)
     model = load(tmp_path)
     x = torch.randint(SIZE + 1, (2, 16), generator=rng)
     kappa = torch.tensor([0.3, 0.9])
-    right = forward(held, x, -kappa.log() if told else torch.zeros(2))[..., :SIZE]
+    right = forward(held, x, -kappa.log() if timed else torch.zeros(2))[..., :SIZE]
     found = model.logits(x, kappa)
     assert right.std() > 0.3 and float((found - right).abs().max()) < 1e-5
     assert model.vocabulary.mask == SIZE and model.parametrization == "posterior"

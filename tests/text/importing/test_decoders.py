@@ -66,8 +66,13 @@ def write(folder, config, state):
     (folder / "config.json").write_text(json.dumps(COMMON | config))
     model = {"type": "WordLevel", "vocab": {chr(97 + i): i for i in range(SIZE)}, "unk_token": "a"}
     split = {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False}
-    told = {"version": "1.0", "pre_tokenizer": split, "model": model, "decoder": {"type": "Fuse"}}
-    (folder / "tokenizer.json").write_text(json.dumps(told))
+    body = {
+        "version": "1.0",
+        "pre_tokenizer": split,
+        "model": model,
+        "decoder": {"type": "Fuse"},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(body))
 
 
 def as_llada(state):

@@ -63,8 +63,8 @@ def test_bert(tmp_path, rng):
     added = [dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
              | {"id": 3, "content": "[MASK]", "special": True}]  # fmt: skip
     model = {"type": "WordLevel", "vocab": vocab, "unk_token": "a"}
-    told = {"version": "1.0", "added_tokens": added, "model": model}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(told))
+    content = {"version": "1.0", "added_tokens": added, "model": model}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=r"nothing in .* says which id the mask is"):
         import_model(tmp_path)
     (tmp_path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[MASK]"}}')
@@ -75,11 +75,11 @@ def test_bert(tmp_path, rng):
         found = model.logits(x.masked_fill(x == 3, 12), torch.ones(2))
     assert float((found - right).abs().max()) < 1e-5
     assert model.codec.length == 40
-    told = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(told | {"hidden_size": 10**6}))
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(content | {"hidden_size": 10**6}))
     with pytest.raises(CheckpointError, match="it has more than"):
         import_model(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(told))
+    (tmp_path / "config.json").write_text(json.dumps(content))
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(CheckpointError, match="is damaged or half a download"):

@@ -87,7 +87,7 @@ class Guided(DerivedModel):
 
     @property
     def takes_next(self) -> bool:
-        """Whether the model is told the time at which the step ends."""
+        """Whether the model takes the time at which the step ends."""
         return self.model.takes_next
 
     def network_calls(self, t: Any, condition: Any = None) -> int:
@@ -149,8 +149,8 @@ def _finite(scale: Scale) -> Scale:
 
 
 def _ask(model: Model, x: Any, t: Any, condition: Any, s: Any) -> Generator:
-    told = {"s": s} if model.takes_next else {}
-    return model(x, t, condition, **told)
+    step_end = {"s": s} if model.takes_next else {}
+    return model(x, t, condition, **step_end)
 
 
 def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:

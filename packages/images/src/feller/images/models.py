@@ -165,8 +165,8 @@ class ImageModel(nn.Module, Model):
             ValueError: When the model was not trained to be asked with, or without, labels.
         """
         self.config.check_condition(labels=condition is not None)
-        told = (s,) if self.takes_next else ()
-        return self.model(x, t, condition, *told)
+        step_end = (s,) if self.takes_next else ()
+        return self.model(x, t, condition, *step_end)
 
     def sample(
         self,

@@ -88,7 +88,7 @@ class Trajectory:
             ValueError: When they were guided: what drift moved them is not known.
         """
         if self.guided:
-            raise ValueError("jumps are told from the drift, which guidance changes: give none")
+            raise ValueError("jumps are found by the drift, which guidance changes: give none")
         shown, _ = self.codec.encode((self.images, None))
         last = Moment(self.end, shown, None)
         steps = list(pairwise([*self.moments, last]))

@@ -49,7 +49,7 @@ def convert_logits(
     """Turn logits of one distribution into those of the other.
 
     Where the evidence is infinite the posterior is certain: its logits are 0 at the token and minus
-    infinity elsewhere; the leave-one-out distribution cannot be had back from it.
+    infinity elsewhere; the leave-one-out distribution cannot be recovered from it.
 
     Args:
         logits: What is known.

@@ -83,7 +83,7 @@ class Foreign:
         """The file of the weights, or the index of several.
 
         Raises:
-            CheckpointError: When there is none, or several of which none is the usual one.
+            CheckpointError: When there is none, or several of which none has a standard name.
         """
         return self._file or find_weights(self.folder)
 

@@ -132,7 +132,7 @@ class TimeEmbedding(nn.Module):
 class StepEmbedding(nn.Module):
     """The length s - t of a step as a vector, for networks of two times; a fresh one returns zeros.
 
-    So the weights of a network of one time are a start, where it is told s. Source: MeanFlow, arXiv
+    So the weights of a network of one time are a start, where it takes s. Source: MeanFlow, arXiv
     2505.13447, table 1c, which embeds a time and the length of the step.
 
     Args:

@@ -2,7 +2,7 @@ r"""Known elements: kept on their own way from noise to data while a solver move
 
 At each time the known elements are put where the path has them, :math:`x_t = \alpha_t z + \sigma_t
 x_0` on the Gaussian one, for noise that they keep; the model is asked at states that hold them. As
-it was not told what is known later, others may not suit them: **resampling** steps back from s to t
+it did not know what is given later, others may not suit them: **resampling** steps back from s to t
 by the noise of the path, and takes the step again (RePaint, Lugmayr et al., arXiv 2201.09865,
 algorithm 1). It holds for any generator: only the path is asked.
 """

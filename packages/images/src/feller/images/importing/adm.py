@@ -2,7 +2,7 @@
 
 Its weights tell widths, levels and which of them attend, and not how many heads there are, how
 large images are, or what was learned: a flow from noise to data (torchcfm, arXiv 2302.00482) or
-the noise of a diffusion (ADM, arXiv 2105.05233). What is not told has to be said.
+the noise of a diffusion (ADM, arXiv 2105.05233). What the weights do not show has to be given.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ def process_of(foreign: Foreign) -> Process:
         ValueError: When it is not held.
     """
     files = (*_SCHEDULES, "../scheduler_config.json")
-    found: dict[str, Any] = next((told for f in files if (told := foreign.json(f))), {})
+    found: dict[str, Any] = next((content for f in files if (content := foreign.json(f))), {})
     if name := foreign.options.get("scheduler"):
         found = found | {"_class_name": name}
     if not found:

@@ -84,8 +84,8 @@ def _convert(foreign: Foreign) -> Imported:
 
 def _process(foreign: Foreign) -> Process:
     """Return what the model that the options or the name of the file say learned."""
-    told = foreign.options.get("model") or foreign.stored.fields.get("model", "")
-    known = re.search("sit|dit", str(told or foreign.weights.stem).lower())
+    chosen = foreign.options.get("model") or foreign.stored.fields.get("model", "")
+    known = re.search("sit|dit", str(chosen or foreign.weights.stem).lower())
     name = known[0] if known else ""
     if not name:
         raise CheckpointError(
@@ -149,8 +149,8 @@ def _finished(state: dict[str, Tensor], config: DiTConfig, process: Process) -> 
 
 
 def _is_diffusers(foreign: Foreign) -> bool:
-    told = part_of(foreign, "transformer").json("config.json")
-    return told.get("_class_name") == "DiTTransformer2DModel"
+    config = part_of(foreign, "transformer").json("config.json")
+    return config.get("_class_name") == "DiTTransformer2DModel"
 
 
 def _convert_diffusers(foreign: Foreign) -> Imported:

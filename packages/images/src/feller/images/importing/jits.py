@@ -73,9 +73,9 @@ def _convert(foreign: Foreign) -> Imported:
 def _config(foreign: Foreign, held: Tensors) -> JiTConfig:
     narrow, channels, patch, _ = held.look("x_embedder.proj1.weight").shape
     dim, depth = held.rows("x_embedder.proj2.weight"), held.count("blocks")
-    told = foreign.config
-    heads = told.get("num_heads") or _HEADS.get(dim) or foreign.need("num_heads", "12")
-    start = told.get("in_context_start") or _STARTS.get(depth)
+    config = foreign.config
+    heads = config.get("num_heads") or _HEADS.get(dim) or foreign.need("num_heads", "12")
+    start = config.get("in_context_start") or _STARTS.get(depth)
     return JiTConfig(
         in_channels=channels,
         out_channels=channels,

@@ -56,11 +56,11 @@ def image_model(
     if network.in_channels == 4:
         images += "; of 4 channels, they look like latents, which their own decoder turns to images"
     names = f", {labels.classes} classes by number" * bool(labels.classes)
-    told = {**process.told(), "images": images + names, **reading}
+    read = {**process.described(), "images": images + names, **reading}
     return Imported(
         config=config,
         state={f"model.network.{name}": value for name, value in state.items()},
-        reading=told,
+        reading=read,
     )
 
 

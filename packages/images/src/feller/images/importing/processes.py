@@ -69,7 +69,7 @@ class Process:
         """Return weights of the last layer, such that it returns what we predict."""
         return -output if self.backwards else output
 
-    def told(self) -> dict[str, str]:
+    def described(self) -> dict[str, str]:
         """Return how the process is read."""
         minus = "minus " if self.backwards else ""
         offset = f" {self.time_offset:+g}" if self.time_offset else ""

@@ -157,7 +157,7 @@ def _script(file: Path, device: Any) -> FeatureNetwork:
             network = torch.jit.load(file, map_location=device).eval()
     except Exception as error:  # torch's reader has errors of many kinds
         raise _unreadable(file, error) from None
-    # NVIDIA's file of Inception returns class probabilities unless it is told otherwise.
+    # NVIDIA's file of Inception returns class probabilities unless asked otherwise.
     asked = "return_features" in [argument.name for argument in network.forward.schema.arguments]
     options = {"return_features": True} if asked else {}
 

@@ -59,7 +59,7 @@ class UNetConfig:
         smallest_group: Fewest channels of a group of a norm.
         middle_attention: Whether the middle attends.
         condition_size: Numbers of a condition that is a vector, in the place of a label.
-        two_times: Whether the network is told when a step ends, too (MeanFlow).
+        two_times: Whether the network takes the time at which a step ends, too (MeanFlow).
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.

@@ -41,11 +41,11 @@ class Kind(NamedTuple):
 
     Attributes:
         masks: Whether noise is a mask; or else any token.
-        told: Whether it is shown the noise, where its configuration does not say.
+        timed: Whether it is shown the noise, where its configuration does not say.
     """
 
     masks: bool
-    told: bool
+    timed: bool
 
 
 _KINDS = {
@@ -65,7 +65,7 @@ def _convert(foreign: Foreign) -> Imported:
     held.leave(r"rotary_emb\.inv_freq")
     rows = held.rows("vocab_embed.embedding")
     words = words_of(foreign, mask=kind.masks, last=rows - 1 if kind.masks else None)
-    told = bool(foreign.config.get("time_conditioning", kind.told))
+    timed = bool(foreign.config.get("time_conditioning", kind.timed))
     if not kind.masks and rows != words.tokenizer.size:
         raise CheckpointError(
             f"{foreign.path} draws noise from {rows} ids, the tokenizer has "
@@ -85,14 +85,14 @@ def _convert(foreign: Foreign) -> Imported:
                 rotary=True,
                 norm_eps=1e-5,
             ),
-            conditioned=told,
+            conditioned=timed,
             clock="sigma",
         ),
         codec=TextCodec(tokenizer=words.tokenizer, length=int(length)),
         noise="mask" if kind.masks else "uniform",
         parametrization="posterior" if kind.masks else "leave_one_out",
     )
-    state = _state(held, words, told=told)
+    state = _state(held, words, timed=timed)
     held.end("the transformer of MDLM, UDLM, Duo and SEDD")
     return Imported(config=config, state=state, reading=_reading(config, words))
 
@@ -123,7 +123,7 @@ def _reading(config: TextModelConfig, words: Words) -> dict[str, str]:
     }
 
 
-def _state(held: Tensors, words: Words, *, told: bool) -> dict[str, Tensor]:
+def _state(held: Tensors, words: Words, *, timed: bool) -> dict[str, Tensor]:
     state = {"embed.weight": words.embedded(held.take("vocab_embed.embedding"))}
     dim = state["embed.weight"].shape[1]
     shown = _clock(held, dim)
@@ -136,13 +136,13 @@ def _state(held: Tensors, words: Words, *, told: bool) -> dict[str, Tensor]:
         for part in ("mlp.0", "mlp.2"):
             state |= held.layers(f"{theirs}.{part}", f"{ours}.{part}")
         norms = [held.take(f"{theirs}.norm{n}.weight") for n in (1, 2)]
-        state |= _scales(held, (theirs, ours), norms, shown, told=told)
+        state |= _scales(held, (theirs, ours), norms, shown, timed=timed)
     norms = [held.take("output_layer.norm_final.weight")]
-    state |= _scales(held, ("output_layer", "blocks"), norms, shown, told=told)
+    state |= _scales(held, ("output_layer", "blocks"), norms, shown, timed=timed)
     last = held.layers("output_layer.linear", "head")
     head = words.predicted(last["head.weight"], last["head.bias"])
     state |= {"head.weight": head[0], "head.bias": head[1]}
-    if told:
+    if timed:
         state |= {f"embed_kappa.{name}": value for name, value in shown.items()}
     return {f"network.{name}": value for name, value in state.items()}
 
@@ -168,7 +168,7 @@ def _scales(
     norms: list[Tensor],
     shown: dict[str, Tensor],
     *,
-    told: bool,
+    timed: bool,
 ) -> dict[str, Tensor]:
     """Return the modulation of a block, or of the end, with the weights of norms in its scales."""
     theirs, ours = names
@@ -181,7 +181,7 @@ def _scales(
         scale = 3 * i + 1
         weight[scale] *= norm[:, None]
         bias[scale] = norm * bias[scale] + norm - 1
-    if told:
+    if timed:
         return {
             f"{ours}.modulation.linear.weight": weight.flatten(0, 1),
             f"{ours}.modulation.linear.bias": bias.flatten(),
