@@ -42,7 +42,7 @@ class DiTConfig:
         time_scale: The network is shown scale * t + offset; -1000 and 999 for DDPM's steps.
         time_offset: The offset.
         frequency_shift: 1 for the DiT of diffusers.
-        condition_size: Numbers of a condition that is a vector, in place of a label.
+        condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network is given the time at which a step ends, too (MeanFlow).
 
     Raises:

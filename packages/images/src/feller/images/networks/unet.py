@@ -58,7 +58,7 @@ class UNetConfig:
         frequency_shift: 1 for DDPM's frequencies.
         smallest_group: Fewest channels of a group of a norm.
         middle_attention: Whether the middle attends.
-        condition_size: Numbers of a condition that is a vector, in the place of a label.
+        condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network takes the time at which a step ends, too (MeanFlow).
 
     Raises:
