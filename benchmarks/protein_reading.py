@@ -3,7 +3,7 @@
     python benchmarks/protein_reading.py FILES.bcif.zip [--chains 2000]
 
 Beside feller stand biotite reading all that a file says of its atoms, and the fewest lines that
-give the same places: four columns, in files that hold whole backbones and nothing else. All unzip.
+give the same positions: four columns, in files that hold whole backbones alone. All unzip.
 The bars are chains a second on one core: 1,000 out of compressed files, 50,000 out of shards.
 """
 
@@ -29,7 +29,7 @@ ALL = Filters(
 
 
 def readers(path: Path, some: list[Entry]) -> dict[str, Callable[[], list[np.ndarray]]]:
-    """Return ways to read the places of atoms of each file."""
+    """Return ways to read the positions of atoms of each file."""
 
     def feller() -> list[np.ndarray]:
         return [item.atoms for item in read_entries(some) if isinstance(item, Chain)]
@@ -42,14 +42,14 @@ def readers(path: Path, some: list[Entry]) -> dict[str, Callable[[], list[np.nda
             return [get_structure(file, model=1).coord for file in files(archive)]
 
     def by_hand() -> list[np.ndarray]:
-        places = []
+        positions = []
         with zipfile.ZipFile(path) as archive:
             for file in files(archive):
                 table = file.block["atom_site"]
                 assert table["label_atom_id"].as_array(str)[1] == "CA"
                 axes = [table[f"Cartn_{axis}"].as_array(np.float32) for axis in "xyz"]
-                places.append(np.stack(axes, axis=-1).reshape(-1, 4, 3))
-        return places
+                positions.append(np.stack(axes, axis=-1).reshape(-1, 4, 3))
+        return positions
 
     return {"feller": feller, "biotite, all columns": whole, "four columns": by_hand}
 

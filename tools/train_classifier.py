@@ -103,8 +103,8 @@ def card(source: str, classifier: Classifier, training: dict, metric: Metric) ->
         dataset=source,
         training=training,
         metrics=(metric,),
-        limitations="It sees what tells the classes apart: figures made with it compare models of "
-        "these images with each other, and are no FID. Made by tools/train_classifier.py.",
+        limitations="It sees what distinguishes the classes: figures made with it compare models "
+        "of these images with each other, and are no FID. Made by tools/train_classifier.py.",
     )
 
 

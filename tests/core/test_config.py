@@ -171,6 +171,23 @@ def test_a_missing_field_is_named():
         decode({"type": "tokens"}, where="recipe.json")
 
 
+@tagged("test_config/renamed", renamed={"law": "distribution"})
+@dataclass(frozen=True)
+class Renamed:
+    distribution: str = "signs"
+    count: int = 1
+
+
+def test_a_field_is_read_by_its_former_name():
+    saved = {"type": "test_config/renamed", "law": "normals", "count": 2}
+    assert decode(saved) == Renamed("normals", 2)
+    assert encode(decode(saved))["distribution"] == "normals"
+    with pytest.raises(ConfigError, match="give one"):
+        decode({**saved, "distribution": "normals"})
+    with pytest.raises(ConfigError, match=r"saved.distribution: 3 is not str"):
+        decode({"type": "test_config/renamed", "law": 3}, where="saved")
+
+
 def test_a_float_may_be_written_as_an_integer():
     value = decode({"type": "polynomial", "power": 3})
     assert encode(value)["power"] == 3.0

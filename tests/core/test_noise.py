@@ -133,7 +133,7 @@ def test_it_is_a_part_of_a_superposition():
 
 def test_a_model_without_a_score_is_refused():
     cells = MixturePath(Interval(), UniformBox())
-    with pytest.raises(ValueError, match="tells it on a GaussianPath and not on"):
+    with pytest.raises(ValueError, match="determines it on a GaussianPath and not on"):
         Noised(FiniteData(cells, Diffusion, POINTS))
     with pytest.raises(ValueError, match="more than a velocity"):
         Noised(FiniteData(GaussianPath(), Jump, POINTS))(POINTS, 0.5)

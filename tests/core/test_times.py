@@ -11,7 +11,7 @@ from feller.core.times import (
     Beta,
     LogitNormal,
     Skewed,
-    TimeLaw,
+    TimeDistribution,
     Uniform,
     UShaped,
     expand_time,
@@ -51,7 +51,7 @@ every_law = pytest.mark.parametrize(("law", "cdf"), LAWS, ids=[str(law) for law,
 
 
 def test_every_law_is_tested():
-    ours = {c for c in TimeLaw.__subclasses__() if c.__module__.startswith("feller.core.")}
+    ours = {c for c in TimeDistribution.__subclasses__() if c.__module__.startswith("feller.core.")}
     assert ours == {type(law) for law, _ in LAWS}
 
 

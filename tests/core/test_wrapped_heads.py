@@ -43,7 +43,7 @@ def test_less_noise_leaves_the_drift_as_it_is():
 def test_noise_wants_a_path_that_knows_its_score():
     path = GeodesicPath(Sphere(2), UniformSphere())
     with pytest.raises(
-        ValueError, match="takes the score from a velocity, which tells it on a Gauss"
+        ValueError, match="takes the score from a velocity, which determines it on a Gauss"
     ):
         LangevinHead(FlowHead(), lambda t: t)(path, OUTPUT, X, 0.5)
 

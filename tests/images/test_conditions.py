@@ -75,7 +75,7 @@ def test_a_blurred_image_is_sharpened(normal):
     ("shape", "options", "reason"),
     [
         ((8, 8, 3), {}, "known pixels need a mask"),
-        ((8, 8, 3), {"mask": (8, 8), "seen": "gray"}, "a mask tells known pixels, but gray"),
+        ((8, 8, 3), {"mask": (8, 8), "seen": "gray"}, "a mask marks known pixels, but gray"),
         ((8, 4, 3), {"mask": (8, 4)}, "draws 8x8 with 3 channels, the image is 8x4 with 3"),
         ((8, 8, 1), {"seen": "blur"}, "draws 8x8 with 3 channels, the image is 8x8 with 1"),
         ((3, 4, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),

@@ -53,9 +53,9 @@ def test_who_knows_the_data_pays_nothing():
     m = model()
     s = sample(m, 0.7)
     losses = parts(m, perfect(m, s), s)
-    for name in ("place", "turn", "residue", "geometry", "contact"):
+    for name in ("translation", "rotation_velocity", "residue", "geometry", "contact"):
         assert losses[name].abs().max() < 1e-6, name
-    assert (losses["law"] < -8).all()  # the log density of so narrow a distribution
+    assert (losses["rotation_likelihood"] < -8).all()  # the log density of so narrow a distribution
 
 
 def test_positions_cost_the_squared_error_of_the_velocity():
@@ -63,17 +63,17 @@ def test_positions_cost_the_squared_error_of_the_velocity():
     s = sample(m, 0.6)
     found = perfect(m, s)
     wrong = replace(found, translation=found.translation + torch.tensor([0.3, 0.0, 0.0]))
-    assert parts(m, wrong, s)["place"].tolist() == pytest.approx([0.09 / 0.16] * 4, rel=1e-4)
+    assert parts(m, wrong, s)["translation"].tolist() == pytest.approx([0.09 / 0.16] * 4, rel=1e-4)
     s = sample(m, 0.99)  # held at 0.9
     wrong = replace(perfect(m, s), translation=s[0]["translation"] + torch.tensor([0.3, 0.0, 0.0]))
-    assert parts(m, wrong, s)["place"].tolist() == pytest.approx([9.0] * 4, rel=1e-4)
+    assert parts(m, wrong, s)["translation"].tolist() == pytest.approx([9.0] * 4, rel=1e-4)
 
 
 def test_turns_cost_the_squared_error_of_the_velocity():
     m = model()
     s = sample(m, 0.6)
     wrong = replace(perfect(m, s), turn=torch.tensor([0.0, 2.0, 0.0]).expand(4, 10, 3))
-    assert parts(m, wrong, s)["turn"].tolist() == pytest.approx([4.0] * 4, rel=1e-4)
+    assert parts(m, wrong, s)["rotation_velocity"].tolist() == pytest.approx([4.0] * 4, rel=1e-4)
 
 
 def test_early_turns_cost_less_where_they_are_to_settle():
@@ -82,7 +82,7 @@ def test_early_turns_cost_less_where_they_are_to_settle():
     for t, part in ((0.2, 1 / 8), (0.4, 1.0), (0.6, 1.0)):
         s = sample(m, t)
         wrong = replace(perfect(m, s), turn=torch.tensor([0.0, 2.0, 0.0]).expand(4, 10, 3))
-        found = FrameLoss(settle=0.4).parts(m.path, s, wrong, index)["turn"]
+        found = FrameLoss(settle=0.4).parts(m.path, s, wrong, index)["rotation_velocity"]
         assert found.tolist() == pytest.approx([4.0 * part] * 4, rel=1e-4)
 
 
@@ -122,8 +122,8 @@ def test_what_is_known_costs_nothing():
     t = {"translation": 1.0, "rotation": 1.0, "residue": 0.5}
     s = sample(m, t)
     losses = parts(m, m(s[2], t, predict=True), s)
-    assert not losses["place"].any() and not losses["turn"].any()
-    assert not losses["law"].any() and not losses["geometry"].any()
+    assert not losses["translation"].any() and not losses["rotation_velocity"].any()
+    assert not losses["rotation_likelihood"].any() and not losses["geometry"].any()
 
 
 def test_links_across_a_gap_cost_nothing():
@@ -144,10 +144,17 @@ def test_the_parts_are_named_and_add_up():
     s = sample(m, torch.tensor([0.3, 0.6, 0.8, 0.9]))
     loss = FrameLoss()
     named = loss.by_part(m, m.path, *s)
-    assert list(named) == ["place", "turn", "law", "residue", "geometry", "contact"]
+    assert list(named) == [
+        "translation",
+        "rotation_velocity",
+        "rotation_likelihood",
+        "residue",
+        "geometry",
+        "contact",
+    ]
     torch.testing.assert_close(sum(named.values()), loss(m, m.path, *s))
     total = (loss + 0.5 * Objective()).by_part(m, m.path, *s)
-    assert {"frame_loss/turn", "objective/residue"} <= total.keys()
+    assert {"frame_loss/rotation_velocity", "objective/residue"} <= total.keys()
 
 
 def test_the_objective_of_the_core_trains_proteins():
@@ -158,7 +165,7 @@ def test_the_objective_of_the_core_trains_proteins():
     flow, mixed = (Objective()(one, m.path, *s) for one in (m, both))
     named = parts(m, m(s[2], s[1], predict=True), s)
     # The flow of rotations is compared for any weight of it, and the jump by the posterior.
-    torch.testing.assert_close(mixed - flow, named["law"])
+    torch.testing.assert_close(mixed - flow, named["rotation_likelihood"])
     assert torch.autograd.grad(mixed.sum(), m.heads.linear.weight)[0].isfinite().all()
 
 

@@ -36,7 +36,9 @@ def test_one_chain_of_sixty_residues_is_overfitted(tmp_path, data_root):
     chain = one_chain(data_root / "proteins" / "pdb_backbone_40_256.bcif.zip", 60)
     write_chains([chain], tmp_path / "pdb")
     full = recipe("proteins/short-codesign")
-    data = replace(full.data, path=str(tmp_path / "pdb"), cache=str(tmp_path), share=0.0, rounds=64)
+    data = replace(
+        full.data, path=str(tmp_path / "pdb"), cache=str(tmp_path), test_fraction=0.0, rounds=64
+    )
     training = replace(full.training, steps=STEPS, batch_size=8, ema_decay=0.98)
     optimizer = replace(full.optimizer, warmup=50, lr=4e-3)
     times = FrameTimes(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from feller.proteins.metrics.geometry import bond_validity, ca_validity
 from feller.proteins.metrics.ramachandran import counts
-from feller.proteins.metrics.secondary import structure_shares
+from feller.proteins.metrics.secondary import structure_fractions
 from feller.proteins.plots import (
     COLOURS,
     bond_lengths,
@@ -74,8 +74,8 @@ def test_composition_shows_each_chain_and_the_means(helices, tangles):
     each, mean = composition(helices, tangles).axes
     shown = [collection.get_offsets() for collection in each.collections]
     assert [len(points) for points in shown] == [3, 5]
-    expected = structure_shares(helices)
-    alone = [structure_shares([chain])["helix"].value for chain in helices]
+    expected = structure_fractions(helices)
+    alone = [structure_fractions([chain])["helix"].value for chain in helices]
     assert np.allclose(shown[0][:, 0], alone)
     assert min(alone) > 0.8
     assert np.allclose(shown[0][:, 1], expected["strand"].value)

@@ -60,7 +60,9 @@ def test_a_short_recipe_takes_a_step(name, tmp_path):
     write_chains(chains, tmp_path / "pdb")
     full = recipe(f"proteins/{name}")
     network = replace(full.model.network, dim=32, pair=8, depth=2, num_heads=2, updates=1)
-    data = replace(full.data, path=str(tmp_path / "pdb"), cache=str(tmp_path / "cache"), share=0.0)
+    data = replace(
+        full.data, path=str(tmp_path / "pdb"), cache=str(tmp_path / "cache"), test_fraction=0.0
+    )
     data = replace(data, filters=replace(data.filters, max_gyration=9.0))
     small = replace(
         full,

@@ -23,7 +23,9 @@ def small(folder, steps):
     """`short-codesign`, with its motifs and self-conditioning, of a size for tests."""
     full = recipe("proteins/short-codesign")
     network = replace(full.model.network, dim=32, pair=8, depth=2, num_heads=2, updates=1)
-    data = replace(full.data, path=str(folder / "pdb"), cache=str(folder / "cache"), share=0.0)
+    data = replace(
+        full.data, path=str(folder / "pdb"), cache=str(folder / "cache"), test_fraction=0.0
+    )
     return replace(
         full,
         model=replace(full.model, network=network),
@@ -45,7 +47,7 @@ def test_a_run_that_is_interrupted_is_the_run(folder):
 @pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(folder):
     flags = ["--cpu", "--data.path", folder / "pdb", "--data.cache", folder / "cache"]
-    flags += ["--data.share", "0", "--data.filters.max-gyration", "9"]
+    flags += ["--data.test-fraction", "0", "--data.filters.max-gyration", "9"]
     network = {"dim": 32, "pair": 8, "depth": 2, "num-heads": 2, "updates": 1}
     training = {"steps": 4, "batch-size": 4, "log-every": 1, "sample-every": 0}
     for at, values in (("model.network", network), ("training", training)):

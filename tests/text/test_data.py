@@ -34,7 +34,7 @@ def data(corpus, tmp_path):
         path=str(corpus),
         length=8,
         held_out="documents",
-        share=0.3,
+        test_fraction=0.3,
         cache=str(tmp_path / "cache"),
     )
 
@@ -47,7 +47,7 @@ def one_file(tmp_path, text, **options):
 
 def test_windows_are_what_was_written(tmp_path):
     text = "".join(map(str, range(100)))
-    windows = one_file(tmp_path, text, length=16, share=0.0).build()
+    windows = one_file(tmp_path, text, length=16, test_fraction=0.0).build()
     assert isinstance(windows, Dataset)
     assert len(windows) == len(text) - 15
     ids, fingerprint = windows[[0, 5, len(windows) - 1]]
@@ -57,7 +57,7 @@ def test_windows_are_what_was_written(tmp_path):
 
 
 def test_a_stride_makes_fewer_windows(tmp_path):
-    data = one_file(tmp_path, "abcdefghij", length=4, stride=3, share=0.0)
+    data = one_file(tmp_path, "abcdefghij", length=4, stride=3, test_fraction=0.0)
     windows = data.build()
     assert [Bytes().decode(row) for row in windows[[0, 1, 2]][0].tolist()] == [
         "abcd",
@@ -74,7 +74,9 @@ def test_the_tail_is_held_out(tmp_path):
 
 
 def test_the_tail_of_many_documents(tmp_path):
-    data = one_file(tmp_path, "aaaa bbbb cccc", length=1, separator=" ", share=0.5, has_end=True)
+    data = one_file(
+        tmp_path, "aaaa bbbb cccc", length=1, separator=" ", test_fraction=0.5, has_end=True
+    )
     assert [d.text for d in data.texts("train")] == ["aaaa", "bb"]
     assert [d.text for d in data.texts("test")] == ["bb", "cccc"]
     assert np.asarray(data.build("test").ids).tolist() == [98, 98, 256, 99, 99, 99, 99, 256]
@@ -109,7 +111,7 @@ def test_documents_end(corpus, tmp_path):
         source="folder",
         path=str(corpus),
         has_end=True,
-        share=0.0,
+        test_fraction=0.0,
         length=11,
         cache=str(tmp_path / "c"),
     )
@@ -126,14 +128,14 @@ def test_the_second_time_nothing_is_cut(data, monkeypatch):
 
 
 def test_a_changed_corpus_is_cut_again(tmp_path):
-    options = {"length": 4, "share": 0.0}
+    options = {"length": 4, "test_fraction": 0.0}
     one_file(tmp_path, "before", **options).build()
     after = one_file(tmp_path, "afterwards", **options).build()
     assert len(after.ids) == len("afterwards")
 
 
 def test_a_cut_that_fails_leaves_nothing(tmp_path):
-    data = one_file(tmp_path, "abc!", tokenizer=Characters("abc"), length=2, share=0.0)
+    data = one_file(tmp_path, "abc!", tokenizer=Characters("abc"), length=2, test_fraction=0.0)
     with pytest.raises(TokenizerError, match=r"one\.txt: character '!'"):
         data.build()
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
@@ -145,12 +147,12 @@ def test_a_cut_that_fails_leaves_nothing(tmp_path):
 )
 def test_too_little_text_is_refused(tmp_path, text, reason):
     with pytest.raises(DataError, match=reason):
-        one_file(tmp_path, text, length=4, share=0.0).build()
+        one_file(tmp_path, text, length=4, test_fraction=0.0).build()
 
 
-@pytest.mark.parametrize("options", [{"length": 0}, {"stride": 0}, {"share": 1.0}])
+@pytest.mark.parametrize("options", [{"length": 0}, {"stride": 0}, {"test_fraction": 1.0}])
 def test_senseless_sizes_are_refused(options):
-    with pytest.raises(ValueError, match=r"length and stride|share"):
+    with pytest.raises(ValueError, match=r"length and stride|test_fraction"):
         TextData(**options)
 
 
@@ -160,7 +162,7 @@ def test_data_survive_json(data):
 
 def test_the_library_is_always_there(tmp_path):
     data = TextData(
-        source="stdlib", held_out="documents", share=0.05, length=64, cache=str(tmp_path)
+        source="stdlib", held_out="documents", test_fraction=0.05, length=64, cache=str(tmp_path)
     )
     held_out = list(data.texts("test"))
     size = sum(len(d.text.encode()) for d in held_out)
@@ -218,7 +220,9 @@ def test_what_is_held_out_is_the_same_however_it_is_read(
     """As it was when the text was read whole and cut in two."""
     monkeypatch.setattr(corpora, "LONGEST", longest)
     text = "abcd| |efghij|k|"
-    data = one_file(tmp_path, text, share=share, separator=separator, has_end=True, length=1)
+    data = one_file(
+        tmp_path, text, test_fraction=share, separator=separator, has_end=True, length=1
+    )
     parts = [part for part in text.split("|") if part.strip()] if separator else [text]
     left = len("".join(parts)) - int(len("".join(parts)) * share)
     expected = {"train": [], "test": []}
@@ -238,7 +242,7 @@ def test_what_a_tokenizer_loses_is_reported_each_time(tmp_path, capsys):
     made = Library(models.WordLevel({"[UNK]": 0, "to": 1, "be": 2}, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     words = Pieces(made.to_str())
-    options = {"tokenizer": words, "length": 2, "share": 0.0}
+    options = {"tokenizer": words, "length": 2, "test_fraction": 0.0}
     lossy = one_file(tmp_path, "to be or not to be", **options)
     for _ in range(2):  # cut, then opened
         lossy.build()

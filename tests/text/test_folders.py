@@ -70,5 +70,5 @@ def test_names_in_another_encoding(tmp_path):
     """A name of bytes that are not UTF-8 has a place among the documents, too."""
     for i in range(9):
         (tmp_path / os.fsdecode(b"na\xefve%d.txt" % i)).write_text("text")
-    data = TextData(source="folder", path=str(tmp_path), held_out="documents", share=0.5)
+    data = TextData(source="folder", path=str(tmp_path), held_out="documents", test_fraction=0.5)
     assert len([*data.texts("train"), *data.texts("test")]) == 9

@@ -179,5 +179,5 @@ def test_a_folder_of_ones_own_is_trained_on_anew_and_from_a_model(tmp_path, caps
         )
         assert np.load(drawn)["labels"].tolist() == [0, 1, 2]
     told = capsys.readouterr().out
-    assert told.count("made anew, as they do not fit: ") == 1
+    assert told.count("initialised, as they do not fit: ") == 1
     assert "embed_label.table.weight is [4, 192], was [11, 192]" in told

@@ -11,7 +11,7 @@ from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.paths import MixturePath
 from feller.core.spaces import Tokens
 
-SOURCES = [UnigramTokens((1.0, 2.0, 5.0, 0.5)), MaskedUniform(3, share=0.3)]
+SOURCES = [UnigramTokens((1.0, 2.0, 5.0, 0.5)), MaskedUniform(3, uniform_probability=0.3)]
 every_source = pytest.mark.parametrize("source", SOURCES, ids=["unigram", "mask+uniform"])
 
 
@@ -58,5 +58,5 @@ def test_frequencies_are_positive(frequencies):
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_share_leaves_out_neither(share):
-    with pytest.raises(ValueError, match="share is in"):
+    with pytest.raises(ValueError, match="uniform_probability is in"):
         MaskedUniform(3, share)

@@ -192,7 +192,7 @@ by_name_and_kind = pytest.mark.parametrize(
 )
 
 
-def law_p_value(name, kind, rng, factor=1.0):
+def fit_p_value(name, kind, rng, factor=1.0):
     """How likely samples follow the law when every rate is `factor` times what it should be."""
     model, steps = MODELS[kind], STEPS.get(name, 150)
     driven, grid = Scaled(model, factor), logarithmic_grid(steps, end=0.9)
@@ -203,12 +203,12 @@ def law_p_value(name, kind, rng, factor=1.0):
 
 @by_name_and_kind
 def test_every_kind_a_solver_takes_returns_its_law(name, kind, rng):
-    assert law_p_value(name, kind, rng) > 1e-3
+    assert fit_p_value(name, kind, rng) > 1e-3
 
 
 @by_name_and_kind
 def test_rates_ten_percent_low_do_not(name, kind, rng):
-    assert law_p_value(name, kind, rng, 0.9) < 1e-3
+    assert fit_p_value(name, kind, rng, 0.9) < 1e-3
 
 
 def test_every_solver_takes_something_and_every_kind_is_taken():

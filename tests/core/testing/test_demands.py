@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from feller.core.testing.demands import demand, demand_close, law_p_value, table_p_value
+from feller.core.testing.demands import demand, demand_close, fit_p_value, table_p_value
 
 
 def test_a_complaint_is_the_message():
@@ -35,11 +35,11 @@ def normal(x):
 
 def test_samples_of_a_density(rng):
     x = torch.randn(5000, generator=rng)
-    p, total = law_p_value(x, normal)
+    p, total = fit_p_value(x, normal)
     assert p > 1e-3
     assert total == pytest.approx(1, abs=1e-6)
-    assert law_p_value(1.2 * x, normal)[0] < 1e-3
-    assert law_p_value(x, lambda x: normal(x) + 1)[1] == pytest.approx(math.e, rel=1e-6)
+    assert fit_p_value(1.2 * x, normal)[0] < 1e-3
+    assert fit_p_value(x, lambda x: normal(x) + 1)[1] == pytest.approx(math.e, rel=1e-6)
 
 
 def test_samples_of_a_table(rng):
@@ -54,7 +54,7 @@ def test_samples_of_a_table(rng):
 
 def test_a_density_is_summed_within_the_space(rng):
     x = torch.rand(5000, generator=rng)
-    p, total = law_p_value(x, torch.zeros_like, (0.0, 1.0))
+    p, total = fit_p_value(x, torch.zeros_like, (0.0, 1.0))
     assert p > 1e-3
     assert total == pytest.approx(1, abs=1e-9)
-    assert law_p_value(x, torch.zeros_like)[1] == pytest.approx(3, abs=0.01)
+    assert fit_p_value(x, torch.zeros_like)[1] == pytest.approx(3, abs=0.01)

@@ -259,7 +259,7 @@ def test_fine_tuning_to_other_classes_makes_their_weights_anew(tmp_path, capsys)
     )
     second = train(more, tmp_path / "b", cpu=True)
     name = "generator.network.embed.weight"
-    told = f"made anew, as they do not fit: {name} is [5, 16], was [3, 16]\n"
+    told = f"initialised, as they do not fit: {name} is [5, 16], was [3, 16]\n"
     assert told in capsys.readouterr().out
     before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
     assert after[name].shape == (5, 16)

@@ -200,7 +200,18 @@ def flags(tmp_path):
 
 def test_the_command_prints_both_sides_and_takes_weights(tmp_path, flags):
     folder = tiny_proteins.save(tmp_path / "model")
-    asked = ("--data.share", 0.9, "-n", 16, "--times", 0.5, "--seed", 0, "--json", "--details")
+    asked = (
+        "--data.test-fraction",
+        0.9,
+        "-n",
+        16,
+        "--times",
+        0.5,
+        "--seed",
+        0,
+        "--json",
+        "--details",
+    )
     code, out, said = feller("verify", folder, *flags, *asked)
     assert out, said
     (row,) = json.loads(out)

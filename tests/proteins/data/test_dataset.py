@@ -35,7 +35,11 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def data(folder):
     return ProteinData(
-        path=str(folder / "all"), filters=ALL, share=0.0, crop=50, cache=str(folder / "cache")
+        path=str(folder / "all"),
+        filters=ALL,
+        test_fraction=0.0,
+        crop=50,
+        cache=str(folder / "cache"),
     )
 
 
@@ -132,7 +136,7 @@ def test_what_is_held_out_is_whole_families(data, folder):
 
 
 def _build(data, share, split):
-    return replace(data, share=share).build(split)
+    return replace(data, test_fraction=share).build(split)
 
 
 def test_the_test_split_has_each_chain_once(data, tmp_path):
@@ -171,7 +175,9 @@ def test_parts_go_to_other_processes(data):
 
 def test_a_changed_source_is_read_again(tmp_path):
     source = folder_of_chains(tmp_path / "all", [chain(20, name="a")])
-    data = ProteinData(path=str(source), filters=ALL, share=0.0, cache=str(tmp_path / "cache"))
+    data = ProteinData(
+        path=str(source), filters=ALL, test_fraction=0.0, cache=str(tmp_path / "cache")
+    )
     assert len(data.shards()) == 1
     folder_of_chains(source, [chain(20, name="b")])
     assert len(data.shards()) == 2
@@ -207,10 +213,10 @@ def test_errors_say_what_is_wrong(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"width": 0}, {"width": 9, "crop": 8}, {"rounds": 0}, {"share": 1.0}]
+    "options", [{"width": 0}, {"width": 9, "crop": 8}, {"rounds": 0}, {"test_fraction": 1.0}]
 )
 def test_senseless_sizes_are_refused(options):
-    with pytest.raises(ValueError, match=r"width|rounds|share"):
+    with pytest.raises(ValueError, match=r"width|rounds|test_fraction"):
         ProteinData(**options)
 
 
@@ -247,7 +253,7 @@ def test_numbers_that_leap_in_a_whole_chain_are_no_gaps(tmp_path):
     index = np.arange(1, 41) + np.where((np.arange(40) > 9) & (np.arange(40) < 20), 1000, 0)
     write_chains([replace(whole, index=index.astype(np.int32))], tmp_path / "fused")
     data = ProteinData(
-        path=str(tmp_path / "fused"), filters=ALL, share=0.0, cache=str(tmp_path), rounds=1
+        path=str(tmp_path / "fused"), filters=ALL, test_fraction=0.0, cache=str(tmp_path), rounds=1
     )
     seen = data.build()[[0]]["index"]
     assert seen.diff(dim=1).unique().tolist() == [1]

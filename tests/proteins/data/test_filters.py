@@ -8,7 +8,7 @@ import pytest
 from structures import chain
 
 from feller.core.config import decode, encode
-from feller.proteins.data.filters import Filters, coil_share, compactness
+from feller.proteins.data.filters import Filters, coil_fraction, compactness
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.reading import Refusal
 
@@ -111,18 +111,18 @@ def test_what_has_no_size_is_refused():
 
 
 def test_helices_and_strands_are_no_coil():
-    assert coil_share(chain(60)) < 0.1
-    assert coil_share(wander(200)) > 0.9
-    assert coil_share(without(chain(3), slice(None))) == 1.0
+    assert coil_fraction(chain(60)) < 0.1
+    assert coil_fraction(wander(200)) > 0.9
+    assert coil_fraction(without(chain(3), slice(None))) == 1.0
 
 
 def test_a_break_ends_a_helix():
     one = chain(30)
     one.index[15:] += 5
-    whole, cut = coil_share(chain(30)), coil_share(one)
+    whole, cut = coil_fraction(chain(30)), coil_fraction(one)
     moved = without(chain(30), 15)
     assert cut > whole
-    assert coil_share(moved) > whole
+    assert coil_fraction(moved) > whole
 
 
 def test_sifting_replaces_and_counts():

@@ -102,7 +102,7 @@ def test_an_index_names_files_of_its_folder_alone(cache, tmp_path):
 
 
 def test_a_damaged_cache_is_one_line_of_the_data(cache, tmp_path):
-    data = ProteinData(path=str(cache / "all"), filters=ALL, share=0.0, cache=str(tmp_path))
+    data = ProteinData(path=str(cache / "all"), filters=ALL, test_fraction=0.0, cache=str(tmp_path))
     data.build()
     for file in tmp_path.rglob("index.json"):
         file.write_text('{"names": 3}')

@@ -96,7 +96,7 @@ def source(tmp_path):
 
 
 def data(source, tmp_path, **options):
-    options = {"share": 0.3, "filters": ALL, "rounds": 1, **options}
+    options = {"test_fraction": 0.3, "filters": ALL, "rounds": 1, **options}
     return ProteinData(path=str(source), cache=str(tmp_path / "cache"), **options)
 
 
@@ -134,7 +134,7 @@ def test_relatives_on_both_sides_are_reported(source, tmp_path, capsys):
 def test_a_chain_that_the_clusters_lack_goes_with_its_relative(source, tmp_path):
     rows = [f"d{i}_A,group{i // 2}" for i in range(10)]
     (tmp_path / "a.csv").write_text("\n".join(["id,homology_group", *rows]))
-    some = data(source, tmp_path, clusters=str(tmp_path / "a.csv"), share=0.0)
+    some = data(source, tmp_path, clusters=str(tmp_path / "a.csv"), test_fraction=0.0)
     assert len(some.build()) == 5
 
 

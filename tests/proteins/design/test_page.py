@@ -56,7 +56,7 @@ def held(html):
 
 
 def places(sample, frame=-1):
-    return np.array(sample["places"][frame], dtype=float).reshape(-1, 4, 3) / 100
+    return np.array(sample["positions"][frame], dtype=float).reshape(-1, 4, 3) / 100
 
 
 def distances(atoms):

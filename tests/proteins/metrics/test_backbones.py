@@ -69,7 +69,7 @@ def test_missing_atoms_are_nan_and_nothing_else_is():
 def test_fractions_count_what_is_known():
     held = backbones([regular(4), regular(3)])
     values = np.array([1.0, np.nan, 3, 4, 5, 6, np.nan])
-    tally = held.share(values, values > 3)
+    tally = held.fraction(values, values > 3)
     assert tally.hits.tolist() == [1, 2]
     assert tally.trials.tolist() == [3, 2]
 

@@ -12,7 +12,7 @@ from folds import chain_of, mirrored, mixed, regular
 from feller.core.cards import Metric
 from feller.proteins.metrics import report as module
 from feller.proteins.metrics.report import Settings, comparable, metrics_of, report
-from feller.proteins.metrics.secondary import structure_shares
+from feller.proteins.metrics.secondary import structure_fractions
 from feller.proteins.metrics.shape import NATIVE_RADIUS, lengths, radii
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.reading import read_chains
@@ -148,7 +148,7 @@ def test_native_chains_have_native_figures(data_root):
     file = data_root / "proteins" / "pdb_allatom_40_256.bcif.zip"
     chains = [chain for chain in read_chains(file) if isinstance(chain, Chain)]
     assert len(chains) == 387
-    shares = structure_shares(chains)
+    shares = structure_fractions(chains)
     helix, strand = (shares[k].hits / shares[k].trials for k in ("helix", "strand"))
     antibody = (helix < 0.05) & (strand > 0.25)
     others = [chain for chain, left_out in zip(chains, antibody, strict=True) if not left_out]
@@ -182,7 +182,7 @@ def test_radii_and_structures_are_those_of_an_index(data_root, tmp_path):
     assert len(chains) == len(some) == 198
     written = np.array([float(rows[name]["rg_ca"]) for name in some])
     assert radii(chains) == pytest.approx(written, abs=0.006)
-    shares = structure_shares(chains)
+    shares = structure_fractions(chains)
     for name, column in (("helix", "helix_frac"), ("strand", "strand_frac")):
         dssp = np.array([float(rows[name][column]) for name in some])
         assert np.corrcoef(shares[name].hits / shares[name].trials, dssp)[0, 1] > 0.85

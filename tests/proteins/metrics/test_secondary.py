@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from folds import HELIX, STRAND, backbone, chain_of, mirrored, regular
 
-from feller.proteins.metrics.secondary import secondary_structure, structure_shares
+from feller.proteins.metrics.secondary import secondary_structure, structure_fractions
 
 
 @pytest.mark.parametrize(("angles", "letter"), [(HELIX, "H"), (STRAND, "E")])
@@ -26,7 +26,7 @@ def test_parts_are_found_where_they_are():
     assert found[2:12] == "H" * 10
     assert found[20:28] == "E" * 8
     shares = {
-        k: tally.value for k, tally in structure_shares([chain_of(backbone(phi, psi))]).items()
+        k: tally.value for k, tally in structure_fractions([chain_of(backbone(phi, psi))]).items()
     }
     assert shares["helix"] == found.count("H") / 30
     assert shares["strand"] == found.count("E") / 30
@@ -55,14 +55,14 @@ def test_missing_ca_have_no_letter():
     (found,) = secondary_structure([one])
     assert found[10] == "-"
     assert found.count("-") == 1
-    assert structure_shares([one])["helix"].trials.tolist() == [19]
+    assert structure_fractions([one])["helix"].trials.tolist() == [19]
 
 
 def test_short_empty_and_unplaced_chains():
     nothing = chain_of(np.full((7, 4, 3), np.nan))
     found = secondary_structure([regular(1), regular(5), chain_of(np.zeros((0, 4, 3))), nothing])
     assert found == ["C", "CCCCC", "", "-" * 7]
-    assert structure_shares([nothing])["helix"].value is None
+    assert structure_fractions([nothing])["helix"].value is None
 
 
 def test_points_that_coincide_are_coil():

@@ -14,7 +14,7 @@ from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, VariancePreserving
 from feller.core.testing import check_path
 from feller.proteins.so3.paths import FisherPath, HeatKernelPath
-from feller.proteins.so3.radial import share_of_uniform
+from feller.proteins.so3.radial import uniform_cdf
 from feller.proteins.so3.rotations import Rotations, angle, exp, log, relative
 from feller.proteins.so3.sources import UniformRotations
 
@@ -46,7 +46,7 @@ def test_states_follow_the_distribution(path, t, rng):
     v = log(relative(z, path.sample(z.expand(5000, 1, 3, 3), t, rng)))[:, 0]
     w = v.norm(dim=-1)
     s = path.parameter(torch.tensor(t, dtype=torch.float64))
-    assert stats.kstest(path.law.cdf(w, s).numpy(), "uniform").pvalue > 1e-3
+    assert stats.kstest(path.family.cdf(w, s).numpy(), "uniform").pvalue > 1e-3
     for axis in (v / w[:, None]).T:
         assert stats.kstest((axis.numpy() + 1) / 2, "uniform").pvalue > 1e-3
 
@@ -55,7 +55,7 @@ def test_states_follow_the_distribution(path, t, rng):
 def test_the_density_is_that_of_the_angle(path, rng):
     x, z = rotations(2, 5, 1, rng=rng)
     s = path.parameter(torch.tensor(0.4, dtype=torch.float64))
-    expected = path.law.log_density(angle(relative(z, x)), s)
+    expected = path.family.log_density(angle(relative(z, x)), s)
     assert_close(path.log_density(x, 0.4, z), expected)
     turn = rotations(1, 1, rng=rng)
     assert_close(path.log_density(turn @ x, 0.4, turn @ z), expected)
@@ -71,8 +71,8 @@ def test_the_density_has_mass_one(path, rng):
 @isotropic
 def test_the_source_is_the_distribution_at_the_start(path):
     w = torch.linspace(0, math.pi, 100, dtype=torch.float64)
-    start = path.law.cdf(w, path.parameter(torch.zeros((), dtype=torch.float64)))
-    assert (start - share_of_uniform(w)).abs().max() < 1e-3
+    start = path.family.cdf(w, path.parameter(torch.zeros((), dtype=torch.float64)))
+    assert (start - uniform_cdf(w)).abs().max() < 1e-3
 
 
 @isotropic

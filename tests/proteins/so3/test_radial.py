@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from feller.proteins.so3.fisher import FISHER
 from feller.proteins.so3.igso3 import IGSO3
-from feller.proteins.so3.radial import RadialLaw, inverse, share_of_uniform
+from feller.proteins.so3.radial import RadialDistribution, inverse, uniform_cdf
 
 LAWS = [
     *(pytest.param(FISHER, s, id=f"fisher {s}") for s in (0.0, 1e-3, 3.0, 10.0, 1e3)),
@@ -146,8 +146,8 @@ def test_slopes_are_finite_at_both_ends(law):
 def test_the_fraction_of_the_uniform_distribution():
     w = torch.tensor([0.0, 1e-3, 0.049, 0.051, 1.0, math.pi], dtype=torch.float64)
     exact = (w - w.sin()) / math.pi
-    assert_close(share_of_uniform(w), exact, rtol=1e-7, atol=1e-18)
-    assert float(share_of_uniform(number(1e-6))) == pytest.approx(1e-18 / 6 / math.pi, rel=1e-12)
+    assert_close(uniform_cdf(w), exact, rtol=1e-7, atol=1e-18)
+    assert float(uniform_cdf(number(1e-6))) == pytest.approx(1e-18 / 6 / math.pi, rel=1e-12)
 
 
 def test_an_inverse_of_a_straight_density():
@@ -158,5 +158,5 @@ def test_an_inverse_of_a_straight_density():
 
 
 def test_a_distribution_is_a_value():
-    assert isinstance(FISHER, RadialLaw)
+    assert isinstance(FISHER, RadialDistribution)
     assert FISHER != IGSO3

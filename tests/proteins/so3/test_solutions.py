@@ -40,12 +40,12 @@ def rotations(*shape, rng):
 def shells(path, t, z, rng):
     """Rotations at the middles of equal cells of angles about z, with the mass of each cell."""
     s = path.parameter(torch.tensor(t, dtype=torch.float64))
-    width = float(path.law.reach(s)) / CELLS
+    width = float(path.family.reach(s)) / CELLS
     w = width * (torch.arange(CELLS, dtype=torch.float64) + 0.5)
     axis = torch.randn(CELLS, 3, generator=rng, dtype=torch.float64)
     axis = axis / axis.norm(dim=-1, keepdim=True)
     x = (z @ exp(w[:, None] * axis))[:, None]
-    return x, path.law.angle_density(w, s) * width
+    return x, path.family.angle_density(w, s) * width
 
 
 def bank(z):
@@ -92,7 +92,7 @@ def test_jumps_solve_the_forward_equation_of_angles(path, t, backward, rng):
     jump = solution(path, Jump, backward=backward)(path, x, t, z)
     about = jump.destination
     shares = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
-    w = path.law.landing(shares, about.parameter[0, 0], inside=about.inside)
+    w = path.family.landing(shares, about.parameter[0, 0], inside=about.inside)
     landed = (z @ exp(w[:, None] * torch.eye(3, dtype=torch.float64)[0]))[:, None]
     rate = mass * jump.intensity[:, 0]
     for f in bank(z):

@@ -35,7 +35,7 @@ def test_figures_are_printed(model, corpus, request):
 
 
 def test_a_model_is_measured_on_what_its_run_held_out(chain, corpus, monkeypatch):
-    own = TextData(path=str(corpus), share=0.2)
+    own = TextData(path=str(corpus), test_fraction=0.2)
     monkeypatch.setattr("feller.text.commands.evaluate.usual_data", lambda name: own)
 
     def protocol(*flags):

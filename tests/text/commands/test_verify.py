@@ -211,7 +211,7 @@ def flags(corpus, tmp_path):
 
 
 def test_the_reference_is_the_held_out_text(corpus, tmp_path):
-    data = TextData(path=str(corpus), share=0.2, stride=3, cache=str(tmp_path))
+    data = TextData(path=str(corpus), test_fraction=0.2, stride=3, cache=str(tmp_path))
     model = texts.model()
     windows = reference(model, VerifyFlags(data=data))
     assert windows.points.shape == (10, 8)
@@ -253,8 +253,8 @@ def test_the_text_is_that_of_the_run_or_the_recipe(chain, tmp_path):
     save_model(texts.model(), run / "model", card=ModelCard(name="text/stdlib-mask"))
     known = usual_data(str(run))
     assert known == replace(stdlib_mask().data, tokenizer=TextData().tokenizer, has_end=False)
-    assert (known.source, known.held_out, known.share) == ("stdlib", "documents", 0.05)
-    data = TextData(path="mine.txt", share=0.3)
+    assert (known.source, known.held_out, known.test_fraction) == ("stdlib", "documents", 0.05)
+    data = TextData(path="mine.txt", test_fraction=0.3)
     (run / "recipe.json").write_text(json.dumps({"data": encode(data)}))
     assert usual_data(str(run)) == data
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from feller.text.metrics.diversity import (
-    compile_share,
+    compile_fraction,
     compiles,
     compression_ratio,
     distinct,
@@ -65,8 +65,8 @@ def test_lines_that_are_whole():
 
 
 def test_fractions_are_of_those_that_have_the_lines():
-    share = compile_share([CODE, "a\nb c\nd", "short"], 1)
+    share = compile_fraction([CODE, "a\nb c\nd", "short"], 1)
     assert share.value == 0  # `if x:` alone is no Python, nor is `b c`
-    assert compile_share([CODE, "short"], 2).value == 1
+    assert compile_fraction([CODE, "short"], 2).value == 1
     with pytest.raises(ValueError, match="at least one trial"):
-        compile_share(["short"], 1)
+        compile_fraction(["short"], 1)

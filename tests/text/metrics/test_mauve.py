@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from feller.text.metrics.mauve import clusters, frontier_score, score_of_shares
+from feller.text.metrics.mauve import clusters, frontier_score, score_of_frequencies
 
 MANY = 1e9  # so that the half text more does not count
 
 
 def test_equal_distributions_score_1_and_strangers_little():
-    assert score_of_shares(torch.tensor([1.0, 3.0]) * MANY, torch.tensor([1.0, 3.0]) * MANY) == (
-        pytest.approx(1, abs=1e-6)
-    )
-    apart = score_of_shares(torch.tensor([1.0, 0.0]) * MANY, torch.tensor([0.0, 1.0]) * MANY)
+    assert score_of_frequencies(
+        torch.tensor([1.0, 3.0]) * MANY, torch.tensor([1.0, 3.0]) * MANY
+    ) == (pytest.approx(1, abs=1e-6))
+    apart = score_of_frequencies(torch.tensor([1.0, 0.0]) * MANY, torch.tensor([0.0, 1.0]) * MANY)
     assert apart < 0.02
 
 
@@ -25,9 +25,11 @@ def test_the_area_is_that_of_a_fine_quadrature():
     y = np.exp(-5 * (p * np.log(p / r)).sum(1))
     x, y = np.r_[1, x, 0], np.r_[0, y, 1]
     expected = abs(np.trapezoid(y, x))
-    ours = score_of_shares(torch.tensor(p) * MANY, torch.tensor(q) * MANY)
+    ours = score_of_frequencies(torch.tensor(p) * MANY, torch.tensor(q) * MANY)
     assert ours == pytest.approx(expected, abs=5e-3)
-    assert ours == pytest.approx(score_of_shares(torch.tensor(q) * MANY, torch.tensor(p) * MANY))
+    assert ours == pytest.approx(
+        score_of_frequencies(torch.tensor(q) * MANY, torch.tensor(p) * MANY)
+    )
 
 
 def test_clusters_find_what_is_apart(rng):

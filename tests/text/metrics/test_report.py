@@ -20,7 +20,7 @@ from feller.text.tokenizers import Characters, Pieces, TokenizerError
 def data(tmp_path):
     file = tmp_path / "corpus.txt"
     file.write_text("abcd dcba " * 20)
-    return TextData(path=str(file), share=0.0)
+    return TextData(path=str(file), test_fraction=0.0)
 
 
 def figures(metrics):
@@ -69,7 +69,7 @@ def test_bytes_are_those_of_utf_8(tmp_path):
     file.write_text("éè" * 40, encoding="utf-8")
     codec = replace(texts.CODEC, tokenizer=Characters("éè"))
     model = texts.config(codec=codec).build().eval()
-    per_byte, per_token = likelihood(model, TextData(path=str(file), share=0.0))
+    per_byte, per_token = likelihood(model, TextData(path=str(file), test_fraction=0.0))
     assert per_token.value == pytest.approx(1)
     assert per_byte.value == pytest.approx(0.5)
 
@@ -123,9 +123,9 @@ def test_code_is_compiled(tmp_path, kind):
     folder = tmp_path / "code"
     folder.mkdir()
     (folder / "one.py").write_text("a = 1\nb = 1\nc = 1\n" * 20)
-    data = TextData(source="folder", path=str(folder), pattern="*.py", share=0.0)
+    data = TextData(source="folder", path=str(folder), pattern="*.py", test_fraction=0.0)
     if kind == "file":
-        data = TextData(path=str(folder / "one.py"), share=0.0)
+        data = TextData(path=str(folder / "one.py"), test_fraction=0.0)
     found = figures(variety(model, data, sampling=Sampling(steps=8), n=12))
     assert "where it is 1" in found["compiles, 2 lines"].protocol
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_measured_is_refused(data, tmp_path):
 def test_what_a_tokenizer_loses_does_not_count(tmp_path):
     text = "a b c wonderfully " * 20
     (tmp_path / "corpus.txt").write_text(text)
-    data = TextData(path=str(tmp_path / "corpus.txt"), share=0.0)
+    data = TextData(path=str(tmp_path / "corpus.txt"), test_fraction=0.0)
     model = texts.model(codec=replace(texts.CODEC, tokenizer=words("a", "b", "c")))
     windows = windows_of(model, data)
     known = [word for word in text.split() if word in ("a", "b", "c")]

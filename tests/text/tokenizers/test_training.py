@@ -16,7 +16,16 @@ def corpus(tmp_path):
 
 
 def flags(corpus, out, size):
-    return ["--data.path", str(corpus), "--size", str(size), "--out", str(out), "--data.share", "0"]
+    return [
+        "--data.path",
+        str(corpus),
+        "--size",
+        str(size),
+        "--out",
+        str(out),
+        "--data.test-fraction",
+        "0",
+    ]
 
 
 def test_a_tokenizer_is_written(corpus, tmp_path, capsys):

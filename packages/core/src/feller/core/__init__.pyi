@@ -162,7 +162,7 @@ from feller.core.spaces import Torus as Torus
 from feller.core.times import Beta as Beta
 from feller.core.times import LogitNormal as LogitNormal
 from feller.core.times import Skewed as Skewed
-from feller.core.times import TimeLaw as TimeLaw
+from feller.core.times import TimeDistribution as TimeDistribution
 from feller.core.times import Uniform as Uniform
 from feller.core.times import UShaped as UShaped
 from feller.core.times import logarithmic_grid as logarithmic_grid

@@ -212,7 +212,7 @@ class SuperposedModel(Model):
 
     @property
     def path(self) -> Any:
-        """The path of the models; None where none tells."""
+        """The path of the models; None where none has one."""
         return next((p.model.path for p in self.parts if p.model.path is not None), None)
 
     @property

@@ -209,7 +209,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def is_finite(tensor: Tensor) -> bool:
     """Say whether all of a tensor is finite.
 
-    The extremes tell, without a tensor of its size: 20 times as fast on a CPU as `isfinite`.
+    The extremes show it, without a tensor of its size: 20 times as fast on a CPU as `isfinite`.
 
     Example:
         >>> is_finite(torch.zeros(3)), is_finite(torch.tensor([0.0, torch.nan]))

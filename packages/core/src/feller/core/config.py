@@ -18,14 +18,19 @@ __all__ = ["ConfigError", "decode", "encode", "fits", "leaves", "tag_of", "tagge
 T = TypeVar("T")
 _TYPES: dict[str, type] = {}
 _TAGS: dict[type, str] = {}
+_RENAMED: dict[type, Mapping[str, str]] = {}
 
 
 class ConfigError(ValueError):
     """A configuration does not describe anything feller knows."""
 
 
-def tagged(tag: str) -> Callable[[type[T]], type[T]]:
+def tagged(tag: str, *, renamed: Mapping[str, str] | None = None) -> Callable[[type[T]], type[T]]:
     """Give a dataclass the name by which configurations call it.
+
+    Args:
+        tag: The name.
+        renamed: Former names of fields, which saved configurations still have, to those of today.
 
     Raises:
         ValueError: When another class has the tag.
@@ -35,7 +40,7 @@ def tagged(tag: str) -> Callable[[type[T]], type[T]]:
         known = _TYPES.get(tag, cls)
         if known.__qualname__ != cls.__qualname__:
             raise ValueError(f"the tag {tag!r} belongs to {known.__qualname__}")
-        _TYPES[tag], _TAGS[cls] = cls, tag
+        _TYPES[tag], _TAGS[cls], _RENAMED[cls] = cls, tag, renamed or {}
         return cls
 
     return register
@@ -125,6 +130,11 @@ def _(data: Mapping[str, Any], where: str) -> Any:
         return {key: _decoded(item, f"{where}.{key}") for key, item in data.items()}
     cls = _lookup(data["type"], where)
     known = {f.name for f in fields(cls) if f.init}
+    today = _RENAMED[cls]
+    for old in data.keys() & today.keys():
+        if today[old] in data:
+            raise ConfigError(f"{where}: {old!r} is the former name of {today[old]!r}; give one")
+    data = {today.get(key, key): item for key, item in data.items()}
     for key in data.keys() - known - {"type"}:
         raise ConfigError(f"{where}: {data['type']} has no field {key!r}; it has {_some(known)}")
     body = {k: _decoded(v, f"{where}.{k}") for k, v in data.items() if k != "type"}

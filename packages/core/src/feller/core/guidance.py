@@ -3,7 +3,7 @@ r"""Guidance: one model, asked with and without its condition.
 With scale w the guided model goes w times as far from the unconditional model to the conditional
 one: in the velocity, u_0 + w (u_c - u_0) (Ho and Salimans, arXiv 2207.12598); in the log rate of a
 jump, :math:`R_c^w R_0^{1-w}` (Nisonoff et al., arXiv 2406.01572); in the log-probabilities of a
-posterior (Schiff et al., arXiv 2412.10193). In the place of the unconditional model may stand any
+posterior (Schiff et al., arXiv 2412.10193). Instead of the unconditional model there may be any
 that is worse (autoguidance). On an interval of time: Kynkäänniemi et al., arXiv
 2404.07724.
 """
@@ -53,7 +53,7 @@ class Guided(DerivedModel):
         rescale: How far a guided velocity is brought back to the standard deviation, over each
             sample, of the conditional one: 0 not at all, 1 all the way (Lin et al., arXiv
             2305.08891, equations 15 and 16).
-        weak: A worse model on the same path, smaller or trained for less, which takes the place of
+        weak: A worse model on the same path, smaller or trained for less, used instead of
             the unconditional one: autoguidance (Karras et al., arXiv 2406.02507). It is given the
             condition, and guides without one, too.
     """
@@ -246,27 +246,29 @@ def _guide_sum(
 _RESCALES = ByKind()
 
 
-def _rescaled(guided: Any, conditional: Any, share: float) -> Generator:
+def _rescaled(guided: Any, conditional: Any, fraction: float) -> Generator:
     """Return a guided generator with velocities closer to the conditional standard deviation."""
     rescale = _RESCALES.find(type(guided))
     if rescale is None:
         raise ValueError(f"a {type(guided).__name__} has no velocity to rescale")
-    return rescale(guided, conditional, share)
+    return rescale(guided, conditional, fraction)
 
 
 @_RESCALES.register(Flow)
-def _rescale_flow(guided: Flow, conditional: Flow, share: float) -> Flow:
+def _rescale_flow(guided: Flow, conditional: Flow, fraction: float) -> Flow:
     std, wanted = (g.velocity.flatten(1).std(1) for g in (guided, conditional))
-    factor = share * wanted / std.clamp_min(torch.finfo(std.dtype).tiny) + 1 - share
+    factor = fraction * wanted / std.clamp_min(torch.finfo(std.dtype).tiny) + 1 - fraction
     return Flow(expand_time(factor, guided.velocity) * guided.velocity)
 
 
 @_RESCALES.register(Superposition)
-def _rescale_sum(guided: Superposition, conditional: Superposition, share: float) -> Superposition:
+def _rescale_sum(
+    guided: Superposition, conditional: Superposition, fraction: float
+) -> Superposition:
     """Return the sum with its flows rescaled; of its other parts none has a velocity alone."""
     pairs = zip(guided.parts, conditional.parts, strict=True)
     parts = (
-        replace(g, generator=_rescaled(g.generator, c.generator, share))
+        replace(g, generator=_rescaled(g.generator, c.generator, fraction))
         if _RESCALES.find(type(g.generator))
         else g
         for g, c in pairs

@@ -35,7 +35,7 @@ from feller.core.typing import Time
 
 __all__ = ["Measured"]
 
-_FIRST = 0.01  # at the source no state tells of the data: 0 / 0
+_FIRST = 0.01  # at the source no state depends on the data: 0 / 0
 _MOST = 20.0  # where a network's covariance is none, a step is not infinite
 
 

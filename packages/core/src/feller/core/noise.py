@@ -62,7 +62,7 @@ class Langevin(DerivedModel):
     _of_state: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a model that brings no score, and whose velocity does not tell it."""
+        """Refuse a model that brings no score, and whose velocity does not determine it."""
         if not any(kind.has_score for kind in self.model.kinds):
             check_score(self.model, "noise added to a flow")
         # Looked at once: a compiled call cannot ask for a signature.
@@ -87,7 +87,7 @@ class Langevin(DerivedModel):
     def _score(self, velocity: Tensor, x: Tensor, t: Time) -> Tensor:
         schedule, clock = self.path.schedule, expand_time(t, x)
         score = self.path.convert(velocity, "velocity", "score", x, t)
-        # At the source the states are noise alone, which a velocity of 0 would not tell.
+        # At the source the states are noise alone, which a velocity of 0 would not show.
         return torch.where(schedule.alpha(clock) == 0, -x / schedule.sigma(clock) ** 2, score)
 
 
@@ -144,7 +144,7 @@ class Noised(DerivedModel):
 
 
 def _depends_on_state(noise: Noise) -> bool:
-    """Say whether g is a function of (t, x); one of torch's own, which tells nothing, is of t."""
+    """Say whether g is a function of (t, x); torch's own, without a signature, are of t."""
     if not callable(noise):
         return False
     try:

@@ -35,7 +35,7 @@ class PairData:
         x_1: Data points; of another number where the sets are not paired.
         condition: The condition of each data point, if any.
         paired: Whether rows belong together. Else each data point comes with a source sample drawn
-            at random, for a coupling to pair anew.
+            at random, for a coupling to pair.
 
     Raises:
         ValueError: When paired sets have two lengths.

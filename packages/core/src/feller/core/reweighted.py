@@ -1,4 +1,4 @@
-"""Superpositions mixed anew: a joint network under other weights than it was built with."""
+"""Superpositions with other weights: a joint network under other weights than it was built with."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["Reweighted"]
 
 @dataclass(frozen=True)
 class Reweighted(DerivedModel):
-    """A model that returns a superposition, with other weights: a joint network mixed anew.
+    """A model that returns a superposition, with other weights: a joint network in another mixture.
 
     The network is called once, however many parts there are.
 
@@ -32,7 +32,7 @@ class Reweighted(DerivedModel):
 
     @property
     def kinds(self) -> Kinds:
-        """The kinds of the parts that keep a weight; of all, where the model does not tell."""
+        """The kinds of the parts that keep a weight; of all, where the model does not say."""
         parts = self.model.part_kinds()
         if len(parts) != len(self.weights):
             return self.model.kinds

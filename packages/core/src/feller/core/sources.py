@@ -44,7 +44,7 @@ class Source(ABC):
         return True
 
     def excludes(self, x: Tensor) -> Tensor | None:
-        """Return which elements are none it draws, and so are data; None if no element tells."""
+        """Return which elements are none it draws, and so are data; None if no element shows it."""
         return None
 
     def points(self, like: Tensor) -> tuple[Tensor, Tensor]:

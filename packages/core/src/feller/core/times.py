@@ -23,7 +23,7 @@ __all__ = [
     "Beta",
     "LogitNormal",
     "Skewed",
-    "TimeLaw",
+    "TimeDistribution",
     "UShaped",
     "Uniform",
     "each_clock",
@@ -143,7 +143,7 @@ def stratify(offset: Float[Tensor, ""], rows: Uniforms, total: int) -> Uniforms:
     return _inside((rows + offset) / total)
 
 
-class TimeLaw(ABC):
+class TimeDistribution(ABC):
     """A distribution of training times on (0, 1)."""
 
     @abstractmethod
@@ -161,7 +161,7 @@ class TimeLaw(ABC):
 
 @tagged("uniform_times")
 @dataclass(frozen=True)
-class Uniform(TimeLaw):
+class Uniform(TimeDistribution):
     """Every time alike."""
 
     def quantile(self, u: Uniforms) -> Uniforms:
@@ -171,7 +171,7 @@ class Uniform(TimeLaw):
 
 @tagged("logit_normal_times")
 @dataclass(frozen=True)
-class LogitNormal(TimeLaw):
+class LogitNormal(TimeDistribution):
     """The sigmoid of a normal: the middle of the path more often than its ends.
 
     Source: Esser et al., arXiv 2403.03206, equation 19.
@@ -187,7 +187,7 @@ class LogitNormal(TimeLaw):
 
 @tagged("skewed_times")
 @dataclass(frozen=True)
-class Skewed(TimeLaw):
+class Skewed(TimeDistribution):
     """EDM's log-normal noise levels: t = 1 / (1 + exp(N)), so that sigma / alpha = exp(N).
 
     Source: Karras et al., arXiv 2206.00364, table 1.
@@ -203,7 +203,7 @@ class Skewed(TimeLaw):
 
 @tagged("beta_times")
 @dataclass(frozen=True)
-class Beta(TimeLaw):
+class Beta(TimeDistribution):
     """Beta(a, b) times; mean a / (a + b)."""
 
     a: float = 2.0  # First shape parameter: the larger, the more times are near the data.
@@ -219,7 +219,7 @@ class Beta(TimeLaw):
 
 @tagged("u_shaped_times")
 @dataclass(frozen=True)
-class UShaped(TimeLaw):
+class UShaped(TimeDistribution):
     """Density proportional to cosh(a (t - 1/2)): both ends more often than the middle.
 
     Source: Lee, Lin and Fanti, arXiv 2405.20320, equation 8, for straightened (reflowed) paths.

@@ -33,8 +33,8 @@ class Given:
     Attributes:
         image: What was seen, bytes `(h, w, c)`.
         seen: What that is: some `pixels` of the image, the mean of its channels (`gray`), its means
-            over blocks (`small`, whose size tells theirs), or the image after a Gaussian `blur`.
-        mask: Which pixels are drawn anew; the others are known. For `pixels` alone.
+            over blocks (`small`, whose size sets theirs), or the image after a Gaussian `blur`.
+        mask: Which pixels are drawn; the others are known. For `pixels` alone.
         width: Standard deviation of the blur, in pixels.
         std: Standard deviation of the noise in what was seen, where white is 1 and black -1.
         repeats: How often each step is taken for `pixels`; above 1 the others suit them better.
@@ -61,9 +61,9 @@ class Given:
         check_choices(self)
         if (self.mask is None) == (self.seen == "pixels"):
             raise ValueError(
-                "known pixels need a mask, white where pixels are drawn anew"
+                "known pixels need a mask, white where pixels are drawn"
                 if self.mask is None
-                else f"a mask tells known pixels, but {self.seen} is what was seen"
+                else f"a mask marks known pixels, but {self.seen} is what was seen"
             )
 
     def applied(self, model: Model, solver: Solver, like: Tensor) -> tuple[Model, Solver]:

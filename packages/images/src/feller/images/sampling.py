@@ -174,7 +174,7 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
 
 
 def plan_of(sampling: Sampling, model: Any) -> tuple[Solver, Grid | None]:
-    """Return the solver and its times; `first_hitting` has its own, and shares pixels out to steps.
+    """Return the solver and its times; `first_hitting` has its own and divides pixels among steps.
 
     Args:
         sampling: How images are drawn, without `auto`.
@@ -191,7 +191,7 @@ def _by_schedule(schedule: Schedule) -> Suited:
         return Suited("heun", "uniform")
     if _shift(schedule) != _SHIFT:  # all of it happens near the source
         return Suited("dpm++", "shifted")
-    # Where the velocity at the source does not tell x_1, nothing but it can be followed.
+    # Where the velocity at the source does not determine x_1, only it can be followed.
     return Suited("heun", "power") if _wronskian(schedule) == 0 else Suited("dpm++", "uniform")
 
 

@@ -45,15 +45,22 @@ __all__ = ["FrameLoss"]
 _CONTACT, _CLASH, _APART = 0.8, 0.39, 3  # nanometres, and residues along the chain
 
 
-@tagged("proteins/frame_loss")
+@tagged(
+    "proteins/frame_loss",
+    renamed={
+        "place": "translation",
+        "turn": "rotation_velocity",
+        "law": "rotation_likelihood",
+    },
+)
 @dataclass(frozen=True, kw_only=True)
 class FrameLoss(Loss):
     """The weighted sum of the losses of a sample, each a mean over its residues.
 
     Attributes:
-        place: Weight of the loss of positions.
-        turn: Weight of the loss of rotation velocities.
-        law: Weight of the negative log-likelihood of rotations.
+        translation: Weight of the loss of positions.
+        rotation_velocity: Weight of the loss of rotation velocities.
+        rotation_likelihood: Weight of the negative log-likelihood of rotations.
         residue: Weight of the loss of residues.
         geometry: Weight of the loss of atoms and of distances between neighbours.
         contact: Weight of the loss of contacts.
@@ -62,9 +69,9 @@ class FrameLoss(Loss):
             it is the same at all times. Early on they are large, and hardly known.
     """
 
-    place: float = 2.0
-    turn: float = 0.25
-    law: float = 0.25
+    translation: float = 2.0
+    rotation_velocity: float = 0.25
+    rotation_likelihood: float = 0.25
     residue: float = 0.25
     geometry: float = 1.0
     contact: float = 0.0
@@ -127,9 +134,11 @@ class FrameLoss(Loss):
         frames = torch.minimum(unknown["translation"], unknown["rotation"])
         late = frames * (clocks["translation"] > 0.5) * (now > 0.5) * weight
         return {
-            "place": (unknown["translation"] * weight * away).mean(1),
-            "turn": (unknown["rotation"] * miss).mean(1),
-            "law": -(unknown["rotation"] * found.log_density(z["rotation"])).mean(1),
+            "translation": (unknown["translation"] * weight * away).mean(1),
+            "rotation_velocity": (unknown["rotation"] * miss).mean(1),
+            "rotation_likelihood": -(unknown["rotation"] * found.log_density(z["rotation"])).mean(
+                1
+            ),
             "residue": _residues(found.residue, z["residue"], x_t["residue"]),
             "geometry": (late * _geometry(found, z, index)).mean(1),
             "contact": (late * _contacts(found.translation, z["translation"], index)).mean(1),
@@ -191,9 +200,9 @@ def _contacts(found: Tensor, truth: Tensor, index: Tensor) -> Tensor:
     return (weight * (ours - theirs).square()).sum(-1)
 
 
-def _distances(place: Tensor) -> Tensor:
-    """Return the distances of all pairs; their gradient is finite where places coincide."""
-    return (place[:, :, None] - place[:, None]).square().sum(-1).clamp_min(1e-8).sqrt()
+def _distances(position: Tensor) -> Tensor:
+    """Return the distances of all pairs; their gradient is finite where positions coincide."""
+    return (position[:, :, None] - position[:, None]).square().sum(-1).clamp_min(1e-8).sqrt()
 
 
 def _neighbours(atoms: Tensor) -> Tensor:

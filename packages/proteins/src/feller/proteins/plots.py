@@ -85,7 +85,7 @@ def composition(chains: Chains, reference: Chains | None = None) -> Figure:
     sides = _sides(chains, reference)
     figure, (each, mean) = _figure(2)
     for i, (name, held, colour) in enumerate(sides):
-        helix, strand = _shares(held)
+        helix, strand = _fractions(held)
         each.scatter(helix, strand, s=12, alpha=0.6, color=colour, label=name, linewidths=0)
         parts = np.array([helix.mean(), strand.mean(), 1 - helix.mean() - strand.mean()])
         centres = np.arange(3) + 0.4 * (i - (len(sides) - 1) / 2)
@@ -110,8 +110,8 @@ def radius_by_length(chains: Chains, reference: Chains | None = None) -> Figure:
         axes.scatter(lengths(held), radii(held), s=size, alpha=0.6, color=colour, label=name)
     every = np.concatenate([lengths(held) for _, held, _ in sides])
     span = np.linspace(max(every.min(), 2), max(every.max(), 3))
-    law = f"{NATIVE_RADIUS.scale:.2f} L^{NATIVE_RADIUS.exponent:.3f}"
-    axes.plot(span, NATIVE_RADIUS.at(span), color="black", linewidth=1, label=f"native: {law}")
+    fit = f"{NATIVE_RADIUS.scale:.2f} L^{NATIVE_RADIUS.exponent:.3f}"
+    axes.plot(span, NATIVE_RADIUS.at(span), color="black", linewidth=1, label=f"native: {fit}")
     axes.set(xlabel="residues", ylabel="radius of gyration / Angstrom", ylim=(0, None))
     axes.legend()
     return figure
@@ -214,7 +214,7 @@ def _figure(columns: int, *, width: float = 4.5, height: float = 3.8) -> tuple[F
     return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
 
 
-def _shares(chains: Chains) -> tuple[np.ndarray, np.ndarray]:
+def _fractions(chains: Chains) -> tuple[np.ndarray, np.ndarray]:
     """Return the helix and the strand fraction of each chain."""
     found = secondary_structure(chains)
     known = np.array([max(len(letters) - letters.count("-"), 1) for letters in found])

@@ -19,7 +19,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_weights
 from feller.core.config import tagged
-from feller.core.times import Beta, TimeLaw, expand_time, factor_times
+from feller.core.times import Beta, TimeDistribution, expand_time, factor_times
 from feller.core.typing import Rng
 
 __all__ = ["FrameTimes", "residue_clocks"]
@@ -27,7 +27,7 @@ __all__ = ["FrameTimes", "residue_clocks"]
 
 @tagged("proteins/frame_times")
 @dataclass(frozen=True, kw_only=True)
-class FrameTimes(TimeLaw):
+class FrameTimes(TimeDistribution):
     """Each sample trains one job, drawn by its fraction of the samples; they sum to one.
 
     Attributes:
@@ -41,7 +41,7 @@ class FrameTimes(TimeLaw):
             chain, anywhere in it; each residue then has its own times.
     """
 
-    base: TimeLaw = field(default_factory=lambda: Beta(1.9, 1.0))
+    base: TimeDistribution = field(default_factory=lambda: Beta(1.9, 1.0))
     together: float = 0.3
     apart: float = 0.3
     structure: float = 0.2
@@ -51,10 +51,10 @@ class FrameTimes(TimeLaw):
 
     def __post_init__(self) -> None:
         """Refuse fractions that do not sum to one."""
-        check_weights("together, apart, structure, fold, inverse and motif", self._shares)
+        check_weights("together, apart, structure, fold, inverse and motif", self._fractions)
 
     @property
-    def _shares(self) -> tuple[float, ...]:
+    def _fractions(self) -> tuple[float, ...]:
         return (self.together, self.apart, self.structure, self.fold, self.inverse, self.motif)
 
     def quantile(self, u: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
@@ -65,7 +65,7 @@ class FrameTimes(TimeLaw):
         """Return a clock for each factor, `(b,)`, or `(b, n)` where motifs are trained."""
         t = self.quantile(u)
         own = self.quantile(random.uniform((len(u), 2), rng, like=u))
-        ends = torch.tensor(self._shares, device=u.device).cumsum(0)
+        ends = torch.tensor(self._fractions, device=u.device).cumsum(0)
         job = torch.searchsorted(ends[:-1].contiguous(), random.uniform((len(u),), rng, like=u))
         zero, one = torch.zeros_like(t), torch.ones_like(t)
         of_job = {

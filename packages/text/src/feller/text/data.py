@@ -72,7 +72,7 @@ class Windows:
         return torch.from_numpy(rows.astype(np.int64)), self.cut
 
 
-@tagged("text/data")
+@tagged("text/data", renamed={"share": "test_fraction"})
 @dataclass(frozen=True, kw_only=True)
 class TextData(DataConfig):
     """Which text, and how it is tokenized.
@@ -94,7 +94,7 @@ class TextData(DataConfig):
         stride: Tokens between the starts of training windows.
         held_out: `tail` holds out the end of the text, which is read whole; `documents` whole
             documents, chosen by name.
-        share: Fraction to hold out, 0 for nothing.
+        test_fraction: Fraction to hold out, 0 for nothing.
         cache: Folder for tokenized text; the user's cache folder if empty.
     """
 
@@ -112,15 +112,15 @@ class TextData(DataConfig):
     length: int = 256
     stride: int = 1
     held_out: Literal["tail", "documents"] = "tail"
-    share: float = 0.1
+    test_fraction: float = 0.1
     cache: str = ""
 
     def __post_init__(self) -> None:
         """Refuse sizes that are not."""
         if self.length < 1 or self.stride < 1:
             raise ValueError(f"length and stride are at least 1: {self.length}, {self.stride}")
-        if not 0 <= self.share < 1:
-            raise ValueError(f"share is in [0, 1), not {self.share}")
+        if not 0 <= self.test_fraction < 1:
+            raise ValueError(f"test_fraction is in [0, 1), not {self.test_fraction}")
 
     def build(self, split: Split = "train") -> Windows:
         """Cut the corpus, or open what an earlier run has cut.
@@ -174,11 +174,11 @@ class TextData(DataConfig):
             yield from passages(every)
         elif self.held_out == "documents":
             for part in passages(every):
-                if (_fraction_of(part.name) < self.share) == (split == "test"):
+                if (_fraction_of(part.name) < self.test_fraction) == (split == "test"):
                     yield part
         else:
             total = sum(len(part.text) for part in passages(every))
-            left = total - int(total * self.share)
+            left = total - int(total * self.test_fraction)
             yield from (_before if split == "train" else _after)(passages(every), left)
 
     def encode(self, document: Document) -> list[int]:
@@ -215,7 +215,7 @@ class TextData(DataConfig):
         return Path(self.path).name or self.source
 
     def _folder(self) -> Path:
-        """Return the folder of this corpus, cut this way: its name tells one from another."""
+        """Return the folder of this corpus, cut this way: its name differs from any other's."""
         usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "feller" / "text"
         root = Path(self.cache) if self.cache else usual
         free = {"length", "stride", "cache"}

@@ -52,7 +52,7 @@ __all__ = ["Noise", "TextModel", "TextModelConfig"]
 Noise = Literal["mask", "uniform", "unigram", "mask+uniform"]
 
 
-@tagged("text/model")
+@tagged("text/model", renamed={"uniform_share": "uniform_probability"})
 @dataclass(frozen=True, kw_only=True)
 class TextModelConfig(ModelConfig):
     """What a `TextModel` is made of.
@@ -63,7 +63,7 @@ class TextModelConfig(ModelConfig):
         noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or a
             mask and now and then a token (`mask+uniform`).
         frequencies: Frequency of each sampleable id, for unigram.
-        uniform_share: Probability of a token instead of a mask, for mask+uniform.
+        uniform_probability: Probability of a token instead of a mask, for mask+uniform.
         schedule: The schedule in training; sampling may use another.
         parametrization: Whether the logits are those of the posterior, or leave-one-out.
     """
@@ -72,7 +72,7 @@ class TextModelConfig(ModelConfig):
     codec: TextCodec
     noise: Noise = "mask"
     frequencies: tuple[float, ...] = ()
-    uniform_share: float = 0.1
+    uniform_probability: float = 0.1
     schedule: Schedule = field(default_factory=CondOT)
     parametrization: TokenParametrization = "posterior"
 
@@ -110,7 +110,7 @@ class TextModelConfig(ModelConfig):
             return UniformTokens(k)
         if self.noise == "unigram":
             return UnigramTokens(self.frequencies)
-        return MaskedUniform(k, self.uniform_share)
+        return MaskedUniform(k, self.uniform_probability)
 
     def build(self) -> "TextModel":
         """Make the model with fresh weights."""

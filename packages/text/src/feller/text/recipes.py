@@ -46,7 +46,7 @@ def shakespeare_mask() -> Recipe:
     The data are the file `tinyshakespeare.txt`, of which the last tenth is held out.
     """
     codec = TextCodec(tokenizer=SHAKESPEARE, length=256)
-    data = TextData(tokenizer=SHAKESPEARE, length=256, held_out="tail", share=0.1)
+    data = TextData(tokenizer=SHAKESPEARE, length=256, held_out="tail", test_fraction=0.1)
     return Recipe(
         model=TextModelConfig(network=_tiny(window=7), codec=codec),
         data=data,
@@ -77,7 +77,7 @@ def stdlib_mask() -> Recipe:
         has_end=True,
         stride=16,
         held_out="documents",
-        share=0.05,
+        test_fraction=0.05,
     )
     base = shakespeare_mask()
     return replace(
@@ -128,7 +128,9 @@ def text8_mask() -> Recipe:
     Shi et al., arXiv 2406.04329, report at most 1.37 bits per character at this size.
     """
     characters = Characters()
-    data = TextData(tokenizer=characters, length=256, stride=256, held_out="tail", share=0.05)
+    data = TextData(
+        tokenizer=characters, length=256, stride=256, held_out="tail", test_fraction=0.05
+    )
     return _published(TextCodec(tokenizer=characters, length=256), data)
 
 
@@ -158,7 +160,7 @@ def lm1b_mask() -> Recipe:
         has_end=True,
         separator="\n",
         held_out="documents",
-        share=0.01,
+        test_fraction=0.01,
     )
     return _published(TextCodec(tokenizer=pieces, length=128, has_end=True), data)
 

@@ -35,7 +35,7 @@ FIGURE = """<figure>
 
 
 def run(argv: Sequence[str]) -> None:
-    """Write the demo folder, or write an old one anew."""
+    """Write the demo folder, or rewrite an old one."""
     parser = argparse.ArgumentParser(
         "feller demo", description="Sample every bundled model and write a page of the results."
     )

@@ -5,8 +5,8 @@ data gives a valid path. Pairs are made within a micro-batch; transport plans ot
 assignment here are in `feller.core.couplings.transport`.
 
 Given a condition, most couplings change the source: p_0 is then not what sampling starts from.
-Training with conditions takes the independent one, given pairs, or one that heeds the condition
-(`feller.core.couplings.ConditionalOT`).
+Training with conditions takes the independent one, given pairs, or one that depends on the
+condition (`feller.core.couplings.ConditionalOT`).
 
 What a flow learns is right for every coupling: on the way from x_0 to z its velocity is a function
 of (x_t, z). So is the jump of a mixture path, from x_0 to z at the hazard, and everything on a
@@ -89,7 +89,7 @@ class Coupling(ABC):
 
         Raises:
             ValueError: When the batches have other shapes or cannot be paired, or there is a
-                condition that the coupling does not heed.
+                condition that the coupling ignores.
         """
         if condition is not None and not self.heeds_condition:
             raise ValueError(
@@ -278,7 +278,7 @@ def check_score(model: Any, what: str) -> None:
         what: What asks for the score, such as `Noised`.
 
     Raises:
-        ValueError: When the path is none that tells it, or its pairs depend on each other.
+        ValueError: When the path does not determine it, or its pairs depend on each other.
     """
     path = getattr(model, "path", None)
     if path is None:

@@ -1,4 +1,4 @@
-r"""Transport plans: couplings that are drawn from a plan, and those that heed a condition.
+r"""Transport plans: couplings that are drawn from a plan, and those that depend on a condition.
 
 The entropic plan of two batches minimises :math:`\sum_{ij} \pi_{ij} |x_0^i - x_1^j|^2 + \epsilon
 KL(\pi \| \text{independent})`. Alternating updates of two potentials find it (Sinkhorn), here of
@@ -37,7 +37,7 @@ class EntropicOT(Coupling):
     """Partners drawn from the entropic plan of the batch: data keep their order.
 
     With epsilon twice the squared scale of a `BrownianNoise` the bridge's diffusion is the
-    Schroedinger bridge, up to what a batch tells of it.
+    Schroedinger bridge, as far as a batch shows it.
 
     Attributes:
         epsilon: The weight of the entropy, in units of squared distance; towards 0 it is
@@ -103,7 +103,7 @@ class UnbalancedOT(Coupling):
 @tagged("conditional_ot")
 @dataclass(frozen=True)
 class ConditionalOT(Coupling):
-    """A coupling that heeds the condition, so that the source given a condition stays the source.
+    """A coupling that depends on the condition: the source given a condition stays the source.
 
     A source sample is drawn beside a condition, and keeps it. Rows of one condition are paired
     among themselves, exactly so; or a source sample may go to a data point of another condition at
@@ -136,7 +136,7 @@ class ConditionalOT(Coupling):
             return self.coupling.rows(x_0, x_1, rng, None)
         if not torch.is_tensor(condition) or condition.shape[:1] != x_1.shape[:1]:
             raise ValueError(
-                "ConditionalOT heeds a condition that is a tensor with one for each row"
+                "ConditionalOT takes a condition that is a tensor with one for each row"
             )
         if self.weight is not None:
             return self._at_a_cost(x_0, x_1, rng, condition)

@@ -2,7 +2,7 @@ r"""Models of tokens: what chains and evidence bounds ask of a network.
 
 A **token model** says of each position of a sequence how probable each id is, at any mixing weight
 kappa. Text's networks are token models; so is any model of generators on a mixture path of tokens,
-through `token_model`: its jump tells the posterior, since
+through `token_model`: its jump determines the posterior, since
 
 .. math:: p(y | x_t) = \frac{\lambda_t J_t(y)}{h_t} + \Big(1 - \frac{\lambda_t}{h_t}\Big) 1[y = x],
     \qquad h_t = \frac{\dot\kappa_t}{1 - \kappa_t}.

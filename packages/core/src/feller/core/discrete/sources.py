@@ -52,7 +52,7 @@ class UnigramTokens(Source):
         return level.masked_fill((x < 0) | (x >= k), -torch.inf)
 
 
-@tagged("text/masked_uniform")
+@tagged("text/masked_uniform", renamed={"share": "uniform_probability"})
 @dataclass(frozen=True)
 class MaskedUniform(Source):
     """The mask, or with a small probability a uniform token: masks to fill and errors to mend.
@@ -61,26 +61,29 @@ class MaskedUniform(Source):
 
     Attributes:
         mask: The id of the mask; tokens are 0 ... mask - 1.
-        share: The probability of a token.
+        uniform_probability: The probability of a token.
     """
 
     mask: int
-    share: float = 0.1
+    uniform_probability: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse a probability that leaves out one of the two."""
-        if not 0 < self.share < 1:
-            raise ValueError(f"share is in (0, 1), not {self.share}: Masked or UniformTokens is it")
+        if not 0 < self.uniform_probability < 1:
+            raise ValueError(
+                f"uniform_probability is in (0, 1), not {self.uniform_probability}: "
+                "Masked or UniformTokens is it"
+            )
 
     def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:
         """Draw masks and tokens."""
         number = torch.empty(0, device=like.device if like is not None else None)
         u = random.uniform(shape, rng, like=number)
         tokens = random.integers(self.mask, shape, rng, like=like)
-        return torch.where(u < self.share, tokens, self.mask)
+        return torch.where(u < self.uniform_probability, tokens, self.mask)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Return log share - log mask of a token, log(1 - share) of the mask."""
-        level = torch.full(x.shape, math.log(self.share / self.mask), device=x.device)
-        level = level.masked_fill(x == self.mask, math.log1p(-self.share))
+        """Return log(p / mask) of a token and log(1 - p) of the mask, p the first probability."""
+        level = torch.full(x.shape, math.log(self.uniform_probability / self.mask), device=x.device)
+        level = level.masked_fill(x == self.mask, math.log1p(-self.uniform_probability))
         return level.masked_fill((x < 0) | (x > self.mask), -torch.inf)

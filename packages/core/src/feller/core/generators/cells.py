@@ -112,11 +112,11 @@ class Bins(Cells):
 
 @dataclass(frozen=True)
 class MovedBins(Cells):
-    """Bins that each element has at a place and in a unit of its own.
+    """Bins at a position and in a unit that each element has.
 
     Attributes:
         bins: The bins of (y - origin) / unit.
-        origin: The place of each element.
+        origin: The position of each element.
         unit: Its unit.
     """
 

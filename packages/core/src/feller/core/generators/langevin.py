@@ -48,7 +48,7 @@ class LangevinDiffusion(Generator):
 
     @property
     def score(self) -> Tensor:
-        """The gradient of log p; 0 where there is no width, and so nothing that tells it."""
+        """The gradient of log p; 0 where there is no width, where it is unknown."""
         there = self.width > 0
         score = self.direction / torch.where(there, self.width, 1.0)
         return torch.where(there, score, 0.0)

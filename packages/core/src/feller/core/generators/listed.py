@@ -160,11 +160,11 @@ class Binned(Listed):
 
 @dataclass(frozen=True)
 class MovedBinned(Destination):
-    """A distribution on bins that each element has at a place and in a unit of its own.
+    """A distribution on bins at a position and in a unit that each element has.
 
     Attributes:
         binned: That of (y - origin) / unit.
-        origin: The place of each element.
+        origin: The position of each element.
         unit: Its unit.
     """
 
@@ -179,7 +179,7 @@ class MovedBinned(Destination):
         return MovedBins(self.binned.cells, self.origin, self.unit)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "MovedBinned":
-        """Change the distribution, the places and the units."""
+        """Change the distribution, the positions and the units."""
         return MovedBinned(self.binned.map(change), change(self.origin), change(self.unit))
 
     def sample(self, rng: Rng) -> Tensor:

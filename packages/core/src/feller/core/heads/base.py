@@ -63,7 +63,7 @@ class Head(ABC):
 @tagged("flow_head")
 @dataclass(frozen=True)
 class FlowHead(Head):
-    """The output is a velocity, or what tells it on the path.
+    """The output is a velocity, or what determines it on the path.
 
     Attributes:
         prediction: What the network returns: the velocity, x_1, the noise or the score.
@@ -84,15 +84,15 @@ class FlowHead(Head):
 
     @property
     def divides_by_alpha(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the output is the noise, or the score, which tell no data there."""
+        """Whether the output is the noise, or the score, which say nothing of the data there."""
         return self.prediction in ("noise", "score")
 
     def __call__(self, path: ConditionalPath, output: Tensor, x: Tensor, t: Time) -> Flow:
         """Convert the output to a velocity; on a manifold, take its tangent part.
 
         Raises:
-            ValueError: When the output has not the shape of the state, or the prediction tells no
-                velocity on the path.
+            ValueError: When the output has not the shape of the state, or the prediction determines
+                no velocity on the path.
         """
         check_output(output, x.shape)
         space: Any = path.space
@@ -105,7 +105,7 @@ class FlowHead(Head):
         """Return the mean of the data, on the Gaussian path.
 
         Raises:
-            LookupError: On a path where the prediction does not tell it.
+            LookupError: On a path where the prediction does not determine it.
         """
         try:
             return Point(path.convert(output, self.prediction, "x_1", x, moving_time(t)))
@@ -116,7 +116,7 @@ class FlowHead(Head):
 @tagged("joint_head")
 @dataclass(frozen=True)
 class JointHead(Head):
-    """Several heads on one network: its output's last axis is shared out among them.
+    """Several heads on one network: its output's last axis is divided among them.
 
     Trained, each part learns its own generator; simulated, they are a superposition.
 

@@ -1,8 +1,8 @@
 """Heads of motion with noise: scores, drifts and diffusions, besides velocities.
 
-A velocity tells the score only on a Gaussian path of independent pairs. Elsewhere a second number
-for each element learns it: `JointHead((FlowHead(), ScoreHead()), (1.0, 1.0))` is a diffusion, and
-with the weights (1, 0) of `Reweighted` the flow of the same marginal path.
+A velocity determines the score only on a Gaussian path of independent pairs. Elsewhere a second
+number for each element learns it: `JointHead((FlowHead(), ScoreHead()), (1.0, 1.0))` is a
+diffusion, and with the weights (1, 0) of `Reweighted` the flow of the same marginal path.
 """
 
 from dataclasses import dataclass

@@ -63,7 +63,7 @@ class Foreign:
         return self.json("config.json") | self.options
 
     def need(self, name: str, hint: str) -> Any:
-        """Return a field of the configuration that the weights do not tell.
+        """Return a field of the configuration that the weights do not show.
 
         Args:
             name: The field.

@@ -48,10 +48,9 @@ __all__ = ["EvidenceBound", "Strata", "evidence_bound"]
 class Strata:
     """Times at which the path term is looked at: two in each of `count` intervals of [0, end].
 
-    Two draws in each interval tell the variance within it without bias. Intervals are equal in 1 -
-    (1
-    - t)^(1 / power): a power of 2 takes the noise out of rates that are rare events at the hazard 1
-    / (1 - t), those of masks; a larger one looks closer at t = 1.
+    Two draws in each interval estimate its variance without bias. Intervals are equal in
+    1 - (1 - t)^(1 / power): a power of 2 takes the noise out of rates that are rare events at
+    the hazard 1 / (1 - t), those of masks; a larger one looks closer at t = 1.
 
     Attributes:
         count: How many intervals.
@@ -139,8 +138,8 @@ def evidence_bound(
     Raises:
         LookupError: When the path, or it with the model's kind, has no bound.
         ValueError: When the model has no path or is a superposition, `z`, `levels` and the last
-            time do not go with the path, a flow does not tell its score, or a gradient is asked
-            for: there is none.
+            time do not go with the path, a flow does not determine its score, or a gradient is
+            asked for: there is none.
 
     Example:
         >>> from feller.core.posteriors import NormalMixture

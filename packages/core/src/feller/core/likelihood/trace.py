@@ -76,7 +76,7 @@ class HutchinsonTrace(Trace):
     Attributes:
         rng: Where randomness comes from.
         probes: How many directions.
-        law: The distribution: signs have the least variance of all, normals favour no axis.
+        distribution: Signs have the least variance of all, normals favour no axis.
 
     Raises:
         ValueError: When there is no probe, or the distribution is unknown.
@@ -84,15 +84,15 @@ class HutchinsonTrace(Trace):
 
     rng: Rng
     probes: int = 1
-    law: Literal["signs", "normals"] = "signs"
+    distribution: Literal["signs", "normals"] = "signs"
     is_exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse to probe with nothing, or with an unknown distribution."""
         if self.probes < 1:
             raise ValueError(f"a trace takes at least one probe, not {self.probes}")
-        if self.law not in ("signs", "normals"):
-            raise ValueError(f"law is 'signs' or 'normals', not {self.law!r}")
+        if self.distribution not in ("signs", "normals"):
+            raise ValueError(f"distribution is 'signs' or 'normals', not {self.distribution!r}")
 
     @property
     def columns(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -102,7 +102,7 @@ class HutchinsonTrace(Trace):
     def prepare(self, x: Tensor) -> Estimator:
         """Draw the directions."""
         shape = (x.shape[0], self.probes, *x.shape[1:])
-        if self.law == "normals":
+        if self.distribution == "normals":
             drawn = random.normal(shape, self.rng, like=x)
         else:
             drawn = 2 * random.integers(2, shape, self.rng, like=x).to(x.dtype) - 1

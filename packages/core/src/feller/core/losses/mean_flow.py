@@ -28,7 +28,7 @@ from feller.core.losses.base import Loss, check_path
 from feller.core.models import Model
 from feller.core.solutions import solution
 from feller.core.solvers.runge_kutta import velocity_of
-from feller.core.times import TimeLaw, Uniform, expand_time
+from feller.core.times import TimeDistribution, Uniform, expand_time
 
 __all__ = ["MeanFlow"]
 
@@ -48,7 +48,7 @@ class MeanFlow(Loss):
         own_velocity: Whether the derivative is taken along the model's own velocity u(x, t, t) and
             not the conditional one: as exact where the model is, with much less noise (Geng et
             al., arXiv 2512.02012). It costs one more call.
-        distil: Whether its own velocity takes the place of the conditional one in the right hand
+        distil: Whether its own velocity replaces the conditional one in the right hand
             side, too, where two times differ. No noise of the data is left there, but nothing is
             learnt either from a velocity that is wrong: for models that start as trained flows.
         power: The loss is divided by its own `power`-th power, held fixed: 0 trains the mean, above
@@ -74,7 +74,7 @@ class MeanFlow(Loss):
     """
 
     flow_fraction: float = 0.75
-    later: TimeLaw = field(default_factory=Uniform)
+    later: TimeDistribution = field(default_factory=Uniform)
     own_velocity: bool = True
     distil: bool = False
     power: float = 0.0

@@ -63,7 +63,7 @@ def sinusoids(
 def grid_positions(
     height: int, width: int, dim: int, *, like: Tensor
 ) -> Float[Tensor, "cells {dim}"]:
-    """Fixed positions of the cells of a grid, row by row; half the channels tell the column.
+    """Fixed positions of the cells of a grid, row by row; half the channels encode the column.
 
     Source: MoCo v3, arXiv 2104.02057, section 4.3; used by DiT, arXiv 2212.09748.
 

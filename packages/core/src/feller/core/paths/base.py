@@ -95,7 +95,7 @@ class ConditionalPath(ABC):
         return Drawn(x, way)
 
     def arrived(self, x: Tensor) -> Tensor | None:
-        """Return which elements are certainly at their data value; None if no state tells."""
+        """Return which elements are certainly at their data value; None if no state shows it."""
         return None
 
     def score(self, x: Tensor, t: Time, z: Any) -> Tensor:
@@ -112,14 +112,14 @@ class ConditionalPath(ABC):
         """Turn one parametrization of a flow into another (`feller.core.parametrizations`).
 
         Raises:
-            ValueError: When what is known does not tell what is asked on this path.
+            ValueError: When what is known does not determine what is asked on this path.
         """
         if known == asked:
             return value
         raise ValueError(f"{known} of a {type(self).__name__} gives no {asked}")
 
     def check_score(self, what: str) -> None:
-        """Refuse to derive a score from a velocity that does not tell it.
+        """Refuse to derive a score from a velocity that does not determine it.
 
         Args:
             what: What asks for it, such as `Noised`.
@@ -128,8 +128,8 @@ class ConditionalPath(ABC):
             ValueError: On every path but the Gaussian one from a Gaussian source.
         """
         raise ValueError(
-            f"{what} takes the score from a velocity, which tells it on a GaussianPath and not on "
-            f"a {type(self).__name__}: train a ScoreHead, whose score needs no velocity"
+            f"{what} takes the score from a velocity, which determines it on a GaussianPath and "
+            f"not on a {type(self).__name__}: train a ScoreHead, whose score needs no velocity"
         )
 
 

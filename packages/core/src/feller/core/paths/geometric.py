@@ -2,9 +2,9 @@ r"""The geometric-average path on tokens: :math:`p_t \propto p_0^{1 - \kappa_t} 
 
 The mixture path adds distributions; this one multiplies them. :math:`p_0` is uniform and
 :math:`p_1` is at z but for a little noise, without which the product would be at z at once. Any two
-tokens other than z are alike, so one number tells the distribution: the log-odds of z against each
-of the others rise evenly from 0 with kappa. Source: Generator Matching, arXiv 2410.20587, section
-3.1. The geometric average of two normals is a Gaussian path: the schedule `Geometric`.
+tokens other than z are alike, so one number determines the distribution: the log-odds of z against
+each of the others rise evenly from 0 with kappa. Source: Generator Matching, arXiv 2410.20587,
+section 3.1. The geometric average of two normals is a Gaussian path: the schedule `Geometric`.
 """
 
 import math
@@ -34,7 +34,7 @@ class GeometricPath(ConditionalPath):
     Attributes:
         space: The tokens.
         noise: The fraction of p_1 that is spread over all tokens, between 0 and 1.
-        schedule: The clock kappa.
+        schedule: Of kappa.
 
     Example:
         >>> path = GeometricPath(Tokens(2), noise=0.2)

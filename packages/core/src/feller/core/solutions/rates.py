@@ -184,7 +184,7 @@ def _gaussian_frame(
 ) -> tuple[Tensor, Tensor]:
     alpha, sigma = path.schedule.alpha(t), path.schedule.sigma(t)
     middle, half = (data[0] + data[1]) / 2, (data[1] - data[0]) / 2
-    known = (alpha * half) ** 2 / ((alpha * half) ** 2 + sigma**2)  # 1 where x tells z
+    known = (alpha * half) ** 2 / ((alpha * half) ** 2 + sigma**2)  # 1 where x determines z
     root = _outer_root(path, t, max(map(abs, data)))
     width = (1 - known) * alpha * half + sigma * (root + _FARTHEST * known)
     origin = alpha * middle + known * (x - alpha * middle)

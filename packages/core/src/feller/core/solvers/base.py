@@ -75,8 +75,8 @@ class Solver(ABC):
         paths: The paths it knows; the model is on one of them. Any model will do where there are
             none.
         shares_clock: Whether the whole batch has one clock.
-        takes_score: Whether it takes the score from the velocity, which tells it only where the
-            source is Gaussian and independent of the data.
+        takes_score: Whether it takes the score from the velocity, which determines it only where
+            the source is Gaussian and independent of the data.
         own_times: Whether it has times of its own, and goes on until it is `done`; `simulate` is
             then given None for times.
         reverses: Whether it also steps back in time, along flows: from data to their source.

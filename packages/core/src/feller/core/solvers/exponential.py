@@ -3,7 +3,7 @@ r"""Exponential integrators: what is known of a Gaussian path is solved, only x_
 On a Gaussian path :math:`x_t = \alpha_t x_1 + \sigma_t n`, whatever the model predicts. A step
 splits the state into the model's x_1 and noise n and puts them together again at the next time:
 exact, however long the step, where the data are one point. DDIM (Song et al., arXiv 2010.02502,
-equation 12) is this step; with **churn** a fraction of the noise is drawn anew, up to DDPM's
+equation 12) is this step; with **churn** a fraction of the noise is drawn again, up to DDPM's
 ancestral step (Ho et al., arXiv 2006.11239, equation 7).
 """
 
@@ -37,7 +37,7 @@ class DDIM(Solver):
     One network call a step, order 1. With churn 1 it is DDPM.
 
     Attributes:
-        churn: How much noise is drawn anew, from 0 (DDIM, deterministic) to 1 (DDPM).
+        churn: How much noise is drawn again, from 0 (DDIM, deterministic) to 1 (DDPM).
     """
 
     churn: float = 0.0
@@ -57,7 +57,7 @@ class DDIM(Solver):
 
     @property
     def reverses(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether nothing is drawn anew."""
+        """Whether no noise is drawn again."""
         return self.churn == 0
 
     def begin(self, model: Evaluation, x_0: Any, times: Any, rng: Rng) -> Any:
@@ -66,7 +66,7 @@ class DDIM(Solver):
         return super().begin(model, x_0, times, rng)
 
     def step(self, model: Evaluation, x: Tensor, t: Time, s: Time, rng: Rng) -> Tensor:
-        """Return alpha_s x_1 + sigma_s n, some of n drawn anew."""
+        """Return alpha_s x_1 + sigma_s n, some of n drawn again."""
         weights = (self._steps or self._weights(model)).at(x, t, s)
         terms = [x, velocity_of(model(x, t))]
         if self.churn:
@@ -101,7 +101,7 @@ def remix(
 
     Raises:
         ValueError: At a time when the path stands still, or leaves at infinite speed, so that the
-            velocity does not tell x_1: t = 0 on `Polynomial`.
+            velocity does not determine x_1: t = 0 on `Polynomial`.
     """
     alpha_t, sigma_t, alpha_dot, sigma_dot = schedule.coefficients(t)
     wronskian = alpha_dot * sigma_t - alpha_t * sigma_dot
@@ -118,6 +118,6 @@ def _check_velocity(schedule: Schedule, wronskian: Tensor, t: Tensor) -> None:
     hidden = t[hides].flatten()[:1].tolist()
     if hidden:
         raise ValueError(
-            f"on {schedule} the velocity at t = {hidden[0]:g} does not tell x_1: start the grid "
-            "later"
+            f"on {schedule} the velocity at t = {hidden[0]:g} does not determine x_1: start the "
+            "grid later"
         )

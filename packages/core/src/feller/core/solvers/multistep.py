@@ -45,7 +45,7 @@ class DPMSolverPP2M(Solver):
     The first step, a step from alpha = 0 and the step into sigma = 0 are of order 1: log(alpha /
     sigma) is infinite there. The last one returns the model's x_1. So is a step that is more than
     `LONGEST` times as long as the one before, as the last of an even grid that ends a little before
-    t = 1: a line so far beyond its two points tells nothing.
+    t = 1: a line so far beyond its two points is worth nothing.
     """
 
     takes: ClassVar[Kinds] = frozenset({Flow})

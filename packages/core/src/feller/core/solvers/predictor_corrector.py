@@ -41,7 +41,7 @@ class PredictorCorrector(Solver):
 
     Attributes:
         predictor: Steps along the path.
-        corrector: A model whose generator leaves every p_t alone; Langevin dynamics when absent.
+        corrector: A model whose generator leaves every p_t alone; Langevin dynamics if None.
         time: For how long each correction follows the corrector; of Langevin dynamics, in units of
             sigma^2: a correction forgets all but exp(-time) of the noise.
         corrections: How many a step.

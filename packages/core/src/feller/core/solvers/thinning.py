@@ -195,7 +195,7 @@ class Thinning(Solver):
 
     Attributes:
         bound: A function (x, t, s) -> rates of each element that no intensity exceeds from t to s
-            while the state is `x`. When absent: `margin` times the larger of the intensities at the
+            while the state is `x`. If None, `margin` times the larger of the intensities at the
             two ends, which is a bound where they are monotone in time.
         margin: See `bound`.
         most: Most candidates of a row in a step.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["demand", "demand_close", "law_p_value", "table_p_value"]
+__all__ = ["demand", "demand_close", "fit_p_value", "table_p_value"]
 
 LEAST_P = 1e-3
 """A distribution is refused when samples as odd as these come once in a thousand."""
@@ -31,7 +31,7 @@ def demand_close(found: Tensor, expected: Tensor, what: str, *, within: float = 
     demand(worst <= within, f"{what} is off by {worst:.3g}, more than {within:.3g}")
 
 
-def law_p_value(
+def fit_p_value(
     samples: Tensor,
     log_density: Callable[[Tensor], Tensor],
     ends: tuple[float, float] | None = None,

@@ -13,7 +13,7 @@ from feller.core.testing.demands import (
     LEAST_P,
     demand,
     demand_close,
-    law_p_value,
+    fit_p_value,
     table_p_value,
 )
 from feller.core.verify.functions import interval
@@ -66,7 +66,7 @@ def check_path(path: Any, z: Any, *, ends_at_data: bool = True) -> None:
     batch = path.sample(z, t, random.rows(0, 0, len(z)))
     row = path.sample(z[1:], t[1:], random.rows(0, 1, len(z)))
     demand(torch.equal(batch[1:], row), f"a row of {name} depends on other rows")
-    _check_law(path, z, name)
+    _check_distribution(path, z, name)
 
 
 def _end(z: Any) -> Tensor:
@@ -99,7 +99,7 @@ def _ends(space: Any) -> tuple[float, float] | None:
     return (-math.pi, math.pi) if isinstance(space, Torus) else interval(space)
 
 
-def _check_law(path: Any, z: Any, name: str, t: float = 0.4) -> None:
+def _check_distribution(path: Any, z: Any, name: str, t: float = 0.4) -> None:
     if path.space.element_dim or not hasattr(path, "log_density"):
         return
     event = (1,) * path.space.event_dim
@@ -120,7 +120,7 @@ def _check_law(path: Any, z: Any, name: str, t: float = 0.4) -> None:
             probabilities = log_density(torch.arange(path.space.size)).double().exp()
             p, total = table_p_value(x, probabilities), float(probabilities.sum())
         else:
-            p, total = law_p_value(x, log_density, _ends(path.space))
+            p, total = fit_p_value(x, log_density, _ends(path.space))
     except ValueError:  # a distribution with atoms has no density
         return
     demand(abs(total - 1) < 2e-3, f"the density of {name} sums to {total:.4f} at t = {t}, not 1")

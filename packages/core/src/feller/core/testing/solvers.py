@@ -13,7 +13,7 @@ from feller.core.posteriors import FiniteData
 from feller.core.solvers import Solver, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
-from feller.core.testing.demands import LEAST_P, demand, law_p_value, table_p_value
+from feller.core.testing.demands import LEAST_P, demand, fit_p_value, table_p_value
 from feller.core.times import logarithmic_grid
 
 __all__ = ["check_solver"]
@@ -44,7 +44,7 @@ def check_solver(
         model: The exact model of two single numbers of probabilities .3 and .7 on a path with a
             `log_density`, for a solver of another path.
         steps: Steps of the simulation, uniform in log(1 - t).
-        samples: How many; 40,000 tell jumps that are 10 percent too fast.
+        samples: How many; 40,000 detect jumps that are 10 percent too fast.
 
     Raises:
         AssertionError: When one of these does not hold.
@@ -58,7 +58,7 @@ def check_solver(
     demand(bool(kinds), f"{name} takes neither flows, diffusions nor jumps")
     kind = kinds[0] if kind is None else kind
     model = _oracle(solver, kind) if model is None else model
-    _check_law(solver, model, name, (steps, samples))
+    _check_distribution(solver, model, name, (steps, samples))
     x_0 = _start(model, 6, 3)
     times = torch.tensor([0.0, 0.2, 0.5, 0.8])
     rng = torch.Generator()
@@ -89,13 +89,15 @@ def _start(model: FiniteData, b: int, seed: int) -> Tensor:
     return model.path.sample_source((b, 1), rng, like=model.points)
 
 
-def _check_law(solver: Solver, model: FiniteData, name: str, size: tuple[int, int]) -> None:
+def _check_distribution(
+    solver: Solver, model: FiniteData, name: str, size: tuple[int, int]
+) -> None:
     numbers = (0.5, 0.9) if model.kind is Jump else (0.9,)
     for end in (0.9999,) if model.space.is_discrete else numbers:
-        _check_law_at(end, solver, model, name, size)
+        _check_distribution_at(end, solver, model, name, size)
 
 
-def _check_law_at(
+def _check_distribution_at(
     end: float, solver: Solver, model: FiniteData, name: str, size: tuple[int, int]
 ) -> None:
     steps, samples = size
@@ -114,7 +116,7 @@ def _check_law_at(
             each = model.path.log_density(x[:, None, None], t, points[None].double())
             return torch.logsumexp(each.reshape(len(x), -1) + masses.log(), 1)
 
-        p, _ = law_p_value(x.flatten(), log_density)
+        p, _ = fit_p_value(x.flatten(), log_density)
     what = f"two points of weights {WEIGHTS} at t = {t:.4g}"
     kind = model.kind.__name__
     demand(

@@ -8,7 +8,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.sources import Source
 from feller.core.spaces import StateSpace
-from feller.core.testing.demands import LEAST_P, demand, law_p_value, table_p_value
+from feller.core.testing.demands import LEAST_P, demand, fit_p_value, table_p_value
 
 __all__ = ["check_source"]
 
@@ -55,15 +55,15 @@ def check_source(source: Source, space: StateSpace, event: Sequence[int]) -> Non
     )
     demand(bool(density.isfinite().all()), f"{name} draws what its log_density rules out")
     if not space.element_dim:
-        _check_law(source, space, x.flatten(), name)
+        _check_distribution(source, space, x.flatten(), name)
 
 
-def _check_law(source: Source, space: StateSpace, x: Tensor, name: str) -> None:
+def _check_distribution(source: Source, space: StateSpace, x: Tensor, name: str) -> None:
     if space.is_discrete:
         size = int(getattr(space, "size", int(x.max()) + 1))
         probabilities = source.log_density(torch.arange(size)).double().exp()
         p, total = table_p_value(x, probabilities), float(probabilities.sum())
     else:
-        p, total = law_p_value(x, source.log_density)
+        p, total = fit_p_value(x, source.log_density)
     demand(abs(total - 1) < 2e-3, f"the density of {name} sums to {total:.4f}, not 1")
     demand(p > LEAST_P, f"the draws of {name} do not follow its density: p = {p:.2g}")

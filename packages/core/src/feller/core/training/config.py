@@ -16,7 +16,7 @@ from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.losses import Loss, Objective
-from feller.core.times import TimeLaw, Uniform
+from feller.core.times import TimeDistribution, Uniform
 from feller.core.training.muon import Muon
 
 __all__ = [
@@ -234,7 +234,7 @@ class Recipe:
     model: ModelConfig
     data: DataConfig
     objective: Loss = field(default_factory=Objective)
-    times: TimeLaw = field(default_factory=Uniform)
+    times: TimeDistribution = field(default_factory=Uniform)
     coupling: Coupling = field(default_factory=IndependentCoupling)
     optimizer: Optimizer = field(default_factory=Optimizer)
     training: Training = field(default_factory=Training)

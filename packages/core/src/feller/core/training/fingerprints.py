@@ -1,4 +1,4 @@
-"""What tells one set of training data from another: how many items, their lengths, and a sample.
+"""What distinguishes sets of training data: how many items, their lengths, and a sample.
 
 Data are no part of a recipe, which names a path at most. So a run keeps the fingerprint of the data
 that it began with, and compares.
@@ -31,7 +31,7 @@ TWICE = 8
 def fingerprint(data: Dataset) -> Fingerprint:
     """Return the number of items, and digests of their groups and of a sample, as JSON takes them.
 
-    A digest is None where there is nothing to tell: items without groups, items drawn at random.
+    A digest is None where there is nothing to compare: items without groups, items drawn at random.
 
     Example:
         >>> class Numbers:

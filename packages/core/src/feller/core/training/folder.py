@@ -97,7 +97,7 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
     elif (other := difference(data, before)) and not new_data:
         raise ValueError(
             f"the data of {out} have changed ({other}): --new-data goes on with them, "
-            "another --out begins anew"
+            "another --out begins a new run"
         )
 
 

@@ -108,10 +108,10 @@ def _start(run: Run) -> None:
         with run.accelerator.local_main_process_first():  # one process of a host downloads
             folder = model_folder(start)
         for model in (run.ema.model, run.bare_model):
-            anew = load_weights(model, folder, partly=True)
+            fresh = load_weights(model, folder, partly=True)
         run.accelerator.print(f"starting from the weights of {start}")
-        if anew:
-            run.accelerator.print(f"made anew, as they do not fit: {'; '.join(anew)}")
+        if fresh:
+            run.accelerator.print(f"initialised, as they do not fit: {'; '.join(fresh)}")
         if run.accelerator.is_main_process:
             _warn_of_differences(folder, encode(run.recipe.model))
 
@@ -170,7 +170,7 @@ def _follow(run: Run, out: Path, stop: Stop) -> int:
 
 
 def _judge(run: Run, record: StepRecord, out: Path) -> None:
-    """Tell of the first of some bad steps, and end a run that has too many in a row."""
+    """Warn of the first of some bad steps, and end a run that has too many in a row."""
     if not run.row:
         return
     norm = float(record.gradient_norm)

@@ -29,7 +29,7 @@ def cells_of(
     points: Any,
     ends: tuple[float, float] | None,
 ) -> Weighted:
-    """Return the middles of cells between the ends, or over thrice the reach of samples.
+    """Return the middles of cells between the ends, or over three times the reach of samples.
 
     Where samples of some data points lie apart from those of others, nothing between is summed.
     """

@@ -2,8 +2,9 @@
 
 A set of scrambled Sobol points is a draw of n states that are not independent but spread evenly:
 its mean of a function errs by about 1 / n where independent draws err by 1 / sqrt(n), and so it
-tells a rate that is a percent off in three dimensions. Sets are independent of each other, so a few
-of them have a standard error. Source: Owen, Monte Carlo theory, methods and examples, chapter 17.
+detects a rate that is a percent off in three dimensions. Sets are independent of each other, so a
+few of them have a standard error. Source: Owen, Monte Carlo theory, methods and examples,
+chapter 17.
 """
 
 import math

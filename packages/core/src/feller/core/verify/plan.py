@@ -27,7 +27,7 @@ class Plan:
         sums: How the distribution is summed exactly where the core cannot; where it can, if None.
         samples: States at each time, where the distribution is not summed exactly.
         batch: So many of them at once.
-        method: How samples tell d/dt E f; by the path if None.
+        method: How d/dt E f is found from samples; by the path if None.
         errors: How many standard errors a residual may be off 0 ...
         tolerance: ... on top of this much, for rounding and quadrature.
         seed: Chooses times, directions and samples.

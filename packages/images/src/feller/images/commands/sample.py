@@ -43,7 +43,7 @@ class SampleFlags:
     guidance_rescale: float = 0.0
     """How far guided velocities are brought back to the spread of those that are not, 0 to 1."""
     autoguidance: str = ""
-    """A worse model, by name or folder, to guide away from, in place of the one without label."""
+    """A worse model, by name or folder, to guide away from, instead of the one without label."""
     mix: tuple[float, ...] = ()
     """Weights of the parts of a joint model, such as 0.5 0.5 (default: its own)."""
     mix_end: tuple[float, ...] = ()
@@ -51,7 +51,7 @@ class SampleFlags:
     image: Path | None = None
     """What is known of the images: of its size with --mask, or by --seen."""
     mask: Path | None = None
-    """White where the pixels of --image are drawn anew, black where they are kept."""
+    """White where the pixels of --image are drawn, black where they are kept."""
     seen: Seen = "pixels"
     """What --image is: pixels (with --mask), the gray, a small or a blurred version."""
     blur: float = 1.5
@@ -152,7 +152,7 @@ def _given(flags: SampleFlags, model: ImageModel) -> Given | None:
     """Return what is known of the images."""
     if flags.image is None:
         if flags.mask is not None or flags.seen != "pixels":
-            raise ValueError("--mask and --seen tell of an --image: give one")
+            raise ValueError("--mask and --seen belong to an --image: give one")
         return None
     if flags.between is not None:
         raise ValueError("give --image or --between, not both")

@@ -1,6 +1,6 @@
 """The U-Net of ADM (guided-diffusion) and torchcfm: the same layers, another process.
 
-Its weights tell widths, levels and which of them attend, and not how many heads there are, how
+Its weights show widths, levels and which of them attend, and not how many heads there are, how
 large images are, or what was learned: a flow from noise to data (torchcfm, arXiv 2302.00482) or
 the noise of a diffusion (ADM, arXiv 2105.05233). What the weights do not show has to be given.
 """
@@ -36,7 +36,7 @@ _TABLES: Mapping[str, str] = MappingProxyType({"linear": "linear", "cosine": "sq
 
 
 class Shape(NamedTuple):
-    """What the names and shapes of the weights tell.
+    """What the names and shapes of the weights show.
 
     Attributes:
         channels: Width of each level.

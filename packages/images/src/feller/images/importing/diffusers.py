@@ -34,7 +34,7 @@ def process_of(foreign: Foreign) -> Process:
         found = found | {"_class_name": name}
     if not found:
         raise CheckpointError(
-            f"{foreign.path} has no scheduler_config.json, and its weights do not tell what they "
+            f"{foreign.path} has no scheduler_config.json, and its weights do not show what they "
             "predict: put it there, or give --set scheduler=DDPMScheduler"
         )
     return from_diffusers(found | {k: v for k, v in foreign.options.items() if k in found})

@@ -1,8 +1,8 @@
 """DiT (arXiv 2212.09748), also as diffusers has it, and SiT (arXiv 2401.08740).
 
 Their layers are those of our `DiT`. The state dict of a SiT, which learned a flow, and that of a
-DiT, which learned the noise of 1000 steps, have the same names: the name of the file tells them
-apart, or `--set model=SiT`. Weights do not tell the number of heads; the sizes of the paper do.
+DiT, which learned the noise of 1000 steps, have the same names: the name of the file says
+which, or `--set model=SiT`. Weights do not show the number of heads; the sizes of the paper do.
 """
 
 import re

@@ -37,7 +37,7 @@ def image_model(
     """Return the image model of a network and a process.
 
     Args:
-        network: Our configuration of the network, its clock left open.
+        network: Our configuration of the network, its time scale left open.
         state: Its weights under our names.
         process: What it was trained on.
         size: Height and width of the images.
@@ -46,7 +46,7 @@ def image_model(
     """
     classes = tuple(str(i) for i in range(labels.classes))
     config = ImageModelConfig(
-        network=process.clocked(network),
+        network=process.timed(network),
         codec=ImageCodec((network.in_channels, *size), classes),
         path=process.path,
         head=process.head,

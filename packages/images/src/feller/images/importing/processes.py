@@ -1,8 +1,8 @@
-r"""How others make data of noise, as a path, a head and a clock of ours.
+r"""How others make data of noise, as a path, a head and a network time of ours.
 
 A diffusion of N discrete steps, of which step k has :math:`\bar\alpha_k` (the square of its data
-coefficient), is `Tabulated` with the clock k = N (1 - t) - 1: exact. A rectified flow of diffusers
-has the noise level s = 1 - t, the clock N s, and learns noise minus data, which is minus our
+coefficient), is `Tabulated` with the time k = N (1 - t) - 1: exact. A rectified flow of diffusers
+has the noise level s = 1 - t, the time N s, and learns noise minus data, which is minus our
 velocity.
 """
 
@@ -38,7 +38,7 @@ class Process:
     Attributes:
         schedule: The schedule of the path.
         prediction: What the network predicts.
-        time_scale: Scale of the clock tau = scale * t + offset that the network is shown.
+        time_scale: Scale of the time tau = scale * t + offset that the network is shown.
         time_offset: Its offset.
         backwards: Whether the network returns minus what we predict.
         reading: What is to be said of it.
@@ -61,8 +61,8 @@ class Process:
         """The head."""
         return FlowHead(self.prediction)
 
-    def clocked(self, network: Any) -> Any:
-        """Return the configuration of a network with the clock."""
+    def timed(self, network: Any) -> Any:
+        """Return the configuration of a network with that time."""
         return replace(network, time_scale=self.time_scale, time_offset=self.time_offset)
 
     def turned(self, output: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Process:
         return {
             "path": f"GaussianPath, schedule {self.schedule}",
             "head": f"FlowHead of {self.prediction} ({minus}what the network returns)",
-            "clock": f"the network is shown {self.time_scale:g} t{offset}; t is 0 at noise",
+            "time": f"the network is shown {self.time_scale:g} t{offset}; t is 0 at noise",
             **self.reading,
         }
 
@@ -137,7 +137,9 @@ def from_diffusers(theirs: Mapping[str, Any]) -> Process:
     if theirs.get("use_flow_sigmas") or theirs.get("prediction_type") == "flow_prediction":
         return _flow({**theirs, "shift": theirs.get("flow_shift", 1.0)})
     if theirs.get("rescale_betas_zero_snr"):
-        raise ValueError("rescale_betas_zero_snr is not held: its last step tells nothing of data")
+        raise ValueError(
+            "rescale_betas_zero_snr is not held: its last step has no information on the data"
+        )
     left = [key for key in _DRAWING if theirs.get(key)]
     reading = {"not held": f"{', '.join(left)}: of their way of drawing"} if left else {}
     return discrete(_table(theirs), theirs.get("prediction_type", "epsilon"), reading)

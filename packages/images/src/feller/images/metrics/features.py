@@ -183,7 +183,7 @@ def _inception(file: Path, weights: Any, device: Any) -> FeatureNetwork:
 
 
 def colours(images: Images) -> Float[Tensor, "n 3 h w"]:
-    """Return raw images as numbers 0 to 255 in three channels; gray ones thrice.
+    """Return raw images as numbers 0 to 255 in three channels; gray ones three times.
 
     Raises:
         ValueError: When they have neither one channel nor three.

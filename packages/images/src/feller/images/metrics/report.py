@@ -154,8 +154,8 @@ class Judges(NamedTuple):
     """What looks at images.
 
     Attributes:
-        classifier: Tells their classes, where one is bundled.
-        compared: Tells how far they are from real ones, where there is a feature network.
+        classifier: Predicts their classes, where one is bundled.
+        compared: Measures how far they are from real ones, where there is a feature network.
         words: How good the classifier is.
         missing: What there is not, and why.
     """

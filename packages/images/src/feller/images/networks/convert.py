@@ -84,7 +84,7 @@ def unet_state_from_diffusers(
 
     Args:
         state: Its state dict.
-        theirs: What its `config.json` holds: the weights alone do not tell the function.
+        theirs: What its `config.json` holds: the weights alone do not determine the function.
         null_class: See `unet_from_diffusers`.
 
     Returns:

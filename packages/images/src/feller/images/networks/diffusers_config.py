@@ -1,6 +1,6 @@
 """The `config.json` of a `UNet2DModel` of diffusers, as a `UNetConfig`, or a reason why not.
 
-The weights do not tell how many groups a norm has, how wide an attention head is, where a strided
+The weights do not show how many groups a norm has, how wide an attention head is, where a strided
 convolution pads, or what is added to a variance: another choice loads as well and is another
 function. So everything their configuration may say is read here; what our network cannot be is
 refused.

@@ -39,10 +39,11 @@ class DiTConfig:
         patch_size: Side of a patch; a patch is a token.
         transformer: The transformer; `DIT_SIZES` has those of the paper.
         num_classes: Classes of the labels; 0 for an unconditional network.
-        time_scale: The network is shown scale * t + offset; -1000 and 999 for DDPM's steps.
-        time_offset: The offset.
-        frequency_shift: 1 for the DiT of diffusers.
-        condition_size: Numbers of a condition that is a vector, in place of a label.
+        time_scale: Scale of the time that the network embeds, scale * t + offset; -1000 with an
+            offset of 999 for DDPM's steps.
+        time_offset: Offset of that time.
+        frequency_shift: Shift of the frequencies of the time embedding; 1 for the DiT of diffusers.
+        condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network is given the time at which a step ends, too (MeanFlow).
 
     Raises:

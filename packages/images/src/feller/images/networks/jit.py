@@ -40,8 +40,8 @@ class JiTConfig:
         context: Tokens that stand for the label.
         context_start: The block before which they come.
         num_classes: Classes of the labels.
-        time_scale: The network is shown scale * t + offset.
-        time_offset: The offset.
+        time_scale: Scale of the time that the network embeds, scale * t + offset.
+        time_offset: Offset of that time.
 
     Raises:
         ValueError: When a size is below 1, or heads do not share the channels in fours.

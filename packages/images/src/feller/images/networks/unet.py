@@ -52,13 +52,13 @@ class UNetConfig:
         norm_groups: Groups of a norm; fewer where a group would have less than `smallest_group`
             channels.
         norm_eps: Added to a variance.
-        time_scale: See `TimeEmbedding`, as for the two that follow.
-        time_offset: -1000 and 999 as scale and offset for a network that was trained as DDPM's,
-            whose 1000 steps k = 1000 (1 - t) - 1 run from 0, the first with noise, to 999.
-        frequency_shift: 1 for DDPM's frequencies.
+        time_scale: Scale of the time that the network embeds, scale * t + offset; -1000 with an
+            offset of 999 for DDPM's steps, which run from 0 at the data to 999 at the noise.
+        time_offset: Offset of that time.
+        frequency_shift: Shift of the frequencies of the time embedding; 1 for DDPM's.
         smallest_group: Fewest channels of a group of a norm.
         middle_attention: Whether the middle attends.
-        condition_size: Numbers of a condition that is a vector, in the place of a label.
+        condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network takes the time at which a step ends, too (MeanFlow).
 
     Raises:

@@ -53,8 +53,8 @@ def sample(name: str, argv: Sequence[str]) -> None:
     pairs = zip(np.repeat(np.arange(len(chains)), flags.n), designs, strict=True)
     native = [_recovered(chains[i], design) for i, design in pairs]
     found = np.concatenate([*native, np.zeros(0)])
-    share = f", of which {found.mean():.3f} of the residues are native" if found.size else ""
-    print(f"{flags.out}: {len(designs)} sequences of {len(chains)} backbones{share}")
+    native = f", of which {found.mean():.3f} of the residues are native" if found.size else ""
+    print(f"{flags.out}: {len(designs)} sequences of {len(chains)} backbones{native}")
 
 
 def _designs(model: InverseFoldingModel, chain: Chain, flags: SequenceFlags) -> list[Chain]:

@@ -96,7 +96,7 @@ class Parts:
         return self.shards.names[self.chains[i]]
 
 
-@tagged("proteins/data")
+@tagged("proteins/data", renamed={"share": "test_fraction"})
 @dataclass(frozen=True, kw_only=True)
 class ProteinData(DataConfig):
     """Which chains, and how they are cut.
@@ -115,7 +115,7 @@ class ProteinData(DataConfig):
         long: `crop` cuts a part out of longer chains, `drop` leaves them out.
         width: Lengths are cut to a multiple of this many residues.
         rounds: Visits of each cluster in an epoch, with other members and other ends.
-        share: Fraction of clusters to hold out, if no file says which.
+        test_fraction: Fraction of clusters to hold out, if no file says which.
         seed: Random seed of ends and members.
         workers: Number of processes that read structures that are not cached yet.
         cache: Folder for parsed structures; the user's cache folder when empty.
@@ -131,7 +131,7 @@ class ProteinData(DataConfig):
     long: Literal["crop", "drop"] = "crop"
     width: int = 4
     rounds: int = 32
-    share: float = 0.05
+    test_fraction: float = 0.05
     seed: int = 0
     workers: int = 1
     cache: str = ""
@@ -142,8 +142,8 @@ class ProteinData(DataConfig):
             raise ValueError(f"width is at least 1 and at most crop: {self.width}, {self.crop}")
         if self.rounds < 1:
             raise ValueError(f"rounds is at least 1, not {self.rounds}")
-        if not 0 <= self.share < 1:
-            raise ValueError(f"share is in [0, 1), not {self.share}")
+        if not 0 <= self.test_fraction < 1:
+            raise ValueError(f"test_fraction is in [0, 1), not {self.test_fraction}")
 
     @property
     def source(self) -> str:
@@ -195,7 +195,7 @@ class ProteinData(DataConfig):
         train = read_ids(self.train_ids, names, strict=strict)
         test = read_ids(self.test_ids, names, strict=strict)
         if train is None and test is None:
-            held = [_fraction_of(cluster) < self.share for cluster in clusters]
+            held = [_fraction_of(cluster) < self.test_fraction for cluster in clusters]
             where, left = np.where(held, "test", "train"), 0
         else:
             where, left = assigned(train, test, clusters)

@@ -17,7 +17,7 @@ from feller.proteins.structure.chain import LONGEST_STEP, UNKNOWN, Chain
 from feller.proteins.structure.psea import psea
 from feller.proteins.structure.reading import Refusal
 
-__all__ = ["Filters", "coil_share", "compactness"]
+__all__ = ["Filters", "coil_fraction", "compactness"]
 
 
 @tagged("proteins/filters")
@@ -103,7 +103,7 @@ class Filters:
         if not abs(size) <= self.max_gyration:
             usual = f"{math.exp(size):.2f} times what is usual at {n} residues"
             yield "gyration", f"the radius of gyration is {usual}"
-        if self.max_coil < 1 and (coil := coil_share(chain)) > self.max_coil:
+        if self.max_coil < 1 and (coil := coil_fraction(chain)) > self.max_coil:
             yield "coil", f"{coil:.1%} of residues are coil"
         odd = float((chain.has_frame & ~chain.has_bonds).mean())
         if odd > self.max_missing:
@@ -125,7 +125,7 @@ def compactness(chain: Chain) -> float:
     return math.log(math.sqrt(squared) / usual) if squared > 0 else -math.inf
 
 
-def coil_share(chain: Chain) -> float:
+def coil_fraction(chain: Chain) -> float:
     """Return the fraction of residues that are coil by P-SEA, of those that have a CA."""
     n = len(chain)
     letters = psea(chain.atoms[:, 1], np.arange(n) + np.append(0, np.cumsum(chain.breaks))[:n])

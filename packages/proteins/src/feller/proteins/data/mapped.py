@@ -67,7 +67,7 @@ def map_shard(file: Path, size: int) -> MappedShard:
 
 
 def _arrays(data: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the arrays that a header tells of."""
+    """Return the arrays that a header lists."""
     start = 8 + int(data[:8].view("<u8")[0])
     header = json.loads(data[8:start].tobytes())
     arrays: dict[str, np.ndarray] = {}

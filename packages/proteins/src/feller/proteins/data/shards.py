@@ -136,7 +136,7 @@ def open_shards(folder: Path) -> Shards | None:
 
 
 def digest_of(some: Sequence[Entry], filters: Filters) -> str:
-    """Return what tells one cache from another: files, their sizes and times, and filters.
+    """Return what distinguishes one cache from another: files, their sizes and times, and filters.
 
     Args:
         some: The structure files.

@@ -113,7 +113,7 @@ def read_ids(file: str, names: Names, *, strict: bool = True) -> frozenset[int] 
     found = {name: names.find(name) for name in listed}
     if strict:
         names.check([name for name in listed if found[name] is None], len(listed), file)
-    return frozenset(i for places in found.values() for i in places or ())
+    return frozenset(i for rows in found.values() for i in rows or ())
 
 
 def read_clusters(file: str, names: Names, *, strict: bool = True) -> dict[int, str]:

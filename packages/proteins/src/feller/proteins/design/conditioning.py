@@ -45,7 +45,7 @@ class Given:
         return len(self.state["residue"])
 
     def restored(self, chain: Chain) -> Chain:
-        """Return a sample with the atoms that were given, in place of those of ideal residues."""
+        """Return a sample with the atoms that were given, instead of those of ideal residues."""
         given, atoms = torch.from_numpy(self.atoms), torch.from_numpy(chain.atoms)
         # First without oxygens: where one is that was not given depends on the atoms that were.
         three = torch.where(given.isnan(), atoms, given)[:, :3]

@@ -112,7 +112,7 @@ class Contigs:
             raise ValueError(
                 f"these contigs make {sum(low)} to {sum(high)} residues, not the {total} asked for"
             )
-        return _share_out(low, high, total, rng)
+        return _divide(low, high, total, rng)
 
     def _ranges(self) -> tuple[list[int], list[int]]:
         return [s.low for s in self.segments], [s.high for s in self.segments]
@@ -223,7 +223,7 @@ def _torn(one: Chain, other: Chain) -> bool:
     return bool(Chain("", atoms, residues, index).breaks[0])
 
 
-def _share_out(
+def _divide(
     low: Sequence[int], high: Sequence[int], total: int, rng: np.random.Generator
 ) -> list[int]:
     """Give out what is left above the least lengths, one residue at a time, where there is room."""

@@ -98,7 +98,7 @@ def _held(sample: Sample) -> dict[str, Any]:
         "sequence": chain.sequence,
         "numbers": _numbers(chain),
         "structure": secondary_structure([replace(chain, atoms=frame) for frame in frames]),
-        "places": [_positions(frame) for frame in _turned(frames)],
+        "positions": [_positions(frame) for frame in _turned(frames)],
         "levels": None if sample.b_factors is None else _rounded(sample.b_factors, 3),
         "facts": {name: _fact(fact) for name, fact in sample.facts.items()},
     }

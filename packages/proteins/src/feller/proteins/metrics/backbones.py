@@ -97,7 +97,7 @@ class Backbones:
         """Sum what residues count, chain by chain."""
         return Tally(self._sums(hits), self._sums(trials))
 
-    def share(self, values: np.ndarray, hit: Bool[np.ndarray, " r"]) -> Tally:
+    def fraction(self, values: np.ndarray, hit: Bool[np.ndarray, " r"]) -> Tally:
         """Return in how many rows with a value it is a hit."""
         known = np.isfinite(values)
         return self.tally(hit & known, known)

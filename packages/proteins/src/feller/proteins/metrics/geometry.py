@@ -49,7 +49,7 @@ def bond_validity(chains: Sequence[Chain], shortest: float = 1.25, longest: floa
     """Return the fraction of links whose C-N bond has a valid length, in Angstrom."""
     held = backbones(chains)
     length = distance(held.atoms[:, 2], held.ahead(held.atoms[:, 0]))
-    return held.share(length, _between(length, shortest, longest))
+    return held.fraction(length, _between(length, shortest, longest))
 
 
 def outside_native(chains: Sequence[Chain]) -> dict[str, Tally]:
@@ -68,7 +68,7 @@ def outside_native(chains: Sequence[Chain]) -> dict[str, Tally]:
         "CA-C-N": angle(ca, c, next_n),
         "C-N-CA": angle(c, next_n, next_ca),
     }
-    return {k: held.share(v, ~_between(v, *NATIVE[k])) for k, v in measured.items()}
+    return {k: held.fraction(v, ~_between(v, *NATIVE[k])) for k, v in measured.items()}
 
 
 def ca_validity(chains: Sequence[Chain], slack: float = CA_SLACK) -> Tally:
@@ -78,7 +78,7 @@ def ca_validity(chains: Sequence[Chain], slack: float = CA_SLACK) -> Tally:
     """
     held = backbones(chains)
     length = distance(held.ca, held.ahead(held.ca))
-    return held.share(length, np.abs(length - CA_LINK) < slack)
+    return held.fraction(length, np.abs(length - CA_LINK) < slack)
 
 
 def clashes(chains: Sequence[Chain], nearest: float = CLASH, apart: int = APART) -> Tally:
@@ -112,7 +112,7 @@ def trans(chains: Sequence[Chain]) -> Tally:
     """Return the fraction of links whose omega is more than 90 degrees to either side."""
     held = backbones(chains)
     omega = held.dihedrals()[2]
-    return held.share(omega, np.abs(omega) > 90)
+    return held.fraction(omega, np.abs(omega) > 90)
 
 
 def _ca_turns(held: Backbones) -> np.ndarray:

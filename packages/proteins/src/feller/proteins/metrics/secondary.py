@@ -13,7 +13,7 @@ from feller.proteins.metrics.estimates import Tally
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.psea import psea
 
-__all__ = ["secondary_structure", "structure_shares"]
+__all__ = ["secondary_structure", "structure_fractions"]
 
 
 def secondary_structure(chains: Sequence[Chain]) -> list[str]:
@@ -25,7 +25,7 @@ def secondary_structure(chains: Sequence[Chain]) -> list[str]:
     return ["".join(psea(ca, number)) for ca, number in parts]
 
 
-def structure_shares(chains: Sequence[Chain]) -> dict[str, Tally]:
+def structure_fractions(chains: Sequence[Chain]) -> dict[str, Tally]:
     """Return the fractions of residues in helices, in strands, and in either."""
     found = [np.array(list(letters)) for letters in secondary_structure(chains)]
     trials = np.array([(letters != "-").sum() for letters in found], float)

@@ -93,20 +93,20 @@ def fit_radius(chains: Sequence[Chain]) -> PowerLaw:
     return PowerLaw(float(radius[fine].sum() / usual.sum()), exponent)
 
 
-def radius_ratio(chains: Sequence[Chain], law: PowerLaw = NATIVE_RADIUS) -> Tally:
+def radius_ratio(chains: Sequence[Chain], power_law: PowerLaw = NATIVE_RADIUS) -> Tally:
     """Return the mean radius of gyration over the mean of what belongs to the lengths.
 
     1 is native, more is looser. A fit to the chains themselves gives 1.
     """
-    radius, usual = radii(chains), law.at(lengths(chains))
+    radius, usual = radii(chains), power_law.at(lengths(chains))
     known = np.isfinite(radius)
     return Tally(np.where(known, radius, 0.0), np.where(known, usual, 0.0))
 
 
-def compact(chains: Sequence[Chain], law: PowerLaw = NATIVE_RADIUS) -> Tally:
+def compact(chains: Sequence[Chain], power_law: PowerLaw = NATIVE_RADIUS) -> Tally:
     """Return the fraction of chains whose log radius is within three spreads of the native one."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.log(radii(chains) / law.at(lengths(chains))) / SPREAD
+        off = np.log(radii(chains) / power_law.at(lengths(chains))) / SPREAD
     return mean_tally(np.where(np.isnan(off), np.nan, np.abs(off) <= 3))
 
 
@@ -136,8 +136,8 @@ def distance_counts(chains: Sequence[Chain], separation: str) -> Float[np.ndarra
         raise ValueError(f"a separation is a number such as 5 or 20+, not {separation!r}")
     bins = math.ceil(FARTHEST / WIDTH)
     rows = [_pairs(chain, int(number), separation.endswith("+")) for chain in chains]
-    places = [np.minimum((row / WIDTH).astype(np.int64), bins - 1) for row in rows]
-    return np.stack([np.bincount(place, minlength=bins) for place in places]).astype(np.float64)
+    cells = [np.minimum((row / WIDTH).astype(np.int64), bins - 1) for row in rows]
+    return np.stack([np.bincount(cell, minlength=bins) for cell in cells]).astype(np.float64)
 
 
 def _ca(chain: Chain) -> np.ndarray:

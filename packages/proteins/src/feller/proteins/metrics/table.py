@@ -13,7 +13,7 @@ import numpy as np
 from feller.proteins.metrics import divergences as distances
 from feller.proteins.metrics import geometry, ramachandran, shape
 from feller.proteins.metrics.estimates import Estimate, Tally, mean_tally
-from feller.proteins.metrics.secondary import structure_shares
+from feller.proteins.metrics.secondary import structure_fractions
 from feller.proteins.structure.chain import Chain
 
 __all__ = ["UNITS", "chain_tallies", "divergences", "figure"]
@@ -34,14 +34,20 @@ UNITS = {
 """Of those figures that are not fractions."""
 
 
-def chain_tallies(chains: Sequence[Chain], law: shape.PowerLaw | None = None) -> dict[str, Tally]:
+def chain_tallies(
+    chains: Sequence[Chain], power_law: shape.PowerLaw | None = None
+) -> dict[str, Tally]:
     """Return what is measured of each chain by itself.
 
     Args:
         chains: The chains.
-        law: Power law of a reference's radius of gyration over length.
+        power_law: Power law of a reference's radius of gyration over length.
     """
-    ratios = {} if law is None else {"radius over reference": shape.radius_ratio(chains, law)}
+    ratios = (
+        {}
+        if power_law is None
+        else {"radius over reference": shape.radius_ratio(chains, power_law)}
+    )
     outside = geometry.outside_native(chains)
     regions = ramachandran.regions(chains)
     return {
@@ -52,7 +58,7 @@ def chain_tallies(chains: Sequence[Chain], law: shape.PowerLaw | None = None) ->
         "right-handed": geometry.right_handed(chains),
         "trans": geometry.trans(chains),
         **{f"phi, psi {name}": tally for name, tally in regions.items()},
-        **structure_shares(chains),
+        **structure_fractions(chains),
         "radius of gyration": mean_tally(shape.radii(chains)),
         **ratios,
         "radius over 2.60 L^0.352": shape.radius_ratio(chains),

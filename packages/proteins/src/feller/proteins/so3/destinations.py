@@ -10,7 +10,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.generators import Destination
 from feller.core.typing import Rng
-from feller.proteins.so3.radial import RadialLaw
+from feller.proteins.so3.radial import RadialDistribution
 from feller.proteins.so3.rotations import angle, exp, relative
 
 __all__ = ["About", "Isotropic"]
@@ -28,7 +28,7 @@ class Isotropic(Destination):
     Attributes:
         centre: R_1.
         parameter: That of the distribution.
-        law: The family.
+        family: The family.
 
     Example:
         >>> import torch
@@ -40,22 +40,22 @@ class Isotropic(Destination):
 
     centre: Float[Tensor, "*batch 3 3"]
     parameter: Float[Tensor, "*batch"]
-    law: RadialLaw
+    family: RadialDistribution
     element_dim: ClassVar[int] = 2
     is_density: ClassVar[bool] = True
 
     def log_prob(self, y: Float[Tensor, "*batch 3 3"]) -> Tensor:
         """Return the log density of rotations in nats, by Haar measure of mass 1."""
-        return self.law.log_density(angle(relative(self.centre, y)), self.parameter)
+        return self.family.log_density(angle(relative(self.centre, y)), self.parameter)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Isotropic":
         """Change the centres and the parameters."""
-        return Isotropic(change(self.centre), change(self.parameter), self.law)
+        return Isotropic(change(self.centre), change(self.parameter), self.family)
 
     def sample(self, rng: Rng) -> Tensor:
         """Draw an angle and an axis for each."""
         u = random.uniform(self.parameter.shape, rng, like=self.parameter)
-        return _turn(self.centre, self.law.quantile(u, self.parameter), rng)
+        return _turn(self.centre, self.family.quantile(u, self.parameter), rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Refuse: no few points stand for a distribution of rotations.
@@ -73,23 +73,23 @@ class About(Destination):
     Attributes:
         centre: R_1.
         parameter: That of the distribution.
-        law: The family.
+        family: The family.
         inside: Whether it lands where mass gathers, inside of the edge, or where it is lost.
     """
 
     centre: Float[Tensor, "*batch 3 3"]
     parameter: Float[Tensor, "*batch"]
-    law: RadialLaw
+    family: RadialDistribution
     inside: bool = True
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "About":
         """Change the centres and the parameters."""
-        return About(change(self.centre), change(self.parameter), self.law, self.inside)
+        return About(change(self.centre), change(self.parameter), self.family, self.inside)
 
     def sample(self, rng: Rng) -> Tensor:
         """Draw an angle and an axis for each."""
         u = random.uniform(self.parameter.shape, rng, like=self.parameter)
-        return _turn(self.centre, self.law.landing(u, self.parameter, inside=self.inside), rng)
+        return _turn(self.centre, self.family.landing(u, self.parameter, inside=self.inside), rng)
 
     def quadrature(self) -> tuple[Tensor, Tensor]:
         """Refuse: see `Isotropic`."""

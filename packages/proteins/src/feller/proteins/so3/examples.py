@@ -33,7 +33,7 @@ from feller.core.verify.cells import Weighted
 from feller.core.verify.distributions import Distribution, pathwise, switched, weighed
 from feller.proteins.so3.destinations import About
 from feller.proteins.so3.paths import FisherPath, HeatKernelPath, IsotropicPath
-from feller.proteins.so3.radial import RadialLaw
+from feller.proteins.so3.radial import RadialDistribution
 from feller.proteins.so3.rotations import Rotations, exp
 from feller.proteins.so3.solutions import isotropic_langevin
 from feller.proteins.so3.sources import UniformRotations
@@ -120,7 +120,7 @@ def _sums(exact: Callable[[Any, Tensor, float], Distribution]) -> Sums:
 
 def _about_data(path: Any, z: Tensor, t: float) -> Distribution:
     """Return the distribution of an isotropic path by its density."""
-    angles = _angles(path.law, path.parameter(torch.tensor(t, dtype=torch.float64)))
+    angles = _angles(path.family, path.parameter(torch.tensor(t, dtype=torch.float64)))
     return weighed(path, Weighted(z, z.new_ones(1)), t, _cells(z, angles), "quadrature")
 
 
@@ -151,7 +151,7 @@ def _around(about: About) -> Mixture:
     pairs = (about.centre, first.centre), (about.parameter, first.parameter)
     if all(bool((each == one).all()) for each, one in pairs):  # as it is given one data point
         about = first
-    s, family = about.parameter, about.law
+    s, family = about.parameter, about.family
     edge = family.edge(s)
     if about.inside:
         w, width = _between(torch.zeros_like(edge), edge, INSIDE)
@@ -174,7 +174,7 @@ def _cells(points: Tensor, angles: Angles) -> Weighted:
     return Weighted(points @ turns[:, None], masses)
 
 
-def _angles(family: RadialLaw, s: Tensor) -> Angles:
+def _angles(family: RadialDistribution, s: Tensor) -> Angles:
     """Return angles on both sides of the edge of a distribution, and their Haar measure."""
     edge = family.edge(s)
     sides = (

@@ -27,7 +27,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.generators.rows import gauss_points
 from feller.core.typing import Rng
-from feller.proteins.so3.radial import RadialLaw
+from feller.proteins.so3.radial import RadialDistribution
 
 __all__ = [
     "FISHER",
@@ -140,5 +140,5 @@ def _reach(nu: Tensor) -> Tensor:
     return torch.where(narrow, 2 * torch.arcsin((20 / within).sqrt()), math.pi)
 
 
-FISHER = RadialLaw(log_density, _score, _rise, radial_velocity, _edge, _reach)
+FISHER = RadialDistribution(log_density, _score, _rise, radial_velocity, _edge, _reach)
 """The family of isotropic Fisher distributions; its parameter is nu."""

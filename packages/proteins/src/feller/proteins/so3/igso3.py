@@ -27,7 +27,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.typing import Rng
-from feller.proteins.so3.radial import Radial, RadialLaw
+from feller.proteins.so3.radial import Radial, RadialDistribution
 
 __all__ = ["IGSO3", "log_density", "rise", "sample_angle", "score"]
 
@@ -160,5 +160,5 @@ def _reach(tau: Tensor) -> Tensor:
     return (9 * torch.sqrt(tau)).clamp_max(math.pi)
 
 
-IGSO3 = RadialLaw(log_density, score, rise, _velocity, _edge, _reach)
+IGSO3 = RadialDistribution(log_density, score, rise, _velocity, _edge, _reach)
 """The family of heat kernels; its parameter is tau, the variance of each axis."""

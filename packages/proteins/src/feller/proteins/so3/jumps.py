@@ -3,7 +3,7 @@ r"""The marginal jump of rotations, by a draw of the data.
 The marginal jump measure is the posterior mean of the conditional ones, :math:`E_{R_1 \sim
 p(.|x)}[\lambda(x | R_1) J(. | R_1)]`. A step draws one R_1 for each rotation and lets the
 conditional jump given it fire, or not: on average over the draws that is the marginal jump,
-whatever the posterior is. Its mean in place of a draw would bend it: three modes of
+whatever the posterior is. Its mean instead of a draw would bend it: three modes of
 weights .5, .3, .2 come back as .48, .33, .18.
 
 Source: Generator Matching, arXiv 2410.20587, proposition 1, for the mean.

@@ -29,7 +29,7 @@ from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 from feller.proteins.so3.fisher import FISHER
 from feller.proteins.so3.igso3 import IGSO3
-from feller.proteins.so3.radial import RadialLaw, share_of_uniform
+from feller.proteins.so3.radial import RadialDistribution, uniform_cdf
 from feller.proteins.so3.rotations import Rotations, angle, exp, log, relative
 from feller.proteins.so3.sources import UniformRotations
 
@@ -41,12 +41,12 @@ class IsotropicPath(ConditionalPath):
 
     Attributes:
         space: Rotations.
-        schedule: The clock kappa.
-        law: The family of distributions.
+        schedule: Of kappa.
+        family: The family of distributions.
     """
 
     space: Rotations
-    law: ClassVar[RadialLaw]
+    family: ClassVar[RadialDistribution]
     source: ClassVar[Source] = UniformRotations()
 
     @abstractmethod
@@ -70,7 +70,7 @@ class IsotropicPath(ConditionalPath):
         far = away.norm(dim=-1)
         t = expand_time(t, far)
         wide = far.double().clamp_min(1e-6)
-        near = self.law.quantile(share_of_uniform(wide), self.parameter(t.double()))
+        near = self.family.quantile(uniform_cdf(wide), self.parameter(t.double()))
         x_t = z @ exp((near / wide).to(z.dtype)[..., None] * away)
         return torch.where((t == 1)[..., None, None], z, x_t)  # exactly: what is known stays
 
@@ -81,7 +81,7 @@ class IsotropicPath(ConditionalPath):
         """
         w = angle(relative(z, x))
         t = expand_time(t, w)
-        density = self.law.log_density(w, self.parameter(t))
+        density = self.family.log_density(w, self.parameter(t))
         same = (x == z).flatten(-2).all(-1)
         return torch.where(t < 1, density, torch.where(same, 0.0, -torch.inf))
 
@@ -97,7 +97,7 @@ class FisherPath(IsotropicPath):
     Attributes:
         start: nu_0, the concentration at t = 0; the source counts as uniform.
         rise: nu_1, how much it rises.
-        schedule: The clock kappa.
+        schedule: Of kappa.
 
     Example:
         >>> FisherPath().parameter(torch.tensor([0.0, 0.5, 1.0])).round(decimals=3)
@@ -108,7 +108,7 @@ class FisherPath(IsotropicPath):
     start: float = 1e-3
     rise: float = 400.0
     schedule: Schedule = field(default_factory=CondOT)
-    law: ClassVar[RadialLaw] = FISHER
+    family: ClassVar[RadialDistribution] = FISHER
 
     def __post_init__(self) -> None:
         """Refuse a distribution that is not nearly uniform at first, or does not narrow."""
@@ -138,7 +138,7 @@ class HeatKernelPath(IsotropicPath):
     Attributes:
         wide: sigma_0, the deviation of each axis at t = 0, in radians: 3 is uniform to 1e-3.
         narrow: sigma_1, that at t = 1, in radians.
-        schedule: The clock kappa.
+        schedule: Of kappa.
 
     Example:
         >>> HeatKernelPath().parameter(torch.tensor([0.0, 1.0])).sqrt()
@@ -149,7 +149,7 @@ class HeatKernelPath(IsotropicPath):
     wide: float = 3.0
     narrow: float = 0.05
     schedule: Schedule = field(default_factory=CondOT)
-    law: ClassVar[RadialLaw] = IGSO3
+    family: ClassVar[RadialDistribution] = IGSO3
 
     def __post_init__(self) -> None:
         """Refuse a distribution that is not nearly uniform at first, or does not narrow."""

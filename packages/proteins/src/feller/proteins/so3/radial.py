@@ -23,14 +23,14 @@ from torch import Tensor
 
 from feller.core.generators.rows import gauss_points
 
-__all__ = ["Radial", "RadialLaw", "inverse", "share_of_uniform"]
+__all__ = ["Radial", "RadialDistribution", "inverse", "uniform_cdf"]
 
 Angles = Float[Tensor, "*batch"]
 Radial = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class RadialLaw:
+class RadialDistribution:
     """A family of isotropic distributions: functions of the angle w and the parameter s.
 
     Attributes:
@@ -87,7 +87,7 @@ class RadialLaw:
         return inverse(change, s, wide, span).to(u.dtype)
 
 
-def share_of_uniform(w: Angles) -> Angles:
+def uniform_cdf(w: Angles) -> Angles:
     """Return the probability of an angle below `w` under Haar measure: (w - sin w) / pi."""
     wide = w.double()
     small = wide < 0.05

@@ -1,7 +1,7 @@
 r"""Solutions of the isotropic paths of rotations: flow, diffusion, jump, and the jump back.
 
 With w and n the angle and axis of :math:`R_1^T R`, in which R may turn its own axes too, s the
-parameter of the distribution and g, score and rise those of `RadialLaw`:
+parameter of the distribution and g, score and rise those of `RadialDistribution`:
 
 - flow: velocity :math:`\dot s g n`;
 - diffusion: for any variance v_t the drift :math:`\dot s g n + \frac12 v_t \nabla \log p_t`;
@@ -44,7 +44,7 @@ __all__ = [
 def isotropic_flow(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Flow:
     """Return the radial velocity: towards the data, along the geodesic."""
     w, t = _angle(x, t, z)
-    speed = path.parameter_dot(t) * path.law.velocity(w, path.parameter(t))
+    speed = path.parameter_dot(t) * path.family.velocity(w, path.parameter(t))
     return Flow(_radial(x, z, w, speed))
 
 
@@ -60,7 +60,7 @@ def isotropic_langevin(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Ro
     """Return the diffusion that leaves p_t(. | z) alone; its variance is that of the path."""
     w, t = _angle(x, t, z)
     variance = path.variance(t).expand_as(w)
-    pull = variance / 2 * path.law.score(w, path.parameter(t))
+    pull = variance / 2 * path.family.score(w, path.parameter(t))
     return RotationDiffusion(_radial(x, z, w, pull), variance)
 
 
@@ -105,7 +105,7 @@ def isotropic_jump(path: IsotropicPath, x: Tensor, t: Time, z: Tensor) -> Jump:
     intensity = (-_change(path, w, t)).clamp_min(0)
 
     def loss(h: Tensor) -> Tensor:
-        now, then = (path.law.log_density(w, path.parameter(s)) for s in (t, t + h))
+        now, then = (path.family.log_density(w, path.parameter(s)) for s in (t, t + h))
         return now - then
 
     return Jump(intensity, _about(path, w, t, z, inside=True), cumulative_of(intensity, loss))
@@ -128,7 +128,7 @@ def isotropic_jump_from_posterior(
 
 def _change(path: IsotropicPath, w: Tensor, t: Tensor) -> Tensor:
     """Return d/dt log p_t."""
-    return path.parameter_dot(t) * path.law.rise(w, path.parameter(t))
+    return path.parameter_dot(t) * path.family.rise(w, path.parameter(t))
 
 
 def _angle(x: Tensor, t: Time, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,4 +145,4 @@ def _radial(x: Tensor, z: Tensor, w: Tensor, speed: Tensor) -> Tensor:
 
 def _about(path: IsotropicPath, w: Tensor, t: Tensor, z: Tensor, *, inside: bool) -> About:
     centre = z.expand(*w.shape, 3, 3)
-    return About(centre, path.parameter(t).expand_as(w), path.law, inside)
+    return About(centre, path.parameter(t).expand_as(w), path.family, inside)

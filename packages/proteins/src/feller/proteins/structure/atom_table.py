@@ -34,7 +34,7 @@ class Columns:
         residue: Three-letter name.
         chain: Name of the chain.
         number: Of the residue.
-        insertion: What tells residues of one number apart.
+        insertion: What distinguishes residues of one number.
         alternative: Which of the positions of an atom that has several.
         occupancy: The fraction of molecules that have this alternative.
         position: In Angstrom, `(rows, 3)`.
@@ -181,7 +181,7 @@ def _without_alternatives(columns: Columns) -> Columns:
     has = _told(columns.alternative)
     if not has.any():
         return columns
-    # By name, as some files tell all of one alternative before the next.
+    # By name, as some files list all of one alternative before the next.
     _, insertion = np.unique(columns.insertion, return_inverse=True)
     names = columns.number.astype(np.int64) * (insertion.max() + 1) + insertion
     _, residue = np.unique(names, return_inverse=True)

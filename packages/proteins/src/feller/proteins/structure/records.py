@@ -37,7 +37,7 @@ _PLACE = 54
 
 @dataclass(frozen=True)
 class _Piece:
-    """What tells a chain from others where letters do not."""
+    """What distinguishes a chain where letters do not."""
 
     letter: str
     segment: str

@@ -20,7 +20,9 @@ __all__ = ["EvaluateFlags", "evaluate", "usual_data"]
 class EvaluateFlags:
     """Measure a model: its likelihood of a text, and what its samples are like."""
 
-    data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=lambda: TextData(share=0.0))
+    data: tyro.conf.AvoidSubcommands[TextData] = field(
+        default_factory=lambda: TextData(test_fraction=0.0)
+    )
     """The text, cut by the model's own tokenizer; that of the run or recipe when none is named."""
     split: Literal["train", "test"] | None = None
     """Split to measure; if None `test` of the run's own text, `train` of any other."""

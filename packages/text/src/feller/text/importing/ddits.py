@@ -86,7 +86,7 @@ def _convert(foreign: Foreign) -> Imported:
                 norm_eps=1e-5,
             ),
             conditioned=timed,
-            clock="sigma",
+            time_input="sigma",
         ),
         codec=TextCodec(tokenizer=words.tokenizer, length=int(length)),
         noise="mask" if kind.masks else "uniform",
@@ -118,7 +118,7 @@ def _reading(config: TextModelConfig, words: Words) -> dict[str, str]:
     return {
         "path": f"MixturePath, source {config.noise}, schedule {config.schedule}",
         "head": f"logits of the {config.parametrization} distribution",
-        "clock": f"the network is shown {shown}; any schedule of kappa may be drawn with",
+        "time": f"the network is shown {shown}; any schedule of kappa may be drawn with",
         "tokens": f"{words.tokenizer.size} ids, contexts of {config.codec.length}{mask}",
     }
 
@@ -126,7 +126,7 @@ def _reading(config: TextModelConfig, words: Words) -> dict[str, str]:
 def _state(held: Tensors, words: Words, *, timed: bool) -> dict[str, Tensor]:
     state = {"embed.weight": words.embedded(held.take("vocab_embed.embedding"))}
     dim = state["embed.weight"].shape[1]
-    shown = _clock(held, dim)
+    shown = _time_embedding(held, dim)
     for i in range(held.count("blocks")):
         theirs, ours = f"blocks.{i}", f"blocks.blocks.{i}"
         state[f"{ours}.attend.qkv.weight"] = held.take(f"{theirs}.attn_qkv.weight")
@@ -147,7 +147,7 @@ def _state(held: Tensors, words: Words, *, timed: bool) -> dict[str, Tensor]:
     return {f"network.{name}": value for name, value in state.items()}
 
 
-def _clock(held: Tensors, dim: int) -> dict[str, Tensor]:
+def _time_embedding(held: Tensors, dim: int) -> dict[str, Tensor]:
     """Return the layers that embed the noise, sines first, filled with zeros to the width."""
     hidden, out = (held.layers(f"sigma_map.mlp.{i}", "x") for i in (0, 2))
     more = dim - len(hidden["x.bias"])

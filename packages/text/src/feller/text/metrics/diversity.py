@@ -18,7 +18,7 @@ from torch import Tensor
 from feller.core.intervals import Estimate, mean_estimate, wilson_interval
 
 __all__ = [
-    "compile_share",
+    "compile_fraction",
     "compiles",
     "compression_ratio",
     "distinct",
@@ -104,7 +104,7 @@ def whole_lines(text: str, count: int) -> str | None:
     return textwrap.dedent("".join(f"{line}\n" for line in lines[:count]))
 
 
-def compile_share(texts: Sequence[str], lines: int) -> Estimate:
+def compile_fraction(texts: Sequence[str], lines: int) -> Estimate:
     """Return the fraction of windows whose first whole lines compile, of those that have them.
 
     Raises:

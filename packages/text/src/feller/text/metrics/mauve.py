@@ -16,7 +16,7 @@ from torch import Tensor
 
 from feller.core.intervals import Estimate, mean_estimate
 
-__all__ = ["clusters", "frontier_score", "score_of_shares"]
+__all__ = ["clusters", "frontier_score", "score_of_frequencies"]
 
 Features = Float[Tensor, "n d"]
 
@@ -46,7 +46,7 @@ def frontier_score(
         cluster = clusters(both, count, torch.Generator().manual_seed(seed))
         p = torch.bincount(cluster[: len(ours)], minlength=count).double()
         q = torch.bincount(cluster[len(ours) :], minlength=count).double()
-        scores.append(score_of_shares(p, q))
+        scores.append(score_of_frequencies(p, q))
     return mean_estimate(scores)
 
 
@@ -74,13 +74,15 @@ def clusters(
     return cluster
 
 
-def score_of_shares(p: Float[Tensor, " k"], q: Float[Tensor, " k"], *, scale: float = 5.0) -> float:
+def score_of_frequencies(
+    p: Float[Tensor, " k"], q: Float[Tensor, " k"], *, scale: float = 5.0
+) -> float:
     """Return the area under the frontier of two distributions on k clusters, given as counts.
 
     Counts get half a text more each, as of a clustering no cluster is known to be empty.
 
     Example:
-        >>> round(score_of_shares(torch.ones(4), torch.ones(4)), 6)
+        >>> round(score_of_frequencies(torch.ones(4), torch.ones(4)), 6)
         1.0
     """
     p, q = ((c.double() + 0.5) / (c.double() + 0.5).sum() for c in (p, q))

@@ -21,7 +21,7 @@ from feller.core.intervals import Estimate
 from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.metrics.diversity import (
-    compile_share,
+    compile_fraction,
     compression_ratio,
     distinct,
     entropy,
@@ -213,7 +213,7 @@ def _codes(model: Any, ours: Tensor, real: Tensor, data: TextData, beside: str) 
     fractions = []
     for lines in LINES:
         try:
-            fraction, usual = (compile_share(some, lines) for some in (texts, theirs))
+            fraction, usual = (compile_fraction(some, lines) for some in (texts, theirs))
         except ValueError:  # no window has so many lines
             break
         name = f"compiles, {lines} lines"
@@ -223,7 +223,7 @@ def _codes(model: Any, ours: Tensor, real: Tensor, data: TextData, beside: str) 
 
 def _name(data: TextData, split: Split) -> str:
     name = Path(data.path).name or data.source
-    return name if data.share == 0 and not data.test_path else f"{name} ({split})"
+    return name if data.test_fraction == 0 and not data.test_path else f"{name} ({split})"
 
 
 def _metric(name: str, estimate: Estimate, protocol: str) -> Metric:

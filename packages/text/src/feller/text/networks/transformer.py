@@ -28,7 +28,7 @@ from feller.text.vocabulary import Vocabulary
 __all__ = ["TextTransformer", "TextTransformerConfig"]
 
 
-@tagged("text/transformer")
+@tagged("text/transformer", renamed={"clock": "time_input"})
 @dataclass(frozen=True, kw_only=True)
 class TextTransformerConfig(TextNetworkConfig):
     """What a `TextTransformer` is made of.
@@ -41,8 +41,8 @@ class TextTransformerConfig(TextNetworkConfig):
         adaptive: Whether kappa and the label set the norms of every block, for a third more
             weights; or else are added to the tokens.
         causal: Whether a token sees those to its left only.
-        clock: How kappa is shown: as 1000 kappa, or as `sigma` = -log kappa, at most 6.9, which
-            MDLM and SEDD call the total noise.
+        time_input: The time that the network is given: 1000 kappa, or `sigma` = -log kappa, at most
+            6.9, which MDLM and SEDD call the total noise.
     """
 
     transformer: TransformerConfig
@@ -51,7 +51,7 @@ class TextTransformerConfig(TextNetworkConfig):
     num_classes: int = 0
     adaptive: bool = True
     causal: bool = False
-    clock: Literal["kappa", "sigma"] = "kappa"
+    time_input: Literal["kappa", "sigma"] = "kappa"
 
     def __post_init__(self) -> None:
         """Refuse a window without a middle."""
@@ -96,7 +96,7 @@ class TextTransformer(nn.Module):
         if config.window > 1:
             self.mix = nn.Conv1d(dim, dim, config.window)
         if config.conditioned:
-            scale = 1.0 if config.clock == "sigma" else 1000.0
+            scale = 1.0 if config.time_input == "sigma" else 1000.0
             self.embed_kappa = TimeEmbedding(256, dim, time_scale=scale)
         if config.num_classes:
             self.embed_label = LabelEmbedding(config.num_classes, dim)
@@ -153,7 +153,7 @@ class TextTransformer(nn.Module):
                 self.get_buffer("trained")[-1 if condition is None else condition] = True
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if self.config.conditioned:
-            sigma = self.config.clock == "sigma"
+            sigma = self.config.time_input == "sigma"
             of_kappa = self.embed_kappa(-kappa.clamp(min=1e-3).log() if sigma else kappa)
             embedding = (embedding[:, None] if of_kappa.ndim == 3 else embedding) + of_kappa
         return embedding

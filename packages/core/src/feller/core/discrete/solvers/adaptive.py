@@ -36,7 +36,7 @@ class Adaptive(TokenSolver):
             second (`margin`), or a small `entropy`.
         per_call: Reveals a network call.
         bound: Reveal instead as many as have the sum of their entropies, the largest left out, at
-            or below this, in nats: a bound on what they would tell each other. At least one.
+            or below this, in nats: a bound on their mutual information. At least one.
     """
 
     by: Certainty = "confidence"

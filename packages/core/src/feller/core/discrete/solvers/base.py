@@ -145,7 +145,7 @@ class TokenSolver(Solver):
     Text's networks are asked for the elements that jump alone; a `GeneratorModel` with a
     `PosteriorHead`, a guided one, or exact data answer for the whole state. A factor of a product
     is moved by `feller.core.discrete.solvers.ByFactor`. Simulated states are tensors, of pixels
-    too, or a `TokenState`, which tells what is given and keeps when each token came.
+    too, or a `TokenState`, which says what is given and keeps when each token came.
 
     Attributes:
         shaping: Temperature, top-k and top-p of each draw; none by default.

@@ -1,7 +1,7 @@
 r"""Correctors: chains that may take back what they drew.
 
 - **Gibbs**, for every source: given the others, an element of x_t is at a token of the
-  leave-one-out distribution with probability kappa, else at a draw of the source. Drawing it anew
+  leave-one-out distribution with probability kappa, else at a draw of the source. Drawing it again
   leaves the distribution of x_t alone (a stationary part, Generator Matching, arXiv 2410.20587,
   proposition 3), and brings one that has drifted back to it.
 - **Remasking**, for a mask source: on the way from kappa to kappa' a token is masked again with
@@ -37,7 +37,8 @@ class PredictorCorrector(TokenSolver):
     Attributes:
         predictor: The leap; its shaping does not count.
         rounds: Gibbs rounds after each leap but the last, a network call each.
-        elements: Elements of a row drawn anew in a round. One is exact; more do not see each other.
+        elements: Elements of a row drawn again in a round. One is exact; several do not see each
+            other.
     """
 
     predictor: Leap | Ancestral
@@ -62,7 +63,7 @@ class PredictorCorrector(TokenSolver):
 
 
 def gibbs(prediction: Prediction, state: TokenState, elements: int, rng: Rng) -> TokenState:
-    """Draw some random open elements of each row anew, given the others, at the row's kappa.
+    """Draw some random open elements of each row again, given the others, at the row's kappa.
 
     Rows that have reached 1 stay as they are.
     """

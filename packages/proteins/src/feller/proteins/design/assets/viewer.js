@@ -30,19 +30,19 @@
   }
 
   const bounds = (levels) => [Math.min(...levels), Math.max(...levels)];
-  const share = (v, [low, high]) => (high > low ? (v - low) / (high - low) : 0);
+  const fraction = (v, [low, high]) => (high > low ? (v - low) / (high - low) : 0);
 
   // The colour of each residue.
   function colours(sample, frame, kind) {
     const n = sample.sequence.length;
-    if (kind === "rainbow") return Array.from({ length: n }, (_, i) => rainbow(share(i, [0, n - 1])));
-    if (kind === "level") return sample.levels.map((v) => viridis(share(v, bounds(sample.levels))));
+    if (kind === "rainbow") return Array.from({ length: n }, (_, i) => rainbow(fraction(i, [0, n - 1])));
+    if (kind === "level") return sample.levels.map((v) => viridis(fraction(v, bounds(sample.levels))));
     return Array.from(sample.structure[frame], (k) => (parts[k] || parts.C)[1]);
   }
 
   // Coordinates are whole hundredths of an Angstrom, three for each of N, CA, C and O.
   function pdb(sample, frame) {
-    const lines = [], places = sample.places[frame];
+    const lines = [], positions = sample.positions[frame];
     for (let k = 0; k < places.length / 3; k++) {
       const place = places.slice(3 * k, 3 * k + 3);
       if (place.includes(null)) continue;
@@ -76,7 +76,7 @@
     if (aim) viewer.zoomTo();
     viewer.render();
     at("frame").value = frame;
-    at("count").value = `${frame + 1} / ${sample.places.length}`;
+    at("count").value = `${frame + 1} / ${sample.positions.length}`;
     document.body.dataset.shown = `${sample.name} ${frame} ${form} ${kind}`;
   }
 
@@ -113,7 +113,7 @@
 
   function play() {
     if (state.timer !== null) return stop();
-    const last = state.sample.places.length - 1;
+    const last = state.sample.positions.length - 1;
     if (state.frame === last) state.frame = 0;
     at("play").textContent = "stop";
     draw(false);
@@ -128,7 +128,7 @@
   function choose(i) {
     stop();
     state.sample = samples[i];
-    state.frame = state.sample.places.length - 1;
+    state.frame = state.sample.positions.length - 1;
     document.querySelectorAll("tbody tr").forEach((row, k) => row.classList.toggle("chosen", k === i));
     at("film").hidden = state.frame === 0;
     at("frame").max = state.frame;

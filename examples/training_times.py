@@ -69,7 +69,7 @@ left.set(title="density of training times", xlabel="t")
 middle.set(title="error of the velocity", xlabel="t", ylim=0)
 right.barh(list(distance), list(distance.values()), color=[f"C{i}" for i in range(6)])
 right.set(title="sliced distance to the exact distribution", xlabel="data units")
-figure.savefig("time_laws.png", dpi=120)
+figure.savefig("training_times.png", dpi=120)
 
 first, last = str(Beta(1.0, 2.0)), str(Skewed())
 assert early[first] < 0.6 * early[last], f"{first} draws early times, {last} does not"
