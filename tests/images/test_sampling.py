@@ -91,11 +91,15 @@ def test_even_steps_can_be_had_and_leave_noise():
     assert error(images, raw) > 1
 
 
-@pytest.mark.parametrize("kind", [Diffusion, Jump])
-def test_processes_other_than_flows_have_a_default(kind):
+@pytest.mark.parametrize(
+    ("kind", "grid", "end"), [(Diffusion, "logarithmic", None), (Jump, "power", 0.999)]
+)
+def test_processes_other_than_flows_have_a_default(kind, grid, end):
     model, raw = images_of(CondOT(), kind)
     how = suited(Sampling(), model)
-    assert (how.solver, how.grid) == ("mixed", "logarithmic")
+    assert (how.solver, how.grid, how.end) == ("mixed", grid, end)
+    assert suited(Sampling(end=0.9), model).end == 0.9
+    assert suited(Sampling(grid="power"), model).end is None
     images, nfe = model.draw(4, None, Sampling(steps=40))
     assert nfe == 80
     assert error(images, raw) < 0.5

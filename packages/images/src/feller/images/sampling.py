@@ -4,6 +4,10 @@ Near the data, noise falls with a straight line on CondOT, but infinitely fast o
 variance-preserving schedule: there a Runge-Kutta method on even steps ends with noise of two grey
 levels. What leaves none solves all but the model's x_1 (DPM-Solver++), or takes shorter steps
 towards the data.
+
+Jumps end where sigma is .001, for their rates are infinite at t = 1. Equal steps of log sigma give
+each step as many jumps, but leave few for the middle of the path: a trained flow with jumps of
+Fashion-MNIST has a KID of .0329 by 20 of them, of .0233 where the steps shrink as a cube.
 """
 
 import math
@@ -16,7 +20,7 @@ import torch
 from feller.core.checks import check_choices, check_count, check_weights
 from feller.core.config import tagged
 from feller.core.discrete.solvers import FirstHitting
-from feller.core.generators import Flow
+from feller.core.generators import Flow, Jump
 from feller.core.reweighted import Reweighted
 from feller.core.schedules import Schedule
 from feller.core.solvers import SOLVERS, Solver, named_solver
@@ -66,8 +70,8 @@ class Sampling:
         grid: The times of the steps: `uniform`; `power`, shorter towards the data; `shifted`,
             shorter towards the source; `logarithmic`, by equal steps of log sigma; `auto`
             chooses by the schedule and the solver.
-        end: The last time, in (0, 1]; None for 1, and on the logarithmic grid for that at which
-            sigma is .001 (on CondOT t = .999).
+        end: The last time, in (0, 1]; None for 1, and on the logarithmic grid, or where `grid` is
+            `auto` for jumps and diffusions, for that at which sigma is .001 (on CondOT t = .999).
     """
 
     steps: int = 20
@@ -158,6 +162,10 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
     if model.path.has_atoms:  # what has not jumped at the end is noise
         masked = getattr(model.path.source, "mask", None) is not None
         solver, grid = Suited(_BY_PIXELS if masked else "euler", "uniform")
+    elif Jump in model.kinds and _is_straight(model.path.schedule):
+        solver, grid = Suited("mixed", "power")
+        if sampling.grid == "auto" and sampling.end is None:
+            sampling = replace(sampling, end=_LEAST)
     elif not all(issubclass(kind, Flow) for kind in model.kinds):
         solver, grid = Suited("mixed", "logarithmic")
     elif model.takes_next:  # in one piece from time to time, however long the step

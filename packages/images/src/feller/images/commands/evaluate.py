@@ -32,7 +32,7 @@ class EvaluateFlags:
     grid: GridName = "auto"
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
-    """Last time, in (0, 1]; None is 1, or 0.999 on the logarithmic grid."""
+    """Last time, in (0, 1]; None is 1, for jumps and diffusions that at which sigma is 0.001."""
     features: str = "auto"
     """What images are compared by: classifier (the bundled one of these images), efficientnet
     (pip install feller-images[features]), or a file, TorchScript or torchvision's Inception."""

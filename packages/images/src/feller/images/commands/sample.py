@@ -68,7 +68,7 @@ class SampleFlags:
     grid: GridName = "auto"
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
-    """Last time, in (0, 1]; None is 1, or 0.999 on the logarithmic grid."""
+    """Last time, in (0, 1]; None is 1, for jumps and diffusions that at which sigma is 0.001."""
     jumps: bool = False
     """Show when each pixel jumped last instead: black for never, white for t = 1."""
     seed: int = 0
