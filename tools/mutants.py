@@ -1,9 +1,9 @@
-"""Break a line of the core at a time, and see that the tests of its file notice.
+"""Break a line of the packages at a time, and see that the tests of its file notice.
 
     uv run python tools/mutants.py           # all of mutants.toml; minutes
     uv run python tools/mutants.py 0 10      # the first ten
 
-The core is copied into a folder that comes first on the path, so the working tree is not touched.
+Its package is copied into a folder that comes first on the path: the working tree is not touched.
 A mutant that is said to have survived needs a test of what is true there.
 """
 
@@ -17,30 +17,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "packages" / "core" / "src"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A line of the core, and how it is broken.
+    """A line of a package, and how it is broken.
 
     Attributes:
-        file: In the core.
+        file: In the package.
         old: A part of its text that stands there once.
         new: What stands there instead.
-        test: The file of tests that has to fail, in `tests/core`; by default that of the module.
+        test: The file of tests that has to fail, in those of the package; by default that of the
+            module.
+        package: The package.
     """
 
     file: str
     old: str
     new: str
     test: str = ""
+    package: str = "core"
+
+    @property
+    def source(self) -> Path:
+        """The folder of the package's sources."""
+        return ROOT / "packages" / self.package / "src"
 
     @property
     def tests(self) -> Path:
         """The file of tests."""
         module = Path(self.file)
-        return ROOT / "tests" / "core" / (self.test or module.with_name(f"test_{module.name}"))
+        tests = ROOT / "tests" / self.package
+        return tests / (self.test or module.with_name(f"test_{module.name}"))
 
     def broken(self) -> str:
         """Return the text of the file with the line broken.
@@ -48,7 +56,7 @@ class Mutant:
         Raises:
             ValueError: When what is to be broken does not stand there once.
         """
-        text = (SOURCE / "feller" / "core" / self.file).read_text(encoding="utf-8")
+        text = self._within(self.source).read_text(encoding="utf-8")
         if text.count(self.old) != 1:
             raise ValueError(f"{self.file} has {self.old!r} {text.count(self.old)} times, not once")
         return text.replace(self.old, self.new)
@@ -56,8 +64,8 @@ class Mutant:
     def is_caught(self) -> bool:
         """Say whether the tests fail of it."""
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(SOURCE, folder, dirs_exist_ok=True)
-            (Path(folder) / "feller" / "core" / self.file).write_text(self.broken())
+            shutil.copytree(self.source, folder, dirs_exist_ok=True)
+            self._within(Path(folder)).write_text(self.broken())
             options = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider")
             command = [sys.executable, "-m", "pytest", *options, str(self.tests)]
             done = subprocess.run(
@@ -70,6 +78,9 @@ class Mutant:
         if done.returncode not in (0, 1):
             raise RuntimeError(f"pytest {self.tests} ended with {done.returncode}")
         return done.returncode == 1
+
+    def _within(self, folder: Path) -> Path:
+        return folder / "feller" / self.package / self.file
 
 
 def mutants() -> list[Mutant]:

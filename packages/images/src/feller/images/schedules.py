@@ -108,7 +108,7 @@ class Tabulated(Schedule):
         square, cube = 3 * chord - 2 * left - right, left + right - 2 * chord
         return torch.stack([f[:-1], left, square, cube], dim=1)
 
-    def _place(self, t: Times) -> tuple[Tensor, Times]:
+    def _locate(self, t: Times) -> tuple[Tensor, Times]:
         """Return the cubic of each time `(*time, 4)`, and the position in its step."""
         count = len(self.alphas_cumprod)
         position = count * (1 - t)
@@ -125,5 +125,5 @@ class Tabulated(Schedule):
         return -len(self.alphas_cumprod) * (b + u * (2 * c + u * 3 * d))
 
     def _coefficients(self, t: Times) -> tuple[tuple[Tensor, ...], Times]:
-        cubics, u = self._place(t)
+        cubics, u = self._locate(t)
         return cubics.unbind(-1), u

@@ -9,6 +9,7 @@ and what it shows.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Any, ClassVar
@@ -28,6 +29,8 @@ from feller.core.times import each_clock, is_shared
 from feller.core.typing import Rng
 
 __all__ = ["Evaluation", "Simulation", "Solver", "Times", "check", "elapsed", "follow", "simulate"]
+
+_AS_IT_IS = nullcontext()
 
 
 class Evaluation:
@@ -211,15 +214,20 @@ def _states(model: Evaluation, x_0: Any, times: Times, solver: Solver, rng: Rng)
         _check_direction(model, solver, clocks)
     solver = solver.fork()
     graph = solver.gives_gradient and torch.is_grad_enabled()
-    with torch.set_grad_enabled(graph):
+    with _gradient(graph):
         state = solver.begin(model, x_0, clocks, rng)
     yield solver.finish(state)
     for t, s in repeat((0.0, 1.0)) if clocks is None else pairwise(clocks):
         if solver.done(state):
             return
-        with torch.set_grad_enabled(graph):
+        with _gradient(graph):
             state = solver.step(model, state, t, s, rng)
         yield solver.finish(state)
+
+
+def _gradient(graph: bool) -> AbstractContextManager[Any]:
+    """Return what builds a graph or builds none; nothing is done where that is so already."""
+    return _AS_IT_IS if torch.is_grad_enabled() == graph else torch.set_grad_enabled(graph)
 
 
 def check(model: Evaluation, solver: Solver, clock: Any) -> None:
