@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ class ImageModelConfig(ModelConfig):
             as before training.
     """
 
+    hub_task: ClassVar[str] = "unconditional-image-generation"
     network: UNetConfig | DiTConfig | JiTConfig
     codec: ImageCodec
     path: GaussianPath | MixturePath = field(default_factory=lambda: GaussianPath(Euclidean(3)))

@@ -68,6 +68,7 @@ class TextModelConfig(ModelConfig):
         parametrization: Whether the logits are those of the posterior, or leave-one-out.
     """
 
+    hub_task: ClassVar[str] = "text-generation"
     network: TextNetworkConfig
     codec: TextCodec
     noise: Noise = "mask"

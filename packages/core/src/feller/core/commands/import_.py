@@ -15,7 +15,7 @@ def run(argv: Sequence[str]) -> None:
         "feller import",
         description="Read a model that another library wrote, and write a model folder of it.",
     )
-    parser.add_argument("folder", help="the folder, or the file of weights")
+    parser.add_argument("folder", help="the folder, the file of weights, or hf-hub:org/repo")
     parser.add_argument(
         "--out", type=Path, required=True, help="the model folder to write (default: none, give it)"
     )
@@ -31,8 +31,12 @@ def run(argv: Sequence[str]) -> None:
     from feller.core.cards import ModelCard
     from feller.core.checkpoint import save_model
     from feller.core.importing import import_model
+    from feller.core.registry import model_folder
 
-    found = import_model(options.folder, given)
+    folder = options.folder
+    if folder.startswith("hf-hub:"):
+        folder = model_folder(folder)
+    found = import_model(folder, given)
     count = sum(weight.numel() for weight in found.model.parameters())
     card = ModelCard(
         name=options.out.name,
@@ -41,6 +45,7 @@ def run(argv: Sequence[str]) -> None:
         licence=found.licence,
         parameters=count,
         training=dict(found.reading),
+        hub_task=getattr(found.model.config, "hub_task", "other"),
     )
     save_model(found.model, options.out, card=card)
     rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
