@@ -108,7 +108,10 @@ def test_a_pipeline_of_theirs_draws(tmp_path, rng):
     [
         (lambda: model(patch_size=2), "network.patch_size 2 is no UNet2DModel's: 1 is"),
         (lambda: model(stem_channels=16), "network.stem_channels 16 is no UNet2DModel's: 32 is"),
-        (lambda: model(norm_groups=32, channels=(32, 64)), "norms of 8 and 16 groups"),
+        (
+            lambda: model(norm_groups=32, channels=(32, 64)),
+            "norms of 8 and 16 and 24 and 32 groups are no UNet2DModel",
+        ),
         (lambda: model(time_scale=1.5), "time_scale 1.5 is no whole number of steps"),
         (lambda: model(prediction="noise", schedule=CondOT()), "alpha"),
         (lambda: model(prediction="x_1"), r"CondOT\(\) is held by no scheduler"),

@@ -119,6 +119,12 @@ class Model(ABC):
             folder = self.save_pretrained(Path(home, name.rpartition("/")[2]), card)
             return str(push(folder, name, **options))
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from feller.core.showing import model_html
+
+        return model_html(self)
+
     def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Return the model with a weight: a part of a superposition."""
         return weigh(weight, self)

@@ -78,13 +78,14 @@ def _whole(network: Any, words: Written) -> Any:
     made = AutoConfig.for_model(**(kept | own))
     theirs = AutoModelForMaskedLM.from_config(made, dtype=torch.float32).eval()
     last = theirs.get_output_embeddings()
-    table, bias = theirs.get_input_embeddings().weight, _bias(theirs, last)
-    ends = {tensor.data_ptr() for tensor in (table, last.weight, bias)}
+    table, biases = theirs.get_input_embeddings().weight, _biases(theirs, last)
+    ends = {tensor.data_ptr() for tensor in (table, last.weight, *biases)}
     with torch.no_grad():
         _fill(theirs, network.model.state_dict(), ends)
         table.copy_(words.embedded(network.model.get_input_embeddings().weight))
         last.weight.copy_(words.predicted(network.head.weight, 0.0))
-        bias.copy_(words.predicted(network.head.bias, NEVER))
+        for bias in biases:
+            bias.copy_(words.predicted(network.head.bias, NEVER))
     return theirs
 
 
@@ -94,25 +95,33 @@ def _beyond(name: str, value: Any, size: int) -> bool:
 
 
 def _fill(theirs: nn.Module, kept: dict[str, Tensor], ends: set[int]) -> None:
-    """Load all weights but those of the ends; a head for contacts, which no logit needs, stays.
+    """Load all weights but those of the ends; a head for contacts, which we leave out, is zero.
 
     Raises:
         CheckpointError: When there is no weight for one.
     """
     for name, value in theirs.state_dict().items():
-        if value.data_ptr() in ends or "contact_head" in name:
+        if value.data_ptr() in ends:
             continue
-        if name not in kept or kept[name].shape != value.shape:
+        if "contact_head" in name:
+            value.zero_()
+        elif name not in kept or kept[name].shape != value.shape:
             raise CheckpointError(f"{name} of a {type(theirs).__name__} is no weight of the model")
-        value.copy_(kept[name])
+        else:
+            value.copy_(kept[name])
 
 
-def _bias(theirs: Any, last: Any) -> Tensor:
-    """Return the bias of the last layer, which some keep beside it."""
+def _biases(theirs: Any, last: Any) -> list[Tensor]:
+    """Return the bias of the last layer, and that which some keep beside it, instead or as well.
+
+    Raises:
+        CheckpointError: When there is none, and so nothing that keeps the mask from being drawn.
+    """
     name = next(name for name, module in theirs.named_modules() if module is last)
     owner = theirs.get_submodule(name.rpartition(".")[0])
-    found = getattr(owner, "bias", None) if last.bias is None else last.bias
-    if not isinstance(found, nn.Parameter):
+    both = (last.bias, getattr(owner, "bias", None))
+    found = [bias for bias in both if isinstance(bias, nn.Parameter)]
+    if not found:
         raise CheckpointError(
             f"the last layer of a {theirs.config.model_type} has no bias, and could predict its "
             "mask: an architecture with one is held"
