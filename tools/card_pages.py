@@ -1,6 +1,6 @@
 """Write the page of every bundled model anew from its card, and its task in the words of the hub.
 
-    uv run python tools/card_pages.py
+uv run python tools/card_pages.py
 """
 
 from dataclasses import replace

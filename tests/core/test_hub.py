@@ -259,7 +259,7 @@ class Planted:
 def theirs(tmp_path):
     """A pipeline of diffusers."""
     config = pictures.UNCONDITIONAL
-    config = replace(config, network=replace(config.network, channels=(8, 8)))
+    config = replace(config, network=replace(config.network, channels=(8, 8), norm_groups=2))
     export_model(pictures.model(config), "diffusers", tmp_path / "theirs")
     return tmp_path / "theirs"
 

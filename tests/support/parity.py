@@ -23,9 +23,9 @@ def same_outputs(family, found, right, *, oracle, relative=False):
     """
     assert right.std() > 0.01
     most = float((found - right).abs().max())
-    share = float((found - right).norm() / right.norm())
+    norm = float((found - right).norm() / right.norm())
     if file := os.environ.get("FELLER_PARITY"):
-        row = {"family": family, "oracle": oracle, "most": most, "relative": share}
+        row = {"family": family, "oracle": oracle, "most": most, "relative": norm}
         with Path(file).open("a") as stream:
             stream.write(json.dumps(row) + "\n")
-    assert (share if relative else most) < LIMIT
+    assert (norm if relative else most) < LIMIT

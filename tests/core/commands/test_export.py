@@ -3,7 +3,6 @@
 import pictures
 
 from feller.core.cli import main
-from feller.core.exporting import libraries
 
 
 def test_the_library_and_the_folder_are_asked_for(tmp_path, capsys):
@@ -14,4 +13,3 @@ def test_the_library_and_the_folder_are_asked_for(tmp_path, capsys):
         capsys.readouterr().err
     )
     assert not out.exists()
-    assert libraries() == ["diffusers", "transformers"]

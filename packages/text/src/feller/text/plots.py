@@ -48,7 +48,7 @@ class Texts(list[str]):
         """Return the first texts in colours, from dark for what came first to light."""
         codec, x, level = self._drawn
         rows = [cells(codec, *text) for text in zip(x, level, strict=True)]
-        texts = ["\n".join("".join(map(_span, row)) for row in text) for text in rows]
+        texts = ["\n".join("".join(_span(*cell) for cell in row) for row in text) for text in rows]
         more = f"<p>{len(self) - len(x)} more</p>" if len(self) > len(x) else ""
         return "<hr>".join(f"<pre>{text}</pre>" for text in texts) + more
 
@@ -84,17 +84,16 @@ def cells(
     return rows
 
 
-def _span(cell: tuple[str, float]) -> str:
+def _span(character: str, number: float) -> str:
     """Return a character in the colour of its level, and as it is where it was given."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    character, number = html.escape(cell[0]), cell[1]
     if number < 0:
-        return character
+        return html.escape(character)
     ink = "white" if number < LIGHT else "black"
     colour = to_hex(colormaps["viridis"](number))
-    return f"<span style='background:{colour};color:{ink}'>{character}</span>"
+    return f"<span style='background:{colour};color:{ink}'>{html.escape(character)}</span>"
 
 
 def save_reveal(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from feller.core.cards import ModelCard
+
 __all__ = ["run"]
 
 
@@ -28,7 +30,6 @@ def run(argv: Sequence[str]) -> None:
     )
     options = parser.parse_args(argv)
     given = dict(_parsed(text) for text in options.set)
-    from feller.core.cards import ModelCard
     from feller.core.checkpoint import save_model
     from feller.core.importing import import_model
     from feller.core.registry import model_folder
@@ -38,8 +39,17 @@ def run(argv: Sequence[str]) -> None:
         folder = model_folder(folder)
     found = import_model(folder, given)
     count = sum(weight.numel() for weight in found.model.parameters())
-    card = ModelCard(
-        name=options.out.name,
+    save_model(found.model, options.out, card=_card(found, options.out.name, count))
+    rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
+    for name, text in {**rows, **found.reading}.items():
+        print(f"{name:12} {text}")
+    print(f"{options.out} is ready: feller.core.load({str(options.out)!r})")
+
+
+def _card(found: Any, name: str, count: int) -> ModelCard:
+    """Return the card of what was read, of a number of weights."""
+    return ModelCard(
+        name=name,
         task="imported",
         summary=f"Weights of a {found.family}, read by feller.",
         licence=found.licence,
@@ -47,11 +57,6 @@ def run(argv: Sequence[str]) -> None:
         training=dict(found.reading),
         hub_task=getattr(found.model.config, "hub_task", "other"),
     )
-    save_model(found.model, options.out, card=card)
-    rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
-    for name, text in {**rows, **found.reading}.items():
-        print(f"{name:12} {text}")
-    print(f"{options.out} is ready: feller.core.load({str(options.out)!r})")
 
 
 def _parsed(text: str) -> tuple[str, Any]:

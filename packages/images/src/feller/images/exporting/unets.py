@@ -85,14 +85,14 @@ def to_diffusers(model: Any, folder: Path) -> dict[str, str]:
     save_file(state, weights, {"format": "pt"})
     weights.chmod(0o644)
     read = "DDPMPipeline.from_pretrained(DIR), or UNet2DModel with subfolder='unet'"
-    reading = {"network": f"UNet2DModel: {read}", "scheduler": f"{name}, {_told(scheduler)}"}
+    reading = {"network": f"UNet2DModel: {read}", "scheduler": f"{name}, {_described(scheduler)}"}
     if classes := len(model.codec.classes):
         null = f", and {classes} for none" if fields["num_class_embeds"] > classes else ""
         reading["labels"] = f"class_labels 0 to {classes - 1}{null}; a pipeline gives none"
     return reading
 
 
-def _told(scheduler: Written) -> str:
+def _described(scheduler: Written) -> str:
     steps = scheduler.config["num_train_timesteps"]
     if "prediction_type" in scheduler.config:
         return f"{steps} steps, predicting {scheduler.config['prediction_type']}"
@@ -169,13 +169,7 @@ def _fractions(schedule: Any, count: int) -> list[float]:
 def _fields(model: Any) -> dict[str, Any]:
     """Return the configuration of a `UNet2DModel`."""
     config, network = model.config.network, model.model.network
-    norms = [module for module in network.modules() if type(module) is nn.GroupNorm]
-    groups = {norm.num_groups for norm in norms}
-    if len(groups) > 1:
-        raise CheckpointError(
-            f"norms of {' and '.join(map(str, sorted(groups)))} groups are no UNet2DModel's: one "
-            "number is (network.norm_groups)"
-        )
+    groups = _groups(network)
     attends = [i in config.attention_levels for i in range(len(config.channels))]
     kind = "resnet" if config.residual_resampling else "conv"
     plain = ("ResnetDownsample", "ResnetUpsample") if kind == "resnet" else ("Down", "Up")
@@ -201,13 +195,25 @@ def _fields(model: Any) -> dict[str, Any]:
         "upsample_type": kind,
         "dropout": config.dropout,
         "attention_head_dim": config.head_channels,
-        "norm_num_groups": groups.pop(),
-        "attn_norm_num_groups": norms[0].num_groups,
+        "norm_num_groups": groups,
+        "attn_norm_num_groups": groups,
         "norm_eps": config.norm_eps,
         "resnet_time_scale_shift": "scale_shift" if config.scale_shift_norm else "default",
         "add_attention": config.middle_attention,
         "num_class_embeds": config.num_classes + null or None,
     }
+
+
+def _groups(network: nn.Module) -> int:
+    """Return how many groups each norm has."""
+    norms = [module for module in network.modules() if type(module) is nn.GroupNorm]
+    groups = {norm.num_groups for norm in norms}
+    if len(groups) > 1:
+        raise CheckpointError(
+            f"norms of {' and '.join(map(str, sorted(groups)))} groups are no UNet2DModel's: one "
+            "number is (network.norm_groups)"
+        )
+    return groups.pop()
 
 
 def _state(network: nn.Module, config: UNetConfig, scheduler: Written) -> dict[str, Tensor]:
@@ -252,14 +258,14 @@ def _modules(config: UNetConfig) -> Iterator[str]:
     for i in range(2):
         yield from (f"mid_block.resnets.{i}.{part}" for part in _IN_BLOCKS)
     yield from _attention("mid_block.attentions.0")
-    for side, more, sampler in (("down", 0, "downsamplers"), ("up", 1, "upsamplers")):
+    for side, more, resize in (("down", 0, "downsamplers"), ("up", 1, "upsamplers")):
         for level in range(len(config.channels)):
             group = f"{side}_blocks.{level}"
             for j in range(config.blocks_per_level + more):
                 yield from (f"{group}.resnets.{j}.{part}" for part in _IN_BLOCKS)
                 yield from _attention(f"{group}.attentions.{j}")
             if level < len(config.channels) - 1:
-                yield from (f"{group}.{sampler}.0.{part}" for part in ("conv", *_IN_BLOCKS))
+                yield from (f"{group}.{resize}.0.{part}" for part in ("conv", *_IN_BLOCKS))
 
 
 def _attention(name: str) -> Iterator[str]:
