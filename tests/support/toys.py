@@ -38,6 +38,7 @@ def only(monkeypatch, domains):
     """Let these be the installed domains."""
     for module in (domains_module, dispatch):
         monkeypatch.setattr(module, "domains", lambda: domains)
+    monkeypatch.setattr(domains_module, "zoos", dict)
 
 
 def refusal(function, *given):

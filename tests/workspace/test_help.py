@@ -39,7 +39,7 @@ def undescribed(found):
     ]
 
 
-@pytest.mark.parametrize("command", ["list", "show", "import", "verify", "demo"])
+@pytest.mark.parametrize("command", ["list", "show", "import", "export", "push", "verify", "demo"])
 def test_flags_of_the_core_say_what_they_do(command):
     assert not undescribed(flags(command))
 

@@ -12,8 +12,11 @@ Source: Generator Matching, arXiv 2410.20587, proposition 3.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from feller.core.cards import ModelCard
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.generators import Generator, Part, Role, Superposition
 from feller.core.heads import Kinds
@@ -81,6 +84,46 @@ class Model(ABC):
     def part_kinds(self) -> tuple[Kinds, ...]:
         """Return the kinds of each part, where the generator is a sum of parts in a fixed order."""
         return (self.kinds,)
+
+    def save_pretrained(self, folder: str | Path, card: ModelCard | None = None) -> Path:
+        """Write a model folder for `feller.core.load`; an older one stays until it is whole.
+
+        Args:
+            folder: Where to write.
+            card: The card; by default that with which it was loaded, without its figures where the
+                weights have changed since.
+
+        Raises:
+            CheckpointError: When the model is not made of a configuration, its weights are not
+                finite, or the folder is not a model's.
+        """
+        from feller.core.checkpoint import save_model
+
+        return save_model(self, folder, card=card)
+
+    def push_to_hub(self, name: str, card: ModelCard | None = None, **options: Any) -> str:
+        """Commit the model to a repository of the Hugging Face Hub; return its address.
+
+        Args:
+            name: Such as `org/repo`; it is made where there is none.
+            card: As of `save_pretrained`.
+            options: `revision`, `private`, `token` and `message`, as of `feller.core.hub.push`.
+
+        Raises:
+            CheckpointError: As `save_pretrained`.
+            RegistryError: When the hub takes it not.
+        """
+        from feller.core.hub import push
+
+        with TemporaryDirectory() as home:
+            folder = self.save_pretrained(Path(home, name.rpartition("/")[2]), card)
+            return str(push(folder, name, **options))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from feller.core.showing import model_html
+
+        return model_html(self)
 
     def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Return the model with a weight: a part of a superposition."""

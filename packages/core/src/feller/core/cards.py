@@ -1,18 +1,21 @@
 """Model cards: what a model is, what it cost and how good it is, as data and as a page.
 
-The card is `card.json`; `README.md` is generated from it.
+The card is `card.json`; `README.md` is generated from it, with a header in which the Hugging Face
+Hub finds its licence, its task and its figures (`model-index`).
 """
 
 import json
+import math
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from feller.core.config import fits
 from feller.core.files import read_json
 
-__all__ = ["CardError", "Metric", "ModelCard"]
+__all__ = ["CardError", "Metric", "ModelCard", "card_of", "keep_card"]
 
 
 T = TypeVar("T")
@@ -71,6 +74,8 @@ class ModelCard:
         metrics: What was measured.
         limitations: What it does not do.
         references: Papers.
+        hub_task: Its task in the words of the Hugging Face Hub, such as
+            `unconditional-image-generation`.
     """
 
     name: str
@@ -85,6 +90,7 @@ class ModelCard:
     metrics: tuple[Metric, ...] = ()
     limitations: str = ""
     references: tuple[str, ...] = ()
+    hub_task: str = "other"
 
     def write(self, folder: str | Path) -> None:
         """Write `card.json` and the page made from it."""
@@ -114,7 +120,7 @@ class ModelCard:
     def page(self) -> str:
         """Return the card as Markdown, with the header that the Hugging Face Hub reads."""
         sections = [
-            f"---\nlicense: {self.licence.lower()}\nlibrary_name: feller\n---",
+            f"---\n{self._header()}\n---",
             f"# {self.name}",
             self.summary,
             _table("Model", ("", ""), self._facts()),
@@ -130,6 +136,35 @@ class ModelCard:
         ]
         return "\n\n".join(section for section in sections if section) + "\n"
 
+    def _header(self) -> str:
+        """Return what the hub reads: licence, task, and finite figures as a `model-index`."""
+        from huggingface_hub import EvalResult, ModelCardData
+
+        data = self.dataset or "its test data"
+        results = [
+            EvalResult(
+                task_type=self.hub_task,
+                dataset_type=_slug(data),
+                dataset_name=data,
+                metric_type=_slug(metric.name),
+                metric_name=metric.name,
+                metric_value=metric.value,
+            )
+            for metric in self.metrics
+            if math.isfinite(metric.value)
+        ]
+        licence, known = self.licence.lower(), re.fullmatch(r"[\w.+-]+", self.licence)
+        found = ModelCardData(
+            model_name=self.name,
+            license=licence if known else "other",
+            license_name=None if known else self.licence,
+            library_name="feller",
+            pipeline_tag=None if self.hub_task == "other" else self.hub_task,
+            tags=["feller", "generator-matching"],
+            eval_results=results or None,
+        )
+        return found.to_yaml().strip()
+
     def _facts(self) -> list[tuple[str, Any]]:
         facts = [
             ("task", self.task),
@@ -139,6 +174,39 @@ class ModelCard:
             ("licence", self.licence),
         ]
         return [(name, value) for name, value in facts if value]
+
+
+def keep_card(model: Any, card: ModelCard) -> None:
+    """Let a model that was loaded have its card, which is of the weights it has now."""
+    model.card, model.card_sums = card, _sums(model)
+
+
+def card_of(model: Any, name: str) -> ModelCard:
+    """Return the card of a model, under its name if it has none.
+
+    The figures of a card are of the weights that the model was loaded with: where these have
+    changed, they are left out.
+    """
+    count = sum(p.numel() for p in model.parameters())
+    card = getattr(model, "card", None)
+    if card is None:
+        task = getattr(model.config, "hub_task", "other")
+        return ModelCard(name=name, parameters=count, hub_task=task)
+    sums = _sums(model)
+    if len(sums) == len(model.card_sums) and all(map(_near, sums, model.card_sums)):
+        return card
+    return replace(card, name=name, parameters=count, metrics=())
+
+
+def _sums(model: Any) -> list[float]:
+    """Return a number for each weight, which a step of training changes."""
+    import torch
+
+    return [float(p.detach().abs().sum(dtype=torch.float64)) for p in model.parameters()]
+
+
+def _near(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-9)
 
 
 def _made(cls: type[T], data: Any) -> T:
@@ -151,6 +219,11 @@ def _made(cls: type[T], data: Any) -> T:
             kind = getattr(hints[name], "__name__", hints[name])
             raise TypeError(f"{name} is {str(value)[:40]!r}, not {kind}")
     return cls(**data)
+
+
+def _slug(name: str) -> str:
+    """Return a name in the letters that a `model-index` takes."""
+    return re.sub(r"\W+", "-", name.lower()).strip("-") or "unnamed"
 
 
 def _section(title: str, text: str) -> str:

@@ -16,16 +16,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from feller.core.cards import ModelCard
+from feller.core.cards import ModelCard, card_of, keep_card
 from feller.core.config import ConfigError, decode, encode, fits, type_of
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
+from feller.core.devices import pick_device
 from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of
 from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [
-    "CheckpointError", "is_finite", "load_model", "load_weights", "model_config", "pick_device",
-    "read_config", "save_model"]  # fmt: skip
+    "CheckpointError", "checked_weights", "is_finite", "load_model", "load_weights",
+    "model_config", "read_config", "save_model"]  # fmt: skip
 
 FORMAT = 1
 
@@ -51,23 +52,27 @@ def save_model(
     Args:
         model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
         folder: Where to write.
-        card: The card; a bare one by default.
+        card: The card; by default that with which the model was loaded, without its figures where
+            weights have changed since, or else a bare one.
         dtype: What weights are stored as, such as `torch.float16` for half the size; they are
             loaded as what the model has. By default, as they are.
 
     Raises:
-        CheckpointError: When the folder exists and is not a model's, or weights are not finite or
-            too large for the dtype.
+        CheckpointError: When the folder exists and is not a model's, the model has no
+            configuration, or weights are not finite or too large for the dtype.
         OSError: When it cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / "config.json").exists():
         raise CheckpointError(f"{folder} exists and is not a model folder: choose another")
+    if getattr(model, "config", None) is None or not hasattr(model, "state_dict"):
+        raise CheckpointError(
+            f"a {type(model).__name__} has no configuration to build it of: save what it is made of"
+        )
     if bad := [name for name, p in model.named_parameters() if not is_finite(p)]:
         raise CheckpointError(f"{bad[0]} is not finite: {folder} is not written")
     if card is None:
-        count = sum(p.numel() for p in model.parameters())
-        card = ModelCard(name=folder.name, parameters=count)
+        card = card_of(model, folder.name)
     # A clone each: safetensors refuses tied weights.
     tensors = {k: _stored(v, dtype, k) for k, v in model.state_dict().items()}
     with published(folder) as fresh:
@@ -96,10 +101,11 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
     folder = Path(folder)
     file, config = folder / "config.json", read_config(folder)
     recipe = _described(config["model"], file)
-    model = _build(recipe, _checked(folder), file)
+    model = _build(recipe, checked_weights(folder), file)
     load_weights(model, folder)
     if "coupling" in config:
         set_coupling(model, _coupling(config["coupling"], file))
+    keep_card(model, ModelCard.read(folder))
     return model.to(pick_device(device)).eval()
 
 
@@ -129,7 +135,7 @@ def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> lis
     Raises:
         CheckpointError: When they are missing, corrupt, or those of another network.
     """
-    weights = _checked(Path(folder))
+    weights = checked_weights(Path(folder))
     try:
         state, own = load_file(weights), model.state_dict()
         misfits = _misfits(own, state) if partly else {}
@@ -162,8 +168,12 @@ def _half(tensors: dict[str, Tensor]) -> float:
     return sum(tensor.numel() for tensor in tensors.values()) / 2
 
 
-def _checked(folder: Path) -> Path:
-    """Return the file of a folder's weights, which is the one that its configuration means."""
+def checked_weights(folder: Path) -> Path:
+    """Return the file of a folder's weights, which is the one that its configuration means.
+
+    Raises:
+        CheckpointError: When it is missing, or has another SHA-256.
+    """
     config, weights = read_config(folder), folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing")
@@ -281,20 +291,3 @@ def _coupling(config: Any, file: Path) -> Coupling:
     if not fits(coupling, Coupling):
         raise CheckpointError(f"{file}: 'coupling' is no coupling, such as 'minibatch_ot'")
     return coupling
-
-
-def pick_device(device: str) -> torch.device:
-    """Return a device by name; `auto` is an accelerator if there is one.
-
-    Raises:
-        ValueError: When there is none of that name.
-    """
-    if device == "auto":
-        # A build for CUDA names an accelerator even where there is none. One without double
-        # precision, which draws and paths need, is for those who ask for it.
-        found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
-        return found if found and found.type != "mps" else torch.device("cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"no device {device!r} here: {str(error).splitlines()[0]}") from None

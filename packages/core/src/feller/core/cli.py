@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "sample": "sample from a model into files",
         "train": "train a recipe, or resume a run",
         "import": "read a model that another library wrote",
+        "export": "write a model for another library",
+        "push": "put a model on the Hugging Face Hub",
         "evaluate": "measure a model against data",
         "verify": "check solutions, or a model, against the Kolmogorov equation",
         "demo": "sample every bundled model and write a page of the results",

@@ -1,11 +1,13 @@
 """Domains: which are installed, and which models and recipes they bring.
 
 Nothing here imports torch: listing is instant. A domain announces itself in the entry-point group
-`feller.domains` with a `Domain` value; its bundled models are folders inside its package.
+`feller.domains` with a `Domain` value; its bundled models are folders inside its package. A package
+of models alone announces itself in the group `feller.zoo` (`zoos`).
 """
 
 import difflib
 import importlib
+import importlib.util
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
@@ -17,6 +19,7 @@ __all__ = [
     "KNOWN_DOMAINS",
     "Domain",
     "RegistryError",
+    "bundled",
     "domain_of",
     "domains",
     "list_models",
@@ -25,6 +28,7 @@ __all__ = [
     "recipe",
     "resolve",
     "unknown",
+    "zoos",
 ]
 
 # The domains feller knows of, so that an error can say which package to install.
@@ -52,6 +56,8 @@ class Domain:
         examples: The function that returns the `feller.core.verify.Examples` on which `feller
             verify` tries the domain's solutions, as `module:function`.
         importers: Its `feller.core.importing.Importer` values, as `module:NAME`.
+        exporters: What writes a model for another library into an empty folder and returns how it
+            is to be read, by the library's name, as `module:function`.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Domain:
     measures: tuple[str, ...] = ()
     examples: str = ""
     importers: tuple[str, ...] = ()
+    exporters: dict[str, str] = field(default_factory=dict)
 
     def import_models(self) -> Any:
         """Import the module that defines the domain's models, which also registers their types."""
@@ -113,14 +120,46 @@ def domain_of(name: str, what: str = "model") -> Domain:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """List the bundled models whose names match a pattern.
+    """List the models of installed packages whose names match a pattern.
 
     Example:
         >>> list_models("images/*")  # doctest: +SKIP
         ['images/fashion-flow']
     """
     every = [name for domain in domains().values() for name in domain.models()]
+    for zoo, folder in zoos().items():
+        every += [f"{zoo}/{file.parent.name}" for file in folder.glob("*/config.json")]
     return sorted(name for name in every if fnmatch(name, pattern))
+
+
+def zoos() -> dict[str, Path]:
+    """Return the folders of models of packages that are no domain, by the names of their zoos.
+
+    Such a package has an entry point `NAME = "package"` in the group `feller.zoo`, and model
+    folders in `package/weights`, of which none is imported or run: they are `NAME/MODEL`.
+    """
+    found = {}
+    for point in entry_points(group="feller.zoo"):
+        spec = importlib.util.find_spec(point.value)
+        homes = spec.submodule_search_locations if spec else None
+        if homes:
+            found[point.name] = Path(next(iter(homes)), "weights")
+    return {name: folder for name, folder in found.items() if name not in domains()}
+
+
+def bundled(name: str) -> Path:
+    """Return where a model of an installed package is, or would be.
+
+    Args:
+        name: Its full name, such as `images/fashion-flow`.
+
+    Raises:
+        RegistryError: When there is no such domain or zoo.
+    """
+    home, _, model = name.partition("/")
+    if folder := zoos().get(home):
+        return folder / model
+    return domain_of(name).folder(model or home)
 
 
 def list_recipes(pattern: str = "*") -> list[str]:

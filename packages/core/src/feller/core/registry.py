@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from feller.core.cards import ModelCard
-from feller.core.domains import RegistryError, domain_of, recipe, unknown
+from feller.core.domains import RegistryError, bundled, recipe, unknown
 
 __all__ = ["data_of", "load", "model_folder", "read_card"]
 
@@ -19,24 +19,27 @@ def model_folder(name: str | Path) -> Path:
     """Return the folder of a model.
 
     Args:
-        name: A bundled name, the folder of a model or of a run, or `hf-hub:org/repo`.
+        name: A bundled name, the folder of a model or of a run, or `hf-hub:org/repo` with an
+            `@revision` or without.
 
     Raises:
         RegistryError: When there is no such model.
     """
     name = str(name)
     if name.startswith("hf-hub:"):
-        return _download(name.removeprefix("hf-hub:"))
+        from feller.core.hub import download
+
+        return download(name)
     path = Path(name)
     for folder in (path, path / "model"):
         if (folder / "config.json").is_file():
             return folder
     if path.is_dir():
         raise RegistryError(f"{name} has no config.json: it is neither a model nor a finished run")
-    bundled = domain_of(name).folder(name.split("/", 1)[-1])
-    if not (bundled / "config.json").is_file():
+    folder = bundled(name)
+    if not (folder / "config.json").is_file():
         raise RegistryError(unknown("model", name))
-    return bundled
+    return folder
 
 
 @overload
@@ -47,8 +50,8 @@ def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> 
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
-        name: `images/fashion-flow`, a path, or `hf-hub:org/repo`. A folder or a file of weights of
-            another library is read as `feller import` reads it.
+        name: `images/fashion-flow`, a path, `hf-hub:org/repo` or `hf-hub:org/repo@revision`. What
+            another library wrote is read as `feller import` reads it, there as in a folder.
         kind: The class of model to expect, such as `feller.images.ImageModel`, so that a type
             checker knows what comes; by default any.
         device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
@@ -65,13 +68,15 @@ def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> 
         >>> model.sample(64, steps=20, seed=0).shape  # doctest: +SKIP
         torch.Size([64, 28, 28, 1])
     """
-    from feller.core.checkpoint import load_model, pick_device
+    from feller.core.checkpoint import load_model
+    from feller.core.devices import pick_device
     from feller.core.importing import import_model, is_foreign
 
-    if is_foreign(name):
-        model = import_model(name).model.to(pick_device(device))
+    found = name if is_foreign(name) else model_folder(name)
+    if is_foreign(found):
+        model = import_model(found).model.to(pick_device(device))
     else:
-        model = load_model(model_folder(name), device=device)
+        model = load_model(found, device=device)
     if not isinstance(model, kind):
         raise RegistryError(f"{name} is of type {type(model).__name__}, not {kind.__name__}")
     return model
@@ -106,19 +111,3 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text())
     except (ValueError, RecursionError) as error:
         raise RegistryError(f"{file} is not JSON: {error}") from None
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    wanted = ["config.json", "model.safetensors", "card.json", "README.md"]
-    try:
-        return Path(snapshot_download(repository, allow_patterns=wanted))
-    except RepositoryNotFoundError:
-        raise RegistryError(
-            f"hf-hub:{repository} does not exist, or is private and needs `hf auth login`"
-        ) from None
-    except Exception as error:  # the hub, what carries it and the disk have errors of many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RegistryError(f"hf-hub:{repository} cannot be had: {reason}") from None

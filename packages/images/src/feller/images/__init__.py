@@ -43,4 +43,5 @@ DOMAIN = Domain(
         "feller.images.importing.dits:DIT",
         "feller.images.importing.jits:JIT",
     ),
+    exporters={"diffusers": "feller.images.exporting.unets:to_diffusers"},
 )

@@ -37,6 +37,8 @@ from feller.images.networks import JiTConfig as JiTConfig
 from feller.images.networks import UNet as UNet
 from feller.images.networks import UNetConfig as UNetConfig
 from feller.images.networks.convert import unet_from_diffusers as unet_from_diffusers
+from feller.images.plots import Images as Images
+from feller.images.plots import grid as grid
 from feller.images.recipes import cifar10_dit_flow as cifar10_dit_flow
 from feller.images.recipes import cifar10_flow as cifar10_flow
 from feller.images.recipes import cifar10_joint as cifar10_joint

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from feller.images.conditions import Given
 from feller.images.drawing import Request, draw
 from feller.images.networks import DiTConfig, JiTConfig, UNetConfig, build_network
 from feller.images.networks.checks import check_data_at_start, check_space
+from feller.images.plots import Images
 from feller.images.sampling import Sampling, suited
 from feller.images.schedules import Tabulated
 
@@ -55,6 +56,7 @@ class ImageModelConfig(ModelConfig):
             as before training.
     """
 
+    hub_task: ClassVar[str] = "unconditional-image-generation"
     network: UNetConfig | DiTConfig | JiTConfig
     codec: ImageCodec
     path: GaussianPath | MixturePath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
@@ -178,7 +180,7 @@ class ImageModel(nn.Module, Model):
         given: Given | None = None,
         **sampling: Any,
     ) -> UInt8[Tensor, "n h w c"]:
-        """Draw images.
+        """Draw images, of which a notebook shows a grid.
 
         Args:
             n: How many.
@@ -196,7 +198,8 @@ class ImageModel(nn.Module, Model):
         """
         check_count("n", n)
         labels, how = self.labels(n, label), Sampling(**sampling)
-        return self.draw(n, labels, how, seed=seed, noise=noise, given=given)[0]
+        images, _ = self.draw(n, labels, how, seed=seed, noise=noise, given=given)
+        return images.as_subclass(Images)
 
     def draw(
         self, n: int, labels: Tensor | None, sampling: Sampling, **request: Any

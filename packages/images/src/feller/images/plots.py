@@ -1,6 +1,7 @@
 """Pictures of images."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,45 @@ from einops import rearrange
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-__all__ = ["MOST_CHANNELS", "grid", "in_columns", "save_classes", "save_film", "save_grid"]
+__all__ = [
+    "MOST_CHANNELS",
+    "Images",
+    "grid",
+    "in_columns",
+    "save_classes",
+    "save_film",
+    "save_grid",
+]
 
 MOST_CHANNELS = 4
 """What a PNG holds: gray or colours, with or without transparency."""
+SHOWN = 64
+"""Images that a notebook shows."""
 MOST_COLUMNS = 20
 """Classes that a grid shows side by side."""
 _HEAD, _FONT = 18, 12  # pixels
 _FRAME, _LAST = 80, 2_000  # milliseconds
+
+
+class Images(Tensor):
+    """Images `(n, h, w, c)` of bytes, of which a notebook shows a grid; else a plain tensor.
+
+    Example:
+        >>> images = torch.zeros(3, 4, 4, 1, dtype=torch.uint8).as_subclass(Images)
+        >>> images._repr_png_()[1:4], type(images.float())
+        (b'PNG', <class 'torch.Tensor'>)
+    """
+
+    # What is computed of them is a tensor.
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
+
+    def _repr_png_(self) -> bytes | None:
+        """Return a grid of the first ones; None where a PNG does not hold the channels."""
+        if self.ndim != 4 or not len(self) or self.shape[-1] > MOST_CHANNELS:
+            return None
+        file = BytesIO()
+        _picture(self[:SHOWN].cpu(), 8).save(file, "PNG")
+        return file.getvalue()
 
 
 def grid(

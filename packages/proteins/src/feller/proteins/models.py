@@ -28,6 +28,7 @@ from feller.core.training import ModelConfig
 from feller.core.wrapped_heads import LangevinHead, TemperedHead
 from feller.proteins.codec import ProteinCodec, consecutive
 from feller.proteins.design.conditioning import Given, nothing
+from feller.proteins.design.page import Chains
 from feller.proteins.networks import FrameTransformerConfig
 from feller.proteins.networks.heads import FrameHeads, Prediction, RotationHead
 from feller.proteins.paths import FramePath
@@ -205,7 +206,7 @@ class ProteinModel(nn.Module, Model):
         seed: int = 0,
         **sampling: Any,
     ) -> list[Chain]:
-        """Draw backbones with residues.
+        """Draw backbones with residues, which a notebook shows in three dimensions.
 
         Args:
             n: How many.
@@ -219,7 +220,7 @@ class ProteinModel(nn.Module, Model):
 
         given = nothing(length) if given is None else given
         drawing = draw(self, n, given, Sampling(**sampling), seed=seed)
-        return [given.restored(chain) for chain in self.codec.decode(drawing.state)]
+        return Chains(given.restored(chain) for chain in self.codec.decode(drawing.state))
 
     def preview(self, stem: Path) -> None:
         """Write four samples and how sound they are."""

@@ -41,4 +41,5 @@ DOMAIN = Domain(
         "feller.text.importing.masked:MASKED",
         "feller.text.importing.ddits:DDIT",
     ),
+    exporters={"transformers": "feller.text.exporting.masked:to_transformers"},
 )

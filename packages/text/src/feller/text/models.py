@@ -38,6 +38,7 @@ from feller.core.training import ModelConfig
 from feller.core.typing import Rng, Time
 from feller.text.codec import TextCodec
 from feller.text.networks import TextNetworkConfig
+from feller.text.plots import GIVEN, Texts
 from feller.text.sampling import (
     Context,
     Sampling,
@@ -68,6 +69,7 @@ class TextModelConfig(ModelConfig):
         parametrization: Whether the logits are those of the posterior, or leave-one-out.
     """
 
+    hub_task: ClassVar[str] = "text-generation"
     network: TextNetworkConfig
     codec: TextCodec
     noise: Noise = "mask"
@@ -218,7 +220,7 @@ class TextModel(nn.Module, TokenModel):
         seed: int = 0,
         **sampling: Any,
     ) -> list[str]:
-        """Draw texts.
+        """Draw texts, of which a notebook shows when each token came.
 
         Args:
             n: How many.
@@ -237,7 +239,8 @@ class TextModel(nn.Module, TokenModel):
         """
         given = context(self.codec, prompt, suffix, length=length)
         drawn = self.draw(n, given, sampling_of(sampling), seed=seed, condition=label)
-        return self.codec.decode(drawn.x)
+        level = drawn.level.masked_fill(~given.free.to(drawn.level.device), GIVEN)
+        return Texts(self.codec, drawn.x, level)
 
     def draw(
         self, n: int, given: Context, sampling: Sampling, *, seed: int = 0, condition: Any = None

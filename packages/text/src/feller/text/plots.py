@@ -1,5 +1,6 @@
 """Pictures of text: which tokens came when."""
 
+import html
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -11,9 +12,45 @@ from torch import Tensor
 
 from feller.text.codec import TextCodec
 
-__all__ = ["cells", "save_reveal"]
+__all__ = ["Texts", "cells", "save_reveal"]
 
 GIVEN = -1.0
+LIGHT = 0.6
+"""The level from which the colour is light."""
+SHOWN = 4
+"""Texts that a notebook shows."""
+
+
+class Texts(list[str]):
+    """Texts, of which a notebook shows the first ones: a colour says when a token came.
+
+    Args:
+        codec: That of the model.
+        x: Their tokens `(b, n)`.
+        level: kappa when each token came last; negative for one that was given.
+
+    Example:
+        >>> import torch
+        >>> codec = TextCodec()
+        >>> x, level = codec.tokens("a<")[None], torch.tensor([[0.1, -1.0]])
+        >>> texts = Texts(codec, x, level)
+        >>> texts, "white'>a</span>&lt;" in texts._repr_html_()
+        (['a<'], True)
+    """
+
+    def __init__(
+        self, codec: TextCodec, x: Int[Tensor, "b n"], level: Float[Tensor, "b n"]
+    ) -> None:
+        super().__init__(codec.decode(x))
+        self._drawn = codec, x[:SHOWN].cpu(), level[:SHOWN].cpu()
+
+    def _repr_html_(self) -> str:
+        """Return the first texts in colours, from dark for what came first to light."""
+        codec, x, level = self._drawn
+        rows = [cells(codec, *text) for text in zip(x, level, strict=True)]
+        texts = ["\n".join("".join(_span(*cell) for cell in row) for row in text) for text in rows]
+        more = f"<p>{len(self) - len(x)} more</p>" if len(self) > len(x) else ""
+        return "<hr>".join(f"<pre>{text}</pre>" for text in texts) + more
 
 
 def cells(
@@ -45,6 +82,18 @@ def cells(
                 rows.append([])
             rows[-1].append((character if character.isprintable() else " ", round(number, 6)))
     return rows
+
+
+def _span(character: str, number: float) -> str:
+    """Return a character in the colour of its level, and as it is where it was given."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    if number < 0:
+        return html.escape(character)
+    ink = "white" if number < LIGHT else "black"
+    colour = to_hex(colormaps["viridis"](number))
+    return f"<span style='background:{colour};color:{ink}'>{html.escape(character)}</span>"
 
 
 def save_reveal(
@@ -87,7 +136,7 @@ def save_reveal(
 def _write(axes: object, i: int, row: Sequence[tuple[str, float]]) -> None:
     """Write the characters of a row: light on dark colours, dark on light ones and on white."""
     for j, (character, number) in enumerate(row):
-        ink = "white" if 0 <= number < 0.6 else "black"
+        ink = "white" if 0 <= number < LIGHT else "black"
         # A dollar sign alone would begin a formula.
         axes.text(  # pyright: ignore[reportAttributeAccessIssue]
             j,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from feller.core.cards import ModelCard
+
 __all__ = ["run"]
 
 
@@ -15,7 +17,7 @@ def run(argv: Sequence[str]) -> None:
         "feller import",
         description="Read a model that another library wrote, and write a model folder of it.",
     )
-    parser.add_argument("folder", help="the folder, or the file of weights")
+    parser.add_argument("folder", help="the folder, the file of weights, or hf-hub:org/repo")
     parser.add_argument(
         "--out", type=Path, required=True, help="the model folder to write (default: none, give it)"
     )
@@ -28,25 +30,33 @@ def run(argv: Sequence[str]) -> None:
     )
     options = parser.parse_args(argv)
     given = dict(_parsed(text) for text in options.set)
-    from feller.core.cards import ModelCard
     from feller.core.checkpoint import save_model
     from feller.core.importing import import_model
+    from feller.core.registry import model_folder
 
-    found = import_model(options.folder, given)
+    folder = options.folder
+    if folder.startswith("hf-hub:"):
+        folder = model_folder(folder)
+    found = import_model(folder, given)
     count = sum(weight.numel() for weight in found.model.parameters())
-    card = ModelCard(
-        name=options.out.name,
+    save_model(found.model, options.out, card=_card(found, options.out.name, count))
+    rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
+    for name, text in {**rows, **found.reading}.items():
+        print(f"{name:12} {text}")
+    print(f"{options.out} is ready: feller.core.load({str(options.out)!r})")
+
+
+def _card(found: Any, name: str, count: int) -> ModelCard:
+    """Return the card of what was read, of a number of weights."""
+    return ModelCard(
+        name=name,
         task="imported",
         summary=f"Weights of a {found.family}, read by feller.",
         licence=found.licence,
         parameters=count,
         training=dict(found.reading),
+        hub_task=getattr(found.model.config, "hub_task", "other"),
     )
-    save_model(found.model, options.out, card=card)
-    rows = {"family": found.family, "weights": f"{count:,}", "licence": found.licence}
-    for name, text in {**rows, **found.reading}.items():
-        print(f"{name:12} {text}")
-    print(f"{options.out} is ready: feller.core.load({str(options.out)!r})")
 
 
 def _parsed(text: str) -> tuple[str, Any]:

@@ -7,7 +7,7 @@ the resolved recipe is written beside the run.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,13 @@ class Evaluation(ABC):
 
 
 class ModelConfig(ABC):
-    """What a domain's model is made of."""
+    """What a domain's model is made of.
+
+    Attributes:
+        hub_task: Its task in the words of the Hugging Face Hub, for the card.
+    """
+
+    hub_task: ClassVar[str] = "other"
 
     @abstractmethod
     def build(self) -> nn.Module:

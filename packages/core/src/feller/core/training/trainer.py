@@ -273,4 +273,5 @@ def _card(run: Run, out: Path) -> ModelCard:
         parameters=sum(p.numel() for p in run.ema.model.parameters()),
         dataset=getattr(run.recipe.data, "source", ""),
         training=training,
+        hub_task=run.recipe.model.hub_task,
     )

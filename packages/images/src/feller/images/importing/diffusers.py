@@ -47,7 +47,8 @@ def _is_unet(foreign: Foreign) -> bool:
 def _convert(foreign: Foreign) -> Imported:
     folder = part_of(foreign, "unet")
     theirs = {k: v for k, v in folder.config.items() if k not in ("scheduler", "null_class")}
-    null = bool(foreign.options.get("null_class", False))
+    # `_null_class` is what `feller export` writes.
+    null = bool(foreign.options.get("null_class", folder.config.get("_null_class", False)))
     process, config = process_of(folder), unet_config_from_diffusers(theirs, null_class=null)
     held = folder.tensors()
     stored = {name: held.take(name) for name in folder.stored.tensors}

@@ -15,7 +15,7 @@ from feller.core.sizes import build_within
 from feller.images.networks.diffusers_config import unet_config_from_diffusers
 from feller.images.networks.unet import UNet, UNetConfig
 
-__all__ = ["unet_from_diffusers", "unet_state_from_diffusers"]
+__all__ = ["our_name", "unet_from_diffusers", "unet_state_from_diffusers"]
 
 _NAMES = {
     "conv_in": "stem",
@@ -102,7 +102,7 @@ def unet_state_from_diffusers(
     ours: dict[str, Tensor] = {}
     for name, weight in _fuse_qkv(state).items():
         module, _, kind = name.rpartition(".")
-        ours[f"{_rename(module, config)}.{kind}"] = weight
+        ours[f"{our_name(module, config)}.{kind}"] = weight
     hidden, table = "embed_time.hidden.weight", "embed_label.table.weight"
     if theirs.get("flip_sin_to_cos", True) and hidden in ours:  # our sines come first
         cosines, sines = ours[hidden].chunk(2, dim=1)
@@ -122,7 +122,12 @@ def _fuse_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return fused
 
 
-def _rename(module: str, config: UNetConfig) -> str:
+def our_name(module: str, config: UNetConfig) -> str:
+    """Return our name of a layer of a `UNet2DModel` of diffusers.
+
+    Raises:
+        ValueError: When it is none.
+    """
     block = re.match(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)", module)
     if block is None:
         start = next((s for s in _NAMES if f"{module}.".startswith(f"{s}.")), None)

@@ -21,7 +21,7 @@ from feller.proteins.metrics.secondary import secondary_structure
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.writing import replacing
 
-__all__ = ["Sample", "page", "write_page"]
+__all__ = ["Chains", "Sample", "page", "write_page"]
 
 VIEWER = "3Dmol-2.5.5.min.js"
 
@@ -42,6 +42,17 @@ class Sample:
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
     frames: Sequence[Float[np.ndarray, "n 4 3"]] = ()
     b_factors: Float[np.ndarray, " n"] | None = None
+
+
+class Chains(list[Chain]):
+    """Chains, which a notebook shows in three dimensions."""
+
+    def _repr_html_(self) -> str:
+        """Return the page of them in a frame."""
+        if not self:
+            return "no chains"
+        inner = html.escape(page([Sample(chain) for chain in self], "Backbones"))
+        return f"<iframe srcdoc='{inner}' width='100%' height='480' style='border:0'></iframe>"
 
 
 def page(samples: Sequence[Sample], title: str = "Backbones") -> str:

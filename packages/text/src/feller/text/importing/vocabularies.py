@@ -5,6 +5,7 @@ often rows of padding after that. The mask is looked for in the configuration an
 files, and nowhere guessed.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from feller.core.checkpoint import CheckpointError
 from feller.core.importing import Foreign
 from feller.text.tokenizers import Pieces
 
-__all__ = ["Words", "letters_of", "words_of"]
+__all__ = ["NEVER", "Words", "isolated", "letters_of", "words_of"]
 
 NEVER = -1e6
 """Logit of what is never predicted."""
@@ -90,8 +91,6 @@ def words_of(foreign: Foreign, *, mask: bool, last: int | None = None) -> Words:
 
 def letters_of(vocabulary: Path) -> Pieces:
     """Return the tokenizer of ESM-2: a line of `vocab.txt` each, letters but for `<...>`."""
-    import json
-
     words = vocabulary.read_text(encoding="utf-8").split()
     ids = {word: i for i, word in enumerate(words)}
     special = [word for word in words if word.startswith("<")]
@@ -100,11 +99,23 @@ def letters_of(vocabulary: Path) -> Pieces:
         | {"id": ids[word], "content": word, "special": True}
         for word in special
     ]
-    split = {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False}
-    model = {"type": "WordLevel", "vocab": ids, "unk_token": "<unk>"}
-    parts = {"version": "1.0", "added_tokens": added, "pre_tokenizer": split, "model": model}
+    return Pieces(json.dumps(isolated(ids, "<unk>", added)))
+
+
+def isolated(ids: dict[str, int], unknown: str | None, added: list[dict[str, Any]]) -> dict:
+    """Return the definition of a tokenizer whose tokens are characters.
+
+    Args:
+        ids: The id of each.
+        unknown: What stands for others; None for nothing.
+        added: Tokens of several characters.
+    """
+    split = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated"}
+    model = {"type": "WordLevel", "vocab": ids, "unk_token": unknown or ""}
+    parts = {"version": "1.0", "added_tokens": added, "model": model}
+    parts["pre_tokenizer"] = split | {"invert": False}
     none = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor"))
-    return Pieces(json.dumps(parts | none | {"decoder": {"type": "Fuse"}}))
+    return parts | none | {"decoder": {"type": "Fuse"}}
 
 
 def _tokenizer(foreign: Foreign) -> Pieces:
