@@ -22,7 +22,7 @@ def first(tmp_path_factory):
 
 
 def recipe(first, *, classes=4, groups=(), **training):
-    made = points.recipe(start=str(first), condition_drop=0, **training)
+    made = points.recipe(start=str(first), condition_drop=0.0, **training)
     optimizer = Optimizer(lr=1e-2, warmup=0, decay="constant", groups=groups)
     return replace(made, model=points.PointModelConfig(classes=classes), optimizer=optimizer)
 

@@ -145,6 +145,8 @@ class ConditionsEmbedding(nn.Module):
         super().__init__()
         self.config = config
         self.parts = nn.ModuleDict({name: part.build(dim) for name, part in config.parts.items()})
+        self.nothing: Tensor  # what images add up to as vectors
+        self.register_buffer("nothing", torch.zeros(dim), persistent=False)
 
     def forward(self, condition: Any, *, batch: int) -> Float[Tensor, "b d"]:
         """Return the sum of the embeddings; None, or a name left out, is not told."""
@@ -154,7 +156,7 @@ class ConditionsEmbedding(nn.Module):
             for name, part in self.config.parts.items()
             if not part.channels
         ]
-        return torch.stack(vectors).sum(0) if vectors else torch.zeros(())
+        return torch.stack(vectors).sum(0) if vectors else self.nothing.expand(batch, -1)
 
     def beside(self, x: Float[Tensor, "b c h w"], condition: Any) -> Float[Tensor, "b more h w"]:
         """Return states with the images that are told as more channels."""

@@ -3,18 +3,36 @@
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
-from feller.core.checkpoint import read_config
+from feller.core.checkpoint import model_config, read_config
 from feller.core.config import ConfigError, decode, encode, leaves
 from feller.core.registry import model_folder
 from feller.core.starts import start_from
 from feller.core.training.config import Recipe
 
-__all__ = ["first_weights"]
+__all__ = ["first_weights", "with_model_of_start"]
+
+
+def with_model_of_start(recipe: Recipe) -> Recipe:
+    """Return a recipe with the model that it starts from, where it asks for that.
+
+    Raises:
+        ValueError: When models of that type are not trained.
+    """
+    if not recipe.training.start_model:
+        return recipe
+    model = model_config(model_folder(recipe.training.start))
+    if not hasattr(model.build(), "path"):
+        raise ValueError(
+            f"training.start-model: {recipe.training.start} is a {type(model).__name__}, which no "
+            "path leads to: it cannot be trained"
+        )
+    return replace(recipe, model=model)
 
 
 def first_weights(

@@ -31,7 +31,7 @@ from feller.core.training.launching import launched, on_main
 from feller.core.training.log import Diverged, Log
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
 from feller.core.training.lora import merged, save_adapter
-from feller.core.training.starting import first_weights
+from feller.core.training.starting import first_weights, with_model_of_start
 from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal, stopped_by
 
 __all__ = ["train"]
@@ -60,6 +60,7 @@ def train(
     """
     out, until = Path(out), time.monotonic() + 60 * (recipe.training.max_minutes or math.inf)
     check_folder(out)
+    recipe = with_model_of_start(recipe)
     _check_numbers(recipe)
     accelerator = launched(recipe, out, cpu=cpu)
     known = new_weights(out) if latest_checkpoint(out / "checkpoints") else None
