@@ -7,6 +7,16 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.testing import assert_close
 
+from feller.core.conditions import dropped
+from feller.core.config import decode, encode
+from feller.core.nn.condition_kinds import (
+    ClassCondition,
+    FloatCondition,
+    ImageCondition,
+    VectorCondition,
+)
+from feller.core.nn.conditions import Conditions
+
 
 def awake(config, rng):
     """A network in double precision with no weight left at zero."""
@@ -52,3 +62,31 @@ def check_numbers(config, inputs, rng):
         network(x, t, numbers[:, [0, 0, 1]])
     with pytest.raises(ValueError, match=r"a class \(num_classes\) or a vector"):
         replace(config, condition_size=2).build()
+
+
+def check_conditions(config, inputs, rng):
+    """A network of images hears each condition, each row its own, and none as one left out."""
+    x, t, _ = inputs
+    b, _, height, width = x.shape
+    told = {"kind": ClassCondition(classes=3), "size": FloatCondition()}
+    told |= {"numbers": VectorCondition(size=2), "look": ImageCondition(image_channels=1)}
+    network = awake(replace(config, num_classes=0, conditions=Conditions(told)), rng)
+    values = {
+        "kind": torch.arange(b) % 3,
+        "size": torch.rand(b, generator=rng).double(),
+        "numbers": torch.randn(b, 2, generator=rng).double(),
+        "look": torch.randn(b, 1, height, width, generator=rng).double(),
+    }
+    found, silent = network(x, t, values), network(x, t, None)
+    for name, value in values.items():
+        less = {**values, name: None}
+        assert not network(x, t, less).allclose(found)
+        assert network(x, t, {**values, name: dropped(value, torch.ones(b).bool())}).allclose(
+            network(x, t, less)
+        )
+    assert network(x, t, dropped(values, torch.ones(b).bool())).allclose(silent)
+    first = network(x, t, dropped(values, torch.arange(b) == 0))
+    assert first[0].allclose(silent[0]) and first[1].allclose(found[1])
+    assert decode(encode(network.config)) == network.config
+    with pytest.raises(ValueError, match="conditions take the place of num_classes"):
+        replace(network.config, num_classes=2)

@@ -139,3 +139,26 @@ def test_text_trains_on_the_library_of_python(environment, domain, tmp_path):
     run(*command, *tiny, *short, *cache, cwd=tmp_path)
     told = run(environment / "feller", "sample", "run", "--steps", "4", cwd=tmp_path)
     assert told.strip()
+
+
+@pytest.fixture(scope="module")
+def waves(wheels, tmp_path_factory):
+    """The commands of an environment with the core, and a domain from outside the repository."""
+    folder = tmp_path_factory.mktemp("waves")
+    shutil.copytree(ROOT / "examples" / "own_domain", folder / "own_domain")
+    run(UV, "build", "--wheel", "--out-dir", folder, folder / "own_domain", cwd=folder)
+    core = next(wheel for wheel in wheels if wheel.name.startswith("feller_core"))
+    run(UV, "venv", "venv", cwd=folder)
+    (own,) = folder.glob("feller_waves-*.whl")
+    run(UV, "pip", "install", "--python", "venv", core, own, cwd=folder)
+    return folder / "venv" / "bin"
+
+
+def test_a_domain_of_ones_own_is_listed_trained_and_sampled(waves, tmp_path):
+    assert "waves/sine" in run(waves / "feller", "list", cwd=tmp_path)
+    short = ("--training.steps", "3", "--training.sample-every", "2", "--cpu", "--out", "run")
+    run(waves / "feller", "train", "waves/sine", "--model.width", "8", *short, cwd=tmp_path)
+    told = run(waves / "feller", "sample", "run", "-n", "4", "--out", "waves.csv", cwd=tmp_path)
+    assert told == "waves.csv: 4 waves\n"
+    lines = (tmp_path / "waves.csv").read_text().splitlines()
+    assert [len(line.split(",")) for line in lines] == [16] * 4

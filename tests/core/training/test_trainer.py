@@ -83,7 +83,7 @@ def test_another_recipe_or_folder_is_refused(tmp_path):
     recipe = points.recipe(steps=2)
     train(recipe, tmp_path / "a", cpu=True)
     changed = replace(recipe, optimizer=replace(recipe.optimizer, lr=0.5))
-    with pytest.raises(ValueError, match=r"begun with optimizer\.lr = 0\.01, not 0\.5"):
+    with pytest.raises(ValueError, match=r"took its 2 steps with optimizer\.lr = 0\.01, not 0\.5"):
         train(changed, tmp_path / "a", cpu=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.tex").write_text("years of work")
@@ -247,7 +247,7 @@ def test_fine_tuning_starts_from_the_weights_of_a_model(tmp_path):
 def test_fine_tuning_from_another_network_is_refused(tmp_path):
     first = train(points.recipe(steps=1), tmp_path / "a", cpu=True)
     wide = replace(points.recipe(steps=2, start=str(first)), model=points.PointModelConfig(32))
-    with pytest.raises(ValueError, match="does not fit the network: size mismatch"):
+    with pytest.raises(ValueError, match=r"does not fit the network: generator\.network"):
         train(wide, tmp_path / "b", cpu=True)
 
 
@@ -259,8 +259,7 @@ def test_fine_tuning_to_other_classes_makes_their_weights_anew(tmp_path, capsys)
     )
     second = train(more, tmp_path / "b", cpu=True)
     name = "generator.network.embed.weight"
-    told = f"initialised, as they do not fit: {name} is [5, 16], was [3, 16]\n"
-    assert told in capsys.readouterr().out
+    assert f"initialised: {name} (is [5, 16], was [3, 16])\n" in capsys.readouterr().out
     before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
     assert after[name].shape == (5, 16)
     assert after[name].std() > 0.5

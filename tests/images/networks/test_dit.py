@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import awake, check_numbers, check_two_times
+from networks import awake, check_conditions, check_numbers, check_two_times
 from torch.testing import assert_close
 
 from feller.core.config import decode, encode
@@ -115,3 +115,7 @@ def test_the_weights_of_one_time_start_two(rng):
 
 def test_a_condition_may_be_numbers(rng):
     check_numbers(TINY, inputs(rng), rng)
+
+
+def test_it_is_told_things_of_any_kind_by_name(rng):
+    check_conditions(TINY, inputs(TINY, rng), rng)

@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from feller.core.conditions import dropped
 from feller.core.config import decode, encode
+from feller.core.nn.condition_kinds import ClassCondition, FloatCondition, ImageCondition
+from feller.core.nn.conditions import Conditions
 from feller.proteins.networks import FrameTransformerConfig
 from feller.proteins.networks.features import LINKS
 from feller.proteins.so3.rotations import Rotations, exp
@@ -287,3 +290,26 @@ def test_a_compiled_network_is_the_eager_network(options, rng):
     compiled = torch.compile(made, fullgraph=True)(x, clocks, index, previous)
     for one, other in zip(parts(compiled), parts(made(x, clocks, index, previous)), strict=True):
         assert_close(one, other, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("b", [2, 120])
+def test_it_is_told_things_of_a_chain_by_name(b, rng):
+    conditions = Conditions({"kind": ClassCondition(classes=3), "size": FloatCondition()})
+    made = network(conditions=conditions).eval()
+    x, clocks, index = state(rng, b=b, n=30 if b > 2 else 7)
+    told = {"kind": torch.arange(b) % 3, "size": torch.rand(b, generator=rng).double()}
+    found, silent = made(x, clocks, index, None, told), made(x, clocks, index)
+    assert not found.hidden[0].allclose(silent.hidden[0])
+    first = dropped(told, torch.arange(b) == 0)
+    mixed = made(x, clocks, index, None, first)
+    assert_close(mixed.hidden[0], silent.hidden[0])
+    assert_close(mixed.hidden[-1], found.hidden[-1])
+    assert decode(encode(made.config)) == made.config
+
+
+def test_what_it_cannot_be_told_is_refused(rng):
+    x, clocks, index = state(rng)
+    with pytest.raises(ValueError, match="a network without any"):
+        network()(x, clocks, index, None, {"kind": torch.tensor([0, 1])})
+    with pytest.raises(ValueError, match="frames cannot lie beside an image"):
+        network(conditions=Conditions({"look": ImageCondition(image_channels=1)}))

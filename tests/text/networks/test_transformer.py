@@ -5,7 +5,10 @@ import torch
 from texts import BLOCKS, shaken
 from torch.testing import assert_close
 
+from feller.core.conditions import dropped
 from feller.core.config import decode, encode
+from feller.core.nn.condition_kinds import ClassCondition, FloatCondition, ImageCondition
+from feller.core.nn.conditions import Conditions
 from feller.text.networks import TextTransformerConfig
 from feller.text.vocabulary import Vocabulary
 
@@ -107,3 +110,24 @@ def test_padding_changes_nothing(options, rng):
 def test_a_window_has_a_middle(window):
     with pytest.raises(ValueError, match="window is odd"):
         TextTransformerConfig(transformer=BLOCKS, window=window)
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_it_is_told_things_by_name(adaptive, rng):
+    conditions = Conditions({"kind": ClassCondition(classes=3), "size": FloatCondition()})
+    config = TextTransformerConfig(transformer=BLOCKS, adaptive=adaptive, conditions=conditions)
+    network = shaken(config.build(Vocabulary(tokens=5, has_mask=True)))
+    x, kappa = torch.randint(5, (2, 4), generator=rng), torch.rand(2, generator=rng)
+    told = {"kind": torch.tensor([0, 2]), "size": torch.tensor([0.5, torch.nan])}
+    found, silent = network(x, kappa, told), network(x, kappa)
+    assert not found[0].allclose(silent[0])
+    assert_close(network(x, kappa, {"kind": told["kind"]})[1], found[1])
+    assert_close(network(x, kappa, dropped(told, torch.tensor([True, True]))), silent)
+    assert decode(encode(config)) == config
+    with pytest.raises(ValueError, match="tokens cannot lie beside an image"):
+        images = Conditions({"look": ImageCondition(image_channels=1)})
+        TextTransformerConfig(transformer=BLOCKS, conditions=images)
+    with pytest.raises(ValueError, match="labels were given to a network without"):
+        shaken(
+            TextTransformerConfig(transformer=BLOCKS).build(Vocabulary(tokens=5, has_mask=True))
+        )(x, kappa, told)

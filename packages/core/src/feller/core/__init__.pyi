@@ -86,8 +86,10 @@ from feller.core.measurements import Measurement as Measurement
 from feller.core.measurements import Pixels as Pixels
 from feller.core.models import GeneratorModel as GeneratorModel
 from feller.core.models import Model as Model
+from feller.core.networks import buildable as buildable
 from feller.core.noise import Langevin as Langevin
 from feller.core.noise import Noised as Noised
+from feller.core.own_models import OwnModel as OwnModel
 from feller.core.pair_data import PairData as PairData
 from feller.core.pair_data import PairFolder as PairFolder
 from feller.core.pair_data import load_pairs as load_pairs
@@ -177,6 +179,7 @@ from feller.core.training import ModelConfig as ModelConfig
 from feller.core.training import Optimizer as Optimizer
 from feller.core.training import Recipe as Recipe
 from feller.core.training import Training as Training
+from feller.core.training.own import train as train
 from feller.core.verify import Plan as Plan
 from feller.core.verify import Reference as Reference
 from feller.core.verify import Verification as Verification

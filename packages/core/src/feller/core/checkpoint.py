@@ -1,8 +1,9 @@
 """Model folders: `config.json`, `model.safetensors` and a card.
 
 `config.json` is type-tagged; an unknown key is an error. It has the coupling of the training pairs
-unless these were independent. Weights are safetensors, loaded strictly after their checksum is
-compared. There is no pickle anywhere.
+unless these were independent, and names the modules of types that are not feller's own: these are
+imported by who loads the model, never by what a file says. Weights are safetensors, loaded strictly
+after their checksum is compared. There is no pickle anywhere.
 """
 
 import json
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from feller.core.cards import ModelCard, card_of, keep_card
-from feller.core.config import ConfigError, decode, encode, fits, type_of
+from feller.core.config import ConfigError, decode, encode, fits, foreign_homes, type_of
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
 from feller.core.devices import pick_device
 from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of
@@ -25,8 +26,9 @@ from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [
-    "CheckpointError", "checked_weights", "is_finite", "load_model", "load_weights",
-    "model_config", "read_config", "save_model"]  # fmt: skip
+    "CheckpointError", "checked_weights", "is_finite", "load_model", "load_weights", "model_config",
+    "read_config", "save_model", "unfitting",
+]  # fmt: skip
 
 FORMAT = 1
 
@@ -82,6 +84,8 @@ def save_model(
         config = {"format": FORMAT, "model": encode(model.config), "sha256": digest(weights)}
         if (coupling := coupling_of(model)) != IndependentCoupling():
             config["coupling"] = encode(coupling)
+        if homes := foreign_homes(config):
+            config["modules"] = homes
         (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         card.write(fresh)
     return folder
@@ -100,7 +104,7 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
     """
     folder = Path(folder)
     file, config = folder / "config.json", read_config(folder)
-    recipe = _described(config["model"], file)
+    recipe = _described(config, file)
     model = _build(recipe, checked_weights(folder), file)
     load_weights(model, folder)
     if "coupling" in config:
@@ -117,55 +121,27 @@ def model_config(folder: str | Path) -> Any:
         ConfigError: When the configuration describes nothing feller knows.
     """
     file = Path(folder) / "config.json"
-    return _described(read_config(file.parent)["model"], file)
+    return _described(read_config(file.parent), file)
 
 
-def load_weights(model: Any, folder: str | Path, *, partly: bool = False) -> list[str]:
+def load_weights(model: Any, folder: str | Path) -> None:
     """Load the weights of a model folder into a model of the same make.
-
-    Args:
-        model: The model.
-        folder: The model folder.
-        partly: Whether a few weights may have other shapes, or be missing on either side, such as
-            those of other classes: the model keeps its own. Most of the model is to fit.
-
-    Returns:
-        What did not fit, each in a few words.
 
     Raises:
         CheckpointError: When they are missing, corrupt, or those of another network.
     """
     weights = checked_weights(Path(folder))
     try:
-        state, own = load_file(weights), model.state_dict()
-        misfits = _misfits(own, state) if partly else {}
-        if sum(own[name].numel() for name in misfits if name in own) > _half(own):
-            misfits = {}  # so the error says that it does not fit
-        kept = {name: own[name] for name in misfits if name in own}
-        fitting = {name: value for name, value in state.items() if name not in misfits}
-        model.load_state_dict(fitting | kept)
+        model.load_state_dict(load_file(weights))
     except (RuntimeError, SafetensorError) as error:
-        first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
-        reason = textwrap.shorten(first, 200, placeholder=" ...")
-        raise CheckpointError(f"{weights} does not fit the network: {reason}") from None
-    return list(misfits.values())
+        raise unfitting(weights, error) from None
 
 
-def _misfits(own: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, str]:
-    """Say of each weight that does not fit what it is, and was."""
-
-    def shape(tensors: dict[str, Tensor], name: str) -> str:
-        return str([*tensors[name].shape]) if name in tensors else "missing"
-
-    return {
-        name: f"{name} is {shape(own, name)}, was {shape(state, name)}"
-        for name in sorted(own.keys() | state.keys())
-        if shape(own, name) != shape(state, name)
-    }
-
-
-def _half(tensors: dict[str, Tensor]) -> float:
-    return sum(tensor.numel() for tensor in tensors.values()) / 2
+def unfitting(weights: Path, error: Exception) -> CheckpointError:
+    """Return the error that weights are those of another network, in one line."""
+    first = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
+    reason = textwrap.shorten(first, 200, placeholder=" ...")
+    return CheckpointError(f"{weights} does not fit the network: {reason}")
 
 
 def checked_weights(folder: Path) -> Path:
@@ -208,8 +184,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             "pip install -U feller-core"
         )
     expected = {"format", "model", "sha256"}
-    for key in sorted(config.keys() - {"coupling"} ^ expected):
+    for key in sorted(config.keys() - {"coupling", "modules"} ^ expected):
         raise CheckpointError(f"{file}: {key!r} is {'missing' if key in expected else 'unknown'}")
+    if not fits(config.get("modules", {}), dict):
+        raise CheckpointError(f"{file}: 'modules' is no mapping from types to modules")
     model = config["model"]
     if not (fits(model, dict) and fits(model.get("type"), str)):
         raise CheckpointError(f"{file}: 'model' has no 'type', such as 'images/model'")
@@ -241,21 +219,32 @@ def _stored(tensor: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
 
 def _described(config: dict[str, Any], file: Path) -> Any:
     """Return what a configuration describes, of types known in this process or an installed one."""
+    homes = config.get("modules", {})
     try:
-        _import_type(config["type"])
-        return decode(config, where=str(file))
-    except ConfigError:
+        _import_type(config["model"]["type"], homes)
+        for tag, home in homes.items():
+            if type_of(tag) is None:
+                raise CheckpointError(
+                    f"{file}: {tag!r} is a type of the module {home}: import {home} first"
+                )
+        return decode(config["model"], where=str(file))
+    except (CheckpointError, ConfigError):
         raise
     except _MISFITS as error:
         raise _undescribed(file, error) from None
 
 
-def _import_type(tag: str) -> None:
+def _import_type(tag: str, homes: dict[str, str]) -> None:
     """Import the domain of the type in a model's configuration, unless the type is your own."""
+    if tag == "core/model":
+        import feller.core.own_models  # noqa: F401  (it is defined there)
+
+        return
     try:
         domain_of(tag, "type").import_models()
     except RegistryError:
-        if tag.split("/", 1)[0] in KNOWN_DOMAINS or not hasattr(type_of(tag), "build"):
+        own = hasattr(type_of(tag), "build") or tag in homes
+        if tag.split("/", 1)[0] in KNOWN_DOMAINS or not own:
             raise
 
 

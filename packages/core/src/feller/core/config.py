@@ -6,14 +6,19 @@ says.
 """
 
 import difflib
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import singledispatch
+from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, overload
 
-__all__ = ["ConfigError", "decode", "encode", "fits", "leaves", "tag_of", "tagged", "type_of"]
+__all__ = [
+    "ConfigError", "decode", "encode", "fits", "foreign_homes", "home_of", "leaves", "tag_of",
+    "tagged", "type_of",
+]  # fmt: skip
 
 T = TypeVar("T")
 _TYPES: dict[str, type] = {}
@@ -62,6 +67,25 @@ def type_of(tag: str) -> type | None:
         True
     """
     return _TYPES.get(tag)
+
+
+def home_of(kind: Any) -> str:
+    """Return the module of a class or a function; of a script, the name of its file.
+
+    Example:
+        >>> home_of(ConfigError)
+        'feller.core.config'
+    """
+    module: str = kind.__module__
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(file).stem if module == "__main__" and file else module
+
+
+def foreign_homes(data: Any) -> dict[str, str]:
+    """Return the module of each type in an encoded configuration that is not of feller's own."""
+    tags = {str(tag) for key, tag in leaves(data).items() if key.rpartition(".")[2] == "type"}
+    homes = {tag: home_of(_TYPES[tag]) for tag in sorted(tags & _TYPES.keys())}
+    return {tag: home for tag, home in homes.items() if not home.startswith("feller.")}
 
 
 @singledispatch

@@ -4,6 +4,7 @@ Networks turn tensors into tensors, heads turn tensors into values; losses, loop
 elsewhere.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from feller.core.heads import FlowHead, Head, Kinds, ProductHead
 from feller.core.times import factor_times
 from feller.core.typing import Time
 
-__all__ = ["GeneratorModel", "Model"]
+__all__ = ["GeneratorModel", "Model", "takes_condition"]
 
 
 class GeneratorModel(nn.Module, Model):
@@ -26,9 +27,10 @@ class GeneratorModel(nn.Module, Model):
 
     Args:
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
-            the condition. On a product path states, times and outputs are dicts. One that has
-            `takes_next = True` (MeanFlow, flow maps) is called with the time s at which the step
-            ends too, which is t where nobody steps.
+            the condition; without the condition if it takes two arguments alone. On a product path
+            states, times and outputs are dicts. One that has `takes_next = True` (MeanFlow, flow
+            maps) is called with the time s at which the step ends too, which is t where nobody
+            steps.
         path: The conditional path it is trained on; of a product state, one for each factor.
         head: How its output is read; a velocity by default.
         coupling: How source samples and data are joined in training; independent if None.
@@ -52,6 +54,7 @@ class GeneratorModel(nn.Module, Model):
         self.network = network
         self.path = path
         self.head = FlowHead() if head is None else head
+        self._conditional = takes_condition(network)
         if coupling is not None:
             set_coupling(self, coupling)
 
@@ -96,10 +99,20 @@ class GeneratorModel(nn.Module, Model):
             of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}
             cast = {name: self._cast(value) for name, value in x.items()}
-            return {k: _single(v) for k, v in self.network(cast, clock, condition).items()}, clock
+            return {k: _single(v) for k, v in self._call(cast, clock, condition).items()}, clock
         clock = _clock(t, x)
         more = (_clock(t if s is None else s, x),) if self.takes_next else ()
-        return _single(self.network(self._cast(x), clock, condition, *more)), clock
+        return _single(self._call(self._cast(x), clock, condition, *more)), clock
+
+    def _call(self, x: Any, clock: Any, condition: Any, *more: Tensor) -> Any:
+        if self._conditional:
+            return self.network(x, clock, condition, *more)
+        if condition is not None:
+            raise ValueError(
+                f"a condition is given, and {type(self.network).__name__} takes none: it is called "
+                "as network(x, t)"
+            )
+        return self.network(x, clock)
 
     def _cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""
@@ -108,6 +121,22 @@ class GeneratorModel(nn.Module, Model):
             return x
         half = weight.dtype in (torch.float16, torch.bfloat16)
         return x.to(weight.dtype) if half else x
+
+
+def takes_condition(network: Any) -> bool:
+    """Say whether a network is called with a condition: whether it takes more than two arguments.
+
+    Example:
+        >>> takes_condition(lambda x, t: x), takes_condition(lambda x, t, condition: x)
+        (False, True)
+    """
+    try:
+        parameters = inspect.signature(getattr(network, "forward", network)).parameters.values()
+    except (TypeError, ValueError):  # of what has no signature nothing is known
+        return True
+    kinds = [parameter.kind for parameter in parameters]
+    placed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(kind in placed for kind in kinds) != 2 or inspect.Parameter.VAR_POSITIONAL in kinds
 
 
 def _clock(t: Time, x: Tensor) -> Tensor:

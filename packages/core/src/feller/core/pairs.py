@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 __all__ = ["Pair", "PairBatch", "is_pair", "states_of"]
 
@@ -104,7 +105,7 @@ class PairBatch:
 
     def to(self, *args: Any, **kwargs: Any) -> "PairBatch":
         """Move the pairs and what goes with them."""
-        moved = None if self.condition is None else self.condition.to(*args, **kwargs)
+        moved = tree_map(lambda v: None if v is None else v.to(*args, **kwargs), self.condition)
         return PairBatch(self.pair.to(*args, **kwargs), moved)
 
 

@@ -82,8 +82,13 @@ class ImageModelConfig(ModelConfig):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether images have a label, or a vector of numbers."""
-        return bool(self.network.num_classes or self.network.condition_size)
+        """Whether images have a label, a vector of numbers, or conditions by name."""
+        network = self.network
+        return bool(network.num_classes or network.condition_size or network.conditions)
+
+    def row_names(self) -> dict[str, tuple[str, ...]]:
+        """Return what the rows of the label embedding stand for: classes, and no label."""
+        return {"model.network.embed_label.table.weight": (*self.codec.classes, "<no label>")}
 
     def build(self) -> "ImageModel":
         """Make the model with fresh weights."""

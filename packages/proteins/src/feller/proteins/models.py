@@ -7,6 +7,7 @@ state, each with its own clock, per residue where it must be.
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,7 @@ class ProteinModel(nn.Module, Model):
         self,
         x: Any,
         t: Any,
-        condition: Tensor | None = None,
+        condition: Any = None,
         *,
         previous: Tensor | None = None,
         predict: bool = False,
@@ -170,7 +171,8 @@ class ProteinModel(nn.Module, Model):
         Args:
             x: States: a dict of the three factors.
             t: One time, or a time for each factor: one number, one a sample, or one a residue.
-            condition: The index of the residues; consecutive if None.
+            condition: The index of the residues; consecutive if None. Or a dict of what the network
+                is told by name, and of the `index`.
             previous: Positions predicted before, `(b, n, 3)`, not a number in rows without any; for
                 a network with self-conditioning.
             predict: Whether to return the prediction instead. Losses pass through `forward`, where
@@ -181,17 +183,17 @@ class ProteinModel(nn.Module, Model):
         return GeneratorModel(self.by_factor, self.path, self.config.head())(x, t, condition)
 
     def by_factor(
-        self, x: Any, t: Any, condition: Tensor | None = None, previous: Tensor | None = None
+        self, x: Any, t: Any, condition: Any = None, previous: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Return the numbers of each factor that `ProteinModelConfig.head` reads."""
         return self._predict(x, t, condition, previous).by_factor()
 
-    def _predict(
-        self, x: Any, t: Any, condition: Tensor | None, previous: Tensor | None
-    ) -> Prediction:
+    def _predict(self, x: Any, t: Any, condition: Any, previous: Tensor | None) -> Prediction:
         clocks = residue_clocks(x, t)
-        index = consecutive(x["residue"].shape, x["residue"]) if condition is None else condition
-        found = self.heads(self.network(x, clocks, index, previous))
+        told = dict(condition) if isinstance(condition, Mapping) else {"index": condition}
+        given = told.pop("index", None)
+        index = consecutive(x["residue"].shape, x["residue"]) if given is None else given
+        found = self.heads(self.network(x, clocks, index, previous, *([told] if told else [])))
         known = (clocks["translation"] == 1).any(1, keepdim=True)[..., None]
         # Data are centred, but for those about a motif, which knows where it is.
         centred = found.translation - found.translation.mean(1, keepdim=True)

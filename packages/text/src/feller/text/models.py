@@ -114,6 +114,14 @@ class TextModelConfig(ModelConfig):
             return UnigramTokens(self.frequencies)
         return MaskedUniform(k, self.uniform_probability)
 
+    def row_names(self) -> dict[str, tuple[str, ...]]:
+        """Return what the rows of embeddings and outputs stand for: tokens, their end, a mask."""
+        names = self.codec.tokenizer.names()
+        sampleable = names + ("<end of document>",) * self.codec.has_end
+        every = sampleable + ("<mask>",) * self.vocabulary.has_mask
+        heads = dict.fromkeys(("network.head.weight", "network.head.bias"), sampleable)
+        return {"network.embed.weight": every, **heads}
+
     def build(self) -> "TextModel":
         """Make the model with fresh weights."""
         return TextModel(self)

@@ -22,6 +22,8 @@ def domain_command(command: str, argv: Sequence[str]) -> int | None:
 
         name, flags = argv[0], argv[1:]
         kind = read_config(model_folder(name))["model"]["type"]
+        if kind == "core/model":
+            raise RegistryError(f"{name} is a network of your own: in Python, load({name!r})")
         known = domain_of(kind, "type").commands
         found = known.get(f"{command} {kind}", known.get(command))
         if not found:

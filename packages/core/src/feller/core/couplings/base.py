@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from feller.core.conditions import rows_of
 from feller.core.config import tagged
 from feller.core.generators.base import is_kind
 from feller.core.pairs import Pair, PairBatch, is_pair
@@ -83,7 +84,7 @@ class Coupling(ABC):
         """
 
     def __call__(
-        self, x_0: Tensor, x_1: Tensor, rng: Rng = None, condition: Tensor | None = None
+        self, x_0: Tensor, x_1: Tensor, rng: Rng = None, condition: Any = None
     ) -> PairBatch:
         """Return the pairs, and the condition of each.
 
@@ -101,7 +102,7 @@ class Coupling(ABC):
             x_0 = x_0[rows.of_0]
         if rows.of_1 is not None:
             x_1 = x_1[rows.of_1]
-            condition = None if condition is None else condition[rows.of_1]
+            condition = rows_of(condition, rows.of_1)
         return PairBatch(Pair(x_0, x_1), condition)
 
 

@@ -6,6 +6,7 @@ the resolved recipe is written beside the run.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.losses import Loss, Objective
 from feller.core.times import TimeDistribution, Uniform
+from feller.core.training.groups import grouped
 from feller.core.training.muon import Muon
 
 __all__ = [
@@ -91,6 +93,13 @@ class ModelConfig(ABC):
         """Return how such a model is measured while it trains, by `n` samples; None if it isn't."""
         return None
 
+    def row_names(self) -> dict[str, tuple[str, ...]]:
+        """Return what the rows of some weights stand for, such as classes, by the weights' names.
+
+        Where training starts from another model, rows are taken by these names.
+        """
+        return {}
+
     def trained(self, training: "Training") -> "ModelConfig":
         """Return what a model is made of that is trained so, where that is to be kept with it."""
         return self
@@ -125,6 +134,10 @@ class Optimizer:
     """Fraction of the peak rate at which the cosine ends."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 for no clipping."""
+    groups: tuple[str, ...] = ()
+    """Multiples of the rate for some weights, such as `new=10 "*.embed_*=0.1"`: `new` for weights
+    that `training.start` did not give, or a pattern of names; the first that fits counts. 0 keeps
+    weights as they are."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names, and numbers that would train uphill or not at all."""
@@ -132,15 +145,45 @@ class Optimizer:
         for name in ("lr", "weight_decay", "warmup", "final", "clip"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is finite and at least 0, not {getattr(self, name)}")
+        self.factors()
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas are two numbers in [0, 1), not {self.betas}")
 
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Make the optimizer of a model's weights."""
+    def factors(self) -> dict[str, float]:
+        """Return the multiple of the rate by pattern.
+
+        Example:
+            >>> Optimizer(groups=("new=10", "*.embed*=0.1")).factors()
+            {'new': 10.0, '*.embed*': 0.1}
+        """
+        found: dict[str, float] = {}
+        for group in self.groups:
+            pattern, _, factor = group.rpartition("=")
+            try:
+                found[pattern] = float(factor)
+            except ValueError:
+                pattern = ""
+            if not pattern or not 0 <= found[pattern] < math.inf:
+                raise ValueError(f"groups are like new=10 or '*.embed*=0.1', not {group!r}")
+        return found
+
+    def build(self, model: nn.Module, new: Collection[str] = ()) -> torch.optim.Optimizer:
+        """Make the optimizer of a model's weights, those that need no gradient left out.
+
+        Args:
+            model: The model.
+            new: Names of weights that are new, where it starts from another.
+
+        Raises:
+            ValueError: When a group has no weights.
+        """
         settings: Any = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
         if self.name == "muon":
-            return Muon(model, **settings)
-        return torch.optim.AdamW(model.parameters(), **settings)
+            optimizer: torch.optim.Optimizer = Muon(model, **settings)
+        else:
+            weights = [p for p in model.parameters() if p.requires_grad]
+            optimizer = torch.optim.AdamW(weights, **settings)
+        return grouped(optimizer, model, self.factors(), new)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of step number `step` (from 0) of `steps`.
@@ -177,8 +220,17 @@ class Training:
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of autocast; refused on a CPU, where it is many times slower."""
     start: str = ""
-    """A model of the same make whose weights are the first ones, for fine-tuning: a name, a folder
-    or `hf-hub:org/repo`; fresh weights if empty."""
+    """A model whose weights are the first ones, for fine-tuning: a name, a folder or
+    `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and made anew; classes and
+    tokens keep theirs by name."""
+    start_model: bool = False
+    """Whether the model is that of the start as it is, with its network, path and head, in the
+    place of the recipe's; such as one that `feller import` read."""
+    start_strict: bool = False
+    """Whether a start of which not all fits is refused."""
+    lora: int = 0
+    """Rank of adapters (LoRA, by the package `peft`) on linear and convolution layers, which are
+    trained in place of the weights they start from; new weights are trained too. 0 for none."""
     max_minutes: float = 0.0
     """Minutes after which a session saves its state and ends; the same command goes on. 0 for no
     end. Time is up between two steps: leave some for a step and for saving."""
@@ -205,7 +257,7 @@ class Training:
         """Refuse sizes that are not, or do not divide."""
         check_sizes(self, "batch_size", "accumulate", "log_every", "checkpoint_every", "keep")
         check_sizes(self, "bad_steps", "evaluate_n")
-        for name in ("steps", "sample_every", "evaluate_every", "workers"):
+        for name in ("steps", "sample_every", "evaluate_every", "workers", "lora"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
         if not 0 <= self.max_minutes < math.inf:
@@ -216,6 +268,10 @@ class Training:
             )
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"seed is a whole number of 64 bits, not {self.seed}")
+        if (self.lora or self.start_strict or self.start_model) and not self.start:
+            raise ValueError(
+                "lora, start_model and start_strict are for fine-tuning: give training.start"
+            )
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
         if not 0 <= self.condition_drop <= 1:

@@ -15,8 +15,10 @@ runs/a/model/             the averaged weights as a model folder
 import json
 import platform
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from feller.core.config import decode, encode, fits, leaves
@@ -27,26 +29,42 @@ from feller.core.training.fingerprints import Fingerprint, difference
 from feller.core.training.log import forget_lost_steps
 from feller.core.training.loop import Run
 
-__all__ = ["begin_session", "check_folder", "compare_run"]
+__all__ = [
+    "MAY_CHANGE", "MAY_CHANGE_WITH_A_WORD", "begin_session", "check_folder", "compare_run",
+    "new_weights",
+]  # fmt: skip
 
-# What may differ between the sessions of one run: none of it changes a step already taken.
-_FREE = (
-    "training.steps",
-    "training.max_minutes",
-    "training.log_every",
-    "training.sample_every",
-    "training.evaluate_every",
-    "training.evaluate_n",
-    "training.checkpoint_every",
-    "training.keep",
-    "training.bad_steps",
-    "training.workers",
-    "training.accumulate",
-    "data.root",
-    "data.path",
-    "data.cache",
-    "data.download",
+MAY_CHANGE: Mapping[str, str] = MappingProxyType(
+    {
+        "training.steps": "more, or fewer that are not taken yet; a cosine ends at the new last",
+        "training.max_minutes": "when a session ends",
+        "training.log_every": "what is written",
+        "training.sample_every": "what is written",
+        "training.evaluate_every": "what is written",
+        "training.evaluate_n": "what is written",
+        "training.checkpoint_every": "what is kept",
+        "training.keep": "what is kept",
+        "training.bad_steps": "when a run gives up",
+        "training.workers": "who reads the data",
+        "training.accumulate": "how much memory a step takes",
+        "data.root": "where the data are; that they are the same is checked",
+        "data.path": "where the data are",
+        "data.cache": "where the data are",
+        "data.download": "where the data come from",
+    }
 )
+"""What a run that goes on may change, and what of it: none of it changes a step already taken.
+
+Whatever is in neither table may not change: model, data, loss, batch, seed, `training.start`."""
+MAY_CHANGE_WITH_A_WORD: Mapping[str, str] = MappingProxyType(
+    {
+        "optimizer.lr": "the rate from here on",
+        "optimizer.decay": "the rate from here on",
+        "optimizer.final": "the rate from here on",
+        "optimizer.clip": "the size of steps from here on",
+    }
+)
+"""What it may change too, for steps to come: the run says so, and `run.json` from which step."""
 _OURS = ("tensorboard", ".lock")
 
 
@@ -84,7 +102,8 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
     file = out / "recipe.json"
     old, new = leaves(encode(_recorded(file))), leaves(encode(run.recipe))
     for key in sorted(new.keys() | old.keys()):
-        if new.get(key) != old.get(key) and key not in _FREE:
+        free = key in MAY_CHANGE or key in MAY_CHANGE_WITH_A_WORD
+        if new.get(key) != old.get(key) and not free:
             raise ValueError(
                 f"{out} was begun with {key} = {old.get(key)}, not {new.get(key)}: "
                 "give the same flags, or another --out"
@@ -113,17 +132,36 @@ def begin_session(out: Path, run: Run, data: Fingerprint) -> None:
             f"{out} has taken {run.step} steps, more than --training.steps {recipe.training.steps}"
             ": ask for as many at least, or choose another --out"
         )
+    before = encode(_recorded(file)) if run.step and file.exists() else encode(recipe)
+    old, new = leaves(before), leaves(encode(recipe))
+    for key in MAY_CHANGE_WITH_A_WORD:
+        if run.step == recipe.training.steps and new.get(key) != old.get(key):
+            raise ValueError(
+                f"{out} took its {run.step} steps with {key} = {old.get(key)}, not {new.get(key)}: "
+                "ask for more --training.steps, or choose another --out"
+            )
     forget_lost_steps(out / "log.jsonl", run.step)
-    before = encode(_recorded(file)) if run.step else encode(recipe)
     done = run.step == recipe.training.steps == before["training"]["steps"]
     if done and file.exists() and run.step:
         return  # nothing happens any more
     facts = _facts(out) if run.step else {}
     facts["data"] = data
     sessions = facts.get("sessions")
-    facts["sessions"] = [*(sessions if fits(sessions, list) else []), _session(run, before)]
+    session = _session(run, before)
+    for key in MAY_CHANGE_WITH_A_WORD.keys() & session["changed"].keys():
+        was, now = session["changed"][key]
+        run.accelerator.print(f"from step {run.step} on {key} is {now}, and was {was}")
+    facts["sessions"] = [*(sessions if fits(sessions, list) else []), session]
+    if run.new:
+        facts["new"] = list(run.new)
     write_text(file, json.dumps(encode(recipe), indent=2) + "\n")
     write_text(out / "run.json", json.dumps(facts, indent=2) + "\n")
+
+
+def new_weights(out: Path) -> tuple[str, ...]:
+    """Return the names of the weights that were new when the run of a folder began."""
+    found = _facts(out).get("new", [])
+    return tuple(found) if fits(found, list) else ()
 
 
 def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the loss curve does not depend on how many processes or micro-batches share a st
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,15 @@ from torch.utils.data import DataLoader
 
 from feller.core import random
 from feller.core.couplings import couple, set_coupling
+from feller.core.nn.conditions import conditions_of
 from feller.core.nn.ema import EMA
 from feller.core.pairs import states_of
 from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
 from feller.core.training.batches import Batches, ProcessRows
 from feller.core.training.config import Dataset, Recipe
+from feller.core.training.groups import FACTOR
+from feller.core.training.lora import adapted
 
 __all__ = ["Run", "StepRecord", "build_run", "losses_of_rows", "training_steps"]
 
@@ -46,6 +49,7 @@ class Run:
         skipped: Steps so far whose gradient was not finite, and which changed no weights.
         row: Those since the last that was.
         changing: Whether weights are being changed: what is between two states is not saved.
+        new: Names of the weights that the model it starts from did not give.
     """
 
     recipe: Recipe
@@ -60,6 +64,7 @@ class Run:
     skipped: int = 0
     row: int = 0
     changing: bool = False
+    new: tuple[str, ...] = ()
 
     @property
     def bare_model(self) -> Any:
@@ -92,8 +97,17 @@ class StepRecord:
         return _total(self.losses)
 
 
-def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
-    """Open the data; make the model, its optimizer and its average, at step 0."""
+def build_run(
+    recipe: Recipe, accelerator: Accelerator, begin: Callable[[Any], Collection[str]] | None = None
+) -> Run:
+    """Open the data; make the model, its optimizer and its average, at step 0.
+
+    Args:
+        recipe: What to train.
+        accelerator: Devices, processes and precision.
+        begin: Gives the model its first weights, where they are another's, and returns the names of
+            those that are new.
+    """
     with accelerator.local_main_process_first():  # one process of a host downloads
         data = recipe.data.build("train")
     recipe, data, said = recipe.model.completed(recipe, data)
@@ -103,12 +117,15 @@ def build_run(recipe: Recipe, accelerator: Accelerator) -> Run:
     config = recipe.model.trained(recipe.training)
     model = build_within(config.build, memory_limit()).to(accelerator.device)
     set_coupling(model, recipe.coupling)  # its average and what is saved know it too
+    new = begin(model) if begin else ()
+    if recipe.training.lora:
+        model = adapted(model, recipe.training.lora, new)
     ema = EMA(model, recipe.training.ema_decay)
-    optimizer = recipe.optimizer.build(model)
+    optimizer = recipe.optimizer.build(model, new)
     model, optimizer = accelerator.prepare(model, optimizer)
     if said := ema.model.codec.check_data(data):  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         accelerator.print(said)
-    return Run(recipe, accelerator, model, optimizer, ema, data)
+    return Run(recipe, accelerator, model, optimizer, ema, data, new=tuple(new))
 
 
 def training_steps(run: Run) -> Iterator[StepRecord]:
@@ -147,7 +164,7 @@ def _step(run: Run, shard: ProcessRows, batches: Iterator[Any]) -> StepRecord:
     torch.manual_seed(random.seed_of(*key))
     rate = recipe.optimizer.rate(run.step, recipe.training.steps)
     for group in run.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(FACTOR, 1.0)
     losses: list[dict[str, Tensor]] = []
     for i, rows in enumerate(shard):
         batch = send_to_device(_next(batches), accelerator.device)
@@ -227,6 +244,8 @@ def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
     if training.condition_drop:
         dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)
+    if named := conditions_of(model):
+        condition = named.dropped(condition, rng)
     z, x_0, condition = _coupled(run, z, rng, condition)
     x_t = model.path.sample(z, t, rng, x_0=x_0)
     with run.accelerator.autocast():

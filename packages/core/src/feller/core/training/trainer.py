@@ -5,7 +5,6 @@ It holds a model at last. Running the same command again resumes from the last c
 
 import math
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,10 +14,9 @@ import torch
 from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
-from feller.core.checkpoint import load_weights, read_config, save_model
-from feller.core.config import ConfigError, decode, encode, fits, leaves
+from feller.core.checkpoint import read_config, save_model
+from feller.core.config import encode, fits, leaves
 from feller.core.files import digest, locked
-from feller.core.registry import model_folder
 from feller.core.training.checkpointing import (
     latest_checkpoint,
     load_latest,
@@ -28,10 +26,12 @@ from feller.core.training.checkpointing import (
 from feller.core.training.config import Recipe
 from feller.core.training.evaluating import begin_evaluation, figures_of
 from feller.core.training.fingerprints import fingerprint
-from feller.core.training.folder import begin_session, check_folder, compare_run
+from feller.core.training.folder import begin_session, check_folder, compare_run, new_weights
 from feller.core.training.launching import launched, on_main
 from feller.core.training.log import Diverged, Log
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
+from feller.core.training.lora import merged, save_adapter
+from feller.core.training.starting import first_weights, with_model_of_start
 from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal, stopped_by
 
 __all__ = ["train"]
@@ -60,9 +60,11 @@ def train(
     """
     out, until = Path(out), time.monotonic() + 60 * (recipe.training.max_minutes or math.inf)
     check_folder(out)
+    recipe = with_model_of_start(recipe)
     _check_numbers(recipe)
     accelerator = launched(recipe, out, cpu=cpu)
-    run = build_run(recipe, accelerator)
+    known = new_weights(out) if latest_checkpoint(out / "checkpoints") else None
+    run = build_run(recipe, accelerator, first_weights(recipe, accelerator, known))
     with locked(out) if accelerator.is_main_process else nullcontext():
         complete = _train(run, out, new_data=new_data, until=until)
         accelerator.end_training()
@@ -84,8 +86,6 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
     on_main(accelerator, lambda: compare_run(out, run, data, new_data=new_data))
     if found := load_latest(run, checkpoints):
         accelerator.print(f"resumed {found} at step {run.step}")
-    else:
-        _start(run)
     on_main(accelerator, lambda: begin_session(out, run, data))
     accelerator.init_trackers("")
     first = run.step
@@ -98,44 +98,14 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
         accelerator.end_training()
         raise Stopped(number)
     if run.step > first or not _is_written(out / "model", run):
-        on_main(accelerator, lambda: save_model(run.ema.model, out / "model", card=_card(run, out)))
+        on_main(accelerator, lambda: _save_model(run, out))
     return True
 
 
-def _start(run: Run) -> None:
-    """Begin with the weights that the recipe names, if it does."""
-    if start := run.recipe.training.start:
-        with run.accelerator.local_main_process_first():  # one process of a host downloads
-            folder = model_folder(start)
-        for model in (run.ema.model, run.bare_model):
-            fresh = load_weights(model, folder, partly=True)
-        run.accelerator.print(f"starting from the weights of {start}")
-        if fresh:
-            run.accelerator.print(f"initialised, as they do not fit: {'; '.join(fresh)}")
-        if run.accelerator.is_main_process:
-            _warn_of_differences(folder, encode(run.recipe.model))
-
-
-def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
-    """Say in one line how the model of a folder is another than the one asked for, if it is."""
-    stored = read_config(folder)["model"]
-    with suppress(ConfigError):  # of types that are not known here: compared as it is written
-        stored = encode(decode(stored))  # a field newer than the model has its default
-    old, new = leaves(stored), leaves(asked)
-    keys = [key for key in old | new if old.get(key, "missing") != new.get(key, "missing")]
-    if not keys:
-        return
-
-    def shown(flat: dict[str, Any], key: str) -> str:
-        value = repr(flat[key]) if key in flat else "missing"
-        return value if len(value) <= 40 else f"{value[:37]}..."
-
-    named = [f"{key} is {shown(new, key)} and was {shown(old, key)}" for key in keys[:3]]
-    named += [f"and {len(keys) - 3} more"] * (len(keys) > 3)
-    warnings.warn(
-        f"training.start {folder}: the weights are of another model: {'; '.join(named)}",
-        stacklevel=2,
-    )
+def _save_model(run: Run, out: Path) -> None:
+    model: Any = merged(run.ema.model)
+    save_model(model, out / "model", card=_card(run, out))
+    save_adapter(run.ema.model, out / "adapter")
 
 
 def _follow(run: Run, out: Path, stop: Stop) -> int:
@@ -268,9 +238,11 @@ def _card(run: Run, out: Path) -> ModelCard:
     }
     if start := run.recipe.training.start:
         training["start"] = start
+    if run.recipe.training.lora:
+        training["lora"] = run.recipe.training.lora
     return ModelCard(
         name=out.name,
-        parameters=sum(p.numel() for p in run.ema.model.parameters()),
+        parameters=sum(p.numel() for n, p in run.ema.model.named_parameters() if "lora_" not in n),
         dataset=getattr(run.recipe.data, "source", ""),
         training=training,
         hub_task=run.recipe.model.hub_task,

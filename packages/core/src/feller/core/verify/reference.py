@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feller.core.conditions import rows_of
+
 __all__ = ["Reference"]
 
 
@@ -23,7 +25,7 @@ class Reference:
 
     points: Any
     weights: Tensor | None = None
-    conditions: Tensor | None = None
+    conditions: Any = None
 
     def __post_init__(self) -> None:
         """Refuse weights that are not one of each point."""
@@ -41,20 +43,20 @@ class Reference:
             return torch.full((len(one),), 1 / len(one), dtype=torch.float64, device=one.device)
         return self.weights.double()
 
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Any, Tensor | None]:
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Any, Any]:
         """Draw points, and the conditions that go with them."""
         index = torch.multinomial(self.probabilities.cpu(), n, replacement=True, generator=rng)
         return self._rows(index.to(_first(self.points).device))
 
-    def at(self, u: Tensor) -> tuple[Any, Tensor | None]:
+    def at(self, u: Tensor) -> tuple[Any, Any]:
         """Return the point at each quantile, and its condition: uniforms in, draws out."""
         reached = torch.searchsorted(
             self.probabilities.cumsum(0), u.double().contiguous(), right=True
         )
         return self._rows(reached.clamp_max(len(_first(self.points)) - 1))
 
-    def _rows(self, index: Tensor) -> tuple[Any, Tensor | None]:
-        conditions = None if self.conditions is None else self.conditions[index]
+    def _rows(self, index: Tensor) -> tuple[Any, Any]:
+        conditions = rows_of(self.conditions, index)
         if isinstance(self.points, Mapping):
             return {name: value[index] for name, value in self.points.items()}, conditions
         return self.points[index], conditions

@@ -1,19 +1,27 @@
 """What every image network asks of its arguments, and every image model of its path."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from feller.core.schedules import Schedule
 from feller.core.spaces import StateSpace
 
-__all__ = ["check_arguments", "check_attention", "check_data_at_start", "check_space"]
+__all__ = [
+    "Told", "check_arguments", "check_attention", "check_conditions", "check_data_at_start",
+    "check_space",
+]  # fmt: skip
+
+Told = Int[Tensor, " b"] | Float[Tensor, "b n"] | Mapping[str, Tensor | None] | None
+"""What a network is told: labels, vectors of numbers, or tensors by name."""
 
 
 def check_arguments(
     x: Tensor,
-    condition: Tensor | None,
+    condition: Any,
     multiple: int,
     num_classes: int,
     condition_size: int = 0,
@@ -52,6 +60,16 @@ def check_arguments(
             )
     elif not num_classes:
         raise ValueError("labels were given to an unconditional network (num_classes=0)")
+
+
+def check_conditions(config: Any) -> None:
+    """Refuse a network that is told things in two ways.
+
+    Raises:
+        ValueError: When it is.
+    """
+    if config.conditions and (config.num_classes or config.condition_size):
+        raise ValueError("conditions take the place of num_classes and condition_size: leave those")
 
 
 def check_attention(

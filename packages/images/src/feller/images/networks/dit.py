@@ -1,13 +1,16 @@
 """DiT: a transformer on the patches of an image (arXiv 2212.09748)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import tyro
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
+from feller.core.nn.conditions import Conditions
 from feller.core.nn.embeddings import (
     StepEmbedding,
     TimeEmbedding,
@@ -15,7 +18,7 @@ from feller.core.nn.embeddings import (
     grid_positions,
 )
 from feller.core.nn.transformer import Transformer, TransformerConfig
-from feller.images.networks.checks import check_arguments
+from feller.images.networks.checks import Told, check_arguments, check_conditions
 
 __all__ = ["DIT_SIZES", "DiT", "DiTConfig"]
 
@@ -45,6 +48,7 @@ class DiTConfig:
         frequency_shift: Shift of the frequencies of the time embedding; 1 for the DiT of diffusers.
         condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network is given the time at which a step ends, too (MeanFlow).
+        conditions: What the network is told by name, in the place of a label or a vector.
 
     Raises:
         ValueError: When the channels or the side of a patch are below 1.
@@ -64,9 +68,11 @@ class DiTConfig:
     frequency_shift: float = 0.0
     condition_size: int = 0
     two_times: bool = False
+    conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size")
+        check_conditions(self)
 
     def build(self, numbers: int = 1) -> "DiT":
         """Make a network with fresh weights, with `numbers` outputs for each channel of a pixel."""
@@ -99,7 +105,11 @@ class DiT(nn.Module):
         self.embed_label = condition_embedding(*sizes, dim)
         if config.two_times:
             self.embed_step = StepEmbedding(256, dim)
-        self.embed_patch = nn.Linear(config.in_channels * area, dim)
+        more = 0
+        if config.conditions:
+            self.embed_condition = config.conditions.build(dim)
+            more = config.conditions.channels
+        self.embed_patch = nn.Linear((config.in_channels + more) * area, dim)
         self.transformer = Transformer(config.transformer, config.out_channels * area * numbers)
 
     @property
@@ -111,7 +121,7 @@ class DiT(nn.Module):
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
-        condition: Int[Tensor, " b"] | Float[Tensor, "b n"] | None = None,
+        condition: Told = None,
         s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
@@ -120,7 +130,8 @@ class DiT(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
-                Or vectors of condition_size numbers; None, or NaN, for none.
+                Or vectors of condition_size numbers; None, or NaN, for none. Or a dict of what it
+                is told by name.
             s: The times at which steps end, of a network of two times; None for t.
 
         Returns:
@@ -132,13 +143,17 @@ class DiT(nn.Module):
         """
         patch = self.config.patch_size
         numbers = self.config.num_classes, self.config.condition_size
-        check_arguments(x, condition, patch, *numbers)
+        told = self.config.conditions
+        check_arguments(x, None if told else condition, patch, *numbers)
         # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
         embedding = self.embed_time(t if s is None else s)
         if self.embed_label is not None:
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if self.config.two_times:
             embedding = embedding + self.embed_step(t, s)
+        if told:
+            embedding = embedding + self.embed_condition(condition, batch=len(x))
+            x = self.embed_condition.beside(x, condition)
         rows, columns = x.shape[2] // patch, x.shape[3] // patch
         patches = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=patch, q=patch)
         # A network in half precision is asked at states in single precision.

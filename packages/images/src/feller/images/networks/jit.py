@@ -65,6 +65,7 @@ class JiTConfig:
     time_scale: float = 1.0
     time_offset: float = 0.0
     condition_size: ClassVar[int] = 0  # it takes labels alone
+    conditions: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "patch_size", "dim", "num_heads")

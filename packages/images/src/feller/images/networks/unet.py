@@ -5,17 +5,25 @@ reads them. The parts are those of `unet_blocks`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+import tyro
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from feller.core.checks import check_sizes
 from feller.core.config import tagged
+from feller.core.nn.conditions import Conditions
 from feller.core.nn.embeddings import StepEmbedding, TimeEmbedding, condition_embedding
-from feller.images.networks.checks import check_arguments, check_attention
+from feller.images.networks.checks import (
+    Told,
+    check_arguments,
+    check_attention,
+    check_conditions,
+)
 from feller.images.networks.unet_blocks import (
     Attention,
     ResidualBlock,
@@ -60,6 +68,7 @@ class UNetConfig:
         middle_attention: Whether the middle attends.
         condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network takes the time at which a step ends, too (MeanFlow).
+        conditions: What the network is told by name, in the place of a label or a vector.
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.
@@ -92,9 +101,11 @@ class UNetConfig:
     middle_attention: bool = True
     condition_size: int = 0
     two_times: bool = False
+    conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
         check_sizes(self, "in_channels", "out_channels", "channels", "patch_size")
+        check_conditions(self)
         check_sizes(self, "norm_groups", "smallest_group")
         widths = [self.channels[-1]] if self.middle_attention else []
         check_attention(self.channels, self.attention_levels, self.head_channels, widths)
@@ -145,7 +156,11 @@ class UNet(nn.Module):
         self.embed_label = condition_embedding(*sizes, config.embedding_dim)
         if config.two_times:
             self.embed_step = StepEmbedding(config.stem, config.embedding_dim)
-        self.stem = nn.Conv2d(config.in_channels * area, config.stem, 3, padding=1)
+        more = 0
+        if config.conditions:
+            self.embed_condition = config.conditions.build(config.embedding_dim)
+            more = config.conditions.channels
+        self.stem = nn.Conv2d((config.in_channels + more) * area, config.stem, 3, padding=1)
         self.encoder, memories = _encoder(config)
         first, last = (ResidualBlock(coarse, coarse, config) for _ in range(2))
         between = [Attention(coarse, config)] if config.middle_attention else []
@@ -164,7 +179,7 @@ class UNet(nn.Module):
         self,
         x: Float[Tensor, "b c h w"],
         t: Float[Tensor, " b"],
-        condition: Int[Tensor, " b"] | Float[Tensor, "b n"] | None = None,
+        condition: Told = None,
         s: Float[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b out h w *numbers"]:
         """Apply the network.
@@ -173,7 +188,8 @@ class UNet(nn.Module):
             x: Images, such as states x_t of a path.
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
-                Or vectors of condition_size numbers; None, or NaN, for none.
+                Or vectors of condition_size numbers; None, or NaN, for none. Or a dict of what it
+                is told by name.
             s: The times at which steps end, of a network of two times; None for t.
 
         Returns:
@@ -185,13 +201,16 @@ class UNet(nn.Module):
         """
         config = self.config
         numbers = config.num_classes, config.condition_size
-        check_arguments(x, condition, config.side_multiple, *numbers)
+        check_arguments(x, None if config.conditions else condition, config.side_multiple, *numbers)
         # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
         embedding = self.embed_time(t if s is None else s)
         if self.embed_label is not None:
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if config.two_times:
             embedding = embedding + self.embed_step(t, s)
+        if config.conditions:
+            embedding = embedding + self.embed_condition(condition, batch=len(x))
+            x = self.embed_condition.beside(x, condition)
         embedding = F.silu(embedding)
         # A network in half precision is asked at states in single precision.
         x = self.stem(F.pixel_unshuffle(x.to(self.stem.weight.dtype), config.patch_size))

@@ -16,13 +16,17 @@ frame is known, and is not moved in that factor.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
+import tyro
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from feller.core.config import tagged
+from feller.core.nn.conditions import Conditions
 from feller.proteins.networks.blocks import (
     ChainEmbedding,
     ClockEmbedding,
@@ -58,6 +62,7 @@ class FrameTransformerConfig:
         points: Points of a head of attention (invariant point attention); 0 for none.
         self_conditioning: Whether the network sees distances of its own earlier estimate.
         dropout: Probability of dropping a value at the end of a branch, in training.
+        conditions: What the network is told of a chain by name.
     """
 
     dim: int = 96
@@ -68,9 +73,12 @@ class FrameTransformerConfig:
     points: int = 0
     self_conditioning: bool = False
     dropout: float = 0.0
+    conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
-        """Refuse sizes that do not divide."""
+        """Refuse sizes that do not divide, and conditions that are images."""
+        if self.conditions:
+            self.conditions.check_vectors("frames")
         if self.updates < 1 or self.depth < 1 or self.depth % self.updates:
             raise ValueError(f"{self.updates} updates cannot share {self.depth} blocks equally")
         if self.dim % self.num_heads:
@@ -120,6 +128,8 @@ class FrameTransformer(nn.Module):
         self.clocks = ClockEmbedding(config.dim)
         self.chain = ChainEmbedding(config.pair, self_conditioning=config.self_conditioning)
         self.groups = nn.ModuleList(_Group(config) for _ in range(config.updates))
+        if config.conditions:
+            self.embed_condition = config.conditions.build(config.dim)
 
     def forward(
         self,
@@ -127,6 +137,7 @@ class FrameTransformer(nn.Module):
         clocks: dict[str, Tensor],
         index: Int[Tensor, "b n"],
         previous: Float[Tensor, "b n 3"] | None = None,
+        condition: Mapping[str, Tensor | None] | None = None,
     ) -> FrameOutput:
         """Apply the network.
 
@@ -138,20 +149,25 @@ class FrameTransformer(nn.Module):
             index: Numbers of residues.
             previous: An earlier estimate of the translations; None, or not a number, where there
                 is none.
+            condition: What the network is told of each chain by name; None for nothing.
 
         Raises:
-            ValueError: When a network without self-conditioning is given an earlier estimate.
+            ValueError: When a network without self-conditioning is given an earlier estimate, or
+                one without conditions is told something.
         """
+        if condition and not self.config.conditions:
+            raise ValueError("conditions were given to a network without any (conditions=None)")
         if previous is not None and not self.config.self_conditioning:
             raise ValueError("a network with self_conditioning=False takes no earlier estimate")
         slices = 1 if self.training else _slices(x["residue"])
         if slices == 1:
-            return self._output(x, clocks, index, previous)
+            return self._output(x, clocks, index, previous, condition)
         parts = zip(
             _sliced(x, slices),
             _sliced(clocks, slices),
             index.tensor_split(slices),
             [None] * slices if previous is None else previous.tensor_split(slices),
+            [None] * slices if not condition else _sliced(_told(condition), slices),
             strict=True,
         )
         outputs = [vars(self._output(*part)) for part in parts]
@@ -163,9 +179,12 @@ class FrameTransformer(nn.Module):
         clocks: dict[str, Tensor],
         index: Tensor,
         previous: Tensor | None,
+        condition: Any,
     ) -> FrameOutput:
         """Apply the network to all rows at once."""
         hidden, embedding = self.residue(x["residue"]) + self.ends(index), self.clocks(clocks)
+        if self.config.conditions:
+            embedding = embedding + self.embed_condition(condition, batch=len(index))[:, None]
         chain = self.chain(index, previous)
         frames = x["translation"], x["rotation"]
         seen = hidden
@@ -182,6 +201,10 @@ def _slices(residue: Tensor) -> int:
         return 1
     rows = max(_PAIRS // n**2, math.ceil(_FEWEST / n))
     return max(1, b // rows)
+
+
+def _told(condition: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    return {name: value for name, value in condition.items() if value is not None}
 
 
 def _sliced(values: dict[str, Tensor], slices: int) -> list[dict[str, Tensor]]:

@@ -14,9 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from feller.core.config import tagged
+from feller.core.nn.text_encoder import refuse_fetching
 from feller.core.sizes import SizeError
 from feller.text.networks.base import TextNetworkConfig
-from feller.text.networks.refusals import first_line, refuse_fetching, refuse_one_sided
+from feller.text.networks.refusals import first_line, refuse_one_sided
 from feller.text.vocabulary import Vocabulary
 
 __all__ = ["DecoderConfig", "DecoderNetwork"]

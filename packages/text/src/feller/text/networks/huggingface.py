@@ -22,12 +22,13 @@ from torch import Tensor, nn
 
 from feller.core.config import tagged
 from feller.core.nn.embeddings import TimeEmbedding
+from feller.core.nn.text_encoder import refuse_fetching
+from feller.core.sizes import SizeError
 from feller.text.networks.base import TextNetworkConfig
 from feller.text.networks.entrances import embed, entrance, without_idle_parts, words
 from feller.text.networks.refusals import (
     first_line,
     refuse_difference,
-    refuse_fetching,
     refuse_one_sided,
 )
 from feller.text.vocabulary import Vocabulary
@@ -169,6 +170,8 @@ def _fresh(config: HuggingFaceConfig, vocabulary: Vocabulary) -> Any:
         pad = getattr(made, "pad_token_id", None)
         made.vocab_size = vocabulary.size if pad is None else max(vocabulary.size, pad + 1)
         model = AutoModelForMaskedLM.from_config(made, dtype=torch.float32)
+    except SizeError:  # it is told by who counts
+        raise
     except _MISFITS as error:
         reason = f"transformers makes no masked language model of this: {first_line(error)}"
         raise ValueError(reason) from None
@@ -201,6 +204,8 @@ def _pretrained(config: HuggingFaceConfig) -> tuple[Any, Set[str]]:
         )
         for name, has, wants in found["mismatched_keys"]:
             raise ValueError(f"{name} has shape {tuple(has)}, its config.json has {tuple(wants)}")
+    except SizeError:
+        raise
     except _CORRUPT as error:
         reason = f"{folder} holds no masked language model of this definition: "
         raise ValueError(reason + first_line(error)) from None

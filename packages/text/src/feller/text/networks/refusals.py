@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["first_line", "refuse_difference", "refuse_fetching", "refuse_one_sided"]
+__all__ = ["first_line", "refuse_difference", "refuse_one_sided"]
 
 # Fields of a configuration that decide nothing of a network: the vocabulary is ours.
 _NAMES = {"architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
@@ -16,15 +16,6 @@ _IDLE = _NAMES | _LABELS | {"vocab_size", "initializer_range", "use_cache"}
 def first_line(error: BaseException) -> str:
     """Return the first line of an error, or its name."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def refuse_fetching(fields: Any, name: str = "") -> None:
-    """Refuse an implementation that would be fetched as code."""
-    if isinstance(fields, dict):
-        for key, value in fields.items():
-            refuse_fetching(value, name if name.endswith("_implementation") else key)
-    elif name.endswith("_implementation") and isinstance(fields, str) and "/" in fields:
-        raise ValueError(f"{name} {fields[:60]!r} would fetch code: name one of its own, as 'sdpa'")
 
 
 def refuse_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> None:

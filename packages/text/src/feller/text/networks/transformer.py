@@ -8,11 +8,13 @@ A convolution may come first: it shows a token its neighbours, which attention, 
 preference for near over far, takes thousands of steps to find.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+import tyro
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from feller.core.checks import check_choices
 from feller.core.config import tagged
 from feller.core.nn.attention import SelfAttention
+from feller.core.nn.conditions import Conditions
 from feller.core.nn.embeddings import LabelEmbedding, TimeEmbedding, rotate
 from feller.core.nn.transformer import Transformer, TransformerConfig
 from feller.text.networks.base import TextNetworkConfig
@@ -43,6 +46,7 @@ class TextTransformerConfig(TextNetworkConfig):
         causal: Whether a token sees those to its left only.
         time_input: The time that the network is given: 1000 kappa, or `sigma` = -log kappa, at most
             6.9, which MDLM and SEDD call the total noise.
+        conditions: What the network is told by name, in the place of a label.
     """
 
     transformer: TransformerConfig
@@ -52,17 +56,22 @@ class TextTransformerConfig(TextNetworkConfig):
     adaptive: bool = True
     causal: bool = False
     time_input: Literal["kappa", "sigma"] = "kappa"
+    conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
-        """Refuse a window without a middle."""
+        """Refuse a window without a middle, and what is told in two ways."""
         check_choices(self)
+        if self.conditions:
+            self.conditions.check_vectors("tokens")
+            if self.num_classes:
+                raise ValueError("conditions take the place of num_classes: leave it 0")
         if self.window < 1 or self.window % 2 == 0:
             raise ValueError(f"window is odd and at least 1, not {self.window}")
 
     @property
     def is_told(self) -> bool:
         """Whether the network is conditioned on anything but tokens."""
-        return self.conditioned or self.num_classes > 0
+        return self.conditioned or self.num_classes > 0 or self.conditions is not None
 
     def build(self, vocabulary: Vocabulary) -> "TextTransformer":
         """Make a network with fresh weights."""
@@ -103,6 +112,8 @@ class TextTransformer(nn.Module):
             # Which labels, no label last, a step of training has seen.
             self.register_buffer("trained", torch.zeros(config.num_classes + 1, dtype=torch.bool))
             self.register_load_state_dict_pre_hook(_of_before)
+        if config.conditions:
+            self.embed_condition = config.conditions.build(dim)
         self.blocks = _blocks(config)
         self.head = nn.Linear(dim, vocabulary.sampleable)
         nn.init.zeros_(self.head.weight)
@@ -112,7 +123,7 @@ class TextTransformer(nn.Module):
         self,
         x: Int[Tensor, "b n"],
         kappa: Float[Tensor, " b"] | Float[Tensor, "b n"],
-        condition: Int[Tensor, " b"] | None = None,
+        condition: Int[Tensor, " b"] | Mapping[str, Tensor | None] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n d"]:
         """Return the hidden states before the head.
@@ -121,13 +132,15 @@ class TextTransformer(nn.Module):
             x: Tokens.
             kappa: The fraction that has arrived, of each sample or each token; only networks that
                 are conditioned look at it.
-            condition: Labels 0 ... num_classes; None for no label.
+            condition: Labels 0 ... num_classes; None for no label. Or a dict of what it is told by
+                name.
             valid: Which tokens exist; None for all.
 
         Raises:
             ValueError: When a network without classes is given labels.
         """
-        if condition is not None and not self.config.num_classes:
+        classes, named = self.config.num_classes, self.config.conditions
+        if condition is not None and not (classes or named):
             raise ValueError("labels were given to a network without classes (num_classes=0)")
         tokens = self.embed(x)
         if self.config.window > 1:
@@ -145,13 +158,15 @@ class TextTransformer(nn.Module):
         sides = (reach, 0) if self.config.causal else (reach // 2, reach // 2)
         return self.mix(F.pad(tokens.mT, sides)).mT
 
-    def _embedding(self, x: Tensor, kappa: Tensor, condition: Tensor | None) -> Tensor:
+    def _embedding(self, x: Tensor, kappa: Tensor, condition: Any) -> Tensor:
         """Return a vector of the condition, of each sample or each token."""
         embedding = self.embed.weight.new_zeros(len(x), self.config.transformer.dim)
         if self.config.num_classes:
             if self.training:
                 self.get_buffer("trained")[-1 if condition is None else condition] = True
             embedding = embedding + self.embed_label(condition, batch=len(x))
+        if self.config.conditions:
+            embedding = embedding + self.embed_condition(condition, batch=len(x))
         if self.config.conditioned:
             sigma = self.config.time_input == "sigma"
             of_kappa = self.embed_kappa(-kappa.clamp(min=1e-3).log() if sigma else kappa)

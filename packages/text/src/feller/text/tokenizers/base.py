@@ -3,6 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence, Set
 
 from feller.core.config import encode
@@ -54,6 +55,18 @@ class Tokenizer(ABC):
                 f"the tokenizer is lossy on this text: {change}; give text that it keeps"
             )
         return ids
+
+    def names(self) -> tuple[str, ...]:
+        """Return what each id stands for: its text, or where that is no text, the id of its own.
+
+        Ids of two tokenizers that have one name mean the same.
+        """
+        texts, own = [self.decode([i]) for i in range(self.size)], self.fingerprint()
+        count = Counter(texts)
+        return tuple(
+            text if count[text] == 1 and text and "\ufffd" not in text else f"{own} {i}"
+            for i, text in enumerate(texts)
+        )
 
     def fingerprint(self) -> str:
         """Return a name that two tokenizers share only when they are the same."""

@@ -1,0 +1,121 @@
+"""Weights of one model as the first ones of another: what fits is taken, the rest is made anew.
+
+A weight fits that has the name and the shape of one there was. Where a row of it stands for
+something with a name, such as a class or a token, rows go by this name: they may be in another
+order, and fewer or more (`ModelConfig.row_names`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from feller.core.checkpoint import CheckpointError, checked_weights, model_config, unfitting
+from feller.core.config import ConfigError
+from feller.core.domains import RegistryError
+
+__all__ = ["Start", "start_from"]
+
+Rows = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a model took from another, and what it did not.
+
+    Attributes:
+        taken: How many tensors, whole or in part.
+        anew: The weights that are new, whole or in part, each with what is new about it.
+        left: The weights of the other that have no place, each with its shape.
+    """
+
+    taken: int
+    anew: Mapping[str, str]
+    left: Mapping[str, str]
+
+    def __str__(self) -> str:
+        told = [f"{self.taken} tensors are taken"]
+        if self.anew:
+            told += [f"made anew: {'; '.join(f'{k} ({v})' for k, v in self.anew.items())}"]
+        if self.left:
+            told += [f"left out: {'; '.join(f'{k} ({v})' for k, v in self.left.items())}"]
+        return "; ".join(told)
+
+
+def start_from(model: Any, folder: str | Path, *, strict: bool = False) -> Start:
+    """Give a model the weights of a model folder, as far as they fit.
+
+    Args:
+        model: The model.
+        folder: The model folder. Most of the model, by the size of its weights, is to fit.
+        strict: Whether all is to fit, but for the order of rows with names.
+
+    Raises:
+        CheckpointError: When weights are missing, corrupt or those of another network; of a strict
+            start, when one does not fit.
+    """
+    folder = Path(folder)
+    weights = checked_weights(folder)
+    names = _pairs_of_rows(model, folder)
+    own: dict[str, Tensor] = model.state_dict()
+    try:
+        state = load_file(weights)
+    except SafetensorError as error:
+        raise unfitting(weights, error) from None
+    found: dict[str, Tensor] = {}
+    anew: dict[str, str] = {}
+    for name, fresh in own.items():
+        value, said = _fitted(fresh, state.get(name), names.get(name))
+        found[name] = value
+        if said:
+            anew[name] = said
+    lost = sum(own[name].numel() for name in anew if found[name] is own[name])
+    left = {n: str([*v.shape]) for n, v in sorted(state.items()) if n not in own}
+    if strict and (anew or left):
+        start = Start(len(own) - len(anew), anew, left)
+        raise CheckpointError(f"training.start-strict: {weights} does not fit whole: {start}")
+    if 2 * lost > sum(value.numel() for value in own.values()):
+        first = next(f"{k} {v}" for k, v in anew.items() if found[k] is own[k])
+        raise CheckpointError(f"{weights} does not fit the network: {first}, and most others")
+    try:
+        model.load_state_dict(found)
+    except RuntimeError as error:
+        raise unfitting(weights, error) from None
+    return Start(sum(found[name] is not own[name] for name in own), anew, left)
+
+
+def _pairs_of_rows(model: Any, folder: Path) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
+    """Return the names of rows, new and old, of the weights that have them in both models."""
+    try:
+        old: Rows = getattr(model_config(folder), "row_names", dict)()
+    except (ConfigError, CheckpointError, RegistryError):
+        return {}  # of a type that is not known here: shapes tell
+    new: Rows = getattr(getattr(model, "config", None), "row_names", dict)()
+    return {name: (new[name], old[name]) for name in new.keys() & old.keys()}
+
+
+def _fitted(
+    fresh: Tensor, old: Tensor | None, rows: tuple[Sequence[str], Sequence[str]] | None
+) -> tuple[Tensor, str]:
+    """Return a weight with what of the old one belongs there, and what is new about it."""
+    if old is None:
+        return fresh, f"{[*fresh.shape]}, was missing"
+    if rows is None or len(rows[0]) != len(fresh) or len(rows[1]) != len(old):
+        same = fresh.shape == old.shape
+        return (old, "") if same else (fresh, f"is {[*fresh.shape]}, was {[*old.shape]}")
+    if fresh.shape[1:] != old.shape[1:]:
+        return fresh, f"is {[*fresh.shape]}, was {[*old.shape]}"
+    place = {name: i for i, name in enumerate(rows[1])}
+    kept = [i for i, name in enumerate(rows[0]) if name in place]
+    if not kept:
+        return fresh, f"is {[*fresh.shape]}, was {[*old.shape]}, and no row has a name that it had"
+    value = fresh.clone()
+    value[kept] = old[torch.tensor([place[rows[0][i]] for i in kept])].to(value)
+    new = [name for name in rows[0] if name not in place]
+    shown = ", ".join(new[:5]) + ", ..." * (len(new) > 5)
+    return value, f"new rows {shown}; {len(kept)} are taken by name" if new else ""

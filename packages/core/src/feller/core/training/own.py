@@ -1,0 +1,204 @@
+"""Training a network of one's own on data of one's own, from Python: `feller.core.train`."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import default_collate
+
+from feller.core.checkpoint import load_model
+from feller.core.config import encode, tagged
+from feller.core.heads import FlowHead, Head
+from feller.core.losses import Loss, Objective
+from feller.core.models import takes_condition
+from feller.core.networks import check_rebuilt, network_config
+from feller.core.nn.modes import evaluating
+from feller.core.own_models import OwnModel, OwnModelConfig, TensorCodec
+from feller.core.paths import ConditionalPath, GaussianPath
+from feller.core.spaces import Euclidean
+from feller.core.training.config import DataConfig, Dataset, Optimizer, Recipe, Training
+from feller.core.training.trainer import train as train_recipe
+
+__all__ = ["GivenData", "train"]
+
+T = TypeVar("T")
+
+
+@tagged("given_data")
+@dataclass(frozen=True)
+class GivenData(DataConfig):
+    """Data that a program has: a recipe says what they are, and does not hold them.
+
+    Attributes:
+        kind: What they are.
+    """
+
+    kind: str = ""
+    _items: Any = field(default=None, init=False, repr=False, compare=False)
+
+    def build(self, split: Literal["train", "test"] = "train") -> Dataset:
+        """Return the data.
+
+        Raises:
+            ValueError: When they are not those of this process.
+        """
+        if self._items is None:
+            raise ValueError(f"the data ({self.kind}) were given in Python: they are not in a file")
+        return self._items
+
+    @staticmethod
+    def of(data: Any) -> "GivenData":
+        """Return a tensor, or a data set of torch, as data of a recipe.
+
+        Raises:
+            ValueError: When it has no length, no items or none by their number.
+        """
+        name = type(data).__name__
+        if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+            raise ValueError(f"data are a tensor or a torch Dataset with a length, not {name}")
+        if not len(data):
+            raise ValueError(f"the data are empty: {name} of length 0")
+        found = GivenData(f"{name} of {len(data)}")
+        items = _Rows(data) if isinstance(data, Tensor) else _Items(data)
+        object.__setattr__(found, "_items", items)
+        return found
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a tensor."""
+
+    data: Tensor
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, indices: list[int]) -> Tensor:
+        return self.data[indices]
+
+
+@dataclass(frozen=True)
+class _Items:
+    """The items of a data set of torch, a batch at a time."""
+
+    data: Any
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, indices: list[int]) -> Any:
+        fetch = getattr(self.data, "__getitems__", None)
+        return default_collate(fetch(indices) if fetch else [self.data[i] for i in indices])
+
+
+def train(
+    data: Tensor | TorchDataset[Any],
+    network: nn.Module,
+    out: str | Path,
+    *,
+    path: ConditionalPath | None = None,
+    head: Head | None = None,
+    objective: Loss | None = None,
+    **settings: Any,
+) -> OwnModel:
+    """Train a network of your own on data of your own, or go on where the folder's run stopped.
+
+    The folder fills up like that of `feller train`: log, checkpoints, the averaged weights and
+    their card. The model comes back from there, as `feller.core.load(out)` gives it.
+
+    Args:
+        data: Data points, batch first; or a torch `Dataset` with a length, whose items are a data
+            point, or a data point and its condition (a tensor, a number, or a dict of them).
+        network: Called as `network(x, t)` or, where its `forward` takes a third argument,
+            `network(x, t, condition)`, with x `(b, *event)` and t `(b,)`, 0 noise and 1 data. What
+            a trained network already knows is kept. With arguments of its own, it is marked
+            `feller.core.buildable`.
+        out: The folder.
+        path: The conditional path; by default the Gaussian one, from noise to data in a line.
+        head: How the network's output is read; a velocity by default.
+        objective: The loss; by default the squared error of the velocity.
+        settings: Any field of `Training` (`steps`, `batch_size`, `condition_drop`, ...) or of
+            `Optimizer` (`lr`, ...), `times` and `coupling` of `Recipe`, and `cpu` and `new_data`
+            as the flags of `feller train`.
+
+    Raises:
+        ValueError: When network, path and data do not go together, the network cannot be saved so
+            that it is made again, or the folder holds something else.
+        TypeError: On an unknown setting.
+        TimeoutError: When `max_minutes` are up; the same call goes on.
+
+    Example:
+        >>> points = torch.randn(256, 2).sign()
+        >>> class Network(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = nn.Linear(3, 2)
+        ...     def forward(self, x, t):
+        ...         return self.layer(torch.cat([x, t[:, None]], 1))
+        >>> model = train(points, Network(), "runs/points", steps=500)  # doctest: +SKIP
+        >>> model.sample(64).shape  # doctest: +SKIP
+        torch.Size([64, 2])
+    """
+    given, flags = GivenData.of(data), _split(settings)
+    z, condition = TensorCodec().encode(given.build()[[0, min(1, len(given.build()) - 1)]])
+    config = OwnModelConfig(
+        network=network_config(network),
+        path=GaussianPath(Euclidean(z.ndim - 1)) if path is None else path,
+        head=FlowHead() if head is None else head,
+        shape=tuple(z.shape[1:]),
+    ).starting(network)
+    recipe = Recipe(model=config, data=given, objective=objective or Objective(), **flags["recipe"])
+    encode(recipe)  # what it cannot hold is refused now
+    _try(recipe, z, condition)
+    folder = train_recipe(recipe, out, **flags["run"])
+    if folder is None:
+        raise TimeoutError(f"max_minutes are up, the state is saved in {out}: call again to go on")
+    return load_model(folder)
+
+
+def _split(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return settings as those of the recipe and of the run."""
+    parts = {"training": Training(), "optimizer": Optimizer()}
+    names = {part: [f.name for f in fields(value)] for part, value in parts.items()}
+    direct = {"recipe": ["times", "coupling", *parts], "run": ["cpu", "new_data"]}
+    known = [name for group in (names | direct).values() for name in group]
+    if unknown := [name for name in settings if name not in known]:
+        near = difflib.get_close_matches(unknown[0], known, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+        raise TypeError(f"train has no setting {unknown[0]!r}; {hint}")
+
+    def chosen(group: list[str]) -> dict[str, Any]:
+        return {name: settings[name] for name in group if name in settings}
+
+    recipe = {p: replace(value, **chosen(names[p])) for p, value in parts.items()}
+    return {"recipe": recipe | chosen(direct["recipe"]), "run": chosen(direct["run"])}
+
+
+def _try(recipe: Recipe, z: Tensor, condition: Any) -> None:
+    """Ask the network once, and make it again once, before anything is written."""
+    config: Any = recipe.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = config.build()
+        device = next((p.device for p in model.parameters()), z.device)
+        model, t = model.cpu(), torch.full((len(z),), 0.5)
+        x = model.path.sample(z, t)
+        try:
+            with evaluating(model):
+                recipe.objective.by_part(model, model.path, z, t, x, condition=condition)
+        except Exception as error:  # a network of one's own may raise anything
+            called = (
+                "network(x, t, condition)" if takes_condition(model.network) else "network(x, t)"
+            )
+            shown = f"with x {tuple(x.shape)} and t {tuple(t.shape)}"
+            reason = " ".join(str(error).split()) or type(error).__name__
+            name = type(model.network).__name__
+            raise ValueError(f"{name}, called as {called} {shown}: {reason:.300}") from error
+        asked = (x, t, condition) if takes_condition(model.network) else (x, t)
+        check_rebuilt(model.network, config.network, *asked)
+        model.to(device)

@@ -1,0 +1,79 @@
+import pytest
+import torch
+from torch import nn
+
+from feller.core.config import decode, encode
+from feller.core.heads import FlowHead, JumpHead, PosteriorHead
+from feller.core.networks import buildable, network_config
+from feller.core.own_models import OwnModelConfig, TensorCodec
+from feller.core.paths import GaussianPath, MixturePath
+from feller.core.sources import Masked
+from feller.core.spaces import Tokens
+
+
+@buildable
+class Net(nn.Module):
+    def __init__(self, numbers=1, tokens=0):
+        super().__init__()
+        self.numbers, self.tokens = numbers, tokens
+        self.layer = nn.Linear(2, 2 * numbers)
+
+    def forward(self, x, t, condition=None):
+        out = self.layer(x.float()) * t[:, None]
+        if condition is not None:
+            out = out + condition[:, None]
+        return out.unflatten(1, (2, -1)).squeeze(-1)
+
+
+def model(head=None, path=None, **network):
+    net = Net(**network)
+    path, head = path or GaussianPath(), head or FlowHead()
+    config = OwnModelConfig(network=network_config(net), path=path, head=head, shape=(2,))
+    return config.starting(net).build()
+
+
+MASKED = MixturePath(Tokens(5), Masked(4))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: model(),
+        lambda: model(JumpHead(8), numbers=JumpHead(8).channels),
+        lambda: model(PosteriorHead(4), MASKED, numbers=4),
+    ],
+    ids=["flow", "jump", "tokens"],
+)
+def test_samples_depend_on_seed_and_number_alone(made):
+    own = made()
+    first = own.sample(3, steps=4, seed=1)
+    assert first.shape == (3, 2)
+    assert own.sample(5, steps=4, seed=1)[:3].equal(first)
+    if own.path is MASKED:
+        assert first.min() >= 0 and first.max() < 4
+
+
+def test_guidance_goes_away_from_no_condition():
+    own = model()
+    one = torch.ones(2)
+    plain, shifted = (own.sample(2, condition=c, steps=1, seed=0) for c in (None, one))
+    guided = own.sample(2, condition=one, steps=1, seed=0, guidance=2.0)
+    assert not guided.equal(shifted) and not shifted.equal(plain)
+    with pytest.raises(ValueError, match="guidance needs a condition"):
+        own.sample(2, guidance=2.0)
+
+
+def test_the_network_it_starts_with_is_copied_and_not_saved():
+    net = Net()
+    config = OwnModelConfig(
+        network=network_config(net), path=GaussianPath(), head=FlowHead(), shape=(2,)
+    )
+    started = config.starting(net).build()
+    assert started.network is not net
+    assert started.network.layer.weight.equal(net.layer.weight)
+    assert decode(encode(config.starting(net))) == config
+
+
+def test_items_of_other_parts_are_refused():
+    with pytest.raises(ValueError, match="a tensor, or a tensor and its condition, not str"):
+        TensorCodec().encode("points")

@@ -1,0 +1,121 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from feller.core.checkpoint import CheckpointError, load_model
+from feller.core.networks import buildable
+from feller.core.training.own import GivenData, train
+
+POINTS = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).repeat(8, 1)
+QUIET = {"sample_every": 0, "cpu": True, "batch_size": 4}
+
+
+@buildable
+class Net(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, width), nn.SiLU(), nn.Linear(width, 2))
+
+    def forward(self, x, t):
+        return self.layers(torch.cat([x, t[:, None]], 1))
+
+
+class Told(Net):
+    def forward(self, x, t, condition=None):
+        told = 0 if condition is None else condition["side"].nan_to_num()[:, None]
+        return super().forward(x, t) + told
+
+
+class Sides(torch.utils.data.Dataset):
+    def __len__(self):
+        return len(POINTS)
+
+    def __getitem__(self, index):
+        return POINTS[index], {"side": float(POINTS[index, 0])}
+
+
+class Endless(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield POINTS[0]
+
+
+def test_it_trains_resumes_and_loads(tmp_path):
+    network = Net(8)
+    before = network.layers[0].weight.clone()
+    model = train(POINTS, network, tmp_path / "a", steps=2, lr=0.1, **QUIET)
+    assert network.layers[0].weight.equal(before)
+    assert model.sample(3, steps=2).shape == (3, 2)
+    loaded = load_model(tmp_path / "a" / "model")
+    assert loaded.sample(3, steps=2).equal(model.sample(3, steps=2))
+    train(POINTS, Net(8), tmp_path / "a", steps=4, lr=0.1, **QUIET)
+    sessions = json.loads((tmp_path / "a" / "run.json").read_text())["sessions"]
+    assert [session["step"] for session in sessions] == [0, 2]
+    with pytest.raises(ValueError, match=r"taken 4 steps, more than --training\.steps 3"):
+        train(POINTS, Net(8), tmp_path / "a", steps=3, lr=0.1, **QUIET)
+
+
+def test_it_starts_from_what_the_network_knows(tmp_path):
+    network = Net()
+    model = train(POINTS, network, tmp_path / "a", steps=0, **QUIET)
+    assert model.network.layers[0].weight.equal(network.layers[0].weight)
+
+
+def test_conditions_of_several_parts_are_dropped(tmp_path):
+    model = train(Sides(), Told(), tmp_path / "a", steps=2, condition_drop=0.5, **QUIET)
+    side = {"side": torch.ones(3)}
+    assert not model.sample(3, condition=side, steps=2).equal(model.sample(3, steps=2))
+
+
+def test_an_own_type_is_refused_by_the_name_of_its_module(tmp_path):
+    train(POINTS, Net(), tmp_path / "a", steps=0, **QUIET)
+    code = f"from feller.core import load; load({str(tmp_path / 'a')!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    home = Net.__module__.rpartition(".")[2]
+    assert f"is Net of the module {Net.__module__}: import" in done.stderr.splitlines()[-1]
+    assert home in done.stderr
+
+
+def test_a_saved_type_names_its_module(tmp_path):
+    import points
+
+    from feller.core.checkpoint import save_model
+
+    folder = save_model(points.PointModelConfig().build(), tmp_path / "a")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["modules"] == {"test/points": "points"}
+    config["model"]["type"], config["modules"] = "far/points", {"far/points": "far_away"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="of the module far_away: import far_away first"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("data", "network", "said"),
+    [
+        (torch.empty(0, 2), Net(), "the data are empty"),
+        (Endless(), Net(), "a tensor or a torch Dataset with a length, not Endless"),
+        (TensorDataset(POINTS, POINTS, POINTS), Net(), "an item is a tensor, or a tensor and its"),
+        (Sides(), Net(), r"called as network\(x, t\) with x \(2, 2\) and t \(2,\): a condition is"),
+        (POINTS, nn.Linear(2, 2), r"called as network\(x, t, condition\) with x \(2, 2\)"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_one_line(data, network, said, tmp_path):
+    with pytest.raises(ValueError, match=said) as caught:
+        train(data, network, tmp_path / "a", **QUIET)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_unknown_setting_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="no setting 'stepps'; did you mean steps"):
+        train(POINTS, Net(), tmp_path / "a", stepps=3)
+
+
+def test_a_recipe_does_not_hold_the_data():
+    with pytest.raises(ValueError, match="were given in Python"):
+        GivenData("Tensor of 8").build()
