@@ -12,15 +12,18 @@ from feller.core.couplings.base import (
     coupling_of,
     set_coupling,
 )
+from feller.core.couplings.factors import AlignedPoints, ProductCoupling
 from feller.core.couplings.transport import ConditionalOT, EntropicOT, UnbalancedOT, sinkhorn
 
 __all__ = [
+    "AlignedPoints",
     "ConditionalOT",
     "Coupling",
     "EntropicOT",
     "GivenPairs",
     "IndependentCoupling",
     "MinibatchOT",
+    "ProductCoupling",
     "Rows",
     "UnbalancedOT",
     "check_independent",

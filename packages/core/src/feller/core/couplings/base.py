@@ -19,6 +19,7 @@ Source: Tong et al., arXiv 2302.00482, section 3; Albergo et al., arXiv 2310.037
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -102,7 +103,27 @@ class Coupling(ABC):
         if rows.of_1 is not None:
             x_1 = x_1[rows.of_1]
             condition = None if condition is None else condition[rows.of_1]
-        return PairBatch(Pair(x_0, x_1), condition)
+        return PairBatch(Pair(self.placed(x_0, x_1), x_1), condition)
+
+    def placed(self, x_0: Tensor, x_1: Tensor) -> Tensor:
+        """Return the source samples of pairs, moved by symmetries of the source if it has any."""
+        return x_0
+
+    def of_factors(
+        self,
+        x_0: Mapping[str, Tensor],
+        x_1: Mapping[str, Tensor],
+        rng: Rng = None,
+        condition: Any = None,
+    ) -> Mapping[str, Tensor]:
+        """Return the source samples of data points that are product states.
+
+        Raises:
+            ValueError: For a coupling of tensors.
+        """
+        raise ValueError(
+            f"{type(self).__name__} pairs tensors, not product states: take a ProductCoupling"
+        )
 
 
 @tagged("independent")
@@ -116,6 +137,16 @@ class IndependentCoupling(Coupling):
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Leave all rows as they are."""
         return Rows()
+
+    def of_factors(
+        self,
+        x_0: Mapping[str, Tensor],
+        x_1: Mapping[str, Tensor],
+        rng: Rng = None,
+        condition: Any = None,
+    ) -> Mapping[str, Tensor]:
+        """Return the source samples as drawn."""
+        return x_0
 
 
 @tagged("given_pairs")
