@@ -54,15 +54,20 @@ class QM9(DataConfig):
         found = find_spec("qm9pack")
         if found is None or found.origin is None:
             raise ValueError("QM9 is read from the package qm9pack: uv pip install qm9pack")
-        positions, elements = [], []
+        elements, numbers = [], []
         csv.field_size_limit(2**24)
+        strip = str.maketrans("", "", "[]' ")
         for file in sorted((Path(found.origin).parent / "data").glob("qm9_part?.csv")):
             with file.open(newline="") as lines:
-                for row in csv.DictReader(lines):
-                    names = row["Elements"].strip("[]").replace("'", "").split(",")
+                rows = csv.reader(lines)
+                columns = next(rows)
+                named, placed = columns.index("Elements"), columns.index("XYZ_Ang")
+                for row in rows:
+                    names = row[named].translate(strip).split(",")
                     elements.append(np.array([ELEMENTS.index(name) for name in names]))
-                    numbers = row["XYZ_Ang"].replace("[", "").replace("]", "").split(",")
-                    positions.append(np.array(numbers, np.float32).reshape(-1, 3))
+                    numbers.append(row[placed].translate(strip))
+        positions = np.fromstring(",".join(numbers), np.float32, sep=",").reshape(-1, 3)
+        positions = np.split(positions, np.cumsum([len(e) for e in elements])[:-1])
         order = np.random.default_rng(0).permutation(len(elements))
         chosen = order[HELD_OUT:] if split == "train" else order[:HELD_OUT]
         return Molecules([positions[i] for i in chosen], [elements[i] for i in chosen])
