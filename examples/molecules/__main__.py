@@ -1,27 +1,40 @@
-"""Train, draw and measure: `python -m molecules train|evaluate|smoke`, in the folder `examples`."""
+"""Train, draw and measure: `python -m molecules`, in the folder `examples`."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
 
-import numpy as np
 import torch
 import tyro
-
-import feller
-from feller.core.training import Training
-from feller.core.training.trainer import train as train_recipe
-from molecules.data import ELEMENTS, QM9
+from molecules.data import QM9, Methane
 from molecules.metrics import report
-from molecules.model import MoleculeModel
-from molecules.recipe import qm9
+from molecules.model import MoleculeConfig, MoleculeModel
+
+from feller import core
+from feller.core.training.trainer import train as train_recipe
+
+QM9_RECIPE = core.Recipe(
+    model=MoleculeConfig(),
+    data=QM9(),
+    objective=core.Objective(weights=(1.0, 0.25)),  # positions, elements
+    times=core.Beta(2.0, 1.0),  # bonds get their lengths late
+    coupling=core.ProductCoupling({"position": core.AlignedPoints()}),
+    optimizer=core.Optimizer(lr=1e-3, betas=(0.9, 0.98), warmup=100, final=0.02),
+    training=core.Training(steps=20_000, batch_size=32, checkpoint_every=250, sample_every=0),
+)
 
 
-def train(out: str = "runs/qm9", steps: int = 12_000) -> None:
-    """Train on QM9, or go on where the same command stopped."""
-    recipe = qm9()
-    train_recipe(replace(recipe, training=replace(recipe.training, steps=steps)), out, cpu=True)
+def train(out: str = "runs/qm9", steps: int = 20_000, smoke: bool = False) -> None:
+    """Train on QM9; the same command goes on where it stopped.
+
+    Args:
+        out: The folder of the run.
+        steps: Optimizer steps.
+        smoke: A tiny network on methane alone, without qm9pack, to see that all runs.
+    """
+    recipe = replace(QM9_RECIPE, training=replace(QM9_RECIPE.training, steps=steps))
+    if smoke:
+        tiny = MoleculeConfig(dim=32, pair=16, depth=2, heads=4)
+        recipe = replace(recipe, model=tiny, data=Methane())
+    train_recipe(recipe, out, cpu=True)
 
 
 def evaluate(
@@ -34,14 +47,14 @@ def evaluate(
         n: Molecules to draw.
         steps: Network calls of each.
         seed: Chooses them.
-        data: Measure those held out of QM9 instead.
+        data: Measure molecules held out of QM9 instead.
     """
     if data:
         held = QM9().build("test")
         rows = list(zip(held.positions, held.elements, strict=True))[:n]
         drawn = [{"position": torch.tensor(p), "element": torch.tensor(e)} for p, e in rows]
     else:
-        drawn = feller.load(model, MoleculeModel).sample(n, steps=steps, seed=seed)
+        drawn = core.load(model, MoleculeModel).sample(n, steps=steps, seed=seed)
     print(report(drawn))
 
 

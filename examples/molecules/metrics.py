@@ -9,20 +9,18 @@ bonds; unique counts the different ones among the valid.
 from collections.abc import Mapping, Sequence
 
 import torch
+from molecules.data import ELEMENTS
 from torch import Tensor
 
 from feller.core.intervals import Estimate, mean_estimate, wilson_interval
-from molecules.data import ELEMENTS
 
-MARGIN = (10, 5, 3)
-"""Picometres by which a single, double and triple bond may be too long."""
-LENGTHS = {
+MARGIN = (10, 5, 3)  # picometres by which a single, double and triple bond may be too long
+LENGTHS = {  # of single, double and triple bonds, in picometres
     "HH": (74,), "HC": (109,), "HN": (101,), "HO": (96,), "HF": (92,),
     "CC": (154, 134, 120), "CN": (147, 129, 116), "CO": (143, 120, 113), "CF": (135,),
     "NN": (145, 125, 110), "NO": (140, 121), "NF": (136,),
     "OO": (148, 121), "OF": (142,), "FF": (142,),
 }  # fmt: skip
-"""Typical lengths of single, double and triple bonds, in picometres."""
 VALENCE = torch.tensor([1, 4, 3, 2, 1])
 EDM = {"atom stability": 0.987, "molecule stability": 0.820, "validity": 0.919}
 

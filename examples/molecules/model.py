@@ -1,21 +1,18 @@
 """The model: positions on a Gaussian path, elements on a chain of masks, one equivariant network.
 
-The network reads squared distances alone, and moves atoms along the lines between them: turned,
-mirrored, moved or reordered states give outputs turned, mirrored, moved or reordered alike
-(E(n)-equivariance, Satorras et al., arXiv 2102.09844). Pairs of atoms have a state of their own,
-which biases the attention of atoms and is read by it.
+The network reads distances alone, and moves atoms along the lines between them: turned, mirrored,
+moved or reordered states give outputs that are so, too (Satorras et al., arXiv 2102.09844). Pairs
+of atoms have a state of their own, which biases the attention of atoms and is read by it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, silu
 
-from feller.core import random
 from feller.core.codec import Codec
 from feller.core.config import tagged
 from feller.core.heads import FlowHead, PosteriorHead, ProductHead
@@ -26,13 +23,13 @@ from feller.core.solvers import EndWithEstimate, Euler, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Euclidean, Tokens
 from feller.core.times import expand_time, power_grid
-from feller.core.training import ModelConfig
+from feller.core.training import Completed, ModelConfig
 
-SCALE = 1.4
-"""Angstrom in one unit: the spread of positions in QM9."""
-MASK = 5
-"""The token of an element that is not known yet."""
-RADII = 24
+SCALE = 1.4  # Angstrom in one unit: the spread of positions in QM9
+MASK = 5  # the token of an element that is not known yet
+RADII = 24  # distances are seen by so many bumps, narrow where bonds are
+
+State = Mapping[str, Tensor]
 
 
 @tagged("molecules/codec")
@@ -40,11 +37,11 @@ RADII = 24
 class MoleculeCodec(Codec):
     """Positions in Angstrom against positions about their centre, in units of `SCALE`."""
 
-    def encode(self, raw: Mapping[str, Tensor], rng: Any = None) -> tuple[dict[str, Tensor], None]:
+    def encode(self, raw: State, rng: Any = None) -> tuple[State, None]:
         place = raw["position"]
         return {**raw, "position": (place - place.mean(1, keepdim=True)) / SCALE}, None
 
-    def decode(self, z: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    def decode(self, z: State) -> list[State]:
         rows = zip(SCALE * z["position"], z["element"], strict=True)
         return [{"position": place, "element": element} for place, element in rows]
 
@@ -55,21 +52,16 @@ class MoleculeCodec(Codec):
 @tagged("molecules/model")
 @dataclass(frozen=True, kw_only=True)
 class MoleculeConfig(ModelConfig):
-    """Sizes of the network, and how many atoms molecules have."""
+    """Sizes of the network, and how many molecules of each size, from 0, the data have."""
 
     dim: int = 128
     pair: int = 40
     depth: int = 5
     heads: int = 8
     sizes: tuple[int, ...] = ()
-    """How many molecules of each size, from 0, the data have: samples have sizes alike."""
     codec: MoleculeCodec = field(default_factory=MoleculeCodec)
 
-    def completed(self, recipe: Any, data: Any) -> Any:
-        from dataclasses import replace
-
-        from feller.core.training.config import Completed
-
+    def completed(self, recipe: Any, data: Any) -> Completed:
         counts = tuple(torch.bincount(data.groups).tolist())
         return Completed(replace(recipe, model=replace(self, sizes=counts)), data)
 
@@ -78,7 +70,7 @@ class MoleculeConfig(ModelConfig):
 
 
 class MoleculeModel(GeneratorModel):
-    """A model of molecules: what a recipe trains, `feller.load` loads, and samples are drawn of."""
+    """What a recipe trains, `load` loads and molecules are drawn of."""
 
     def __init__(self, config: MoleculeConfig) -> None:
         elements = MixturePath(Tokens(MASK + 1), Masked(MASK))
@@ -87,30 +79,19 @@ class MoleculeModel(GeneratorModel):
         super().__init__(Network(config), path, head)
         self.config, self.codec = config, config.codec
 
-    def sample(self, n: int, *, steps: int = 50, seed: int = 0, batch: int = 100) -> list[Any]:
-        """Draw molecules, each of as many atoms as one of the data; rows of one size together."""
-        rng = torch.Generator().manual_seed(seed)
-        chances = torch.tensor(self.config.sizes, dtype=torch.float64)
-        sizes = torch.multinomial(chances, n, replacement=True, generator=rng).sort().values
-        drawn = []
-        for size, count in zip(*sizes.unique(return_counts=True), strict=True):
-            for rows in torch.zeros(int(count)).split(batch):
-                drawn += self.draw(len(rows), int(size), rng, steps)
-        return drawn
-
     @torch.no_grad()
-    def draw(self, n: int, size: int, rng: torch.Generator, steps: int) -> list[Any]:
-        """Draw molecules of one size."""
-        shapes = {"position": (n, size, 3), "element": (n, size)}
-        x_0 = self.path.sample_source(shapes, rng, like={"position": torch.zeros(1)})
-        grid = power_grid(steps, 1.5)
-        return self.codec.decode(simulate(self, x_0, grid, EndWithEstimate(Euler()), rng).state)
-
-    def preview(self, stem: Path) -> None:
-        """Write how stable some samples are."""
-        from molecules.metrics import report
-
-        stem.with_suffix(".txt").write_text(report(self.sample(100, steps=25)) + "\n")
+    def sample(self, n: int, *, steps: int = 50, seed: int = 0, batch: int = 100) -> list[State]:
+        """Draw molecules, each of as many atoms as one of the data; rows of one size together."""
+        rng, drawn = torch.Generator().manual_seed(seed), []
+        weights = torch.tensor(self.config.sizes, dtype=torch.float64)
+        sizes = torch.multinomial(weights, n, replacement=True, generator=rng)
+        for size in sizes.unique().tolist():
+            for rows in sizes[sizes == size].split(batch):
+                shapes = {"position": (len(rows), size, 3), "element": (len(rows), size)}
+                x_0 = self.path.sample_source(shapes, rng, like={"position": torch.zeros(1)})
+                grid, solver = power_grid(steps, 1.5), EndWithEstimate(Euler())
+                drawn += self.codec.decode(simulate(self, x_0, grid, solver, rng).state)
+        return drawn
 
 
 class Network(nn.Module):
@@ -125,18 +106,18 @@ class Network(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, pair, config.heads) for _ in range(config.depth))
         self.leave = nn.Linear(dim, MASK)
 
-    def forward(self, x: dict[str, Tensor], t: dict[str, Tensor], condition: Any = None) -> Any:
+    def forward(self, x: State, t: State, condition: None = None) -> dict[str, Tensor]:
         place, clock = x["position"], t["position"]
-        t_, s = expand_time(clock, place), 1 - expand_time(clock, place)
-        spread = (t_**2 + s**2).sqrt()  # of the state, and so of what the network sees and says
-        place = place - place.mean(1, keepdim=True)
+        alpha = expand_time(clock, place)
+        spread = (alpha**2 + (1 - alpha) ** 2).sqrt()  # of states: what is seen is of one size
+        start = y = (place - place.mean(1, keepdim=True)) / spread
         now = self.clock(sinusoids(1000 * clock, 64))[:, None]
         atoms = self.element(x["element"]) + self.size.weight[place.shape[1]] + now
-        start = y = place / spread
         pairs = None
         for block in self.blocks:
             atoms, pairs, y = block(atoms, pairs, y, now)
-        end = (t_ / spread) * start + s / spread * (y - start)  # the best guess, and what is learnt
+        # The best guess that knows no chemistry, and what is learnt, of one size at all times.
+        end = alpha / spread * start + (1 - alpha) / spread * (y - start)
         return {"position": end, "element": self.leave(layer_norm(atoms, atoms.shape[-1:]))}
 
 
@@ -155,7 +136,7 @@ class Block(nn.Module):
         self.out = nn.Linear(dim + heads * pair, dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 3 * dim), nn.SiLU(), nn.Linear(3 * dim, dim))
         self.register_buffer("centres", torch.linspace(0, 1, RADII), persistent=False)
-        for layer in (self.shift, self.out, self.mlp[-1]):
+        for layer in (self.shift, self.out, self.mlp[2]):
             nn.init.zeros_(layer.weight)  # pyright: ignore[reportArgumentType]
         nn.init.normal_(self.mix.weight, std=0.02)
 
@@ -175,6 +156,6 @@ class Block(nn.Module):
         of_pairs = (weight.transpose(1, 2) @ hidden).flatten(2)
         atoms = atoms + self.out(torch.cat([told, of_pairs], -1))
         seen = layer_norm(atoms, atoms.shape[-1:]) * (1 + c) + d
-        force = pull.squeeze(-1) / (1 + away) / len(here[0]) ** 0.5
+        force = pull.squeeze(-1) / (1 + away) / y.shape[1] ** 0.5
         y = y + force.sum(-1, keepdim=True) * here - force @ here
         return atoms + self.mlp(seen), more if pairs is None else pairs + more, y

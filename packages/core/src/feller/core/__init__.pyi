@@ -13,8 +13,8 @@ from feller.core.couplings import EntropicOT as EntropicOT
 from feller.core.couplings import GivenPairs as GivenPairs
 from feller.core.couplings import IndependentCoupling as IndependentCoupling
 from feller.core.couplings import MinibatchOT as MinibatchOT
-from feller.core.couplings import UnbalancedOT as UnbalancedOT
 from feller.core.couplings import ProductCoupling as ProductCoupling
+from feller.core.couplings import UnbalancedOT as UnbalancedOT
 from feller.core.couplings import couple as couple
 from feller.core.discrete.categorical import Shaping as Shaping
 from feller.core.discrete.losses import CrossEntropy as CrossEntropy

@@ -4,7 +4,6 @@ from feller.core.couplings.base import (
     Coupling,
     GivenPairs,
     IndependentCoupling,
-    MinibatchOT,
     Rows,
     check_independent,
     check_score,
@@ -13,7 +12,13 @@ from feller.core.couplings.base import (
     set_coupling,
 )
 from feller.core.couplings.factors import AlignedPoints, ProductCoupling
-from feller.core.couplings.transport import ConditionalOT, EntropicOT, UnbalancedOT, sinkhorn
+from feller.core.couplings.transport import (
+    ConditionalOT,
+    EntropicOT,
+    MinibatchOT,
+    UnbalancedOT,
+    sinkhorn,
+)
 
 __all__ = [
     "AlignedPoints",

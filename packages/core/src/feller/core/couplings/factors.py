@@ -41,6 +41,16 @@ class ProductCoupling(Coupling):
         """
         raise ValueError("a ProductCoupling pairs product states, not tensors")
 
+    def check_kinds(self, path: Any, head: Any) -> None:
+        """Refuse to train what is wrong for pairs of a factor that depend on each other.
+
+        Raises:
+            ValueError: When the head of a factor reads such a kind.
+        """
+        heads = getattr(getattr(head, "head", None), "heads", {})
+        for name in self.factors.keys() & heads.keys():
+            self.factors[name].check_kinds(path.factors[name], heads[name])
+
     def of_factors(
         self,
         x_0: Mapping[str, Tensor],
