@@ -16,6 +16,7 @@ from feller.core.couplings import (
     GivenPairs,
     IndependentCoupling,
     MinibatchOT,
+    ProductCoupling,
     coupling_of,
 )
 from feller.core.heads import FlowHead, JointHead, PosteriorHead, ProductHead, ScoreHead
@@ -193,10 +194,18 @@ def test_products_train_in_the_same_loop(accelerator):
     assert ((drawn["place"][:, 0] > 0).long() == drawn["token"][:, 0])[known].float().mean() > 0.9
 
 
-def test_couplings_pair_tensors(accelerator):
+def test_a_coupling_of_tensors_pairs_a_factor_of_products(accelerator, monkeypatch):
     recipe = replace(points.recipe(condition_drop=0.0), model=PairConfig(), coupling=MinibatchOT())
-    with pytest.raises(ValueError, match="pairs tensors, not product states"):
+    with pytest.raises(ValueError, match="take a ProductCoupling"):
         next(training_steps(build_run(recipe, accelerator)))
+    seen, sample = [], ProductPath.sample
+    monkeypatch.setattr(
+        ProductPath, "sample", lambda *a, x_0: seen.append((a[1], x_0)) or sample(*a, x_0=x_0)
+    )
+    coupling = ProductCoupling({"place": MinibatchOT()})
+    next(training_steps(build_run(replace(recipe, coupling=coupling), accelerator)))
+    z, x_0 = (state["place"][:, 0] for state in seen[0])
+    assert float(x_0[z > 0].min()) >= float(x_0[z < 0].max())  # on a line transport keeps order
 
 
 @tagged("test_loop/pairs")

@@ -6,12 +6,14 @@ from feller.core.checkpoint import load_model as load_model
 from feller.core.checkpoint import save_model as save_model
 from feller.core.codec import Codec as Codec
 from feller.core.config import tagged as tagged
+from feller.core.couplings import AlignedPoints as AlignedPoints
 from feller.core.couplings import ConditionalOT as ConditionalOT
 from feller.core.couplings import Coupling as Coupling
 from feller.core.couplings import EntropicOT as EntropicOT
 from feller.core.couplings import GivenPairs as GivenPairs
 from feller.core.couplings import IndependentCoupling as IndependentCoupling
 from feller.core.couplings import MinibatchOT as MinibatchOT
+from feller.core.couplings import ProductCoupling as ProductCoupling
 from feller.core.couplings import UnbalancedOT as UnbalancedOT
 from feller.core.couplings import couple as couple
 from feller.core.discrete.categorical import Shaping as Shaping

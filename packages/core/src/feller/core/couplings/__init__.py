@@ -4,7 +4,6 @@ from feller.core.couplings.base import (
     Coupling,
     GivenPairs,
     IndependentCoupling,
-    MinibatchOT,
     Rows,
     check_independent,
     check_score,
@@ -12,15 +11,24 @@ from feller.core.couplings.base import (
     coupling_of,
     set_coupling,
 )
-from feller.core.couplings.transport import ConditionalOT, EntropicOT, UnbalancedOT, sinkhorn
+from feller.core.couplings.factors import AlignedPoints, ProductCoupling
+from feller.core.couplings.transport import (
+    ConditionalOT,
+    EntropicOT,
+    MinibatchOT,
+    UnbalancedOT,
+    sinkhorn,
+)
 
 __all__ = [
+    "AlignedPoints",
     "ConditionalOT",
     "Coupling",
     "EntropicOT",
     "GivenPairs",
     "IndependentCoupling",
     "MinibatchOT",
+    "ProductCoupling",
     "Rows",
     "UnbalancedOT",
     "check_independent",

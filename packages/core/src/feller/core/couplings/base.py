@@ -1,8 +1,8 @@
 """Couplings: which source sample belongs to which data point in a batch.
 
 A coupling joins the rows of two batches. Any coupling whose two marginals are the source and the
-data gives a valid path. Pairs are made within a micro-batch; transport plans other than the
-assignment here are in `feller.core.couplings.transport`.
+data gives a valid path. Pairs are made within a micro-batch; transport plans are in
+`feller.core.couplings.transport`, couplings of product states in `feller.core.couplings.factors`.
 
 Given a condition, most couplings change the source: p_0 is then not what sampling starts from.
 Training with conditions takes the independent one, given pairs, or one that depends on the
@@ -19,10 +19,10 @@ Source: Tong et al., arXiv 2302.00482, section 3; Albergo et al., arXiv 2310.037
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from feller.core.conditions import rows_of
@@ -35,13 +35,11 @@ __all__ = [
     "Coupling",
     "GivenPairs",
     "IndependentCoupling",
-    "MinibatchOT",
     "Rows",
     "check_independent",
     "check_score",
     "couple",
     "coupling_of",
-    "features",
     "set_coupling",
 ]
 
@@ -103,7 +101,46 @@ class Coupling(ABC):
         if rows.of_1 is not None:
             x_1 = x_1[rows.of_1]
             condition = rows_of(condition, rows.of_1)
-        return PairBatch(Pair(x_0, x_1), condition)
+        return PairBatch(Pair(self.placed(x_0, x_1), x_1), condition)
+
+    def placed(self, x_0: Tensor, x_1: Tensor) -> Tensor:
+        """Return the source samples of pairs, moved by symmetries of the source if it has any."""
+        return x_0
+
+    def check_kinds(self, path: Any, head: Any) -> None:
+        """Refuse to train what is wrong for pairs that depend on each other.
+
+        Args:
+            path: The path.
+            head: A head or a model, whose `kinds` are asked.
+
+        Raises:
+            ValueError: When they are none of the path's `coupled_kinds`.
+        """
+        right = getattr(path, "coupled_kinds", None)
+        wrong = [k.__name__ for k in getattr(head, "kinds", ()) if right and not is_kind(k, right)]
+        if right and wrong and not self.independent:
+            names = " or ".join(kind.__name__ for kind in right)
+            raise ValueError(
+                f"{type(self).__name__} trains the {names} of a {type(path).__name__}; the model's "
+                f"{', '.join(sorted(wrong))} is of independent pairs"
+            )
+
+    def of_factors(
+        self,
+        x_0: Mapping[str, Tensor],
+        x_1: Mapping[str, Tensor],
+        rng: Rng = None,
+        condition: Any = None,
+    ) -> Mapping[str, Tensor]:
+        """Return the source samples of data points that are product states.
+
+        Raises:
+            ValueError: For a coupling of tensors.
+        """
+        raise ValueError(
+            f"{type(self).__name__} pairs tensors, not product states: take a ProductCoupling"
+        )
 
 
 @tagged("independent")
@@ -117,6 +154,16 @@ class IndependentCoupling(Coupling):
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Leave all rows as they are."""
         return Rows()
+
+    def of_factors(
+        self,
+        x_0: Mapping[str, Tensor],
+        x_1: Mapping[str, Tensor],
+        rng: Rng = None,
+        condition: Any = None,
+    ) -> Mapping[str, Tensor]:
+        """Return the source samples as drawn."""
+        return x_0
 
 
 @tagged("given_pairs")
@@ -135,55 +182,6 @@ class GivenPairs(Coupling):
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Leave all rows as they are."""
         return Rows()
-
-
-@tagged("minibatch_ot")
-@dataclass(frozen=True)
-class MinibatchOT(Coupling):
-    """The pairing of least total squared distance within the batch: exact optimal transport.
-
-    Every row is used once. Source: Pooladian et al., arXiv 2304.14772; Tong et al., arXiv
-    2302.00482.
-
-    Example:
-        >>> x = torch.arange(4.0)[:, None]
-        >>> MinibatchOT()(x.flip(0), x).pair.x_0.flatten()
-        tensor([0., 1., 2., 3.])
-    """
-
-    def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
-        """Return the order of `x_0` that minimises the sum of |x_0 - x_1|^2.
-
-        Raises:
-            ValueError: When the batches have other shapes, or are not of finite numbers.
-        """
-        from scipy.optimize import linear_sum_assignment
-
-        # The squared norms are the same for every permutation: only the inner products count.
-        ends = features(self, x_0, x_1)
-        score = (ends.x_1 @ ends.x_0.T).cpu().numpy()
-        _, order = linear_sum_assignment(score, maximize=True)
-        return Rows(torch.from_numpy(order).to(x_0.device))
-
-
-def features(coupling: Coupling, x_0: Tensor, x_1: Tensor) -> Pair:
-    """Return two batches as rows of numbers, whose distances a plan is made of.
-
-    Raises:
-        ValueError: When the batches have other shapes, or are not of finite numbers.
-    """
-    name = type(coupling).__name__
-    if x_0.shape != x_1.shape:
-        shapes = f"{tuple(x_0.shape)} and {tuple(x_1.shape)}"
-        raise ValueError(f"{name} pairs two batches of one shape, not of {shapes}")
-    for x in (x_0, x_1):
-        if not x.is_floating_point():
-            raise ValueError(f"{name} pairs numbers by their distance, not {x.dtype}")
-    wide = torch.promote_types(x_0.dtype, torch.float32)  # ties are rounding in half of it
-    ends = Pair(x_0, x_1).map(lambda x: x.detach().flatten(1).to(wide))
-    if not bool((ends.x_0.isfinite() & ends.x_1.isfinite()).all()):
-        raise ValueError(f"{name} pairs finite numbers; the batches hold others")
-    return ends
 
 
 def couple(
@@ -236,15 +234,7 @@ def set_coupling(model: nn.Module, coupling: Coupling) -> None:
     """
     if coupling.independent:
         return
-    path = getattr(model, "path", None)
-    right = getattr(path, "coupled_kinds", None)
-    wrong = [k.__name__ for k in getattr(model, "kinds", ()) if right and not is_kind(k, right)]
-    if right and wrong:
-        names = " or ".join(kind.__name__ for kind in right)
-        raise ValueError(
-            f"{type(coupling).__name__} trains the {names} of a {type(path).__name__}; the model's "
-            f"{', '.join(sorted(wrong))} is of independent pairs"
-        )
+    coupling.check_kinds(getattr(model, "path", None), model)
     for module in model.modules():
         if module is model or hasattr(module, "path"):
             module.coupling = coupling  # pyright: ignore[reportArgumentType]

@@ -21,14 +21,64 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.config import tagged
-from feller.core.couplings.base import Coupling, MinibatchOT, Rows, features
+from feller.core.couplings.base import Coupling, Rows
+from feller.core.pairs import Pair
 from feller.core.typing import Rng
 
-__all__ = ["ConditionalOT", "EntropicOT", "UnbalancedOT", "sinkhorn"]
+__all__ = ["ConditionalOT", "EntropicOT", "MinibatchOT", "UnbalancedOT", "features", "sinkhorn"]
 
 ROUNDS = 10_000
 TOLERANCE = 1e-2
 """How far a row's part of the plan may be off: far less than draws of partners vary."""
+
+
+@tagged("minibatch_ot")
+@dataclass(frozen=True)
+class MinibatchOT(Coupling):
+    """The pairing of least total squared distance within the batch: exact optimal transport.
+
+    Every row is used once. Source: Pooladian et al., arXiv 2304.14772; Tong et al., arXiv
+    2302.00482.
+
+    Example:
+        >>> x = torch.arange(4.0)[:, None]
+        >>> MinibatchOT()(x.flip(0), x).pair.x_0.flatten()
+        tensor([0., 1., 2., 3.])
+    """
+
+    def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
+        """Return the order of `x_0` that minimises the sum of |x_0 - x_1|^2.
+
+        Raises:
+            ValueError: When the batches have other shapes, or are not of finite numbers.
+        """
+        from scipy.optimize import linear_sum_assignment
+
+        # The squared norms are the same for every permutation: only the inner products count.
+        ends = features(self, x_0, x_1)
+        score = (ends.x_1 @ ends.x_0.T).cpu().numpy()
+        _, order = linear_sum_assignment(score, maximize=True)
+        return Rows(torch.from_numpy(order).to(x_0.device))
+
+
+def features(coupling: Coupling, x_0: Tensor, x_1: Tensor) -> Pair:
+    """Return two batches as rows of numbers, whose distances a plan is made of.
+
+    Raises:
+        ValueError: When the batches have other shapes, or are not of finite numbers.
+    """
+    name = type(coupling).__name__
+    if x_0.shape != x_1.shape:
+        shapes = f"{tuple(x_0.shape)} and {tuple(x_1.shape)}"
+        raise ValueError(f"{name} pairs two batches of one shape, not of {shapes}")
+    for x in (x_0, x_1):
+        if not x.is_floating_point():
+            raise ValueError(f"{name} pairs numbers by their distance, not {x.dtype}")
+    wide = torch.promote_types(x_0.dtype, torch.float32)  # ties are rounding in half of it
+    ends = Pair(x_0, x_1).map(lambda x: x.detach().flatten(1).to(wide))
+    if not bool((ends.x_0.isfinite() & ends.x_1.isfinite()).all()):
+        raise ValueError(f"{name} pairs finite numbers; the batches hold others")
+    return ends
 
 
 @tagged("entropic_ot")

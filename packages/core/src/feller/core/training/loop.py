@@ -257,10 +257,9 @@ def _coupled(run: Run, z: Any, rng: Any, condition: Any) -> tuple[Any, Any, Any]
     """Return the conditioning variable, the source samples and the condition, coupled."""
     path, coupling = run.bare_model.path, run.recipe.coupling
     if isinstance(z, Mapping):
-        if not coupling.independent:
-            raise ValueError("a coupling other than independent pairs tensors, not product states")
         shapes = {name: value.shape for name, value in z.items()}
-        return z, path.sample_source(shapes, rng, like=z), condition
+        x_0 = path.sample_source(shapes, rng, like=z)
+        return z, coupling.of_factors(x_0, z, rng, condition), condition
     batch = couple(path, coupling, z, rng, condition)
     return path.given(batch.pair.x_0, batch.pair.x_1), batch.pair.x_0, batch.condition
 
