@@ -137,7 +137,7 @@ def test_whole_trajectories(name, tmp_path):
     if name == "flow Heun":  # states after their first halves count for nothing, but at the end
         right = right[1:-1:2] + right[-1:]
     for ours, theirs in zip(found[-len(right) :], right, strict=True):
-        both(x, theirs, ours)
+        same(f"UNet2DModel, trajectory of {name}", theirs, ours)
 
 
 class Single(torch.nn.Module):
