@@ -120,4 +120,4 @@ def test_pictures_by_flags(tmp_path):
     two = ("--between", tmp_path / "a.png", tmp_path / "m.png", "-n", 3, "--steps", 2)
     assert feller("sample", folder, *two, "--out", tmp_path / "arc.npz").code == 0
     wrong = feller("sample", folder, "--mask", tmp_path / "m.png", "--out", tmp_path / "b.npz")
-    assert "--mask and --seen tell of an --image: give one" in wrong.err
+    assert "--mask and --seen belong to an --image: give one" in wrong.err

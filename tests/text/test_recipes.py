@@ -99,7 +99,9 @@ def test_a_recipe_takes_a_step(name, tmp_path):
     corpus.write_text("to be or not to be " * 300)
     small = TransformerConfig(dim=32, depth=1, num_heads=2, rotary=True, qk_norm=True)
     model = replace(found.model, network=replace(found.model.network, transformer=small))
-    data = replace(found.data, source="file", path=str(corpus), share=0.0, cache=str(tmp_path))
+    data = replace(
+        found.data, source="file", path=str(corpus), test_fraction=0.0, cache=str(tmp_path)
+    )
     training = replace(found.training, batch_size=4, steps=1)
     asked = replace(found, model=model, data=data, training=training)
     run = build_run(asked, Accelerator(cpu=True))

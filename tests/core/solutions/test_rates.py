@@ -8,9 +8,9 @@ from torch.testing import assert_close
 from feller.core.generators import Jump
 from feller.core.generators.cells import Bins
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
-from feller.core.posteriors import FiniteData
+from feller.core.posteriors import FiniteData, NormalMixture
 from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
-from feller.core.solutions import cumulative_hazard, event_rate, jump_support, solution
+from feller.core.solutions import cumulative_hazard, event_rate, jump_frame, jump_support, solution
 from feller.core.solutions.rates import cumulative_of, mixing_rate
 from feller.core.sources import Gaussian, Masked, UniformBox
 from feller.core.spaces import Euclidean, Interval, Tokens
@@ -139,3 +139,16 @@ def test_a_clock_that_starts_at_no_finite_speed_has_a_support():
 def test_data_outside_an_interval_have_no_support():
     with pytest.raises(ValueError, match=r"data lie in Interval\("):
         jump_support(MixturePath(Interval(), UniformBox()), (-3.0, 3.0))
+
+
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
+def test_the_frame_lies_around_the_mean_of_normal_data(t):
+    """Its middle is alpha E[z | x], of data with the middle and the half-width of their range."""
+    path, x = GaussianPath(), torch.tensor([[-2.0], [0.3], [4.0]], dtype=D)
+    half = torch.ones(1, dtype=D)
+    exact = NormalMixture(path, half[:, None], 2 * half, half)  # mean 1, deviation 2
+    time = torch.tensor(t, dtype=D)
+    middle, width = jump_frame(path, (-1.0, 3.0), x, time)
+    estimate = path.convert(exact(x, t).velocity, "velocity", "x_1", x, time)
+    assert_close(middle, t * estimate)
+    assert (width > 0).all()

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
+from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.discrete.solvers import FirstHitting
 from feller.core.generators import Flow, Jump
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
-from feller.core.schedules import VariancePreserving
+from feller.core.schedules import CondOT, VariancePreserving
 from feller.core.solvers import Dopri5, Euler, KeepKnown, simulate
+from feller.core.solvers.keep_known import _back
 
 POINTS = torch.tensor([[-2.0, -1.0], [-2.0, 1.0], [2.0, 1.0]])
 KNOWN = torch.tensor([True, False])
@@ -54,3 +56,12 @@ def test_what_it_cannot_take_is_refused():
         simulate(model, torch.zeros(1, 2), [0.1, 0.5], KeepKnown(Euler(), z, KNOWN))
     found = simulate(model, torch.zeros(1, 2), [0.0, 0.5, 0.99], KeepKnown(Dopri5(), z, KNOWN))
     assert_close(found.state[0, 0], torch.tensor(-1.98))
+
+
+@pytest.mark.parametrize("schedule", [CondOT(), VariancePreserving()])
+def test_a_step_back_is_along_the_path(schedule, rng):
+    """Of x_s given z it makes x_t given z."""
+    path, z = GaussianPath(schedule=schedule), torch.full((20_000, 1), 2.0)
+    x = _back(path, path.sample(z, 0.8, rng), 0.3, 0.8, rng)
+    mean, std = (float(f(torch.tensor(0.3))) for f in (schedule.alpha, schedule.sigma))
+    assert stats.kstest(x[:, 0].numpy(), stats.norm(2 * mean, std).cdf).pvalue > 1e-3

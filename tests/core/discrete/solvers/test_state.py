@@ -1,5 +1,7 @@
 """The state of a batch: turns, kappas, and what `token_state` refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from chains import exact_model, random_law
@@ -46,6 +48,19 @@ def test_arrivals_are_recorded():
     assert after.x.tolist() == [[0, 3, 1, 3], [2, 2, 0, 0]]
     assert after.log_prob[where].tolist() == [-1, -2]
     assert not after.log_prob[~where].any()
+
+
+def test_a_token_that_is_drawn_again_has_not_changed():
+    chains = replace(token_state(MODEL, X, free=FREE), nfe=torch.tensor([3, 3]))
+    late, none = torch.tensor([0.5, 0.5]).double(), torch.zeros(5).double()
+    first = chains.arrive(FREE, torch.tensor([0, 1, 2, 0])[: FREE.sum()], none[: FREE.sum()])
+    assert first.call.tolist() == [[0, 3, 3, 3], [0, 0, 0, 3]]
+    again = replace(first, nfe=torch.tensor([4, 4]), reached=late)
+    where = torch.zeros_like(FREE)
+    where[0, 1] = where[0, 2] = True
+    after = again.arrive(where, torch.tensor([0, 2]), none[:2])
+    assert after.call.tolist() == [[0, 3, 4, 3], [0, 0, 0, 3]]
+    assert after.level.tolist() == [[0, 0, 0.5, 0], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize(("token", "message"), [(4, r"0 \.\.\. 3, these 0 \.\.\. 4"), (-1, "-1")])

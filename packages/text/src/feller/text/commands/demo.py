@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from feller.core.domains import list_models
 from feller.core.registry import load
@@ -10,6 +9,12 @@ from feller.text.commands.sample import draw_picture
 from feller.text.sampling import Sampling, context
 
 __all__ = ["demo"]
+
+_ENDS = {
+    "text/shakespeare": ("ROMEO:\n", "\nJULIET:\nI will not.\n"),
+    "text/stdlib": ("def mean(numbers):\n", "    return total / count\n"),
+    "text/books": ("It was a cold night, and ", " said the old man.\n"),
+}
 
 
 def demo(out: Path) -> list[tuple[str, str, str]]:
@@ -24,7 +29,7 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
         if not model.is_chain:
             continue
         print(f"sampling {name} ...", file=sys.stderr)
-        prompt, suffix = _ends(model)
+        prompt, suffix = _ends(name)
         for kind, given in (
             ("sample", context(model.codec)),
             ("infilling", context(model.codec, prompt, suffix)),
@@ -38,8 +43,6 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
     return figures
 
 
-def _ends(model: Any) -> tuple[str, str]:
-    """Return a beginning and an end that suit what a model writes."""
-    if "def" in model.codec.decode(model.codec.tokens("def")[None]) and model.codec.has_end:
-        return "def mean(numbers):\n", "    return total / count\n"
-    return "ROMEO:\n", "\nJULIET:\nI will not.\n"
+def _ends(name: str) -> tuple[str, str]:
+    """Return a beginning and an end that suit what a model writes; nothing if that is unknown."""
+    return next((ends for start, ends in _ENDS.items() if name.startswith(start)), ("", ""))

@@ -81,12 +81,14 @@ class TokenState:
     def arrive(
         self, where: Bool[Tensor, "b n"], tokens: Int[Tensor, " m"], log_prob: Float[Tensor, " m"]
     ) -> "TokenState":
-        """Return the state with tokens put where they arrived, at the present kappa."""
+        """Return the state with tokens put where they arrived; those that change do so now."""
+        x = self.x.masked_scatter(where, tokens)
+        changed = x != self.x
         return replace(
             self,
-            x=self.x.masked_scatter(where, tokens),
-            call=torch.where(where, self.nfe[:, None], self.call),
-            level=torch.where(where, self.reached[:, None], self.level),
+            x=x,
+            call=torch.where(changed, self.nfe[:, None], self.call),
+            level=torch.where(changed, self.reached[:, None], self.level),
             log_prob=self.log_prob.masked_scatter(where, log_prob),
         )
 
