@@ -16,6 +16,7 @@ from feller.core.generators import (
 )
 from feller.core.generators.cells import TokenCells
 from feller.core.guidance import Guided, guide
+from feller.core.heads import JumpHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
@@ -127,6 +128,20 @@ def test_rates_are_guided_in_their_logarithms():
     assert_close(found, torch.tensor([[16.0, 2.0, 0.0]]))
     same = guide(jumps["c"], jumps["c"], torch.tensor([3.0]))
     assert_close(same.intensity, torch.tensor([6.0]))
+
+
+def test_bins_that_follow_the_state_are_guided_where_they_are():
+    path, x, head = GaussianPath(), torch.tensor([[0.5, -2.0]]), JumpHead(3, follow=True)
+    outputs = torch.tensor([[[0.0, 1.0, 2.0, 0.5]] * 2]), torch.tensor([[[2.0, 1.0, 0.0, 1.0]] * 2])
+    start, end = (head(path, output, x, 0.5) for output in outputs)
+    guided = guide(start, end, 2.0)
+    rates = [
+        j.intensity[..., None] * j.destination.log_masses().exp() for j in (start, end, guided)
+    ]
+    assert_close(rates[2], rates[1] ** 2 / rates[0])
+    assert_close(guided.destination.origin, end.destination.origin)
+    with pytest.raises(ValueError, match="guidance needs the same cells, not 2 and 3"):
+        guide(JumpHead(2)(path, outputs[0][..., 1:], x, 0.5), end, 2.0)
 
 
 def test_where_nothing_jumps_nothing_does():

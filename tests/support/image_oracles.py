@@ -8,7 +8,7 @@ from torch import nn
 
 from feller.core.generators import Jump
 from feller.core.heads import FlowHead, JointHead, JumpHead
-from feller.core.posteriors import FiniteData
+from feller.core.posteriors import FiniteData, _log_likelihood, _posterior
 from feller.core.solutions import event_rate, solution
 from feller.core.times import expand_time
 from feller.images.codec import ImageCodec
@@ -64,11 +64,17 @@ class Known:
 
 
 class Exact(nn.Module):
-    """The network whose output a head reads as the exact generator."""
+    """The network whose output a head reads as the exact generator.
+
+    The images have few grey levels: what it asks is asked of these, pixel by pixel.
+    """
 
     def __init__(self, data, model):
         super().__init__()
-        self.data, self.head, self.codec = data, model.config.head, model.codec
+        self.data, self.head = data, model.config.head
+        plain = GREYS.view(-1, 1, 1, 1).expand(-1, *model.codec.shape[1:], 1)
+        self.greys = model.codec.encode((plain, None))[0][:, 0, 0, 0]
+        self.here = (data.points[:, None] == self.greys.view(-1, 1, 1, 1)).float()
         self.unused = nn.Parameter(torch.zeros(()))
 
     def forward(self, x, t, condition=None):
@@ -84,21 +90,39 @@ class Exact(nn.Module):
             return torch.cat(
                 [self.jump(head, *few) for few in zip(x.split(64), t.split(64), strict=True)]
             )
-        posterior = self.data.posterior(x, t)
+        posterior = self.posterior(x, t)
         if isinstance(head, FlowHead):
             x_1 = torch.einsum("bk,k...->b...", posterior, self.data.points)
             return self.data.path.convert(x_1, "x_1", head.prediction, x, t)
-        points, levels = self.data.points, head.levels
-        if points.is_floating_point():
-            points = ((points + 1) * (levels - 1) / 2).round().long()
-        here = nn.functional.one_hot(points, levels).float()
-        return torch.einsum("bk,k...->b...", posterior, here).log()
+        logits = x.new_full((*x.shape, head.levels), -torch.inf, dtype=torch.float32)
+        levels = self.greys
+        if levels.is_floating_point():
+            levels = ((levels + 1) * (head.levels - 1) / 2).round().long()
+        logits[..., levels] = self.of_greys(posterior).movedim(1, -1).log()
+        return logits
+
+    def posterior(self, x, t):
+        """Return the probability of each image `(b, k)`, from those of the greys of each pixel."""
+        few = self.greys.view(-1, 1, 1, 1)
+        each = _log_likelihood(
+            self.data.path,
+            x.reshape(-1, 1, 1, 1),
+            t.repeat_interleave(x[0].numel()),
+            few,
+            self.data.width,
+        )
+        each = each.clamp_min(-1e9).view(len(x), -1)  # of pixel and grey
+        here = self.here.movedim(1, -1).reshape(len(self.data.points), -1)
+        return _posterior(each @ here.T, self.data.weights)
+
+    def of_greys(self, posterior):
+        """Return the probability of each grey level at each pixel, `(b, greys, c, h, w)`."""
+        return torch.einsum("bk,kl...->bl...", posterior, self.here)
 
     def jump(self, head, x, t):
         """Return logits of bins and the rate: means over the grey levels of each pixel."""
-        greys, _ = self.codec.encode((GREYS.view(-1, 1, 1, 1).expand(-1, *x.shape[2:], 1), None))
-        here = (self.data.points[:, None] == greys).float()
-        weights = torch.einsum("bk,kl...->bl...", self.data.posterior(x, t), here)
+        greys = self.greys.view(-1, 1, 1, 1).expand(-1, *x.shape[1:])
+        weights = self.of_greys(self.posterior(x, t))
         path, conditional = self.data.path, solution(self.data.path, Jump)
         exact = conditional(path, x[:, None], t[:, None], greys[None]).average(weights)
         cells = head(path, x.new_zeros(*x.shape, head.channels), x, t).destination.cells

@@ -16,11 +16,12 @@ def test_figures_and_what_they_are_for_real_images():
     real, same = (network.embed(pixels(n, seed)) for n, seed in ((300, 0), (60, 1)))
     distances = Distances(network, "by pixels", real, same)
     found = distances.of(pixels(60, 2), "60 samples", " by class")
-    names = ["KID", "FID", "precision", "recall", "density", "coverage"]
+    names = ["KID", "FID", "FID infinity", "precision", "recall", "density", "coverage"]
     assert [figure.name for figure in found] == [f"{name} by class" for name in names]
     assert all(figure.low <= figure.value <= figure.high for figure in found)
-    kernel, frechet, precision, *_ = (figure.protocol for figure in found)
+    kernel, frechet, unbiased, precision, *_ = (figure.protocol for figure in found)
     assert kernel.startswith("60 samples; by pixels; to these, where 60 training images have ")
     assert frechet.endswith(", the bias at this n")
+    assert "extrapolated to infinitely many images, where 60 training images" in unbiased
     assert f"{NEAREST} neighbours among 60 training images, where test images" in precision
     assert len(distances.of(pixels(NEAREST, 2), "5 samples")) == 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from feller.images.metrics.frechet import frechet_distance, frechet_estimate
+from feller.images.metrics.frechet import frechet_distance, frechet_estimate, unbiased_frechet
 
 
 def normal(*shape, seed=0):
@@ -84,6 +84,27 @@ def test_the_bias_is_that_of_real_images_of_as_many():
         for n in (200, 800)
     )
     assert few / many == pytest.approx(4, rel=0.2)
+
+
+def test_extrapolated_it_is_that_of_the_gaussians():
+    """On average, where the distance of few images is far above; and as its interval says."""
+    scales = torch.linspace(0.5, 1.5, 10, dtype=torch.float64)
+    expected = float((scales - 1).square().sum() + 10 * 0.1**2)  # of diagonal covariances
+    drawn = [
+        (normal(200, 10, seed=s) * scales + 0.1, normal(400, 10, seed=1000 + s)) for s in range(40)
+    ]
+    plain = torch.tensor([frechet_distance(a, b) for a, b in drawn])
+    found = [unbiased_frechet(a, b, halves=12) for a, b in drawn]
+    values = torch.tensor([f.value for f in found])
+    error = float(values.std() / math.sqrt(len(drawn)))
+    assert abs(float(values.mean()) - expected) < 3 * error
+    assert float(plain.mean()) - expected > 10 * error
+    claimed = torch.tensor([(f.high - f.low) / (2 * 1.96) for f in found]).median()
+    assert 0.7 < float(claimed / values.std()) < 1.5
+    with pytest.raises(
+        ValueError, match="of 10 features is extrapolated from at least 33 images a set"
+    ):
+        unbiased_frechet(normal(30, 10), normal(400, 10))
 
 
 @pytest.mark.parametrize(("function", "count"), [(frechet_distance, 1), (frechet_estimate, 3)])

@@ -204,27 +204,25 @@ def _guide_score(
 @_GUIDES.register(Jump)
 def _guide_jump(conditional: Jump, unconditional: Jump, scale: Scale) -> Jump:
     """Return the jump whose rate into each cell is R_c^scale R_0^(1 - scale)."""
+    masses = _both_masses(unconditional.destination, conditional.destination)
     start, end = (
-        jump.intensity.log()[..., None] + _log_masses(jump.destination)
-        for jump in (unconditional, conditional)
+        jump.intensity.log()[..., None] + mass
+        for jump, mass in zip((unconditional, conditional), masses, strict=True)
     )
     log_rates = extrapolate(start, end, scale)
     destination: Any = conditional.destination
-    return Jump(
-        log_rates.logsumexp(-1).exp(),
-        replace(destination, logits=log_rates),
-        conditional.cumulative,
-    )
+    there = destination.with_logits(log_rates)
+    return Jump(log_rates.logsumexp(-1).exp(), there, conditional.cumulative)
 
 
 @_GUIDES.register(FromPosterior)
 def _guide_posterior(
     conditional: FromPosterior, unconditional: FromPosterior, scale: Scale
 ) -> FromPosterior:
-    start, end = (_log_masses(g.posterior) for g in (unconditional, conditional))
+    start, end = _both_masses(unconditional.posterior, conditional.posterior)
     posterior: Any = conditional.posterior
-    logits = extrapolate(start, end, scale)
-    return replace(conditional, posterior=replace(posterior, logits=logits))
+    guided = posterior.with_logits(extrapolate(start, end, scale))
+    return replace(conditional, posterior=guided)
 
 
 @_GUIDES.register(Product)
@@ -276,10 +274,15 @@ def _rescale_sum(
     return Superposition(tuple(parts))
 
 
-def _log_masses(destination: Any) -> Tensor:
-    if destination.cells is None:
-        raise ValueError(f"guidance of a jump to a {type(destination).__name__} is not known")
-    return destination.log_masses()
+def _both_masses(start: Any, end: Any) -> tuple[Tensor, Tensor]:
+    for destination in (start, end):
+        if destination.cells is None:
+            raise ValueError(f"guidance of a jump to a {type(destination).__name__} is not known")
+    if start.cells.count != end.cells.count:
+        raise ValueError(
+            f"guidance needs the same cells, not {start.cells.count} and {end.cells.count}"
+        )
+    return start.log_masses(), end.log_masses()
 
 
 def extrapolate(start: Tensor, end: Tensor, scale: Scale) -> Tensor:

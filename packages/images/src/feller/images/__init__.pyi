@@ -20,6 +20,7 @@ from feller.images.metrics.features import FeatureNetwork as FeatureNetwork
 from feller.images.metrics.features import feature_network as feature_network
 from feller.images.metrics.frechet import frechet_distance as frechet_distance
 from feller.images.metrics.frechet import frechet_estimate as frechet_estimate
+from feller.images.metrics.frechet import unbiased_frechet as unbiased_frechet
 from feller.images.metrics.kid import kernel_distance as kernel_distance
 from feller.images.metrics.kid import nearest_neighbour_ratio as nearest_neighbour_ratio
 from feller.images.metrics.neighbours import neighbours as neighbours

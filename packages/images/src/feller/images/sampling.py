@@ -36,6 +36,7 @@ SOLVER_HELP = f"{', '.join(SOLVERS)}; first_hitting of masked pixels; auto choos
 
 _POWER = 3.0  # at 20 steps it leaves .1 grey levels with Heun's method on `VariancePreserving`
 _SHIFT = 3.0
+_STEPS, _FEW = 20, 2  # usually, and of a velocity that is averaged over each step
 _LEAST = 0.999  # what of the way a process goes whose rates are infinite at its end
 _BY_PIXELS = "first_hitting"
 _CLASSICAL = frozenset({"euler", "midpoint", "heun", "rk4"})
@@ -54,7 +55,7 @@ class Sampling:
     """How images are drawn.
 
     Attributes:
-        steps: Steps of the solver.
+        steps: Steps of the solver; None for 20, or 2 of a model of average velocities (MeanFlow).
         solver: Its name; `auto` chooses by the schedule. Of masked pixels also `first_hitting`:
             event by event (arXiv 2409.02908), exact with as many steps as pixels.
         guidance: Scale of guidance; 1 is none. One for all images, or one for each.
@@ -74,7 +75,7 @@ class Sampling:
             `auto` for jumps and diffusions, for that at which sigma is .001 (on CondOT t = .999).
     """
 
-    steps: int = 20
+    steps: int | None = None
     solver: str = "auto"
     guidance: float | tuple[float, ...] = 1.0
     interval: tuple[float, float] = (0.0, 1.0)
@@ -89,7 +90,8 @@ class Sampling:
     def __post_init__(self) -> None:
         """Refuse what draws nothing, or no images."""
         check_choices(self)
-        check_count("steps", self.steps)
+        if self.steps is not None:
+            check_count("steps", self.steps)
         if self.batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
         if not np.isfinite(self.guidance).all():
@@ -109,13 +111,37 @@ class Sampling:
             ValueError: Without a step, or with an end that the grid cannot have.
         """
         end = 1.0 if self.end is None else self.end
+        steps = self.steps or _STEPS
         if self.grid == "logarithmic":
-            return _logarithmic(schedule, self.steps, self.end)
+            return _logarithmic(schedule, steps, self.end)
         if self.grid == "power":
-            return end * power_grid(self.steps, _POWER)
+            return end * power_grid(steps, _POWER)
         if self.grid == "shifted":
-            return end * shifted_grid(self.steps, _shift(schedule))
-        return uniform_grid(self.steps, start=_start(schedule), end=end)
+            return end * shifted_grid(steps, _shift(schedule))
+        return uniform_grid(steps, start=_start(schedule), end=end)
+
+    def words(self) -> str:
+        """Return how images are drawn in words, without what is as usual."""
+        found = [f"{self.solver}, {self.steps} steps"]
+        if self.grid != "auto":
+            found.append(f"{self.grid} grid" + (f" to {self.end:g}" if self.end else ""))
+        if self.mix:
+            found.append(
+                f"mix {_joined(self.mix)}" + f" to {_joined(self.mix_end)}" * bool(self.mix_end)
+            )
+        if (np.asarray(self.guidance) != 1).any():
+            found.append(f"guidance {self.guidance}")
+            if self.interval != (0.0, 1.0):
+                found.append("in [{:g}, {:g}]".format(*self.interval))
+            if self.rescale:
+                found.append(f"rescaled {self.rescale:g}")
+            if self.autoguidance:
+                found.append(f"away from {self.autoguidance}")
+        return ", ".join(found)
+
+
+def _joined(weights: tuple[float, ...]) -> str:
+    return " ".join(f"{weight:g}" for weight in weights)
 
 
 def mixed(model: Any, sampling: Sampling) -> Any:
@@ -159,6 +185,8 @@ def suited(sampling: Sampling, model: Any) -> Sampling:
         ('dpm++', 'uniform')
     """
     model = mixed(model, sampling)
+    if sampling.steps is None:
+        sampling = replace(sampling, steps=_FEW if model.takes_next else _STEPS)
     if model.path.has_atoms:  # what has not jumped at the end is noise
         masked = getattr(model.path.source, "mask", None) is not None
         solver, grid = Suited(_BY_PIXELS if masked else "euler", "uniform")
@@ -189,7 +217,7 @@ def plan_of(sampling: Sampling, model: Any) -> tuple[Solver, Grid | None]:
         model: An `ImageModel`.
     """
     if sampling.solver == _BY_PIXELS:
-        return FirstHitting(-(-math.prod(model.codec.shape) // sampling.steps)), None
+        return FirstHitting(-(-math.prod(model.codec.shape) // (sampling.steps or _STEPS))), None
     return named_solver(sampling.solver), sampling.times(model.path.schedule)
 
 

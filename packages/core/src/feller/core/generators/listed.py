@@ -6,7 +6,8 @@ probabilities are made only of the rows where an event fired.
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -44,6 +45,11 @@ class Listed(Destination):
     def log_masses(self) -> Tensor:
         """Return the log-probability of each cell, without a softmax that could underflow."""
         return self.logits.log_softmax(-1)
+
+    def with_logits(self, logits: Tensor) -> "Listed":
+        """Return the distribution of other logits on the same cells."""
+        beside: Any = self
+        return replace(beside, logits=logits)
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,10 @@ class MovedBinned(Destination):
     def log_masses(self) -> Tensor:
         """Return the log-probability of each bin."""
         return self.binned.log_masses()
+
+    def with_logits(self, logits: Tensor) -> "MovedBinned":
+        """Return the distribution of other logits on the same bins."""
+        return replace(self, binned=replace(self.binned, logits=logits))
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Return the log-density of a number; outside the bins, minus infinity."""

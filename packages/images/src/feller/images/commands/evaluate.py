@@ -8,9 +8,8 @@ from typing import Annotated, cast, get_args
 import tyro
 
 from feller.core.registry import data_of, load, read_card
-from feller.images.commands.sample import sampling_of
+from feller.images.commands.sample import DrawFlags
 from feller.images.data import ImageData, Source
-from feller.images.sampling import GridName
 
 __all__ = ["EvaluateFlags", "evaluate", "usual_data"]
 
@@ -23,16 +22,10 @@ class EvaluateFlags:
     """The data to compare with (default: those of the model's run, or that its card names)."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1000
     """Number of samples for each metric."""
-    guidance: float = 2.0
-    """Scale of classifier-free guidance in the conditional metrics; 1 is none."""
-    solver: str = "auto"
-    """euler, midpoint, heun, rk4, dopri5, ddim, ddpm, dpm++, ...; auto chooses by the schedule."""
-    steps: int = 20
-    """Number of solver steps."""
-    grid: GridName = "auto"
-    """Spacing of the time steps; auto chooses by the schedule and the solver."""
-    end: float | None = None
-    """Last time, in (0, 1]; None is 1, for jumps and diffusions that at which sigma is 0.001."""
+    drawing: tyro.conf.OmitArgPrefixes[DrawFlags] = field(
+        default_factory=lambda: DrawFlags(guidance=2.0)
+    )
+    """How images are drawn; guidance acts where classes are asked for, or by --autoguidance."""
     features: str = "auto"
     """What images are compared by: classifier (the bundled one of these images), efficientnet
     (pip install feller-images[features]), or a file, TorchScript or torchvision's Inception."""
@@ -64,7 +57,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         prog=f"feller evaluate {name}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-    how = sampling_of(flags)
+    how = flags.drawing.sampling()
     if flags.likelihood_n < 0:
         raise ValueError(f"--likelihood-n is at least 0, not {flags.likelihood_n}")
     model = load(name, device=flags.device)

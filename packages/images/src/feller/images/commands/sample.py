@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +22,51 @@ from feller.images.sampling import SOLVER_HELP, GridName, Sampling, suited
 from feller.images.trajectories import trajectory
 from feller.images.writing import check_target, write_images
 
-__all__ = ["SampleFlags", "sample", "sampling_of"]
+__all__ = ["DrawFlags", "SampleFlags", "sample"]
+
+
+@dataclass(frozen=True)
+class DrawFlags:
+    """How images are drawn."""
+
+    guidance: float = 1.0
+    """Scale of guidance; 1 is none. Needs a label, or --autoguidance."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """The times between which guidance acts."""
+    guidance_rescale: float = 0.0
+    """How far guided velocities are brought back to the spread of those that are not, 0 to 1."""
+    autoguidance: str = ""
+    """A worse model, by name or folder, to guide away from, instead of the one without label."""
+    mix: tuple[float, ...] = ()
+    """Weights of the parts of a joint model, such as 0.5 0.5 (default: its own)."""
+    mix_end: tuple[float, ...] = ()
+    """Their weights at t = 1, to which they change evenly (default: those of --mix)."""
+    solver: Annotated[str, tyro.conf.arg(help=SOLVER_HELP)] = "auto"
+    steps: int | None = None
+    """Number of solver steps; None is 20, or 2 of a model of average velocities (MeanFlow)."""
+    grid: GridName = "auto"
+    """Spacing of the time steps; auto chooses by the schedule and the solver."""
+    end: float | None = None
+    """Last time, in (0, 1]; None is 1, for jumps and diffusions that at which sigma is 0.001."""
+
+    def sampling(self) -> Sampling:
+        """Return what they ask for.
+
+        Raises:
+            ValueError: When it draws nothing.
+        """
+        return Sampling(
+            steps=self.steps,
+            solver=self.solver,
+            guidance=self.guidance,
+            interval=self.guidance_interval,
+            rescale=self.guidance_rescale,
+            autoguidance=self.autoguidance,
+            mix=self.mix,
+            mix_end=self.mix_end,
+            grid=self.grid,
+            end=self.end,
+        )
 
 
 @dataclass(frozen=True)
@@ -36,18 +80,7 @@ class SampleFlags:
     `labels`, or a folder of PNGs."""
     label: str | None = None
     """A class by name or number, several with commas between, or `all`; None samples any."""
-    guidance: float = 1.0
-    """Scale of guidance; 1 is none. Needs --label, or --autoguidance."""
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    """The times between which guidance acts."""
-    guidance_rescale: float = 0.0
-    """How far guided velocities are brought back to the spread of those that are not, 0 to 1."""
-    autoguidance: str = ""
-    """A worse model, by name or folder, to guide away from, instead of the one without label."""
-    mix: tuple[float, ...] = ()
-    """Weights of the parts of a joint model, such as 0.5 0.5 (default: its own)."""
-    mix_end: tuple[float, ...] = ()
-    """Their weights at t = 1, to which they change evenly (default: those of --mix)."""
+    drawing: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
     image: Path | None = None
     """What is known of the images: of its size with --mask, or by --seen."""
     mask: Path | None = None
@@ -62,13 +95,6 @@ class SampleFlags:
     """Two images to draw -n between, from noises on the arc between theirs."""
     pairs: bool = False
     """Write the noise and the image of each of -n into the folder --out, to train on (reflow)."""
-    solver: Annotated[str, tyro.conf.arg(help=SOLVER_HELP)] = "auto"
-    steps: int = 20
-    """Number of solver steps."""
-    grid: GridName = "auto"
-    """Spacing of the time steps; auto chooses by the schedule and the solver."""
-    end: float | None = None
-    """Last time, in (0, 1]; None is 1, for jumps and diffusions that at which sigma is 0.001."""
     jumps: bool = False
     """Show when each pixel jumped last instead: black for never, white for t = 1."""
     seed: int = 0
@@ -94,9 +120,10 @@ def sample(name: str, argv: Sequence[str]) -> None:
     model = load(name, device=flags.device)
     check_target(flags.out, model.codec.shape[0])
     labels = _labels(model, flags.label, flags.n)
-    if flags.guidance != 1 and labels is None and not flags.autoguidance:
+    drawing = flags.drawing
+    if drawing.guidance != 1 and labels is None and not drawing.autoguidance:
         raise ValueError("--guidance needs --label: without one there is nothing to guide to")
-    how = suited(sampling_of(flags), model)
+    how = suited(drawing.sampling(), model)
     if flags.pairs and flags.out.suffix:
         raise ValueError(f"--pairs writes a folder: choose an --out without {flags.out.suffix}")
     given, noise = _given(flags, model), _between(flags, model, labels, how)
@@ -130,22 +157,6 @@ def _draw(
     else:
         write_images(found.jumps().picture(), labels, flags.out, classes)
     return found.nfe
-
-
-def sampling_of(flags: Any) -> Sampling:
-    """Return the sampling that the flags of `sample` or `evaluate` ask for."""
-    return Sampling(
-        steps=flags.steps,
-        solver=flags.solver,
-        guidance=flags.guidance,
-        interval=getattr(flags, "guidance_interval", (0.0, 1.0)),
-        rescale=getattr(flags, "guidance_rescale", 0.0),
-        autoguidance=getattr(flags, "autoguidance", ""),
-        mix=getattr(flags, "mix", ()),
-        mix_end=getattr(flags, "mix_end", ()),
-        grid=flags.grid,
-        end=flags.end,
-    )
 
 
 def _given(flags: SampleFlags, model: ImageModel) -> Given | None:

@@ -8,7 +8,12 @@ from torch import Tensor
 from feller.core.cards import Metric
 from feller.core.intervals import Estimate
 from feller.images.metrics.features import FeatureNetwork
-from feller.images.metrics.frechet import frechet_distance, frechet_estimate
+from feller.images.metrics.frechet import (
+    frechet_distance,
+    frechet_estimate,
+    images_needed,
+    unbiased_frechet,
+)
 from feller.images.metrics.kid import kernel_distance
 from feller.images.metrics.neighbours import neighbours
 
@@ -42,7 +47,8 @@ class Distances:
     def of(self, images: Images, how: str, suffix: str = "") -> list[Metric]:
         """Return KID, FID, precision, recall, density and coverage.
 
-        The Fréchet distance is too high by what the training images say. Balls of nearest
+        The Fréchet distance is too high by what the training images say; without that bias it is
+        the next figure, where images are enough to extrapolate it. Balls of nearest
         neighbours are of equally many images of each set.
 
         Args:
@@ -56,6 +62,7 @@ class Distances:
         found = [metric(f"KID{suffix}", kernel_distance(seen, self.real), f"{alike} {own}")]
         floor = f"{alike} {frechet_distance(self.same, self.real):.4g}, the bias at this n"
         found.append(metric(f"FID{suffix}", frechet_estimate(seen, self.real), floor))
+        found += self._unbiased(seen, how, suffix)
         n = min(len(seen), len(self.same))
         if n <= NEAREST:
             return found
@@ -70,3 +77,14 @@ class Distances:
             )
             for name in balls._fields
         ]
+
+    def _unbiased(self, seen: Float[Tensor, "n d"], how: str, suffix: str) -> list[Metric]:
+        """Return the Fréchet distance without its bias, where images are enough."""
+        if min(map(len, (seen, self.same, self.real))) < images_needed(seen.shape[1]):
+            return []
+        usual = unbiased_frechet(self.same, self.real)
+        protocol = (
+            f"{how}; {self.words}; extrapolated to infinitely many images, where "
+            f"{len(self.same)} training images have {usual}"
+        )
+        return [metric(f"FID infinity{suffix}", unbiased_frechet(seen, self.real), protocol)]

@@ -115,7 +115,8 @@ def evaluate(
     Args:
         model: The model.
         data: Where its data are: distances are to the test split, neighbours in the training split.
-        sampling: How images are drawn; guidance acts only where a class is asked for.
+        sampling: How images are drawn; guidance acts only where a class is asked for, or away from
+            a worse model.
         n: Images in each draw, at least four.
         seed: Chooses them.
         features: What images are compared by: see `feature_network`.
@@ -134,7 +135,7 @@ def evaluate(
     if n < 4:
         raise ValueError(f"n is at least 4, not {n}")
     sampling = suited(sampling or Sampling(guidance=2.0), model)
-    plain = replace(sampling, guidance=1.0)
+    plain = sampling if sampling.autoguidance else replace(sampling, guidance=1.0)
     real = splits(model, data)
     judges = _judges(model, features, real, some_of(real.train, n, seed))
     labels = _uniform(model, n, seed)
@@ -253,7 +254,4 @@ def _draw(
     """Draw images, and say how."""
     images, nfe = model.draw(n, labels, sampling, seed=seed)
     condition = "null condition" if labels is None else "classes drawn uniformly"
-    return images, (
-        f"{n} samples, {condition}, seed {seed}, {sampling.solver}, {sampling.steps} steps, "
-        f"NFE {nfe}, guidance {sampling.guidance:g}"
-    )
+    return images, (f"{n} samples, {condition}, seed {seed}, {sampling.words()}, NFE {nfe}")
