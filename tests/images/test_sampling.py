@@ -105,6 +105,26 @@ def test_processes_other_than_flows_have_a_default(kind, grid, end):
     assert error(images, raw) < 0.5
 
 
+def test_averaged_velocities_take_few_steps():
+    model, _ = images_of(CondOT())
+    assert suited(Sampling(), model).steps == 20
+    model.takes_next = True
+    assert suited(Sampling(), model).steps == 2
+    assert suited(Sampling(steps=7), model).steps == 7
+
+
+def test_words_say_what_is_not_usual():
+    assert Sampling(solver="heun", steps=20).words() == "heun, 20 steps"
+    how = Sampling(
+        solver="mixed", steps=4, grid="power", end=0.999, mix=(0.5, 0.5), mix_end=(1.0, 0.0),
+        guidance=2.0, interval=(0.1, 0.9), rescale=0.5, autoguidance="worse",
+    )  # fmt: skip
+    assert how.words() == (
+        "mixed, 4 steps, power grid to 0.999, mix 0.5 0.5 to 1 0, guidance 2.0, in [0.1, 0.9], "
+        "rescaled 0.5, away from worse"
+    )
+
+
 def test_times_end_where_they_are_asked_to():
     for grid in ("uniform", "power", "shifted", "logarithmic"):
         times = Sampling(grid=grid, steps=5, end=0.9).times(CondOT())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.generators import Atoms, Binned, Categorical
+from feller.core.generators import Atoms, Binned, Categorical, MovedBinned
 
 EDGES = torch.linspace(-2, 2, 6)
 MAKERS = [Categorical, lambda v: Atoms(v, torch.arange(5.0)), lambda v: Binned(v, EDGES)]
@@ -44,3 +44,13 @@ def test_the_density_of_bins_integrates_to_one(rng):
     assert_close(torch.trapezoid(law.log_prob(y).exp(), y), torch.tensor(1.0), atol=1e-3, rtol=0)
     assert law.log_prob(torch.tensor([-2.1, 3.1])).exp().tolist() == [0, 0]
     assert law.is_density
+
+
+def test_densities_of_bins_that_move_are_those_at_their_points(rng):
+    logits, origin = torch.randn(2, 5, generator=rng), torch.tensor([-3.0, 4.0])
+    moved = MovedBinned(Binned(logits, EDGES), origin, torch.tensor([0.5, 2.0]))
+    points, _ = moved.quadrature()
+    middles = points.unflatten(-1, (5, -1))[..., 1]
+    one = [moved.log_prob(middle) for middle in middles.T]
+    assert_close(moved.log_densities(), torch.stack(one, 1))
+    assert_close(moved.with_logits(0 * logits).log_masses().exp(), torch.full((2, 5), 0.2))

@@ -52,6 +52,17 @@ def test_figures_in_a_table(model, measured):
     assert measured == [(ImageData(source="drawn"), Sampling(guidance=2.0), 1000, 0, "auto")]
 
 
+def test_figures_are_printed_where_there_are_no_bits(model, measured, monkeypatch):
+    def none(*args, **kwargs):
+        raise ValueError("there is no bound")
+
+    monkeypatch.setattr(bits_of_images, "likelihood", none)
+    code, out, err = feller("evaluate", model)
+    assert code == 0
+    assert out.startswith("accuracy") and "bits" not in out
+    assert err.splitlines()[-1] == "no bits per dimension: there is no bound"
+
+
 def test_figures_as_json(model, measured):
     _, out, _ = feller("evaluate", model, "--json")
     assert json.loads(out)[0] == {
@@ -62,9 +73,13 @@ def test_figures_as_json(model, measured):
 def test_flags_of_evaluate(model, measured):
     where = ("--data.source", "npz", "--data.root", "a.npz")
     flags = ("-n", 12, "--guidance", 3, "--solver", "euler", "--steps", 4, "--seed", 5)
-    flags += ("--features", "a.pt")
+    flags += ("--features", "a.pt", "--mix", 0.25, 0.75, "--guidance-interval", 0.1, 0.9)
+    flags += ("--guidance-rescale", 0.5, "--autoguidance", "worse", "--grid", "power")
     assert feller("evaluate", model, *where, *flags).code == 0
-    how = Sampling(steps=4, solver="euler", guidance=3.0)
+    how = Sampling(
+        steps=4, solver="euler", guidance=3.0, mix=(0.25, 0.75), interval=(0.1, 0.9), rescale=0.5,
+        autoguidance="worse", grid="power",
+    )  # fmt: skip
     assert measured == [(ImageData(source="npz", root="a.npz"), how, 12, 5, "a.pt")]
 
 

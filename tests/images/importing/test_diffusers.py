@@ -11,7 +11,18 @@ from feller.core import load
 from feller.core.checkpoint import CheckpointError, load_model
 from feller.core.cli import main
 from feller.core.importing import import_model
-from feller.core.solvers import named_solver, simulate
+from feller.core.models import GeneratorModel
+from feller.core.solvers import (
+    DDIM,
+    HEUN,
+    DPMSolverPP2M,
+    Euler,
+    Evaluation,
+    RungeKutta,
+    follow,
+    named_solver,
+    simulate,
+)
 from feller.core.times import uniform_grid
 
 with warnings.catch_warnings():
@@ -86,6 +97,57 @@ def test_a_rectified_flow(tmp_path, rng):
     drawn = simulate(found.model, x, uniform_grid(5), named_solver("euler")).state
     both(x, right, drawn)
     assert "minus what the network returns" in found.reading["head"]
+
+
+SAMPLERS = {
+    "DDPM": ("DDPMScheduler", {"clip_sample": False}, DDIM(churn=1.0)),
+    "DDIM": ("DDIMScheduler", {"clip_sample": False}, DDIM()),
+    "DPM++": ("DPMSolverMultistepScheduler", {"final_sigmas_type": "zero"}, DPMSolverPP2M()),
+    "flow Euler": ("FlowMatchEulerDiscreteScheduler", {}, Euler()),
+    "flow Heun": ("FlowMatchHeunDiscreteScheduler", {}, RungeKutta(HEUN)),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_whole_trajectories(name, tmp_path):
+    """State by state, of a network with random weights, from the same noise."""
+    kind, fields, solver = SAMPLERS[name]
+    discrete = not name.startswith("flow")
+    spacing = {"timestep_spacing": "trailing"} if discrete else {}
+    scheduler = getattr(diffusers, kind)(**fields, **spacing)
+    oracle = write(tmp_path, scheduler)
+    model = load(tmp_path)
+    scheduler.set_timesteps(10)
+    if discrete:
+        times = uniform_grid(10).double()
+    else:  # their levels, each once
+        times = 1 - scheduler.sigmas.unique_consecutive().double()
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    drawn = {"generator": torch.Generator().manual_seed(2)} if name == "DDPM" else {}
+    right, state = [], x
+    for k in scheduler.timesteps:
+        seen = oracle(state.float(), k.float().expand(2)).sample.double()
+        state = scheduler.step(seen, k, state, **drawn).prev_sample.double()
+        right.append(state)
+    own = GeneratorModel(Single(model.model.network), model.path, model.config.head)
+    rng = torch.Generator().manual_seed(2)
+    found = list(follow(Evaluation(own, None), x, times, solver, rng))
+    if name == "flow Heun":  # states after their first halves count for nothing, but at the end
+        right = right[1:-1:2] + right[-1:]
+    for ours, theirs in zip(found[-len(right) :], right, strict=True):
+        both(x, theirs, ours)
+
+
+class Single(torch.nn.Module):
+    """A network in single precision, of states in double: as theirs, whose clocks are single."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, t, condition):
+        return self.network(x.float(), t.float()).double()
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from feller.core.spaces import Euclidean
 from feller.images.data import ImageData
 from feller.images.metrics.likelihood import likelihood
 from feller.images.metrics.splits import some_of, splits
-from feller.images.recipes import drawn_flow
+from feller.images.recipes import drawn_flow, mnist_discrete
 
 DATA = ImageData(source="drawn")
 
@@ -64,6 +64,15 @@ def test_a_diffusion_has_its_elbo():
     found = likelihood(model, DATA, n=4, steps=8)
     assert "ELBO" in found.protocol and "NFE 16" in found.protocol
     assert abs(found.value) < 0.1
+
+
+def test_levels_have_their_own_bits():
+    """A fresh network finds all 16 levels as likely: 4 bits, whatever the image."""
+    config = mnist_discrete().model
+    found = likelihood(config.build(), DATA, n=2, steps=3)
+    assert found.value == pytest.approx(4.0, abs=1e-3)
+    assert "ELBO of 16 grey levels, 2 test images" in found.protocol
+    assert "NFE 3" in found.protocol
 
 
 def test_nothing_is_refused():

@@ -206,6 +206,10 @@ class MovedBinned(Destination):
         """Return the log-probability of each bin."""
         return self.binned.log_masses()
 
+    def log_densities(self) -> Tensor:
+        """Return the log-density within each bin."""
+        return self.binned.log_densities() - self.unit.log()[..., None]
+
     def with_logits(self, logits: Tensor) -> "MovedBinned":
         """Return the distribution of other logits on the same bins."""
         return replace(self, binned=replace(self.binned, logits=logits))

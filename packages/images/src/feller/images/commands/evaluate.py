@@ -1,6 +1,7 @@
 """`feller evaluate` for images: the figures of a model beside data."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, cast, get_args
@@ -64,7 +65,10 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     metrics = measure(model, flags.data, how, n=flags.n, seed=flags.seed, features=flags.features)
     if flags.likelihood_n:
         n, steps = flags.likelihood_n, flags.likelihood_steps
-        metrics.append(likelihood(model, flags.data, n=n, steps=steps, seed=flags.seed))
+        try:
+            metrics.append(likelihood(model, flags.data, n=n, steps=steps, seed=flags.seed))
+        except (LookupError, ValueError) as error:  # what was measured is printed
+            print(f"no bits per dimension: {error}", file=sys.stderr)
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))
         return

@@ -12,6 +12,7 @@ from feller.core.likelihood import (
     HutchinsonTrace,
     Strata,
     bits_per_dimension,
+    elbo,
     evidence_bound,
     log_likelihood,
 )
@@ -31,14 +32,15 @@ def likelihood(
     """Return the bits per dimension of test images, an upper bound, with its interval over them.
 
     A flow's is its density at bytes that are spread evenly over their cells, with one probe of the
-    trace; each step costs two network calls with a backward pass behind each. Any other process
-    has its ELBO, two network calls a step.
+    trace; each step costs two network calls with a backward pass behind each; so has a model with a
+    flow among its parts. Any other process has its ELBO, two network calls a step, or of images
+    that are tokens one, whose bits are those of their grey levels.
 
     Args:
         model: The model; it is asked with the null condition, or with labels if it always was.
         data: Where its data are; `n` random images of the test split are measured.
         n: Images.
-        steps: Steps of the ODE, or strata of time.
+        steps: Steps of the ODE, strata of time, or draws of tokens.
         seed: Chooses images and noise.
 
     Raises:
@@ -62,11 +64,12 @@ def likelihood(
             raise ValueError("the model always had a label, and the test images have none")
         condition = some_of(labels, n, seed).to(device)
     with evaluating(model):
-        of = _of_flow if Flow in model.kinds else _of_bound
+        of = _of_levels if model.codec.levels else _of_flow if Flow in model.kinds else _of_bound
         bits, nfe = of(model, z, condition, steps, rng)
     value, low, high = mean_estimate(bits.double().tolist())
-    kind = "ODE" if Flow in model.kinds else "ELBO"
-    how = f"upper bound, {kind}, {len(z)} test images of {name}, seed {seed}, NFE {nfe}"
+    kind = "ODE of its flow" if Flow in model.kinds else "ELBO"
+    of_levels = f" of {model.codec.levels} grey levels" if model.codec.levels else ""
+    how = f"upper bound, {kind}{of_levels}, {len(z)} test images of {name}, seed {seed}, NFE {nfe}"
     if len(z) == 1:
         return Metric(name="bits per dimension", value=value, protocol=how)
     return Metric(name="bits per dimension", value=value, low=low, high=high, protocol=how)
@@ -96,4 +99,12 @@ def _of_bound(
     found = evidence_bound(
         model, z, strata=Strata(steps), levels=levels, rng=rng, condition=condition
     )
+    return bits_per_dimension(found.nats, z[0].numel()), found.nfe
+
+
+def _of_levels(
+    model: ImageModel, z: Tensor, condition: Tensor | None, steps: int, rng: torch.Generator
+) -> tuple[Tensor, int]:
+    """Return bits per dimension by the ELBO of tokens, and its network calls."""
+    found = elbo(model, z, rng, draws=steps, condition=condition)
     return bits_per_dimension(found.nats, z[0].numel()), found.nfe
