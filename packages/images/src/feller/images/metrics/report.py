@@ -42,6 +42,7 @@ __all__ = [
     "kernel_distance",
     "nearest_distances",
     "nearest_neighbour_ratio",
+    "uniform_labels",
 ]
 
 Images = UInt8[Tensor, "n h w c"]
@@ -138,13 +139,13 @@ def evaluate(
     plain = sampling if sampling.autoguidance else replace(sampling, guidance=1.0)
     real = splits(model, data)
     judges = _judges(model, features, real, some_of(real.train, n, seed))
-    labels = _uniform(model, n, seed)
+    labels = uniform_labels(model, n, seed)
     always = model.config.condition_drop == 0  # it does not know how to draw without a label
     drawn, how = _draw(model, n, labels if always else None, plain, seed)
     near = _neighbours(drawn, real.train, some_of(real.test, n, seed), f"{how}; {real.name}")
     near = replace(near, protocol="; ".join([near.protocol, *judges.missing]))
     found = [*judges.distances(drawn, how), *judges.coverage(drawn, real.test, how), near]
-    if model.config.condition_drop == 1 or not model.codec.classes or not judges:
+    if labels is None or not judges:
         return found
     asked, how = _draw(model, n, labels, plain if always else sampling, seed)
     accuracy = judges.accuracy(asked, labels, how)
@@ -219,10 +220,18 @@ def _judges(model: ImageModel, features: str, real: Splits, same: Images) -> Jud
     return Judges(classifier, compared, words, missing)
 
 
-def _uniform(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"]:
-    """Draw classes uniformly."""
-    rng = random.rows(seed, 0, n, stream="labels")
-    return random.integers(max(1, len(model.codec.classes)), (n,), rng)
+def uniform_labels(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"] | None:
+    """Return classes drawn uniformly; None for a model that takes none.
+
+    Example:
+        >>> from feller.images.recipes import drawn_flow
+        >>> uniform_labels(drawn_flow().model.build(), 3, 0).shape
+        torch.Size([3])
+    """
+    classes = len(model.codec.classes)
+    if not classes or model.config.condition_drop == 1:
+        return None
+    return random.integers(classes, (n,), random.rows(seed, 0, n, stream="labels"))
 
 
 def _judge(classifier: Classifier, test: Images, labels: Tensor | None, name: str) -> str:
