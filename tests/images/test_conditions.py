@@ -1,5 +1,8 @@
 """What is known of images: they agree with it, and else are of the model."""
 
+from dataclasses import replace
+
+import image_oracles
 import numpy as np
 import pictures
 import pytest
@@ -8,13 +11,17 @@ from PIL import Image
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
-from feller.core.paths import GaussianPath
+from feller.core.heads import PosteriorHead
+from feller.core.losses import Objective
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData, NormalMixture
-from feller.core.spaces import Euclidean
+from feller.core.sources import Masked
+from feller.core.spaces import Euclidean, Tokens
 from feller.images.codec import ImageCodec
 from feller.images.conditions import Given, read_image, read_mask
-from feller.images.models import ImageModelConfig
+from feller.images.models import ImageModelConfig, Sampling
 from feller.images.networks import UNetConfig
+from feller.images.times import KnownPixels
 
 SHAPE = (3, 8, 8)
 
@@ -48,6 +55,54 @@ def test_known_pixels_are_kept_and_tell_the_others(repeats, least, rng):
     assert suits.float().mean() > least
 
 
+def test_known_pixels_with_their_own_times_are_exact(rng):
+    """Of four images two are as what is known: each is drawn as often, and no other."""
+    raw = torch.randint(40, 216, (4, 8, 8, 3), generator=rng, dtype=torch.uint8)
+    raw[3, :4] = raw[2, :4]
+    z = ImageCodec(SHAPE).encode((raw, None))[0]
+    data = FiniteData(GaussianPath(Euclidean(3)), Flow, z)
+    model = made(lambda x, t, condition=None: data(x, t))
+    model.config = replace(model.config, pixel_times=True)
+    mask = torch.zeros(8, 8, dtype=torch.bool)
+    mask[4:] = True
+    given = Given(image=torch.where(mask[..., None], 0, raw[2]), mask=mask)
+    drawn = model.sample(200, given=given)
+    gap = (drawn[:, None].int() - raw.int()).abs().flatten(2).amax(2)
+    assert int(gap.amin(1).max()) <= 1
+    counts = gap.argmin(1).bincount(minlength=4).tolist()
+    assert counts[:2] == [0, 0] and 70 < counts[2] < 130
+    with pytest.raises(ValueError, match="repeats is 1, not 2, for a model that takes known"):
+        model.sample(1, given=replace(given, repeats=2))
+
+
+def test_known_levels_are_no_masks(rng):
+    """Of three images known by half one remains, by the solver that suits masks."""
+    known = image_oracles.Known.some(3, 6)
+    path = MixturePath(Tokens(257, 3), Masked(256))
+    model = known.model(levels=256, path=path, head=PosteriorHead(256))
+    mask = torch.zeros(6, 6, dtype=torch.bool)
+    mask[3:] = True
+    given = Given(image=torch.where(mask[..., None], 0, known.raw[1]), mask=mask)
+    images, nfe = model.draw(20, None, Sampling(steps=36), given=given)
+    assert images.equal(known.raw[1].expand(20, 6, 6, 1))
+    assert nfe == 18  # those that are asked for
+
+
+def test_a_model_of_pixel_times_trains_and_is_told_them():
+    config = replace(pictures.CONFIG, pixel_times=True)
+    model, codec = pictures.model(config), config.codec
+    z = torch.rand(4, 1, 8, 8) * 2 - 1
+    t = KnownPixels(fraction=1.0).draw(torch.tensor([0.1, 0.4, 0.6, 0.9]), None, z)
+    x_t = model.path.sample(z, t)
+    assert x_t[t == 1].equal(z[t == 1])
+    loss = Objective()(model, model.path, z, t, x_t, condition=torch.tensor([0, 1, 2, 0]))
+    assert loss.shape == (4,) and loss.isfinite().all()
+    given = Given(image=codec.decode(z[:1])[0], mask=torch.eye(8).bool())
+    drawn = model.sample(2, label=1, guidance=2.0, steps=3, given=given)
+    assert drawn.shape == (2, 8, 8, 1)
+    assert not model.sample(2, steps=3).equal(model.sample(2, steps=3, given=given))
+
+
 @pytest.mark.parametrize(
     ("seen", "measure"),
     [
@@ -78,6 +133,9 @@ def test_a_blurred_image_is_sharpened(normal):
         ((8, 8, 3), {"mask": (8, 8), "seen": "gray"}, "a mask marks known pixels, but gray"),
         ((8, 4, 3), {"mask": (8, 4)}, "draws 8x8 with 3 channels, the image is 8x4 with 3"),
         ((8, 8, 1), {"seen": "blur"}, "draws 8x8 with 3 channels, the image is 8x8 with 1"),
+        ((8, 8, 3), {"mask": (4, 8)}, "the model draws 8x8, but the mask is 4x8"),
+        ((8, 8, 3), {"seen": "blur", "width": 0.0}, "the width of a blur is positive, not 0.0"),
+        ((3, 3, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
         ((3, 4, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
         ((16, 16, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
     ],

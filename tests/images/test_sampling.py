@@ -143,6 +143,7 @@ def test_times_end_where_they_are_asked_to():
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
+        ({"steps": 0}, "steps is at least 1, not 0"),
         ({"end": 0.0}, r"end is in \(0, 1\], not 0\.0"),
         ({"end": 1.5}, r"end is in \(0, 1\], not 1\.5"),
         ({"batch_size": 0}, "batch_size is at least 1, not 0"),

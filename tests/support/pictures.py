@@ -45,7 +45,8 @@ def model(config=CONFIG):
         for parameter in made.parameters():  # a fresh one has zeros, and returns zeros
             parameter.copy_(0.2 * torch.randn(parameter.shape, generator=rng))
         if config.codec.classes:  # so that the label is seen
-            made.model.network.embed_label.table.weight.mul_(10)
+            network = getattr(made.model.network, "network", made.model.network)
+            network.embed_label.table.weight.mul_(10)
     return made.eval()
 
 

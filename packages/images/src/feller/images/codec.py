@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from feller.core import random
@@ -35,6 +35,9 @@ class ImageCodec(Codec):
         classes: The names of the labels; empty for images without.
         flip: Whether training mirrors half of the images left to right.
         levels: Grey levels, of up to 256, where images are tokens; 0 for numbers.
+        numbers: The names of the numbers of a condition, instead of classes.
+        means: Their means in the data; the network is shown (number - mean) / std.
+        stds: Their standard deviations.
 
     Example:
         >>> codec = ImageCodec((1, 2, 2))
@@ -47,6 +50,9 @@ class ImageCodec(Codec):
     classes: tuple[str, ...] = ()
     flip: bool = False
     levels: int = 0
+    numbers: tuple[str, ...] = ()
+    means: tuple[float, ...] = ()
+    stds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse images of no size or one level, and classes whose names are the same."""
@@ -54,14 +60,22 @@ class ImageCodec(Codec):
         if self.levels and not 2 <= self.levels <= 256:
             raise ValueError(f"levels are 2 ... 256, or 0 for numbers, not {self.levels}")
         _check_apart(self.classes)
+        if self.classes and self.numbers:
+            raise ValueError("a condition is a class or numbers: give classes or numbers")
+        if (
+            not len(self.numbers) == len(self.means) == len(self.stds)
+            or min(self.stds, default=1) <= 0
+        ):
+            raise ValueError("each number of a condition has a mean, and a std above 0")
 
     def encode(
         self, raw: Sequence[Any], rng: Rng = None
-    ) -> tuple[Shaped[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
+    ) -> tuple[Shaped[Tensor, "b c h w"], Int[Tensor, " b"] | Float[Tensor, "b n"] | None]:
         """Map bytes to [-1, 1], or to levels; flip at random where asked and an rng is given.
 
         Args:
-            raw: The images uint8 `(b, h, w, c)` and their labels `(b,)` or None, and the names that
+            raw: The images uint8 `(b, h, w, c)` and their labels `(b,)`, numbers `(b, n)` or None,
+                and the names that
                 these number, a line each, where they are not the codec's own; a tuple, or the list
                 that torch's `DataLoader` makes of it.
             rng: Chooses what is flipped.
@@ -74,6 +88,8 @@ class ImageCodec(Codec):
         if self.flip and rng is not None:
             mirrored = random.uniform((len(x),), rng, like=x.new_empty(0).float()) < 0.5
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+        if labels is not None and self.numbers:
+            return x, self.scaled(labels)
         if not self.classes or labels is None:
             return x, None
         return x, self.checked(self.numbered(labels, names[0]) if names else labels)
@@ -85,10 +101,25 @@ class ImageCodec(Codec):
         pixels = (127.5 * z + 127.5).round().clamp(0, 255).to(torch.uint8)
         return rearrange(pixels, "b c h w -> b h w c").contiguous()
 
-    def example(self, n: int) -> tuple[Shaped[Tensor, "b c h w"], Int[Tensor, " b"] | None]:
+    def scaled(self, numbers: Tensor) -> Float[Tensor, "b n"]:
+        """Return the numbers of conditions as the network is shown them.
+
+        Raises:
+            ValueError: When they are not numbers, or not as many.
+        """
+        if not numbers.is_floating_point() or numbers.shape[1:] != (len(self.numbers),):
+            raise ValueError(
+                f"the model takes the numbers {', '.join(self.numbers)}: name the columns of the "
+                f"data by --data.conditions"
+            )
+        means, stds = (numbers.new_tensor(values) for values in (self.means, self.stds))
+        return (numbers - means) / stds
+
+    def example(self, n: int) -> tuple[Shaped[Tensor, "b c h w"], Tensor | None]:
         """Return `n` images, all gray or all of the lowest level, of the first class."""
         dtype = torch.int64 if self.levels else torch.float32
         labels = torch.zeros(n, dtype=torch.int64) if self.classes else None
+        labels = torch.zeros(n, len(self.numbers)) if self.numbers else labels
         return torch.zeros(n, *self.shape, dtype=dtype), labels
 
     def drop(self, condition: Tensor, where: Bool[Tensor, " b"]) -> Tensor:

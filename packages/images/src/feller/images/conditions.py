@@ -1,12 +1,14 @@
 """Images that agree with what is known of them, with no training for it.
 
-Known pixels are kept on their way from noise to data, for any model (`KeepKnown`); of a flow also
-their gray, a smaller or a blurred image may be known (`Measured`).
+Known pixels stand at t = 1 from the start where the model was trained with times of their own, or
+with masks: then the others are drawn given these, exactly. For any other model they are kept on
+their way from noise to data (`KeepKnown`). Of a flow also their gray, a smaller or a blurred image
+may be known (`Measured`).
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,16 +16,32 @@ from einops import rearrange
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from feller.core.algebra import Model
 from feller.core.checks import check_choices
 from feller.core.measured import Measured
 from feller.core.measurements import AveragePool, Blur, ChannelMean, Measurement
 from feller.core.solvers import KeepKnown, Solver
+from feller.images.codec import ImageCodec
 from feller.images.pixels import opaque, opened, upright
 
-__all__ = ["Given", "Seen", "read_image", "read_mask"]
+__all__ = ["Given", "Plan", "Seen", "read_image", "read_mask"]
 
 Seen = Literal["pixels", "gray", "small", "blur"]
+
+
+class Plan(NamedTuple):
+    """How states become images.
+
+    Attributes:
+        model: The model.
+        solver: The solver.
+        times: Its grid, or a time for each pixel; None for a solver that has its own.
+        x_0: The states at the source.
+    """
+
+    model: Any
+    solver: Solver
+    times: Tensor | None
+    x_0: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +69,7 @@ class Given:
 
     image: UInt8[Tensor, "h w c"]
     seen: Seen = "pixels"
-    mask: Bool[Tensor, "h w"] | None = None
+    mask: Bool[Tensor, "rows columns"] | None = None
     width: float = 1.5
     std: float = 0.05
     repeats: int = 1
@@ -65,20 +83,48 @@ class Given:
                 if self.mask is None
                 else f"a mask marks known pixels, but {self.seen} is what was seen"
             )
+        if not 0 < self.width < torch.inf:
+            raise ValueError(f"the width of a blur is positive, not {self.width}")
 
-    def applied(self, model: Model, solver: Solver, like: Tensor) -> tuple[Model, Solver]:
-        """Return a model and a solver that draw images `(b, c, h, w)` like these, which agree.
+    def applied(self, plan: "Plan", codec: ImageCodec, *, pixel_times: bool = False) -> "Plan":
+        """Return a plan that draws images which agree.
+
+        Args:
+            plan: How images are drawn.
+            codec: That of the model.
+            pixel_times: Whether the model's pixels have times of their own.
 
         Raises:
             ValueError: When the image is of another size, or the model no flow where it has to be.
         """
-        y = rearrange(self.image, "h w c -> 1 c h w").to(like) / 127.5 - 1
         if self.mask is None:
-            measurement = self._measurement(like.shape[-3:])
+            y = rearrange(self.image, "h w c -> 1 c h w").to(plan.x_0) / 127.5 - 1
+            measurement = self._measurement(codec.shape)
             seen = y.mean(1, keepdim=True) if self.seen == "gray" else y
-            return Measured(model, measurement, seen, self.std), solver
-        self._check_shape(like.shape[-3:])
-        return model, KeepKnown(solver, y, ~self.mask.to(like.device), self.repeats)
+            return plan._replace(model=Measured(plan.model, measurement, seen, self.std))
+        self._check_shape(codec.shape)
+        if self.mask.shape != codec.shape[1:]:
+            height, width = codec.shape[1:]
+            raise ValueError(
+                f"the model draws {height}x{width}, but the mask is {_size(self.mask)}"
+            )
+        z = codec.encode((self.image[None], None))[0].to(plan.x_0)
+        known = ~self.mask.to(z.device)
+        masked = getattr(plan.model.path.source, "mask", None) is not None
+        if not pixel_times and not masked:
+            return plan._replace(solver=KeepKnown(plan.solver, z, known, self.repeats))
+        if self.repeats > 1:
+            raise ValueError(
+                f"repeats is 1, not {self.repeats}, for a model that takes known pixels as they are"
+            )
+        x_0 = torch.where(known, z, plan.x_0)
+        if not pixel_times:  # what is no mask stays
+            return plan._replace(x_0=x_0)
+        if plan.times is None:
+            raise ValueError(f"pixels with times of their own need a grid, not {plan.solver}")
+        grid = plan.times.to(x_0)[:, None, None, None, None]
+        times = torch.where(known, 1.0, grid).expand(-1, len(x_0), -1, -1, -1)
+        return plan._replace(x_0=x_0, times=times)
 
     def finished(self, images: UInt8[Tensor, "n h w c"]) -> UInt8[Tensor, "n h w c"]:
         """Return images with the known pixels as they were given."""
@@ -89,8 +135,9 @@ class Given:
     def _measurement(self, shape: Any) -> Measurement:
         channels, height, width = shape
         if self.seen == "small":
-            side = height // self.image.shape[0]
-            if self.image.shape != (height // max(side, 1), width // max(side, 1), channels):
+            side = max(height // self.image.shape[0], 1)
+            rows, columns, *_ = self.image.shape
+            if (rows * side, columns * side, self.image.shape[2]) != (height, width, channels):
                 raise ValueError(
                     f"the sides of a small image divide those of {height}x{width}, with "
                     f"{channels} channels: not {_size(self.image)} with {self.image.shape[2]}"

@@ -8,8 +8,8 @@ import io
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from feller.core.checks import check_choices, check_sizes
 from feller.core.config import tagged
 from feller.core.training import DataConfig
 from feller.images.folders import DataError, Facts, FolderImages, open_folder
+from feller.images.numbers import chosen_numbers, with_numbers
 from feller.images.pixels import Fit, Reading
 from feller.images.shapes import draw_shapes
 
@@ -41,13 +42,15 @@ class ArrayImages:
 
     Attributes:
         images: uint8 `(n, h, w, c)`.
-        labels: int64 `(n,)`.
+        labels: int64 `(n,)`, or the numbers of conditions, float32 `(n, d)`.
         labelled: Whether the labels are known; otherwise they are zeros.
+        columns: The names of the numbers.
     """
 
     images: Tensor
     labels: Tensor
     labelled: bool = True
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -65,6 +68,8 @@ class ArrayImages:
     def facts(self) -> Facts:
         """Return what the images are; classes are called by their numbers."""
         h, w, c = self.images.shape[1:]
+        if self.columns:
+            return Facts((c, h, w), (), (), columns=self.columns)
         counts = self.labels.bincount().tolist() if self.labelled else []
         return Facts((c, h, w), tuple(map(str, range(len(counts)))), tuple(counts))
 
@@ -72,6 +77,7 @@ class ArrayImages:
         """Say how many images and labels there are."""
         h, w, c = self.images.shape[1:]
         labels = f"{len(self.labels.unique())} labels" if self.labelled else "no labels"
+        labels = f"the numbers {', '.join(self.columns)}" if self.columns else labels
         return f"{len(self)} images of {h} x {w} x {c}, {labels}"
 
 
@@ -92,6 +98,9 @@ class ImageData(DataConfig):
         gray: Read the images of `folder` in grayscale.
         background: Colour behind transparent pixels, and in margins, in `folder`, such as `white`
             or `#808080`.
+        conditions: Numbers that images are drawn by, instead of classes: columns of the file
+            `metadata.csv` in a `folder`, beside that of `file_name`; `all` for all, also of the
+            rows of a `conditions.npy` there or of `conditions` in an `npz` file.
     """
 
     source: Source = "drawn"
@@ -102,6 +111,7 @@ class ImageData(DataConfig):
     fit: Fit = "crop"
     gray: bool = False
     background: str = "white"
+    conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a size below 1, and a width without a height."""
@@ -119,17 +129,20 @@ class ImageData(DataConfig):
             DataError: When data are missing or corrupt.
         """
         found = _SOURCES[self.source](self, split)
+        if self.conditions and not found.columns:
+            raise DataError(f"{self.source} has no numbers for conditions: npz and folder may")
         if os.environ.get("RANK", "0") == "0":
             where = self.root if self.source in ("npz", "folder") else self.source
             print(f"{where}, {split}: {found}", file=sys.stderr)
         return found
 
 
-def npz_arrays(file: Path, split: Split) -> ArrayImages:
+def npz_arrays(file: Path, split: Split, conditions: Sequence[str] = ()) -> ArrayImages:
     """Read one split of an `.npz` file.
 
     The file has `SPLIT_images` and `SPLIT_labels`, or `images` and `labels`, or the bytes of JPEG
-    files (`jpeg_header`, `SPLIT_payload`, `SPLIT_offsets`, `SPLIT_labels`).
+    files (`jpeg_header`, `SPLIT_payload`, `SPLIT_offsets`, `SPLIT_labels`). Where conditions are
+    asked for, `SPLIT_conditions` or `conditions` are numbers `(n, d)`, called 0 to d - 1.
 
     Raises:
         DataError: When it is missing, corrupt, or has other arrays.
@@ -143,6 +156,7 @@ def npz_arrays(file: Path, split: Split) -> ArrayImages:
                 images = _decode_jpegs(arrays, split)
             else:
                 images = _first(arrays, f"{split}_images", "images")
+            numbers = _first(arrays, f"{split}_conditions", "conditions") if conditions else None
             labelled = f"{split}_labels" in arrays or "labels" in arrays
             labels = _first(arrays, f"{split}_labels", "labels", missing=images)
     except DataError as error:
@@ -150,7 +164,12 @@ def npz_arrays(file: Path, split: Split) -> ArrayImages:
     except Exception as error:  # numpy, zipfile, zlib, lzma and Pillow have errors of their own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{file} is not a readable .npz file of images: {reason}") from None
-    return _in_memory(images, labels, str(file), labelled=labelled)
+    found = _in_memory(images, labels, str(file), labelled=labelled)
+    if numbers is None:
+        return found
+    names = [str(i) for i in range(numbers.shape[-1])] if numbers.ndim == 2 else []
+    columns, chosen = chosen_numbers(numbers, names, conditions, len(found), str(file))
+    return replace(found, labels=chosen, columns=columns)
 
 
 def _in_memory(
@@ -230,14 +249,15 @@ def _named(stem: str, dataset: str) -> Callable[[ImageData, Split], ArrayImages]
 
 
 def _npz(config: ImageData, split: Split) -> ArrayImages:
-    return npz_arrays(Path(config.root), split)
+    return npz_arrays(Path(config.root), split, config.conditions)
 
 
 def _folder(config: ImageData, split: Split) -> FolderImages:
     size = config.size or SIDE
     sides = size, config.width or size
     reading = Reading(sides, gray=config.gray, background=config.background, fit=config.fit)
-    return open_folder(Path(config.root), split, reading, sized=config.size is not None)
+    found = open_folder(Path(config.root), split, reading, sized=config.size is not None)
+    return with_numbers(found, config.conditions) if config.conditions else found
 
 
 def _drawn(config: ImageData, split: Split) -> ArrayImages:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.checks import check_count, check_seed
+from feller.core.generators import Flow
 from feller.core.guidance import Guided
 from feller.core.nn.modes import evaluating
 from feller.core.pair_data import PairData
 from feller.core.registry import load
 from feller.core.solvers import named_solver, simulate
-from feller.images.conditions import Given
+from feller.images.conditions import Given, Plan
 from feller.images.sampling import Sampling, mixed, plan_of, suited
 
 __all__ = ["Request", "draw", "interpolate", "invert", "pairs", "slerp"]
@@ -125,12 +126,11 @@ def _simulate(
         x_0 = model.path.sample_source(shape, rng, like=like)
     else:
         x_0 = request.noise[rows].to(like)
-    guided: Any = _guided(model, sampling, weak, rows)
-    solver, times = plan_of(sampling, model)
+    plan = Plan(_guided(model, sampling, weak, rows), *plan_of(sampling, model), x_0)
     if request.given:
-        guided, solver = request.given.applied(guided, solver, x_0)
+        plan = request.given.applied(plan, model.codec, pixel_times=model.config.pixel_times)
     condition = None if request.labels is None else request.labels[rows].to(like.device)
-    simulation = simulate(guided, x_0, times, solver, rng, condition=condition)
+    simulation = simulate(plan.model, plan.x_0, plan.times, plan.solver, rng, condition=condition)
     return simulation.state.cpu(), simulation.nfe
 
 
@@ -167,6 +167,9 @@ def invert(
     Raises:
         ValueError: When the model, or the solver, cannot run back.
     """
+    if not all(issubclass(kind, Flow) for kind in model.kinds):
+        names = ", ".join(sorted(kind.__name__ for kind in model.kinds))
+        raise ValueError(f"only flows run back to their noise, and the model returns {names}")
     sampling = Sampling() if sampling is None else sampling
     sampling = replace(sampling, solver="heun") if sampling.solver == "auto" else sampling
     sampling = suited(replace(sampling, end=min(sampling.end or _LAST, _LAST)), model)

@@ -7,6 +7,9 @@ until they have about 8 cells; so a step costs much the same at every size.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from feller.core.config import tagged
 from feller.core.heads import FlowHead, Head
 from feller.core.paths import GaussianPath
@@ -64,11 +67,22 @@ class FittedModelConfig(ModelConfig):
         flip = facts.shape[0] > 1 if self.flip is None else self.flip
         network = suited_network(facts.shape, len(classes), self.channels)
         codec = ImageCodec(facts.shape, classes, flip=flip)
+        if facts.columns:
+            network = replace(network, condition_size=len(facts.columns))
+            codec = _with_numbers(codec, facts.columns, data.labels)
         model = ImageModelConfig(network=network, codec=codec, path=self.path, head=self.head)
-        training = recipe.training if labels else replace(recipe.training, condition_drop=0.0)
+        told = labels or facts.columns
+        training = recipe.training if told else replace(recipe.training, condition_drop=0.0)
         read = _read_so(recipe.data, facts)
         found = replace(recipe, model=model, data=read, training=training)
         return Completed(found, data, "\n".join(_said(facts, codec, network, len(data))))
+
+
+def _with_numbers(codec: ImageCodec, columns: tuple[str, ...], numbers: Tensor) -> ImageCodec:
+    """Return a codec that shows the network numbers of mean 0 and standard deviation 1."""
+    stds, means = torch.std_mean(numbers.double(), dim=0, correction=0)
+    stds = stds.where(stds > 0, 1.0)  # one that is the same for all images says nothing
+    return replace(codec, numbers=columns, means=tuple(means.tolist()), stds=tuple(stds.tolist()))
 
 
 def suited_network(

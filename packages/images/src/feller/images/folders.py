@@ -37,12 +37,14 @@ class Facts(NamedTuple):
         classes: The names of the classes; empty where there are no labels.
         counts: How many images each class has.
         how: How files are read, in words.
+        columns: The names of the numbers that images are drawn by, instead of classes.
     """
 
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     how: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class FolderImages:
         reading: How each is read.
         headers: What the files say of their images.
         passed: What was passed over, in words.
+        home: The folder that they are in.
+        numbers: Numbers that images are drawn by `(n, d)`, instead of classes.
+        columns: The names of the numbers.
     """
 
     files: tuple[tuple[Path, int], ...]
@@ -62,23 +67,30 @@ class FolderImages:
     reading: Reading
     headers: tuple[Header, ...] = ()
     passed: str = ""
+    home: Path = Path()
+    numbers: Tensor | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def labels(self) -> Tensor:
-        """The labels of all images."""
+        """The labels of all images, or their numbers."""
+        if self.numbers is not None:
+            return self.numbers
         return torch.tensor([label for _, label in self.files])
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.files)
 
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor, str]:
-        """Read a batch: images, labels, and the names of the classes, a line each.
+    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor, str] | tuple[Tensor, Tensor]:
+        """Read a batch: images, labels, and the names of the classes, a line each; or numbers.
 
         Raises:
             DataError: When a file is not an image.
         """
         images = np.stack([self.reading.read(self.files[i][0]) for i in indices])
+        if self.numbers is not None:
+            return torch.from_numpy(images), self.numbers[indices]
         labels = torch.tensor([self.files[i][1] for i in indices])
         return torch.from_numpy(images), labels, "\n".join(self.classes)
 
@@ -86,6 +98,7 @@ class FolderImages:
         """Say how many images and classes there are, and what was passed over."""
         some = ", ".join(self.classes[:10]) + ", ..." * (len(self.classes) > 10)
         classes = f"in {len(self.classes)} classes ({some})" if self.classes else "without classes"
+        classes = f"with the numbers {', '.join(self.columns)}" if self.columns else classes
         return f"{len(self)} images {classes}{self.passed and f'; passed over: {self.passed}'}"
 
     def suited(self) -> "FolderImages":
@@ -102,7 +115,13 @@ class FolderImages:
             how = f"scaled from {some}, {self.reading.words()}"
         counts = Counter(label for _, label in self.files)
         of = tuple(counts[i] for i in range(len(self.classes)))
-        return Facts((1 if self.reading.gray else 3, *self.reading.sides), self.classes, of, how)
+        return Facts(
+            (1 if self.reading.gray else 3, *self.reading.sides),
+            self.classes,
+            of,
+            how,
+            self.columns,
+        )
 
 
 def usual_size(headers: Sequence[Header], most: int = 64) -> tuple[int, int]:
@@ -169,7 +188,7 @@ def open_folder(root: Path, split: str, reading: Reading, *, sized: bool = True)
         passed = ", ".join([*[passed] * bool(passed), f"all but the first frame of {frames} files"])
     if not sized:
         reading = replace(reading, sides=usual_size(headers))
-    return FolderImages(tuple(files), classes, reading, headers, passed)
+    return FolderImages(tuple(files), classes, reading, headers, passed, home)
 
 
 def _split_of(root: Path, split: str) -> Path:

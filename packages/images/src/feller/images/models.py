@@ -54,6 +54,8 @@ class ImageModelConfig(ModelConfig):
         condition_drop: Fraction of images that it was trained on without their labels, written by
             training: with 0 it cannot sample without a label, with 1 not with one. None if unknown,
             as before training.
+        pixel_times: Whether pixels have times of their own, for exact inpainting: train it by
+            times such as `KnownPixels`.
     """
 
     hub_task: ClassVar[str] = "unconditional-image-generation"
@@ -62,6 +64,7 @@ class ImageModelConfig(ModelConfig):
     path: GaussianPath | MixturePath = field(default_factory=lambda: GaussianPath(Euclidean(3)))
     head: Head = field(default_factory=FlowHead)
     condition_drop: float | None = None
+    pixel_times: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a network for other images or labels."""
@@ -72,8 +75,15 @@ class ImageModelConfig(ModelConfig):
                     f"network.{name} is {getattr(self.network, name)}, but images have {channels}"
                 )
         check_space(self.path.space, self.codec.levels)
+        if self.pixel_times and getattr(self.network, "two_times", False):
+            raise ValueError("a network takes pixel_times or two_times, not both")
         if self.head.divides_by_alpha:  # samples start at t = 0
             check_data_at_start(self.path.schedule)
+        if self.codec.numbers and self.network.condition_size != len(self.codec.numbers):
+            raise ValueError(
+                f"network.condition_size is {self.network.condition_size}, but codec.numbers names "
+                f"{len(self.codec.numbers)}"
+            )
         if self.network.num_classes != classes:
             raise ValueError(
                 f"network.num_classes is {self.network.num_classes}, but codec.classes names "
@@ -141,7 +151,12 @@ class ImageModel(nn.Module, Model):
         self.config = config
         self.codec, self.path = config.codec, config.path
         self.model = GeneratorModel(
-            build_network(config.network, config.codec.levels, config.head.channels),
+            build_network(
+                config.network,
+                config.codec.levels,
+                config.head.channels,
+                pixel_times=config.pixel_times,
+            ),
             config.path,
             config.head,
         )
@@ -232,7 +247,8 @@ class ImageModel(nn.Module, Model):
         if label is None:
             return None
         if size:
-            return _vectors(label, (n, size))
+            numbers = _vectors(label, (n, size))
+            return self.codec.scaled(numbers) if self.codec.numbers else numbers
         if isinstance(label, str | int | Integral):  # such as numpy's
             return torch.full((n,), self.codec.label(label))
         if not isinstance(label, Tensor):
@@ -255,13 +271,15 @@ class ImageModel(nn.Module, Model):
         n = columns * (classes or 8)
         if self.config.condition_drop == 1:
             labels = None
+        if self.config.condition_drop == 0 and self.config.network.condition_size:
+            labels = torch.zeros(n, self.config.network.condition_size)
         plan = suited(Sampling(), self)
         if plan.solver == "heun":  # a look at half the price
             plan = replace(plan, solver="euler")
         images, _ = self.draw(n, labels, plan)
         if images.shape[-1] > MOST_CHANNELS:
             np.savez_compressed(stem.with_suffix(".npz"), images=images.numpy())
-        elif labels is not None:
+        elif labels is not None and classes:
             save_classes(images, labels, stem.with_suffix(".png"), self.codec.classes)
         else:
             save_grid(images, stem.with_suffix(".png"), columns=columns)

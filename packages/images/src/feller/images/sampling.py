@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from feller.core.checks import check_choices, check_count, check_weights
+from feller.core.checks import check_choices, check_sizes, check_weights
 from feller.core.config import tagged
 from feller.core.discrete.solvers import FirstHitting
 from feller.core.generators import Flow, Jump
@@ -91,7 +91,7 @@ class Sampling:
         """Refuse what draws nothing, or no images."""
         check_choices(self)
         if self.steps is not None:
-            check_count("steps", self.steps)
+            check_sizes(self, "steps")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
         if not np.isfinite(self.guidance).all():

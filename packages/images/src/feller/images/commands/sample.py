@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import torch
 import tyro
-from jaxtyping import Int
 from torch import Tensor
 
+from feller.core.generators import FromPosterior, Jump
 from feller.core.pair_data import save_pairs
 from feller.core.registry import load
 from feller.images.conditions import Given, Seen, read_image, read_mask
@@ -80,6 +80,8 @@ class SampleFlags:
     `labels`, or a folder of PNGs."""
     label: str | None = None
     """A class by name or number, several with commas between, or `all`; None samples any."""
+    condition: tuple[float, ...] = ()
+    """The numbers to draw by, of a model that takes numbers, such as 0.3 1.2; empty for any."""
     drawing: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
     image: Path | None = None
     """What is known of the images: of its size with --mask, or by --seen."""
@@ -119,10 +121,13 @@ def sample(name: str, argv: Sequence[str]) -> None:
         raise ValueError("--jumps is a picture, not a film: --out ends in .png or .npz, or nothing")
     model = load(name, device=flags.device)
     check_target(flags.out, model.codec.shape[0])
-    labels = _labels(model, flags.label, flags.n)
+    labels = _labels(model, flags)
+    if flags.jumps and not any(issubclass(kind, Jump | FromPosterior) for kind in model.kinds):
+        raise ValueError("--jumps: the model has none")
     drawing = flags.drawing
     if drawing.guidance != 1 and labels is None and not drawing.autoguidance:
-        raise ValueError("--guidance needs --label: without one there is nothing to guide to")
+        need = "--condition" if model.config.network.condition_size else "--label"
+        raise ValueError(f"--guidance needs {need}: without one there is nothing to guide to")
     how = suited(drawing.sampling(), model)
     if flags.pairs and flags.out.suffix:
         raise ValueError(f"--pairs writes a folder: choose an --out without {flags.out.suffix}")
@@ -147,15 +152,16 @@ def _draw(
 ) -> int:
     """Draw and write images, a film of them, or when their pixels jumped; return the NFE."""
     film, classes = flags.out.suffix == ".webp", model.codec.classes
+    shown = labels if classes else None  # what pictures are titled by
     if not film and not flags.jumps:
         images, nfe = model.draw(flags.n, labels, how, seed=flags.seed, **more)
-        write_images(images, labels, flags.out, classes)
+        write_images(images, shown, flags.out, classes)
         return nfe
     found = trajectory(model, flags.n, labels, how, seed=flags.seed, **more)
     if film:
-        save_film(found.film(), labels, flags.out, classes)
+        save_film(found.film(), shown, flags.out, classes)
     else:
-        write_images(found.jumps().picture(), labels, flags.out, classes)
+        write_images(found.jumps().picture(), shown, flags.out, classes)
     return found.nfe
 
 
@@ -184,8 +190,16 @@ def _between(
     return slerp(first, last, torch.linspace(0, 1, flags.n))
 
 
-def _labels(model: ImageModel, label: str | None, n: int) -> Int[Tensor, " n"] | None:
-    """Return labels that repeat the asked classes in turn."""
+def _labels(model: ImageModel, flags: SampleFlags) -> Tensor | None:
+    """Return labels that repeat the asked classes in turn, or the numbers that are asked for."""
+    label, n, size = flags.label, flags.n, model.config.network.condition_size
+    if flags.condition and not size:
+        raise ValueError("--condition: the model takes no numbers")
+    if size and label is not None:
+        names = ", ".join(model.codec.numbers) or f"{size} of them"
+        raise ValueError(f"--label: the model takes numbers ({names}): give --condition")
+    if flags.condition:
+        return model.labels(n, flags.condition)
     if label is None:
         return None
     classes = model.codec.classes

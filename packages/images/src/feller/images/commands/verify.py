@@ -60,7 +60,7 @@ def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
     Raises:
         ValueError: When labels are asked for and the model takes none.
     """
-    if flags.labels and not model.codec.classes:
+    if flags.labels and not (model.codec.classes or model.codec.numbers):
         raise ValueError("--labels: the model takes none")
     data = flags.data.build(flags.check.split)
     chosen = torch.randperm(

@@ -62,6 +62,7 @@ def likelihood(
     if model.config.condition_drop == 0:
         if labels is None:
             raise ValueError("the model always had a label, and the test images have none")
+        labels = model.codec.scaled(labels) if model.codec.numbers else labels
         condition = some_of(labels, n, seed).to(device)
     with evaluating(model):
         of = _of_levels if model.codec.levels else _of_flow if Flow in model.kinds else _of_bound

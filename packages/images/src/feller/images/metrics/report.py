@@ -139,7 +139,7 @@ def evaluate(
     plain = sampling if sampling.autoguidance else replace(sampling, guidance=1.0)
     real = splits(model, data)
     judges = _judges(model, features, real, some_of(real.train, n, seed))
-    labels = uniform_labels(model, n, seed)
+    labels = _conditions(model, real, n, seed)
     always = model.config.condition_drop == 0  # it does not know how to draw without a label
     drawn, how = _draw(model, n, labels if always else None, plain, seed)
     near = _neighbours(drawn, real.train, some_of(real.test, n, seed), f"{how}; {real.name}")
@@ -148,6 +148,8 @@ def evaluate(
     if labels is None or not judges:
         return found
     asked, how = _draw(model, n, labels, plain if always else sampling, seed)
+    if model.codec.numbers:
+        return [*judges.distances(asked, how, " by condition"), *found]
     accuracy = judges.accuracy(asked, labels, how)
     return [*accuracy, *judges.distances(asked, how, " by class"), *found]
 
@@ -220,6 +222,16 @@ def _judges(model: ImageModel, features: str, real: Splits, same: Images) -> Jud
     return Judges(classifier, compared, words, missing)
 
 
+def _conditions(model: ImageModel, real: Splits, n: int, seed: int) -> Tensor | None:
+    """Return classes drawn uniformly, or the numbers of test images drawn at random."""
+    if not model.codec.numbers or model.config.condition_drop == 1:
+        return uniform_labels(model, n, seed)
+    if real.labels is None:
+        raise ValueError("the test images have no numbers: name columns by --data.conditions")
+    rng = random.rows(seed, 0, n, stream="labels")
+    return model.codec.scaled(real.labels)[random.integers(len(real.labels), (n,), rng)]
+
+
 def uniform_labels(model: ImageModel, n: int, seed: int) -> Int[Tensor, " n"] | None:
     """Return classes drawn uniformly; None for a model that takes none.
 
@@ -262,5 +274,9 @@ def _draw(
 ) -> tuple[Images, str]:
     """Draw images, and say how."""
     images, nfe = model.draw(n, labels, sampling, seed=seed)
-    condition = "null condition" if labels is None else "classes drawn uniformly"
+    condition = "classes drawn uniformly"
+    if labels is None:
+        condition = "null condition"
+    elif labels.is_floating_point():
+        condition = "conditions of test images"
     return images, (f"{n} samples, {condition}, seed {seed}, {sampling.words()}, NFE {nfe}")

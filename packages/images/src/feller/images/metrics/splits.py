@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from feller.images.data import ImageData
@@ -26,13 +26,13 @@ class Splits(NamedTuple):
     Attributes:
         train: Training images.
         test: Test images.
-        labels: The labels of test images, where these are known.
+        labels: The labels of test images, or their numbers, where these are known.
         name: What the data are called.
     """
 
     train: Images
     test: Images
-    labels: Int[Tensor, " n"] | None
+    labels: Int[Tensor, " n"] | Float[Tensor, "n d"] | None
     name: str
 
 
@@ -60,7 +60,7 @@ def _several(test: Tensor) -> Tensor:
 
 def _read(
     model: Any, data: ImageData, split: Literal["train", "test"]
-) -> tuple[Images, Int[Tensor, " n"] | None]:
+) -> tuple[Images, Tensor | None]:
     """Return all images, which must be such as the model draws, and any labels by its classes."""
     dataset = data.build(split)
     images, labels, *names = dataset[list(range(len(dataset)))]

@@ -43,7 +43,9 @@ class ImageEvaluation(Evaluation):
         self.model, self.n, self.blocks = model, n, -(-n // BLOCK)
         device = next(model.parameters()).device
         self.network = feature_network("auto", model.codec, device)
-        self.real = self.network.embed(some_of(splits(model, data).test, REAL, 0)).cpu()
+        real = splits(model, data)
+        self.numbers = model.codec.scaled(real.labels) if model.codec.numbers else None
+        self.real = self.network.embed(some_of(real.test, REAL, 0)).cpu()
         self.sampling = suited(Sampling(), model)
         if self.sampling.solver == "heun":  # a look at half the price
             self.sampling = replace(self.sampling, solver="euler")
@@ -55,6 +57,9 @@ class ImageEvaluation(Evaluation):
         if classes and self.model.config.condition_drop != 1:
             rng = random.rows(block, 0, count, stream="labels while training")
             labels = random.integers(classes, (count,), rng)
+        elif self.numbers is not None and self.model.config.condition_drop != 1:
+            rng = random.rows(block, 0, count, stream="labels while training")
+            labels = self.numbers[random.integers(len(self.numbers), (count,), rng)]
         images, _ = self.model.draw(count, labels, self.sampling, seed=block)
         return self.network.embed(images)
 

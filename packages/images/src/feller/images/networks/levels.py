@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from feller.core.typing import Time
+from feller.images.networks.clocks import OfClocks
 from feller.images.networks.dit import DiTConfig
 from feller.images.networks.jit import JiTConfig
 from feller.images.networks.unet import UNetConfig
@@ -45,7 +46,11 @@ class OfLevels(nn.Module):
 
 
 def build_network(
-    network: UNetConfig | DiTConfig | JiTConfig, levels: int, numbers: int
+    network: UNetConfig | DiTConfig | JiTConfig,
+    levels: int,
+    numbers: int,
+    *,
+    pixel_times: bool = False,
 ) -> nn.Module:
     """Return a fresh network for the states of images.
 
@@ -53,7 +58,9 @@ def build_network(
         network: What it is made of, with the channels of the image.
         levels: Grey levels of images that are tokens; 0 of images that are numbers.
         numbers: Outputs for each channel of a pixel.
+        pixel_times: Whether pixels have times of their own.
     """
-    if not levels:
-        return network.build(numbers)
-    return OfLevels(replace(network, in_channels=2 * network.in_channels).build(numbers), levels)
+    channels = network.in_channels * (2 if levels else 1) + pixel_times
+    built: nn.Module = replace(network, in_channels=channels).build(numbers)
+    built = OfClocks(built) if pixel_times else built
+    return OfLevels(built, levels) if levels else built
