@@ -75,12 +75,13 @@ def download(address: str) -> Path:
     """
     source = repository(address)
     folder = _fetched(source, ["config.json", "model_index.json"])
+    commit = folder.name  # a branch may move between one request and the next
     if _is_ours(folder):
-        return _whole(source, _fetched(source, list(OURS)))
-    folder = _fetched(source, _THEIRS, ignore_patterns=_LEFT)
+        return _whole(source, _fetched(source, list(OURS), revision=commit))
+    folder = _fetched(source, _THEIRS, revision=commit, ignore_patterns=_LEFT)
     if any(folder.rglob("*.safetensors")):
         return folder
-    return _fetched(source, [*_THEIRS, *_PICKLES], ignore_patterns=_LEFT)
+    return _fetched(source, [*_THEIRS, *_PICKLES], revision=commit, ignore_patterns=_LEFT)
 
 
 def push(
@@ -135,7 +136,8 @@ def _whole(source: Repository, folder: Path) -> Path:
         return folder
     weights = folder / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    if not _is_damaged(folder := _fetched(source, list(OURS), force_download=True)):
+    _fetched(source, list(OURS), revision=folder.name, force_download=True)
+    if not _is_damaged(folder):
         return folder
     if weights.stat().st_mtime_ns == before:
         raise RegistryError(
@@ -148,14 +150,11 @@ def _whole(source: Repository, folder: Path) -> Path:
 
 
 def _fetched(source: Repository, wanted: list[str], **more: Any) -> Path:
+    """Return the folder of a snapshot with the wanted files; `more` is for `snapshot_download`."""
     from huggingface_hub import snapshot_download
 
-    def fetch() -> str:
-        return snapshot_download(
-            source.name, revision=source.revision, allow_patterns=wanted, **more
-        )
-
-    return Path(_asked(source, fetch, "had"))
+    options = {"revision": source.revision, "allow_patterns": wanted} | more
+    return Path(_asked(source, lambda: snapshot_download(source.name, **options), "had"))
 
 
 def _asked(source: Repository, function: Callable[[], Any], done: str) -> Any:
