@@ -239,7 +239,7 @@ def test_what_is_not_held_is_refused(theirs, capsys):
         (theirs / "scheduler" / "scheduler_config.json").write_text(json.dumps(fields))
         assert reason in refused(capsys, theirs)
     (theirs / "scheduler" / "scheduler_config.json").unlink()
-    assert "has no scheduler_config.json, and its weights do not tell" in refused(capsys, theirs)
+    assert "has no scheduler_config.json, and its weights do not show" in refused(capsys, theirs)
 
 
 def test_wrong_folders_keep_the_error_of_load(tmp_path):
