@@ -32,7 +32,11 @@ def main() -> int:
     """Run the tests, and write the page where they pass."""
     with tempfile.TemporaryDirectory() as home:
         notes = Path(home, "notes.jsonl")
-        tests = [str(path) for path in sorted((ROOT / "tests").glob("*/importing"))]
+        tests = [
+            str(path)
+            for path in sorted((ROOT / "tests").glob("*/importing"))
+            if path.parent.name != "core"
+        ]
         command = [sys.executable, "-m", "pytest", *tests, "-q", "-n", "0", *sys.argv[1:]]
         environment = os.environ | {"FELLER_PARITY": str(notes)}
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False)

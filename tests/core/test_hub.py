@@ -28,7 +28,7 @@ from feller.core.registry import model_folder, read_card
 # That of the client's own request with the weights.
 pytestmark = pytest.mark.filterwarnings("ignore:Use .content=:DeprecationWarning")
 
-Scene = namedtuple("Scene", "hub home set")
+Scene = namedtuple("Scene", "hub home set set_token")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def scene(tmp_path, monkeypatch):
         put(ENDPOINT=server.address, HF_HUB_CACHE=str(home), HF_HUB_DISABLE_XET=True)
         put(HUGGINGFACE_CO_URL_TEMPLATE=server.address + "/{repo_id}/resolve/{revision}/{filename}")
         put(HF_TOKEN_PATH=str(home / "token"), HF_STORED_TOKENS_PATH=str(home / "tokens"))
-        yield Scene(server, home, put)
+        yield Scene(server, home, put, lambda token: monkeypatch.setenv("HF_TOKEN", token))
 
 
 @pytest.fixture
@@ -96,10 +96,12 @@ def test_what_is_pushed_is_loaded_by_its_revision(scene, folder):
     assert not equal(load("hf-hub:org/tiny"), other)
 
 
-def test_a_push_of_the_same_commits_nothing(scene, folder):
+def test_a_private_repository_is_for_those_with_a_token(scene, folder):
     push(folder, "org/tiny", token=servers.TOKEN, private=True)
     assert scene.hub.repositories["org/tiny"].private
     assert "does not exist, or is private" in refusal(load, "hf-hub:org/tiny")
+    scene.set_token(servers.READER)
+    assert equal(load("hf-hub:org/tiny"), load(folder))
 
 
 def test_who_may_not_push_is_refused(scene, folder):
@@ -162,8 +164,7 @@ def test_half_a_download_is_no_model(scene, folder, monkeypatch):
     assert message.startswith("hf-hub:org/tiny cannot be had: ")
     scene.set(HF_HUB_OFFLINE=True)
     assert refusal(load, "hf-hub:org/tiny") == (
-        "hf-hub:org/tiny is half in the cache, and HF_HUB_OFFLINE says that there is no network: "
-        "fetch it with a network"
+        "hf-hub:org/tiny is half in the cache, and HF_HUB_OFFLINE says that there is no network"
     )
     scene.set(HF_HUB_OFFLINE=False)
     scene.hub.halved.clear()
@@ -182,8 +183,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_anew(scene, folder):
     flipped(cached)
     scene.set(HF_HUB_OFFLINE=True)
     assert refusal(load, "hf-hub:org/tiny") == (
-        "hf-hub:org/tiny is damaged in the cache, and HF_HUB_OFFLINE says that there is no "
-        "network: load it with a network"
+        "hf-hub:org/tiny is damaged in the cache, and HF_HUB_OFFLINE says that there is no network"
     )
     scene.set(HF_HUB_OFFLINE=False)
     assert equal(load("hf-hub:org/tiny"), load(folder))
@@ -312,8 +312,9 @@ def test_what_is_damaged_is_refused_on_every_road(damage, reason, scene, theirs,
     marker = tmp_path / "run"
     damage(theirs / "unet" / "diffusion_pytorch_model.safetensors", marker)
     scene.hub.add("org/unet", theirs)
-    for name in (theirs, "hf-hub:org/unet"):
-        assert reason in refusal(load, name)
-        assert main(["import", str(name), "--out", str(tmp_path / "out")]) == 2
+    assert reason in refusal(load, "hf-hub:org/unet")
+    if damage is not pickled:  # which another process reads: seconds for each
+        assert reason in refusal(load, theirs)
+        assert main(["import", "hf-hub:org/unet", "--out", str(tmp_path / "out")]) == 2
         assert reason in capsys.readouterr().err
     assert not marker.exists() and not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ NOTEBOOKS = sorted(HOME.glob("*.ipynb"))
 
 
 def test_each_road_has_a_notebook():
-    assert [file.stem for file in NOTEBOOKS] == ["fine_tune", "import", "share"]
+    assert [file.stem for file in NOTEBOOKS] == ["fine_tune", "import", "own", "share"]
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)

@@ -21,7 +21,7 @@ from feller.core.cards import ModelCard, card_of, keep_card
 from feller.core.config import ConfigError, decode, encode, fits, foreign_homes, type_of
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
 from feller.core.devices import pick_device
-from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of
+from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of, resolve
 from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
@@ -237,8 +237,7 @@ def _described(config: dict[str, Any], file: Path) -> Any:
 def _import_type(tag: str, homes: dict[str, str]) -> None:
     """Import the domain of the type in a model's configuration, unless the type is your own."""
     if tag == "core/model":
-        import feller.core.own_models  # noqa: F401  (it is defined there)
-
+        resolve("feller.core.own_models:OwnModelConfig")  # which models import
         return
     try:
         domain_of(tag, "type").import_models()

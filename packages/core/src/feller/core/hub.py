@@ -74,13 +74,16 @@ def download(address: str) -> Path:
         RegistryError: When it cannot be had, with the reason in one line.
     """
     source = repository(address)
-    folder = _fetched(source, ["config.json", "model_index.json"])
+    folder = _fetched(source, ["config.json", "model_index.json"], " is not in the cache")
+    # A branch may move between one request and the next.
+    commit, half = folder.name, " is half in the cache"
     if _is_ours(folder):
-        return _whole(source, _fetched(source, list(OURS)))
-    folder = _fetched(source, _THEIRS, ignore_patterns=_LEFT)
+        return _whole(source, _fetched(source, list(OURS), half, revision=commit))
+    folder = _fetched(source, _THEIRS, half, revision=commit, ignore_patterns=_LEFT)
     if any(folder.rglob("*.safetensors")):
         return folder
-    return _fetched(source, [*_THEIRS, *_PICKLES], ignore_patterns=_LEFT)
+    wanted = [*_THEIRS, *_PICKLES]
+    return _fetched(source, wanted, half, revision=commit, ignore_patterns=_LEFT)
 
 
 def push(
@@ -133,32 +136,34 @@ def _whole(source: Repository, folder: Path) -> Path:
     """
     if not _is_damaged(folder):
         return folder
-    weights = folder / "model.safetensors"
-    before = weights.stat().st_mtime_ns
-    if not _is_damaged(folder := _fetched(source, list(OURS), force_download=True)):
+    lacking = " is damaged in the cache"
+    if _is_offline():  # where the client would say that nothing can be forced
+        raise RegistryError(f"{source}{lacking}, and {_offline()}")
+    _fetched(source, list(OURS), lacking, revision=folder.name, force_download=True)
+    if not _is_damaged(folder):
         return folder
-    if weights.stat().st_mtime_ns == before:
-        raise RegistryError(
-            f"{source} is damaged in the cache, and {_offline()}: load it with a network"
-        )
     raise RegistryError(
         f"{source} is damaged on the hub: the SHA-256 of its model.safetensors is not that in its "
         "config.json"
     )
 
 
-def _fetched(source: Repository, wanted: list[str], **more: Any) -> Path:
+def _fetched(source: Repository, wanted: list[str], lacking: str, **more: Any) -> Path:
+    """Return the folder of a snapshot with the wanted files.
+
+    Args:
+        source: The repository.
+        wanted: Patterns of files.
+        lacking: What is wrong with the cache where the hub is not reached.
+        more: For `snapshot_download`.
+    """
     from huggingface_hub import snapshot_download
 
-    def fetch() -> str:
-        return snapshot_download(
-            source.name, revision=source.revision, allow_patterns=wanted, **more
-        )
-
-    return Path(_asked(source, fetch, "had"))
+    options = {"revision": source.revision, "allow_patterns": wanted} | more
+    return Path(_asked(source, lambda: snapshot_download(source.name, **options), "had", lacking))
 
 
-def _asked(source: Repository, function: Callable[[], Any], done: str) -> Any:
+def _asked(source: Repository, function: Callable[[], Any], done: str, lacking: str = "") -> Any:
     """Call a function that asks the hub; what it raises becomes one line."""
     from huggingface_hub import errors
 
@@ -168,10 +173,8 @@ def _asked(source: Repository, function: Callable[[], Any], done: str) -> Any:
         reason = " is gated: ask for access on its page, then `hf auth login`"
     except errors.RevisionNotFoundError:
         reason = f": the repository has no branch, tag or commit {source.revision!r}"
-    except errors.IncompleteSnapshotError:
-        reason = f" is half in the cache, and {_offline()}: fetch it with a network"
     except errors.LocalEntryNotFoundError:
-        reason = f" is not in the cache, and {_offline()}"
+        reason = f"{lacking}, and {_offline()}"
     except errors.OfflineModeIsEnabled:
         reason = f" cannot be {done}: {_offline()}"
     except errors.HfHubHTTPError as error:
@@ -198,10 +201,16 @@ def _first(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
 def _offline() -> str:
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
+    if _is_offline():
         return "HF_HUB_OFFLINE says that there is no network"
     return f"{constants.ENDPOINT} is not reached"
 

@@ -73,11 +73,7 @@ class Evaluation(ABC):
 
 
 class ModelConfig(ABC):
-    """What a domain's model is made of.
-
-    Attributes:
-        hub_task: Its task in the words of the Hugging Face Hub, for the card.
-    """
+    """What a domain's model is made of; its card has `hub_task` as its task on the hub."""
 
     hub_task: ClassVar[str] = "other"
 

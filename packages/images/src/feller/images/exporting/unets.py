@@ -112,7 +112,8 @@ def _refuse_others(model: Any) -> None:
         raise CheckpointError(
             f"a {type(head).__name__} is no process of diffusers: a FlowHead on numbers is"
         )
-    for name, due in (("patch_size", 1), ("condition_size", 0), ("two_times", False)):
+    due_of = {"patch_size": 1, "condition_size": 0, "two_times": False, "conditions": None}
+    for name, due in due_of.items():
         if (found := getattr(config, name)) != due:
             raise CheckpointError(f"network.{name} {found} is no UNet2DModel's: {due} is")
     if config.stem != config.channels[0]:

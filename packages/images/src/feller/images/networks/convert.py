@@ -102,6 +102,8 @@ def unet_state_from_diffusers(
     ours: dict[str, Tensor] = {}
     for name, weight in _fuse_qkv(state).items():
         module, _, kind = name.rpartition(".")
+        if not module:
+            raise ValueError(f"{name} is unknown in a UNet2DModel: is this another network?")
         ours[f"{our_name(module, config)}.{kind}"] = weight
     hidden, table = "embed_time.hidden.weight", "embed_label.table.weight"
     if theirs.get("flip_sin_to_cos", True) and hidden in ours:  # our sines come first

@@ -11,6 +11,7 @@ norm before the last.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def _fill(theirs: nn.Module, kept: dict[str, Tensor], ends: set[int]) -> None:
             value.copy_(kept[name])
 
 
-def _biases(theirs: Any, last: Any) -> list[Tensor]:
+def _biases(theirs: Any, last: Any) -> Sequence[Tensor]:
     """Return the bias of the last layer, and that which some keep beside it, instead or as well.
 
     Raises:
