@@ -221,8 +221,8 @@ class Training:
     """Precision of autocast; refused on a CPU, where it is many times slower."""
     start: str = ""
     """A model whose weights are the first ones, for fine-tuning: a name, a folder or
-    `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and made anew; classes and
-    tokens keep theirs by name."""
+    `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and initialised; classes
+    and tokens keep theirs by name."""
     start_model: bool = False
     """Whether the model is that of the start as it is, with its network, path and head, in the
     place of the recipe's; such as one that `feller import` read."""
