@@ -54,7 +54,7 @@ def test_rows_go_by_what_they_stand_for(old, folder):
     was, now = old.table.weight, new.table.weight
     assert now[0].equal(was[2]) and now[2].equal(was[0]) and now[3].equal(was[3])
     assert now[1].equal(fresh[1])
-    assert start.initialised == {"table.weight": "new rows emu; 3 are taken by name"}
+    assert start.initialised == {"table.weight": "new rows: emu; rows taken by name: 3"}
     assert new.layers[0].weight.equal(old.layers[0].weight)
     assert start.taken == 5 and not start.left
 

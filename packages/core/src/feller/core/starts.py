@@ -118,4 +118,4 @@ def _fitted(
     value[kept] = old[torch.tensor([place[rows[0][i]] for i in kept])].to(value)
     new = [name for name in rows[0] if name not in place]
     shown = ", ".join(new[:5]) + ", ..." * (len(new) > 5)
-    return value, f"new rows {shown}; {len(kept)} are taken by name" if new else ""
+    return value, f"new rows: {shown}; rows taken by name: {len(kept)}" if new else ""
