@@ -6,9 +6,8 @@
     uv run python benchmarks/fine_tuning.py measure garments fine scratch images/fashion-flow
 
 `folder` writes PNGs out of DIR/fashion_mnist.npz; both trainings are one command of `feller train`.
-The measures are the mean loss of held-out images at fixed times and noises (no sampling error but
-that of the images, as they share all else), and KID of samples by the features of the bundled
-classifier.
+The measures are the mean loss of held-out images at fixed times and noises, and the
+KID of samples by the features of the bundled classifier.
 """
 
 import argparse

@@ -54,30 +54,30 @@ def test_rows_go_by_what_they_stand_for(old, folder):
     was, now = old.table.weight, new.table.weight
     assert now[0].equal(was[2]) and now[2].equal(was[0]) and now[3].equal(was[3])
     assert now[1].equal(fresh[1])
-    assert start.anew == {"table.weight": "new rows emu; 3 are taken by name"}
+    assert start.initialised == {"table.weight": "new rows: emu; rows taken by name: 3"}
     assert new.layers[0].weight.equal(old.layers[0].weight)
     assert start.taken == 5 and not start.left
 
 
 def test_an_order_of_its_own_is_whole(old, folder):
     new = NetConfig(classes=("dog", "fox", "cat")).build()
-    assert not start_from(new, folder, strict=True).anew
+    assert not start_from(new, folder, strict=True).initialised
     assert new.table.weight[0].equal(old.table.weight[1])
 
 
 def test_rows_without_names_are_taken_all_or_none(old, folder):
     same = NetConfig(classes=("a", "b", "c"), named=False).build()
-    assert not start_from(same, folder).anew
+    assert not start_from(same, folder).initialised
     more = NetConfig(classes=("a", "b", "c", "d"), named=False).build()
-    assert start_from(more, folder).anew == {"table.weight": "is [5, 4], was [4, 4]"}
+    assert start_from(more, folder).initialised == {"table.weight": "is [5, 4], was [4, 4]"}
 
 
 def test_what_is_new_and_what_is_left_is_told(folder, tmp_path):
     larger = NetConfig(extra=True).build()
     start = start_from(larger, folder)
-    assert [*start.anew] == ["head.weight", "head.bias"]
+    assert [*start.initialised] == ["head.weight", "head.bias"]
     assert str(start) == (
-        "5 tensors are taken; made anew: head.weight ([1, 32], was missing); "
+        "5 tensors are taken; initialised: head.weight ([1, 32], was missing); "
         "head.bias ([1], was missing)"
     )
     back = start_from(NetConfig().build(), save_model(larger, tmp_path / "b"))

@@ -42,6 +42,8 @@ def test_each_is_dropped_at_its_own_rate():
     assert 0.15 < found["size"].isnan().float().mean() < 0.35
     assert told["kind"].eq(0).all()
     assert BOTH.dropped(None, None) is None
+    index = torch.arange(3)
+    assert BOTH.dropped(index, None) is index
 
 
 def test_they_survive_json():

@@ -5,8 +5,15 @@ import points
 import pytest
 from accelerate import Accelerator
 
+from feller.core.config import encode, leaves
 from feller.core.training.fingerprints import fingerprint
-from feller.core.training.folder import begin_session, check_folder, compare_run
+from feller.core.training.folder import (
+    MAY_CHANGE,
+    MAY_CHANGE_WITH_A_WORD,
+    begin_session,
+    check_folder,
+    compare_run,
+)
 from feller.core.training.loop import build_run
 from feller.core.training.trainer import train
 
@@ -181,3 +188,36 @@ def test_sessions_that_are_no_list_begin_anew(sessions, tmp_path):
     train(points.recipe(steps=2), tmp_path / "a", cpu=True)
     (session,) = json.loads(file.read_text())["sessions"]
     assert session["step"] == 1
+
+
+def test_the_rate_may_change_with_a_word(claim, tmp_path, capsys):
+    recipe = points.recipe(steps=4)
+    claim(recipe)
+    with_a_step(tmp_path / "a")
+    slower = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e-3))
+    claim(slower, step=1)
+    assert "from step 1 on optimizer.lr is 0.001, and was 0.01\n" in capsys.readouterr().out
+    sessions = json.loads((tmp_path / "a" / "run.json").read_text())["sessions"]
+    assert sessions[1]["changed"] == {"optimizer.lr": [0.01, 0.001]}
+
+
+@pytest.mark.parametrize("changed", [{"steps": 2}, {"lr": 1e-3}])
+def test_a_finished_run_stays_what_it_was(changed, claim, tmp_path):
+    """The recipe never says what did not happen."""
+    recipe = points.recipe(steps=4)
+    claim(recipe)
+    with_a_step(tmp_path / "a")
+    claim(recipe, step=4)
+    training = replace(recipe.training, steps=changed.get("steps", 4))
+    optimizer = replace(recipe.optimizer, lr=changed.get("lr", 1e-2))
+    with pytest.raises(ValueError, match=r"taken 4 steps, more than|took its 4 steps with optimiz"):
+        claim(replace(recipe, training=training, optimizer=optimizer), step=4)
+    written = json.loads((tmp_path / "a" / "recipe.json").read_text())
+    assert written["training"]["steps"] == 4 and written["optimizer"]["lr"] == 1e-2
+
+
+def test_what_may_change_is_said_once():
+    assert not MAY_CHANGE.keys() & MAY_CHANGE_WITH_A_WORD.keys()
+    known = leaves(encode(points.recipe()))
+    ours = {*MAY_CHANGE, *MAY_CHANGE_WITH_A_WORD}
+    assert {key for key in ours if not key.startswith("data.")} <= known.keys()

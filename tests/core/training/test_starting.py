@@ -51,7 +51,7 @@ def test_a_strict_start_is_refused_before_a_step(first, tmp_path):
 
 @pytest.mark.parametrize("training", [{"lora": 2}, {"start_strict": True}])
 def test_what_is_for_fine_tuning_needs_a_start(training):
-    with pytest.raises(ValueError, match=r"give training\.start"):
+    with pytest.raises(ValueError, match=r"need training\.start"):
         points.recipe(**training)
 
 

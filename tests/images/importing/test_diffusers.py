@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from parity import same_outputs
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from feller.core import load
@@ -250,3 +251,31 @@ def test_wrong_folders_keep_the_error_of_load(tmp_path):
         CheckpointError, match=r"is of no family known here; there are .*UNet2DModel"
     ):
         load(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_was_read_is_trained_measured_and_verified(tmp_path, capsys, rng):
+    """By the same commands as any model."""
+    write(tmp_path / "theirs", diffusers.DDPMScheduler())
+    ours, run, root = (str(tmp_path / name) for name in ("ours", "run", "pictures"))
+    main(["import", str(tmp_path / "theirs"), "--out", ours])
+    (tmp_path / "pictures").mkdir()
+    for i in range(12):
+        picture = torch.randint(256, (8, 8, 3), generator=rng, dtype=torch.uint8)
+        Image.fromarray(picture.numpy()).save(tmp_path / "pictures" / f"{i}.png")
+    start = ("--training.start", ours, "--training.start-model", "--training.condition-drop", "0")
+    short = ("--training.steps", "2", "--training.batch-size", "4", "--training.sample-every", "0")
+    data = ("--data.root", root, "--data.size", "8")
+    main(["train", "images/folder", "--out", run, "--cpu", *start, *short, *data])
+    assert "tensors are taken\n" in capsys.readouterr().out
+    before, after = (load_file(f"{f}/model.safetensors") for f in (ours, f"{run}/model"))
+    assert before.keys() == after.keys()
+    assert any(not after[name].equal(value) for name, value in before.items())
+    assert load(run).config == load(ours).config
+    few = ("-n", "8", "--steps", "2", "--likelihood-n", "2", "--likelihood-steps", "2")
+    main(["evaluate", run, *few, "--json"])
+    assert json.loads(capsys.readouterr().out)
+    states = ("-n", "64", "--moments", "1", "--threshold", "1e9", "--split", "train")
+    main(["verify", run, *states])
+    assert "relative" in capsys.readouterr().out

@@ -118,4 +118,4 @@ def test_a_condition_may_be_numbers(rng):
 
 
 def test_it_is_told_things_of_any_kind_by_name(rng):
-    check_conditions(TINY, inputs(TINY, rng), rng)
+    check_conditions(TINY, inputs(rng), rng)

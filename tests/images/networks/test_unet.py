@@ -1,12 +1,17 @@
 """The U-Net: the published sizes, and what holds for every choice of options."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from networks import awake, check_conditions, check_numbers, check_two_times
 from torch import nn
 from torch.testing import assert_close
 
+from feller.core import train
 from feller.core.config import decode, encode
+from feller.core.nn.condition_kinds import ClassCondition, FloatCondition
+from feller.core.nn.conditions import Conditions
 from feller.images.networks.unet import UNetConfig
 
 TINY = UNetConfig(
@@ -170,3 +175,25 @@ def test_a_condition_may_be_numbers(rng):
 
 def test_it_is_told_things_of_any_kind_by_name(rng):
     check_conditions(TINY, inputs(TINY, rng), rng)
+
+
+def test_one_that_is_told_things_trains_loads_and_is_guided(tmp_path):
+    """Each condition is dropped at its own rate; the network is saved with what it is told."""
+
+    class Told(torch.utils.data.Dataset):
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, i):
+            return torch.full((1, 4, 4), i / 4 - 1), {"kind": i % 2, "size": i / 8}
+
+    told = Conditions({"kind": ClassCondition(classes=2), "size": FloatCondition(drop=0.5)})
+    config = replace(TINY, in_channels=1, out_channels=1, num_classes=0, patch_size=1)
+    network = replace(config, conditions=told).build()
+    quiet = {"cpu": True, "batch_size": 4, "sample_every": 0, "steps": 2, "lr": 1e-2, "warmup": 0}
+    model = train(Told(), network, tmp_path / "a", **quiet)
+    assert model.config.network.conditions == told
+    asked = {"kind": torch.tensor([0, 1]), "size": torch.tensor([0.5, torch.nan])}
+    drawn = model.sample(2, condition=asked, steps=2, guidance=2.0)
+    assert drawn.shape == (2, 1, 4, 4)
+    assert not drawn.equal(model.sample(2, steps=2))

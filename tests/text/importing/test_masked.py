@@ -5,10 +5,15 @@ import json
 import pytest
 import torch
 from parity import same_outputs
+from safetensors.torch import load_file
 
-from feller.core import load, save_model
-from feller.core.checkpoint import CheckpointError
+from feller.core import CrossEntropy, load, save_model
+from feller.core.checkpoint import CheckpointError, model_config
+from feller.core.cli import main
 from feller.core.importing import import_model
+from feller.core.training import Recipe, Training
+from feller.core.training.trainer import train
+from feller.text.data import TextData
 
 SIZES = {
     "hidden_size": 16,
@@ -86,3 +91,33 @@ def test_bert(tmp_path, rng):
     file.write_bytes(file.read_bytes()[:3000])
     with pytest.raises(CheckpointError, match="is damaged or half a download"):
         import_model(tmp_path)
+
+
+@pytest.mark.slow
+def test_esm_is_trained_measured_and_verified(tmp_path, capsys):
+    """ESM-2 as the network of a chain on sequences of proteins, by the same commands as any."""
+    write(tmp_path / "esm", "esm", vocab_size=33, pad_token_id=1, mask_token_id=32,
+          token_dropout=True, position_embedding_type="rotary")  # fmt: skip
+    (tmp_path / "esm" / "vocab.txt").write_text("\n".join(ESM.split()))
+    ours, out = save_model(load(tmp_path / "esm"), tmp_path / "ours"), tmp_path / "run"
+    codec = load(ours).codec
+    (tmp_path / "chains.txt").write_text("LAGVSERTIDPKQNFYMHWC" * 60)
+    data = TextData(
+        path=str(tmp_path / "chains.txt"), tokenizer=codec.tokenizer, length=codec.length,
+        cache=str(tmp_path / "cache"),
+    )  # fmt: skip
+    training = Training(
+        start=str(ours), start_model=True, steps=2, batch_size=4, sample_every=0, accumulate=1
+    )
+    recipe = Recipe(
+        model=model_config(ours), data=data, objective=CrossEntropy(), training=training
+    )
+    train(recipe, out, cpu=True)
+    before, after = (load_file(f / "model.safetensors") for f in (ours, out / "model"))
+    assert before.keys() == after.keys()
+    assert any(not after[name].equal(value) for name, value in before.items())
+    capsys.readouterr()
+    main(["evaluate", str(out), "-n", "2", "--draws", "1", "--steps", "2", "--json"])
+    assert json.loads(capsys.readouterr().out)
+    main(["verify", str(out), "-n", "16", "--moments", "1", "--threshold", "1e9"])
+    assert "relative" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from feller.core.checkpoint import load_model, save_model
 from feller.core.config import decode, encode
 from feller.core.discrete.losses import CrossEntropy
+from feller.core.sizes import SizeError, build_within
 from feller.text.networks import HuggingFaceConfig
 from feller.text.vocabulary import Vocabulary
 
@@ -321,3 +322,10 @@ def test_an_implementation_that_would_be_fetched_is_refused(fields):
     with pytest.raises(ValueError, match=r"'kernels/attention' would fetch code: .* 'sdpa'$"):
         HuggingFaceConfig(definition=definition)
     HuggingFaceConfig(definition=definition.replace("kernels/attention", "sdpa"))
+
+
+def test_a_network_that_is_too_large_is_told_by_its_size():
+    """Not as one that transformers cannot make, after which it would be made in earnest."""
+    config = HuggingFaceConfig(definition=definition_of("bert"))
+    with pytest.raises(SizeError, match="it has more than 100 numbers"):
+        build_within(lambda: config.build(Vocabulary(tokens=5, has_mask=True)), 100)

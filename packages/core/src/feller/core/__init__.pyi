@@ -89,6 +89,12 @@ from feller.core.measurements import Pixels as Pixels
 from feller.core.models import GeneratorModel as GeneratorModel
 from feller.core.models import Model as Model
 from feller.core.networks import buildable as buildable
+from feller.core.nn.condition_kinds import ClassCondition as ClassCondition
+from feller.core.nn.condition_kinds import FloatCondition as FloatCondition
+from feller.core.nn.condition_kinds import ImageCondition as ImageCondition
+from feller.core.nn.condition_kinds import VectorCondition as VectorCondition
+from feller.core.nn.conditions import Conditions as Conditions
+from feller.core.nn.text_encoder import TextCondition as TextCondition
 from feller.core.noise import Langevin as Langevin
 from feller.core.noise import Noised as Noised
 from feller.core.own_models import OwnModel as OwnModel

@@ -119,7 +119,7 @@ class OwnNetwork:
         for part in self.name.split("."):
             found = getattr(found, part, None)
         # Without arguments a file chooses nothing but the class, and that of this module alone.
-        plain = inspect.isclass(found) and nn.Module in found.__mro__
+        plain = nn.Module in getattr(found, "__mro__", ())
         if found is None or not plain or home_of(found) != self.module:
             raise ValueError(f"{what}, which has none of that name: define it there")
         if self.arguments:

@@ -1,4 +1,4 @@
-"""Weights of one model as the first ones of another: what fits is taken, the rest is made anew.
+"""Weights of one model as the first ones of another: what fits is taken, the rest is initialised.
 
 A weight fits that has the name and the shape of one there was. Where a row of it stands for
 something with a name, such as a class or a token, rows go by this name: they may be in another
@@ -30,18 +30,18 @@ class Start:
 
     Attributes:
         taken: How many tensors, whole or in part.
-        anew: The weights that are new, whole or in part, each with what is new about it.
+        initialised: The weights that are new, whole or in part, each with what is new about it.
         left: The weights of the other that have no place, each with its shape.
     """
 
     taken: int
-    anew: Mapping[str, str]
+    initialised: Mapping[str, str]
     left: Mapping[str, str]
 
     def __str__(self) -> str:
         told = [f"{self.taken} tensors are taken"]
-        if self.anew:
-            told += [f"made anew: {'; '.join(f'{k} ({v})' for k, v in self.anew.items())}"]
+        if self.initialised:
+            told += [f"initialised: {'; '.join(f'{k} ({v})' for k, v in self.initialised.items())}"]
         if self.left:
             told += [f"left out: {'; '.join(f'{k} ({v})' for k, v in self.left.items())}"]
         return "; ".join(told)
@@ -68,25 +68,25 @@ def start_from(model: Any, folder: str | Path, *, strict: bool = False) -> Start
     except SafetensorError as error:
         raise unfitting(weights, error) from None
     found: dict[str, Tensor] = {}
-    anew: dict[str, str] = {}
+    initialised: dict[str, str] = {}
     for name, fresh in own.items():
         value, said = _fitted(fresh, state.get(name), names.get(name))
         found[name] = value
         if said:
-            anew[name] = said
-    lost = sum(own[name].numel() for name in anew if found[name] is own[name])
+            initialised[name] = said
+    lost = sum(own[name].numel() for name in initialised if found[name] is own[name])
     left = {n: str([*v.shape]) for n, v in sorted(state.items()) if n not in own}
-    if strict and (anew or left):
-        start = Start(len(own) - len(anew), anew, left)
+    if strict and (initialised or left):
+        start = Start(len(own) - len(initialised), initialised, left)
         raise CheckpointError(f"training.start-strict: {weights} does not fit whole: {start}")
     if 2 * lost > sum(value.numel() for value in own.values()):
-        first = next(f"{k} {v}" for k, v in anew.items() if found[k] is own[k])
+        first = next(f"{k} {v}" for k, v in initialised.items() if found[k] is own[k])
         raise CheckpointError(f"{weights} does not fit the network: {first}, and most others")
     try:
         model.load_state_dict(found)
     except RuntimeError as error:
         raise unfitting(weights, error) from None
-    return Start(sum(found[name] is not own[name] for name in own), anew, left)
+    return Start(sum(found[name] is not own[name] for name in own), initialised, left)
 
 
 def _pairs_of_rows(model: Any, folder: Path) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
@@ -118,4 +118,4 @@ def _fitted(
     value[kept] = old[torch.tensor([place[rows[0][i]] for i in kept])].to(value)
     new = [name for name in rows[0] if name not in place]
     shown = ", ".join(new[:5]) + ", ..." * (len(new) > 5)
-    return value, f"new rows {shown}; {len(kept)} are taken by name" if new else ""
+    return value, f"new rows: {shown}; rows taken by name: {len(kept)}" if new else ""

@@ -117,11 +117,11 @@ class Conditions:
         """Return a condition of which each part says nothing in some rows, at its own rate.
 
         Args:
-            condition: What is told; None stays None.
+            condition: What is told. Whatever is no dict, such as None, stays as it is.
             rng: A generator a row.
         """
-        if condition is None:
-            return None
+        if not fits(condition, Mapping):
+            return condition
         found = dict(condition)
         for name, part in self.parts.items():
             value = found.get(name)

@@ -217,11 +217,10 @@ class Training:
     """Precision of autocast; refused on a CPU, where it is many times slower."""
     start: str = ""
     """A model whose weights are the first ones, for fine-tuning: a name, a folder or
-    `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and made anew; classes and
-    tokens keep theirs by name."""
+    `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and initialised; classes
+    and tokens keep theirs by name."""
     start_model: bool = False
-    """Whether the model is that of the start as it is, with its network, path and head, in the
-    place of the recipe's; such as one that `feller import` read."""
+    """Train the model of the start, such as one that `feller import` read, not the recipe's."""
     start_strict: bool = False
     """Whether a start of which not all fits is refused."""
     lora: int = 0
@@ -265,9 +264,7 @@ class Training:
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"seed is a whole number of 64 bits, not {self.seed}")
         if (self.lora or self.start_strict or self.start_model) and not self.start:
-            raise ValueError(
-                "lora, start_model and start_strict are for fine-tuning: give training.start"
-            )
+            raise ValueError("lora, start_model and start_strict need training.start: give it")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
         if not 0 <= self.condition_drop <= 1:

@@ -59,7 +59,7 @@ def first_weights(
         accelerator.print(f"starting from the weights of {training.start}: {start}")
         if accelerator.is_main_process:
             _warn_of_differences(folder, encode(model.config))
-        return start.anew
+        return start.initialised
 
     return begin
 
