@@ -1,9 +1,8 @@
 """Are these molecules? Bonds are read off distances, and must fill the valence of each atom.
 
-The measures of EDM (Hoogeboom et al., arXiv 2203.17003, appendix C): a bond of order k is there
-where two atoms are nearer than its typical length and a margin. An atom is stable whose orders add
-up to its valence, a molecule whose atoms all are. It is valid if RDKit can make sense of the
-bonds; unique counts the different ones among the valid.
+As EDM measures it (Hoogeboom et al., arXiv 2203.17003): a bond of order k is there where two atoms
+are nearer than its typical length and a margin. An atom is stable whose orders add up to its
+valence, a molecule whose atoms all are. It is valid if RDKit can make sense of its bonds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,34 +23,20 @@ LENGTHS = {  # of single, double and triple bonds, in picometres
 VALENCE = torch.tensor([1, 4, 3, 2, 1])
 EDM = {"atom stability": 0.987, "molecule stability": 0.820, "validity": 0.919}
 
+REACH = torch.zeros(3, len(ELEMENTS), len(ELEMENTS))  # by order and elements, in Angstrom
+for (a, b), lengths in LENGTHS.items():
+    for order, length in enumerate(lengths):
+        i, j = ELEMENTS.index(a), ELEMENTS.index(b)
+        REACH[order, i, j] = REACH[order, j, i] = (length + MARGIN[order]) / 100
+
 Molecule = Mapping[str, Tensor]
 
 
-def _reach() -> Tensor:
-    """Return how near two elements are bonded, (order, element, element), in Angstrom."""
-    reach = torch.zeros(3, len(ELEMENTS), len(ELEMENTS))
-    for (a, b), lengths in LENGTHS.items():
-        i, j = ELEMENTS.index(a), ELEMENTS.index(b)
-        for order, length in enumerate(lengths):
-            reach[order, i, j] = reach[order, j, i] = (length + MARGIN[order]) / 100
-    return reach
-
-
-REACH = _reach()
-
-
 def bonds(molecule: Molecule) -> Tensor:
-    """Return the order of the bond of each pair of atoms, 0 for none.
-
-    Example:
-        >>> apart = torch.tensor([[0.0, 0.0, 0.0], [0.74, 0.0, 0.0]])
-        >>> bonds({"position": apart, "element": torch.tensor([0, 0])})
-        tensor([[0, 1],
-                [1, 0]])
-    """
+    """Return the order of the bond of each pair of atoms, 0 for none."""
     element, place = molecule["element"], molecule["position"].double()
     away = (place[:, None] - place).norm(dim=-1).fill_diagonal_(torch.inf)
-    # A bond of order k is one of every lower order, too: single, then double, then triple.
+    # Two atoms are a double bond apart only if they are near enough for a single one, and so on.
     return (away < REACH[:, element[:, None], element]).long().cumprod(0).sum(0)
 
 
@@ -60,12 +45,12 @@ def smiles(molecule: Molecule) -> str | None:
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")  # pyright: ignore[reportAttributeAccessIssue]
-    made, order = Chem.RWMol(), bonds(molecule)
+    made, orders = Chem.RWMol(), bonds(molecule)
     for element in molecule["element"].tolist():
         made.AddAtom(Chem.Atom(ELEMENTS[element]))
     kinds = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
-    for i, j in order.triu().nonzero().tolist():
-        made.AddBond(i, j, kinds[int(order[i, j]) - 1])
+    for i, j in orders.triu().nonzero().tolist():
+        made.AddBond(i, j, kinds[int(orders[i, j]) - 1])
     try:
         Chem.SanitizeMol(made)
         parts = Chem.GetMolFrags(made, asMols=True)
@@ -75,7 +60,7 @@ def smiles(molecule: Molecule) -> str | None:
 
 
 def figures(molecules: Sequence[Molecule]) -> dict[str, Estimate]:
-    """Return each measure with its interval of 95%: uniqueness is of the valid."""
+    """Return each measure with its interval of 95%; uniqueness is of the valid."""
     stable = [bonds(m).sum(1) == VALENCE[m["element"]] for m in molecules]
     atoms = mean_estimate([int(s.sum()) for s in stable], [len(s) for s in stable])
     found = [smiles(m) for m in molecules]

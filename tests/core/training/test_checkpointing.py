@@ -3,7 +3,7 @@ import os
 import random
 import resource
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import points
@@ -12,7 +12,8 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from feller.core.training import checkpointing
+from feller.core.config import tagged
+from feller.core.training import ModelConfig, checkpointing
 from feller.core.training.checkpointing import (
     latest_checkpoint,
     load_checkpoint,
@@ -61,6 +62,30 @@ def test_twenty_resume_twenty_is_forty_bit_for_bit(accelerator, tmp_path):
     assert second.step == 20
     assert [r.loss for r in training_steps(second)] == all_losses[20:]
     assert_same(states(straight), states(second))
+
+
+@tagged("test_checkpointing/spare")
+@dataclass(frozen=True)
+class SpareConfig(ModelConfig):
+    """A model with a layer that nothing calls, as ends of some networks are."""
+
+    def build(self):
+        model = points.PointModelConfig().build()
+        model.spare = torch.nn.Linear(2, 2)
+        return model
+
+
+def test_a_network_with_weights_that_the_loss_never_asks_goes_on(tmp_path):
+    recipe = replace(points.recipe(steps=4), model=SpareConfig())
+    straight = build_run(recipe, ACCELERATOR)
+    steps = training_steps(straight)
+    list(islice(steps, 2))
+    save_checkpoint(straight, tmp_path)
+    resumed = build_run(recipe, ACCELERATOR)
+    load_checkpoint(resumed, latest_checkpoint(tmp_path))
+    assert [r.loss for r in steps] == [r.loss for r in training_steps(resumed)]
+    for part in ("model", "ema"):
+        assert_same(states(straight)[part], states(resumed)[part])
 
 
 def test_only_the_last_are_kept_and_no_pickle(accelerator, tmp_path):

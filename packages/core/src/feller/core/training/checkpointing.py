@@ -7,6 +7,7 @@ a run needs beyond weights, moments and the step number follows from its seed.
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,16 @@ def write_checkpoint(run: Run, folder: Path) -> None:
     if odd := _not_finite(run, tensors):
         raise ValueError(f"{odd} is not finite at step {run.step}: nothing is saved")
     scaler = run.accelerator.scaler
-    state = {"format": FORMAT, "step": run.step, "seconds": run.seconds, "skipped": run.skipped}
+    # What the loss never asked has no moments, and needs none to go on.
+    weights = [name for name, weight in run.bare_model.named_parameters() if weight.requires_grad]
+    unasked = [name for name in weights if name not in optimizer["state"]]
+    state = {
+        "format": FORMAT,
+        "unasked": unasked,
+        "step": run.step,
+        "seconds": run.seconds,
+        "skipped": run.skipped,
+    }
     state |= {"plain": plain, "scaler": None if scaler is None else scaler.state_dict()}
     if folder.exists():
         sweep(folder)
@@ -121,8 +131,9 @@ def load_checkpoint(run: Run, checkpoint: Path) -> None:
         run.bare_model.load_state_dict(_under("model.", tensors))
         run.ema.load_state_dict(_under("ema.", tensors))
         optimizer = _join(tensors, state["plain"])
+        options = replace(_OPTIONS, strict=not state.get("unasked"))
         set_optimizer_state_dict(
-            run.bare_model, _bare(run.optimizer), optim_state_dict=optimizer, options=_OPTIONS
+            run.bare_model, _bare(run.optimizer), optim_state_dict=optimizer, options=options
         )
         if run.accelerator.scaler is not None and state.get("scaler"):
             run.accelerator.scaler.load_state_dict(state["scaler"])
