@@ -20,8 +20,9 @@ HEAD = """# Imported families
 
 What `feller import FOLDER --out DIR` and `load(FOLDER)` read, and the largest difference of its
 outputs from those of the original, in float32 on random weights (ProteinMPNN on its real ones). The
-original is the public package named, or a forward pass that stands in the test. Written by
-`tools/imported_families.py` from the parity tests in `tests/*/importing`.
+original is the public package named, or a forward pass that stands in the test. Where outputs are
+large, as along a trajectory from noise, the last column is the one that is held, to 1e-5. Written
+by `tools/imported_families.py` from the parity tests in `tests/*/importing`.
 
 | family | original | largest difference | over the norm |
 |---|---|---|---|
