@@ -161,7 +161,7 @@ class Given:
 def _time_of(schedule: Schedule, kappa: float) -> float:
     """Return the time at which the mixing weight is `kappa`."""
     times = torch.linspace(0, 0.999, 1000, dtype=torch.float64)
-    return float(times[(schedule.kappa(times) - kappa).abs().argmin()])
+    return float(times[(schedule.alpha(times) - kappa).abs().argmin()])
 
 
 def _size(x: Tensor) -> str:
