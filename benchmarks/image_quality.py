@@ -20,9 +20,8 @@ from torch import Tensor
 
 from feller.core import load
 from feller.core.files import write_text
-from feller.core.registry import data_of, read_card
 from feller.core.solvers import SOLVERS
-from feller.images.data import ImageData
+from feller.images.commands.evaluate import usual_data
 from feller.images.metrics.features import feature_network
 from feller.images.metrics.kid import kernel_distance
 from feller.images.metrics.report import uniform_labels
@@ -91,7 +90,7 @@ def _cell(row: dict[str, Any]) -> str:
 def figures(table: Table, calls: list[int], solvers: list[str], flags: Any) -> Iterator[str]:
     """Measure what the table has not; yield what was found."""
     model = load(flags.name, device="auto")
-    data = data_of(flags.name) or ImageData(source=read_card(flags.name).dataset)
+    data = usual_data(flags.name, [])
     data = replace(data, root=flags.data_root) if flags.data_root else data
     network = feature_network(flags.features, model.codec, next(model.parameters()).device)
     real = network.embed(splits(model, data).test)

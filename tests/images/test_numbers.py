@@ -14,12 +14,12 @@ TINY = ("--training.steps", 1, "--training.batch-size", 2, "--training.sample-ev
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six images in two folders, with a table of their size and angle."""
+    """Ten images in two folders, with a table of their size and angle."""
     lines = ["file_name,size,text,angle"]
-    for i in range(6):
+    for i in range(10):
         file = tmp_path / "data" / ("a", "b")[i % 2] / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((8, 8), 40 * i, np.uint8)).save(file)
+        Image.fromarray(np.full((8, 8), 20 * i, np.uint8)).save(file)
         lines.append(f"{file.parent.name}/{file.name},{100 + i},word,{i / 10}")
     (tmp_path / "data" / "metadata.csv").write_text("\n".join(lines))
     return tmp_path / "data"
@@ -32,11 +32,11 @@ def data(root, *conditions, **fields):
 
 def test_columns_of_a_table(folder):
     found = data(folder, "angle", "size")
-    images, numbers = found[list(range(6))]
-    level = images[:, 0, 0, 0] / 40
+    images, numbers = found[list(range(10))]
+    level = images[:, 0, 0, 0] / 20
     assert numbers[:, 0].tolist() == pytest.approx((level / 10).tolist())
     assert numbers[:, 1].tolist() == (100 + level).tolist()
-    assert str(found) == "6 images with the numbers angle, size; passed over: 1 other files (.csv)"
+    assert str(found) == "10 images with the numbers angle, size; passed over: 1 other files (.csv)"
     assert data(folder).classes == ("a", "b")
 
 
@@ -46,7 +46,7 @@ def test_columns_of_a_table(folder):
         (("width",), None, r"has no column 'width'; there are size, text, angle"),
         (("text",), None, r"column text has 'word', which is no number"),
         (("all",), None, r"column text has 'word', which is no number"),
-        (("size",), ("b/1.png", "b/9.png"), r"has no line of b/1\.png"),
+        (("size",), ("b/1.png", "b/x.png"), r"has no line of b/1\.png"),
         (("size",), ("file_name", "name"), r"has no column file_name; there are name, size"),
         (("size",), (",103,", ",nan,"), r"conditions are finite numbers, not \[nan\]"),
     ],
@@ -62,10 +62,10 @@ def test_rows_of_an_array(folder, tmp_path):
     (folder / "metadata.csv").unlink()
     with pytest.raises(DataError, match=r"has neither metadata\.csv nor conditions\.npy"):
         data(folder, "all")
-    np.save(folder / "conditions.npy", np.arange(12.0).reshape(6, 2))
-    assert data(folder, "1").numbers.flatten().tolist() == [1, 3, 5, 7, 9, 11]
-    np.save(folder / "conditions.npy", np.arange(10.0).reshape(5, 2))
-    with pytest.raises(DataError, match=r"for 6 images, found float64 \(5, 2\)"):
+    np.save(folder / "conditions.npy", np.arange(20.0).reshape(10, 2))
+    assert data(folder, "1").numbers.flatten().tolist() == list(range(1, 20, 2))
+    np.save(folder / "conditions.npy", np.arange(18.0).reshape(9, 2))
+    with pytest.raises(DataError, match=r"for 10 images, found float64 \(9, 2\)"):
         data(folder, "all")
     images = np.zeros((3, 8, 8), np.uint8)
     np.savez(tmp_path / "a.npz", images=images, conditions=np.eye(3))
@@ -83,8 +83,8 @@ def test_from_a_folder_to_samples(folder, tmp_path):
     model = load(str(run))
     codec = model.codec
     assert codec.numbers == ("size", "angle") and model.config.network.condition_size == 2
-    assert codec.means == pytest.approx((102.5, 0.25))
-    scaled = model.labels(1, [102.5 + codec.stds[0], 0.25])
+    assert codec.means == pytest.approx((104.5, 0.45))
+    scaled = model.labels(1, [104.5 + codec.stds[0], 0.45])
     assert scaled.flatten().tolist() == pytest.approx([1.0, 0.0], abs=1e-4)
     out = tmp_path / "a.npz"
     ask = ("sample", run, "-n", 2, "--steps", 1, "--out", out)

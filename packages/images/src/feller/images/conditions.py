@@ -19,6 +19,7 @@ from torch import Tensor
 from feller.core.checks import check_choices
 from feller.core.measured import Measured
 from feller.core.measurements import AveragePool, Blur, ChannelMean, Measurement
+from feller.core.schedules import Schedule
 from feller.core.solvers import KeepKnown, Solver
 from feller.images.codec import ImageCodec
 from feller.images.pixels import opaque, opened, upright
@@ -118,8 +119,10 @@ class Given:
                 f"repeats is 1, not {self.repeats}, for a model that takes known pixels as they are"
             )
         x_0 = torch.where(known, z, plan.x_0)
-        if not pixel_times:  # what is no mask stays
-            return plan._replace(x_0=x_0)
+        if not pixel_times:  # what is no mask stays, as where so much is known in training
+            start = _time_of(plan.model.path.schedule, float(known.double().mean()))
+            grid = plan.times if plan.times is not None else torch.tensor([0.0, 1.0])
+            return plan._replace(x_0=x_0, times=start + (1 - start) * grid)
         if plan.times is None:
             raise ValueError(f"pixels with times of their own need a grid, not {plan.solver}")
         grid = plan.times.to(x_0)[:, None, None, None, None]
@@ -153,6 +156,12 @@ class Given:
                 f"the model draws {height}x{width} with {channels} channels, the image is "
                 f"{_size(self.image)} with {self.image.shape[2]}"
             )
+
+
+def _time_of(schedule: Schedule, kappa: float) -> float:
+    """Return the time at which the mixing weight is `kappa`."""
+    times = torch.linspace(0, 0.999, 1000, dtype=torch.float64)
+    return float(times[(schedule.alpha(times) - kappa).abs().argmin()])
 
 
 def _size(x: Tensor) -> str:
