@@ -101,7 +101,7 @@ def test_esm_is_trained_measured_and_verified(tmp_path, capsys):
     (tmp_path / "esm" / "vocab.txt").write_text("\n".join(ESM.split()))
     ours, out = save_model(load(tmp_path / "esm"), tmp_path / "ours"), tmp_path / "run"
     codec = load(ours).codec
-    (tmp_path / "chains.txt").write_text("LAGVSERTIDPKQNFYMHWC" * 60)
+    (tmp_path / "chains.txt").write_text("LAGVSERTIDPKQNFYMHWC" * 1200)
     data = TextData(
         path=str(tmp_path / "chains.txt"), tokenizer=codec.tokenizer, length=codec.length,
         cache=str(tmp_path / "cache"),
