@@ -118,6 +118,7 @@ class Network(nn.Module):
             atoms, pairs, y = block(atoms, pairs, y, now)
         # The best guess that knows no chemistry, and what is learnt, of one size at all times.
         end = alpha / spread * start + (1 - alpha) / spread * (y - start)
+        end = end - end.mean(1, keepdim=True)  # as data are centred
         return {"position": end, "element": self.leave(layer_norm(atoms, atoms.shape[-1:]))}
 
 
