@@ -59,7 +59,6 @@ ADAPTERS = (
     "smalldiffusion_samplers",
     "denoising_diffusion_samplers",
     "rectified_flow_samplers",
-    "moco_points",
     "moco_tokens",
     "xlm_samplers",
 )
@@ -93,8 +92,6 @@ def row(adapter: str, sampler: Sampler, samples: int) -> dict[str, Any]:
         "name": sampler.name,
         "problem": "tokens" if isinstance(sampler.problem, Sequences) else kind,
         "like": sampler.like,
-        "why": sampler.why,
-        "finding": sampler.finding,
         "samples": min(samples, sampler.most),
         "results": [measure(sampler, samples, steps) for steps in STEPS],
     }
@@ -119,7 +116,7 @@ def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="adapters, with commas between (default: all)")
-    parser.add_argument("--samples", type=int, default=8192, help="of each setting (default: 8192)")
+    parser.add_argument("--samples", type=int, default=4096, help="of each setting (default: 4096)")
     parser.add_argument("--out", type=Path, default=HERE / "results.json", help="results file")
     options = parser.parse_args()
     torch.set_num_threads(1)

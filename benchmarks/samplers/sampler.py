@@ -19,9 +19,7 @@ class Sampler:
         problem: What it is asked to draw.
         draw: Returns samples from their number and the number of steps.
         like: The sampler of feller of the same kind, by its name; of feller's own, itself.
-        why: What explains a distance that does not vanish, in a line.
         most: Most samples, where the package is slow.
-        finding: The script in `findings/` that shows it, by its name.
     """
 
     package: str
@@ -29,6 +27,4 @@ class Sampler:
     problem: Problem
     draw: Callable[[int, int], Tensor]
     like: str = ""
-    why: str = ""
     most: int = 1_000_000
-    finding: str = ""

@@ -16,9 +16,6 @@ from torch import Tensor
 
 __all__ = ["samplers"]
 
-DRAWN = "the order of reveal depends on the tokens drawn: likely ones come first and are kept"
-
-
 def samplers() -> Iterator[Sampler]:
     """Yield the schedulers."""
     for selection in (None, "random", "lowest_log_margin"):
@@ -36,7 +33,7 @@ def samplers() -> Iterator[Sampler]:
         yield Sampler("diffusers", name, problem, draw, "confidence, mask")
     problem = Sequences()
     draw = partial(block, problem, 0.95)
-    yield Sampler("diffusers", "BlockRefinement", problem, draw, "confidence, mask", most=4096)
+    yield Sampler("diffusers", "BlockRefinement", problem, draw, "confidence, mask", most=1024)
     problem = Sequences()
     draw = partial(entropy, problem, {})
     yield Sampler("diffusers", "EntropyBound", problem, draw, "entropy, mask")

@@ -21,17 +21,6 @@ from torch.nn.functional import pad
 
 __all__ = ["samplers"]
 
-D3PM_WHY = (
-    "`_q_posterior_logits` multiplies q(x_t | x_s) with the mean of q(x_s | x_0), the joint form of"
-    " the D3PM paper; it wants the leave-one-out prediction, not the posterior that cross-entropy"
-    " teaches, which has seen x_t already. Divide the prediction by q(x_t | x_0) and it is exact"
-)
-ORDER_WHY = (
-    "the position is chosen by the probability of the token that was drawn there, so likely tokens"
-    " are kept more often than they should be; the most likely token's probability would not do so"
-)
-
-
 def samplers() -> Iterator[Sampler]:
     """Yield the steps."""
     for source in ("mask", "uniform"):
@@ -50,19 +39,12 @@ def samplers() -> Iterator[Sampler]:
         problem = Sequences()
         name = f"MDLM, confidence, randomness {randomness:g}"
         draw = partial(confidence, problem, randomness)
-        finding = "confidence_of_the_drawn_token"
-        like = "confidence, mask"
-        yield Sampler(
-            "bionemo-moco", name, problem, draw, like, ORDER_WHY, finding=finding
-        )
+        yield Sampler("bionemo-moco", name, problem, draw, "confidence, mask")
     for loo in (False, True):
         problem = Sequences()
         name = "D3PM, uniform" + (", leave-one-out prediction" if loo else "")
-        why, finding = ("", "") if loo else (D3PM_WHY, "d3pm_leave_one_out")
         draw = partial(d3pm, problem, loo)
-        yield Sampler(
-            "bionemo-moco", name, problem, draw, "ancestral, uniform", why, finding=finding
-        )
+        yield Sampler("bionemo-moco", name, problem, draw, "ancestral, uniform")
 
 
 def answer(problem: Sequences, x: Tensor, kappa: float = 0.0, source: str = "mask") -> Tensor:
@@ -129,7 +111,7 @@ def d3pm(problem: Sequences, loo: bool, samples: int, steps: int) -> Tensor:
     rule = D3PM(UniformTimeDistribution(), prior, DiscreteCosineNoiseSchedule(steps))
     x = rule.sample_prior((samples, problem.length))
     for i in reversed(range(steps)):
-        kappa = float(rule._alpha_bar[i]) if hasattr(rule, "_alpha_bar") else _kept(rule, i)
+        kappa = float(rule._Qt_bar[i, 0, 0] - rule._Qt_bar[i, 0, 1])
         logits = problem.logits(x, kappa, "uniform")
         if loo and i:
             own = torch.log(torch.tensor(1 + problem.tokens * kappa / (1 - kappa)))
@@ -137,7 +119,3 @@ def d3pm(problem: Sequences, loo: bool, samples: int, steps: int) -> Tensor:
         x = rule.step(logits, torch.full((samples,), i), x)
     return x
 
-
-def _kept(rule: Any, i: int) -> float:
-    """Return the probability that a token is the data's after the noise of step i."""
-    return float((rule._Qt_bar[i, 0, 0] - rule._Qt_bar[i, 0, 1]))
