@@ -157,7 +157,9 @@ class Manifolds(Problem):
         flow: feller's exact velocity at (x, t).
     """
 
-    def __init__(self, points: Tensor, flow: Callable[[Tensor, float], Tensor], torus: bool) -> None:
+    def __init__(
+        self, points: Tensor, flow: Callable[[Tensor, float], Tensor], torus: bool
+    ) -> None:
         weights = torch.tensor([0.3, 0.1, 0.2, 0.05, 0.2, 0.15], dtype=torch.float64)
         self.points, self.weights, self.flow, self.torus = points, weights, flow, torus
 
@@ -166,7 +168,7 @@ class Manifolds(Problem):
         return self.points
 
     def velocity(self, x: Tensor, t: Any) -> Tensor:
-        """Return the mean velocity; at t = 1 that is 0, since the data are reached from all sides."""
+        """Return the mean velocity; at t = 1 that is 0: the data are reached from all sides."""
         self.calls += 1
         time = float(torch.as_tensor(t).flatten()[0])
         return self.flow(x, time) if time < 1 - 1e-6 else torch.zeros_like(x)

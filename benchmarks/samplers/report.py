@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from explanations import explanation
+
 __all__ = ["write"]
 
 TITLES = {
@@ -15,9 +17,9 @@ PAGE = """# Published samplers, given the exact posterior
 
 This page is written by `uv run benchmarks/samplers/run.py`; do not edit it.
 
-A sampler of a diffusion, flow or jump model is exact, or errs by so much a step, when its network is
-perfect. Here it is: the data are a few points with known probabilities, and every sampler is given
-their exact posterior in its own conventions (`problems.py`, `adapters/`). What is left is the
+A sampler of a diffusion, flow or jump model is exact, or errs by so much a step, when its network
+is perfect. Here it is: the data are a few points with known probabilities, and every sampler is
+given their exact posterior in its own conventions (`problems.py`, `adapters/`). What is left is the
 sampler's own error.
 
 - **Cells** are the total variation between the samples and the data, with a 95% interval, at 16, 64
@@ -28,7 +30,7 @@ sampler's own error.
   masked), **calls** the network calls a sample there.
 - **feller** is the cell of feller's own solver of the same kind at 256 steps.
 - An error of order 1 / steps, shrinking by four from column to column, is what the theory says of
-  first-order solvers. What does not shrink is explained below, each with a script of a few lines in
+  first-order solvers. What a star marks is explained below, most with a script of a few lines in
   `findings/`. Many of these are choices, made for quality with imperfect networks; a row says
   what the choice does to the distribution, and is no reproach.
 
@@ -53,9 +55,9 @@ def write(results: Path, page: Path) -> None:
         these = [r for r in rows if r["problem"] == problem]
         if these:
             parts.append(f"## {title}\n\n{_table(these, own)}\n")
-    explained = [r for r in published if r["why"]]
+    explained = [line for r in published if (line := _explained(r))]
     if explained:
-        parts.append("## What explains what does not vanish\n\n" + _list(explained))
+        parts.append("## What explains what does not vanish\n\n" + "\n".join(explained) + "\n")
     page.write_text("\n".join(parts).rstrip() + "\n")
 
 
@@ -68,7 +70,7 @@ def _table(rows: list[dict[str, Any]], own: dict[str, dict[str, Any]]) -> str:
         like = own.get(r["like"])
         cells = [
             r["package"],
-            r["name"] + (" *" if r["why"] else ""),
+            r["name"] + (" *" if explanation(r["package"], r["name"]) else ""),
             *map(_cell, r["results"]),
             f"{last['gap']:.4f}" if "gap" in last else "",
             str(last["calls"]) if "calls" in last else "",
@@ -86,9 +88,9 @@ def _cell(result: dict[str, Any]) -> str:
     return f"**{text}**" if low > 0 else text
 
 
-def _list(rows: list[dict[str, Any]]) -> str:
-    lines = []
-    for r in rows:
-        script = f" ([script](findings/{r['finding']}.py))" if r["finding"] else ""
-        lines.append(f"- **{r['package']} {r['version']}, {r['name']}**: {r['why']}{script}")
-    return "\n".join(lines) + "\n"
+def _explained(row: dict[str, Any]) -> str:
+    found = explanation(row["package"], row["name"])
+    if found is None:
+        return ""
+    script = f" ([script](findings/{found.script}.py))" if found.script else ""
+    return f"- **{row['package']} {row['version']}, {row['name']}**: {found.why}.{script}"

@@ -107,7 +107,9 @@ def rows(adapter: str, samples: int) -> list[dict[str, Any]]:
     found = []
     for sampler in module.samplers():
         found.append(row(adapter, sampler, samples))
-        cells = [f"{r['variation'][0]:.3f}" if "gap" in r else "error" for r in found[-1]["results"]]
+        cells = [
+            f"{r['variation'][0]:.3f}" if "gap" in r else "error" for r in found[-1]["results"]
+        ]
         print(f"{sampler.package:28} {sampler.name:42} {'  '.join(cells)}", flush=True)
     return found
 

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import azula.sample
-import torch
 from azula.denoise import Denoiser, DiracPosterior
 from azula.noise import VPSchedule
 from problems import Points

@@ -40,6 +40,7 @@ NOISE = (
         {"clip_sample": False, "timestep_spacing": "trailing"},
         "ddim, flow",
     ),
+    ("DDIM, eta 1", "DDIMScheduler", {"clip_sample": False, "eta": 1.0}, "ddpm, flow"),
     ("PNDM", "PNDMScheduler", {}, "dpm++, flow"),
     ("DPM-Solver++ 2M", "DPMSolverMultistepScheduler", {}, "dpm++, flow"),
     ("DPM-Solver++ 3M", "DPMSolverMultistepScheduler", {"solver_order": 3}, "dpm++, flow"),
@@ -90,9 +91,7 @@ def samplers() -> Iterator[Sampler]:
     """Yield the schedulers."""
     for group, answer in ((NOISE, noise), (EDM, edm), (FLOW, flow)):
         for name, scheduler, settings, like in group:
-            yield _sampler(name, like, partial(loop, scheduler, settings, answer, {}))
-    churned = partial(loop, "DDIMScheduler", {"clip_sample": False}, noise, {"eta": 1.0})
-    yield _sampler("DDIM, eta 1", "ddpm, flow", churned)
+            yield _sampler(name, like, partial(loop, scheduler, settings, answer))
     yield _sampler("ScoreSdeVe, one corrector step", "euler_maruyama, diffusion", score_sde)
 
 
@@ -105,16 +104,16 @@ def loop(
     scheduler: str,
     settings: dict[str, Any],
     answer: Callable[..., Tensor],
-    extra: dict[str, Any],
     problem: Points,
     samples: int,
     steps: int,
 ) -> Tensor:
-    """Follow a scheduler's times, as a pipeline does."""
-    rule = getattr(diffusers, scheduler)(**settings)
+    """Follow a scheduler's times, as a pipeline does; `eta` is DDIM's, given at each step."""
+    extra = {"eta": settings["eta"]} if "eta" in settings else {}
+    rule = getattr(diffusers, scheduler)(**{k: settings[k] for k in settings.keys() - {"eta"}})
     rule.set_timesteps(steps)
-    x = torch.randn(samples, 2, 1, 1) * rule.init_noise_sigma if answer is not flow else None
-    x = torch.randn(samples, 2, 1, 1) if x is None else x
+    x = torch.randn(samples, 2, 1, 1)
+    x = x if answer is flow else x * rule.init_noise_sigma
     for t in rule.timesteps:
         given = x if answer is flow else rule.scale_model_input(x, t)
         x = rule.step(answer(rule, problem, given, t), t, x, **extra).prev_sample

@@ -16,6 +16,7 @@ from torch import Tensor
 
 __all__ = ["samplers"]
 
+
 def samplers() -> Iterator[Sampler]:
     """Yield the schedulers."""
     for selection in (None, "random", "lowest_log_margin"):
@@ -90,7 +91,7 @@ def amused(problem: Sequences, temperature: int, samples: int, steps: int) -> Te
 
 
 def block(problem: Sequences, threshold: float, samples: int, steps: int) -> Tensor:
-    """Reveal a token a step, or all above a threshold; of more steps the rest have nothing to do."""
+    """Reveal a token a step, or all above a threshold; a step more has nothing to do."""
     steps = min(steps, problem.length)
     rule = diffusers.BlockRefinementScheduler(problem.length, steps, threshold)
     rule.set_timesteps(steps, block_length=problem.length)
@@ -113,5 +114,3 @@ def entropy(problem: Sequences, settings: dict[str, float], samples: int, steps:
         made = rule.step(problem.logits(x, i / steps, "uniform"), i, x)
         x, last = made.prev_sample, made.sampled_tokens
     return last
-
-

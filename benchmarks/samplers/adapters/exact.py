@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from adapters.feller_core import manifolds
 from problems import Points, Sequences
 from sampler import Sampler
+
+from adapters.feller_core import manifolds
 
 __all__ = ["samplers"]
 

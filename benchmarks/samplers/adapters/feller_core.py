@@ -130,7 +130,7 @@ def samplers() -> Iterator[Sampler]:
         where = "torus" if problem.torus else "sphere"
         for name in ("euler", "midpoint", "rk4"):
             draw = partial(_simulate, Counted(model, problem), problem, name, uniform_grid)
-            yield Sampler("feller-core", f"{name}, flow, {where}", problem, draw)
+            yield Sampler("feller-core", f"{name}, flow, {where}", problem, draw, most=2048)
 
 
 def point_samplers() -> Iterator[Sampler]:

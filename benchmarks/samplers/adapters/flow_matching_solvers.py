@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from adapters.feller_core import manifolds
 from flow_matching.path import MixtureDiscreteProbPath
 from flow_matching.path.scheduler import CondOTScheduler
 from flow_matching.solver import MixtureDiscreteEulerSolver, ODESolver, RiemannianODESolver
@@ -14,6 +13,8 @@ from flow_matching.utils.manifolds import FlatTorus, Sphere
 from problems import Manifolds, Points, Sequences
 from sampler import Sampler
 from torch import Tensor, nn
+
+from adapters.feller_core import manifolds
 
 __all__ = ["samplers"]
 
@@ -44,7 +45,8 @@ def samplers() -> Iterator[Sampler]:
         where = "torus" if problem.torus else "sphere"
         for method in ("euler", "midpoint", "rk4"):
             name, draw = f"RiemannianODESolver, {method}, {where}", partial(curve, problem, method)
-            yield Sampler("flow-matching", name, problem, draw, f"{method}, flow, {where}")
+            like = f"{method}, flow, {where}"
+            yield Sampler("flow-matching", name, problem, draw, like, most=2048)
     for source, extra in (("mask", 0.0), ("uniform", 0.0), ("uniform", 1.0)):
         problem = Sequences()
         name = f"MixtureDiscreteEulerSolver, {source}" + (", div_free 1" if extra else "")

@@ -21,6 +21,7 @@ from torch.nn.functional import pad
 
 __all__ = ["samplers"]
 
+
 def samplers() -> Iterator[Sampler]:
     """Yield the steps."""
     for source in ("mask", "uniform"):
@@ -118,4 +119,3 @@ def d3pm(problem: Sequences, loo: bool, samples: int, steps: int) -> Tensor:
             logits = logits.scatter_add(-1, x[..., None], -own.expand(*x.shape, 1))
         x = rule.step(logits, torch.full((samples,), i), x)
     return x
-

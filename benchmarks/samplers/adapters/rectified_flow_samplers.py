@@ -39,5 +39,5 @@ def draw(problem: Points, rule: Any, settings: dict[str, Any], samples: int, ste
     flow = RectifiedFlow(
         data_shape=(2,), velocity_field=lambda x, t: problem.velocity(x, t.flatten()[0])
     )
-    loop = rule(flow, num_steps=steps, num_samples=samples, record_traj_period=steps, **settings)
-    return loop.sample_loop(seed=None).trajectories[-1]
+    loop = rule(flow, num_steps=steps, num_samples=samples, **settings)
+    return loop.sample_loop().x_t

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import partial
 
-import torch
 from accelerate import Accelerator
 from problems import Points
 from sampler import Sampler
