@@ -37,12 +37,12 @@ EXPLANATIONS = {
     ("diffusers", "BlockRefinement"): Explanation(DRAWN, "diffusers_block_refinement"),
     ("diffusers", "EntropyBound"): Explanation(
         "by default logits are divided by a temperature that falls from 0.8 to 0.4: samples are"
-        " sharper than the data, by design. What is not accepted is drawn uniformly again, so a"
-        " state is not that of any noise level",
+        " sharper than the data, by design; the rest is as at temperature 1, below",
     ),
     ("diffusers", "EntropyBound, temperature 1, bound 0"): Explanation(
         "what is not accepted is drawn uniformly again, and what is accepted may be given up at the"
-        " next step: a state is not that of any noise level, such as the posterior is of",
+        " next step, so a state is not that of any noise level; the posterior is asked for at the"
+        " fraction of steps done",
     ),
     ("bionemo-moco", "MDLM, confidence, randomness 0"): Explanation(DRAWN, "moco_confidence"),
     ("bionemo-moco", "MDLM, confidence, randomness 1"): Explanation(
@@ -55,13 +55,11 @@ EXPLANATIONS = {
         " below is exact",
         "moco_d3pm_posterior",
     ),
-    ("rectified-flow", "NoiseRefreshSampler"): Explanation(
-        "by default a fixed part of the noise is replaced at every step, however short, so the"
-        " estimate of one step decides more than its fraction of the way; a part that shrinks with"
-        " the step does not",
-    ),
     ("rectified-flow", "StochasticCurvedEulerSampler"): Explanation(
-        "as NoiseRefreshSampler: the default part is fixed; with `ddpm` it shrinks with the step",
+        "by default half of the noise is replaced at every step, however short, so the chain"
+        " settles at each time in a distribution of its own; with `ddpm` the part shrinks with the"
+        " step, and so does the distance",
+        "rectified_flow_fixed_refresh",
     ),
 }
 

@@ -1,6 +1,7 @@
 """The page of results: every number on it comes from `results.json`."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ sampler's own error.
 - **Cells** are the total variation between the samples and the data, with a 95% interval, at 16, 64
   and 256 steps: by how much the probability of a set of data points is wrong, at most. The set is
   chosen on a quarter of the samples and measured on the rest, so exact samples give 0 within the
-  interval, and one row in twenty leaves it by chance. **Bold**: 0 is outside the interval.
+  interval, and one cell in twenty leaves it by chance, to either side. **Bold**: all of it is above
+  0.
 - **Gap** is the mean distance to the nearest data point at 256 steps (for tokens, how many are left
   masked), **calls** the network calls a sample there.
 - **feller** is the cell of feller's own solver of the same kind at 256 steps.
@@ -43,13 +45,19 @@ def write(results: Path, page: Path) -> None:
     data = json.loads(results.read_text())
     rows = data["rows"]
     own = {r["name"]: r for r in rows if r["package"] == "feller-core"}
-    peers = sorted({(r["package"], r["version"]) for r in rows if r not in own.values()})
     published = [r for r in rows if r["package"] != "feller-core"]
+    peers = sorted({(r["package"], r["version"]) for r in published})
     packages = f"{len(published)} samplers of {len(peers)} packages: " + ", ".join(
         f"{package} {version}" for package, version in peers
     )
     sizes = sorted({r["samples"] for r in rows})
-    packages += f"; torch {data['torch']}; {' or '.join(map(str, sizes))} samples a setting."
+    packages += f"; torch {data['torch']}; {' or '.join(map(str, sizes))} samples a setting. "
+    plain = [r for r in published if explanation(r["package"], r["name"]) is None]
+    packages += (
+        f"At the most steps 0 is below the interval for {_above(own.values())} of feller's"
+        f" {len(own)} rows, {_above(plain)} of {len(plain)} rows without a star and"
+        f" {_above(published) - _above(plain)} of {len(published) - len(plain)} with one."
+    )
     parts = [PAGE.format(packages=packages)]
     for problem, title in TITLES.items():
         these = [r for r in rows if r["problem"] == problem]
@@ -59,6 +67,11 @@ def write(results: Path, page: Path) -> None:
     if explained:
         parts.append("## What explains what does not vanish\n\n" + "\n".join(explained) + "\n")
     page.write_text("\n".join(parts).rstrip() + "\n")
+
+
+def _above(rows: Iterable[dict[str, Any]]) -> int:
+    """Return how many rows are too far from the data to be exact, at the most steps."""
+    return sum(r["results"][-1].get("variation", [0, 1])[1] > 0 for r in rows)
 
 
 def _table(rows: list[dict[str, Any]], own: dict[str, dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@
 #     "feller-core",
 #     "flow-matching",
 #     "k-diffusion>=0.1.1",
+#     "pyarrow<22",  # later ones want numpy 2, bionemo-moco and k-diffusion numpy 1
 #     "rectified-flow",
 #     "setuptools<81",
 #     "smalldiffusion",

@@ -22,10 +22,10 @@ class Network(nn.Module):
     """What the classes read of their Unet, and the exact answer."""
 
     channels, out_dim, self_condition = 2, 2, False
-    random_or_learned_sinusoidal_cond = False
 
-    def __init__(self) -> None:
+    def __init__(self, elucidated: bool = False) -> None:
         super().__init__()
+        self.random_or_learned_sinusoidal_cond = elucidated  # each class insists on its own
         self.nothing = nn.Parameter(torch.zeros(1))
         self.answer: Callable[[Tensor, Tensor], Tensor] = lambda x, t: x
 
@@ -80,7 +80,7 @@ def _velocity(rule: Any, noise: Callable[[Tensor, Tensor], Tensor], x: Tensor, t
 
 def elucidated(problem: Points, multistep: bool, samples: int, steps: int) -> Tensor:
     """Sample on Karras' grid from 80 to 0.002, with churn 80 by Heun's method."""
-    network = Network()
+    network = Network(elucidated=True)
     rule = ElucidatedDiffusion(network, image_size=1, channels=2, num_sample_steps=steps)
 
     def answer(x: Tensor, t: Tensor) -> Tensor:
