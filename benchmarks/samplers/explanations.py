@@ -55,6 +55,11 @@ EXPLANATIONS = {
         " below is exact",
         "moco_d3pm_posterior",
     ),
+    ("xlm-models", "MDLMPredictor"): Explanation(
+        "exact; draws from all tokens are behind `top_k` and `top_p` together, which then do not"
+        " count, and with neither the constructor refuses: its conditions are the wrong way round",
+        "xlm_mdlm_plain_draws",
+    ),
     ("rectified-flow", "StochasticCurvedEulerSampler"): Explanation(
         "by default half of the noise is replaced at every step, however short, so the chain"
         " settles at each time in a distribution of its own; with `ddpm` the part shrinks with the"

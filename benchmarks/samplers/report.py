@@ -51,7 +51,7 @@ def write(results: Path, page: Path) -> None:
         f"{package} {version}" for package, version in peers
     )
     sizes = sorted({r["samples"] for r in rows})
-    packages += f"; torch {data['torch']}; {' or '.join(map(str, sizes))} samples a setting. "
+    packages += f"; torch {data['torch']}; {sizes[-1]} samples a setting, for slow ones down to {sizes[0]}. "
     plain = [r for r in published if explanation(r["package"], r["name"]) is None]
     packages += (
         f"At the most steps 0 is below the interval for {_above(own.values())} of feller's"
@@ -65,7 +65,7 @@ def write(results: Path, page: Path) -> None:
             parts.append(f"## {title}\n\n{_table(these, own)}\n")
     explained = [line for r in published if (line := _explained(r))]
     if explained:
-        parts.append("## What explains what does not vanish\n\n" + "\n".join(explained) + "\n")
+        parts.append("## Notes on the starred rows\n\n" + "\n".join(explained) + "\n")
     page.write_text("\n".join(parts).rstrip() + "\n")
 
 

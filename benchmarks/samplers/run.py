@@ -27,7 +27,7 @@
 
 A perfect network leaves only the sampler to err. Results go to `results.json`, and the table in
 `README.md` is written anew from them. With `--only`, the other adapters' results stay. A package
-that is not installed is left out and named. About ten minutes on one free core.
+that is not installed is left out and named. About five minutes on one free core.
 """
 
 import argparse
