@@ -51,7 +51,8 @@ def write(results: Path, page: Path) -> None:
         f"{package} {version}" for package, version in peers
     )
     sizes = sorted({r["samples"] for r in rows})
-    packages += f"; torch {data['torch']}; {sizes[-1]} samples a setting, for slow ones down to {sizes[0]}. "
+    packages += f"; torch {data['torch']}; {sizes[-1]} samples a setting, "
+    packages += f"for slow ones down to {sizes[0]}. "
     plain = [r for r in published if explanation(r["package"], r["name"]) is None]
     packages += (
         f"At the most steps 0 is below the interval for {_above(own.values())} of feller's"
