@@ -75,9 +75,8 @@ class ImageCodec(Codec):
 
         Args:
             raw: The images uint8 `(b, h, w, c)` and their labels `(b,)`, numbers `(b, n)` or None,
-                and the names that
-                these number, a line each, where they are not the codec's own; a tuple, or the list
-                that torch's `DataLoader` makes of it.
+                and the names that these number, a line each, where they are not the codec's own; a
+                tuple, or the list that torch's `DataLoader` makes of it.
             rng: Chooses what is flipped.
 
         Raises:
@@ -92,7 +91,7 @@ class ImageCodec(Codec):
             return x, self.scaled(labels)
         if not self.classes or labels is None:
             return x, None
-        return x, self.checked(self.numbered(labels, names[0]) if names else labels)
+        return x, self.numbered(labels, *names)
 
     def decode(self, z: Shaped[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
         """Return round(127.5 x + 127.5), clipped to bytes, or the bytes of levels."""
@@ -145,17 +144,20 @@ class ImageCodec(Codec):
         known = [f"{i} {c}" if number else c for i, c in enumerate(self.classes)]
         raise ValueError(f"unknown label {word!r}; there are {', '.join(known) or 'none'}")
 
-    def numbered(self, labels: Int[Tensor, " b"], names: str) -> Int[Tensor, " b"]:
-        """Return the codec's numbers of labels that number other names, as those of folders do.
+    def numbered(self, labels: Int[Tensor, " b"], names: str | None = None) -> Int[Tensor, " b"]:
+        """Return the codec's numbers of labels that may number other names, as those of folders do.
 
         Args:
-            labels: Numbers of names.
-            names: All of them, a line each; nothing where the images have no labels.
+            labels: Numbers of names; those on an accelerator are not looked at.
+            names: All of them, a line each; nothing where the images have no labels; None where
+                they are the codec's own.
 
         Raises:
-            ValueError: When a name is none of the codec's classes, or images without labels are not
-                all of one class.
+            ValueError: When a label has no class, a name is none of the codec's classes, or images
+                without labels are not all of one class.
         """
+        if names is None:
+            return self._checked(labels)
         if not names:
             if len(self.classes) > 1:
                 raise ValueError(
@@ -163,7 +165,7 @@ class ImageCodec(Codec):
                     "give each class a folder, or name no classes (--model.codec.classes "
                     "--model.network.num-classes 0)"
                 )
-            return labels
+            return self._checked(labels)
         known, given = [_folded(c) for c in self.classes], names.split("\n")
         _check_apart(given)
         strange = [name for name in given if _folded(name) not in known]
@@ -174,7 +176,7 @@ class ImageCodec(Codec):
                 f"{' ...' if len(given) > 5 else ''} --model.network.num-classes {len(given)}"
             )
         numbers = torch.tensor([known.index(_folded(name)) for name in given])
-        return numbers.to(labels.device)[labels]
+        return self._checked(numbers.to(labels.device)[labels])
 
     def check_data(self, data: Any) -> str:
         """Refuse labels without a class; return which classes have no image.
@@ -188,8 +190,8 @@ class ImageCodec(Codec):
         names = getattr(data, "classes", None)
         if names is not None and not names:
             return ""
-        labels = self.numbered(labels, "\n".join(names)) if names else labels
-        found = self.checked(labels.unique()).tolist()
+        numbered = self.numbered(labels, *(["\n".join(names)] if names else []))
+        found = numbered.unique().tolist()
         missing = [name for i, name in enumerate(self.classes) if i not in found]
         if not missing:
             return ""
@@ -205,12 +207,8 @@ class ImageCodec(Codec):
             raise ValueError(f"images are (c, h, w) = {self.shape}, these {tuple(x.shape[1:])}")
         return x
 
-    def checked(self, labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        """Return labels that have a class each; those on an accelerator are not looked at.
-
-        Raises:
-            ValueError: When a label has no class.
-        """
+    def _checked(self, labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """Return labels, which have a class each."""
         # A label one too high would train as the null label without a word. Looking at labels on an
         # accelerator would wait for it in every step.
         if labels.device.type == "cpu" and labels.numel():

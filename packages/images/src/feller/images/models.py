@@ -259,7 +259,7 @@ class ImageModel(nn.Module, Model):
             raise ValueError(f"label holds one label an image: ({n},), not {tuple(label.shape)}")
         if label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:
             raise ValueError(f"labels are whole numbers, not {label.dtype}")
-        return self.codec.checked(label.long())
+        return self.codec.numbered(label.long())
 
     def preview(self, stem: Path) -> None:
         """Write a picture of samples of fixed noise, a column a class; arrays of many channels."""

@@ -165,7 +165,7 @@ class Binned(Listed):
 
 
 @dataclass(frozen=True)
-class MovedBinned(Destination):
+class MovedBinned(Listed):
     """A distribution on bins at a position and in a unit that each element has.
 
     Attributes:
@@ -180,7 +180,12 @@ class MovedBinned(Destination):
     is_density = True
 
     @property
-    def cells(self) -> MovedBins:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def logits(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The log of each bin's mass, up to a constant of each row."""
+        return self.binned.logits
+
+    @property
+    def cells(self) -> MovedBins:
         """The bins."""
         return MovedBins(self.binned.cells, self.origin, self.unit)
 
@@ -196,15 +201,6 @@ class MovedBinned(Destination):
         """Return three Gauss points a bin."""
         points, weights = self.binned.quadrature()
         return self.origin[..., None] + self.unit[..., None] * points, weights
-
-    def masses(self, cells: Cells) -> Tensor:
-        """Return the probabilities of its own bins."""
-        own = type(cells) is MovedBins
-        return self.binned.masses(self.binned.cells) if own else Destination.masses(self, cells)
-
-    def log_masses(self) -> Tensor:
-        """Return the log-probability of each bin."""
-        return self.binned.log_masses()
 
     def log_densities(self) -> Tensor:
         """Return the log-density within each bin."""

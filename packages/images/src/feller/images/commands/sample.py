@@ -30,7 +30,7 @@ class DrawFlags:
     """How images are drawn."""
 
     guidance: float = 1.0
-    """Scale of guidance; 1 is none. Needs a label, or --autoguidance."""
+    """Scale of guidance; 1 is none. Needs a label, or a worse model to guide away from."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     """The times between which guidance acts."""
     guidance_rescale: float = 0.0
