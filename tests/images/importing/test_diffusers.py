@@ -111,6 +111,7 @@ SAMPLERS = {
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")  # theirs, with numpy 2
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_whole_trajectories(name, tmp_path):
     """State by state, of a network with random weights, from the same noise."""
