@@ -11,12 +11,17 @@ import torch
 import feller.core
 from feller.core import config
 from feller.core.config import ConfigError, decode, encode, leaves, tag_of, tagged
-from feller.core.couplings import ConditionalOT, EntropicOT, MinibatchOT
+from feller.core.couplings import ConditionalOT, EntropicOT, MinibatchOT, ProductCoupling
 from feller.core.discrete.sources import MaskedUniform, UnigramTokens
 from feller.core.divergences import SquaredNorm
 from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead, ProductHead
 from feller.core.losses import Objective
+from feller.core.networks import OwnNetwork, buildable
+from feller.core.nn.condition_kinds import ClassCondition, ImageCondition, VectorCondition
+from feller.core.nn.conditions import Conditions
+from feller.core.nn.text_encoder import TextCondition
 from feller.core.nn.transformer import TransformerConfig
+from feller.core.own_models import OwnModelConfig
 from feller.core.pair_data import PairFolder
 from feller.core.paths import (
     BridgePath,
@@ -55,6 +60,12 @@ class ProbeData(DataConfig):
         return [split]
 
 
+@buildable
+class Line(torch.nn.Linear):
+    """A network of one's own."""
+
+
+OWN = OwnNetwork(__name__, "Line", (("in_features", 2), ("out_features", 2)))
 MIXTURE = MixturePath(Tokens(5, event_dim=0), Masked(4), Polynomial(3.0))
 CHANGED = [  # every field away from its default
     Objective() + 0.1 * Objective(loss_space="x_1").named("data"),
@@ -73,6 +84,11 @@ CHANGED = [  # every field away from its default
     BridgePath(Euclidean(3), Cosine(), BrownianNoise(0.5), DataSource()),
     ConditionalOT(EntropicOT(0.5), 2.0),
     PairFolder("pairs", paired=False),
+    ProductCoupling({"position": MinibatchOT()}),
+    Conditions({"kind": ClassCondition(classes=3), "size": VectorCondition(size=2)}),
+    Conditions({"seen": ImageCondition(image_channels=1, drop=0.5)}),
+    Conditions({"said": TextCondition(encoder="bert", definition='{"model_type": "bert"}')}),
+    OwnModelConfig(network=OWN, path=GaussianPath(), head=FlowHead(), shape=(2,)),
     FlowHead("noise"),
     PosteriorHead(16, 0.5, 0.2, 0.3),
     JointHead((FlowHead(), JumpHead(8, (-2.0, 2.0))), (0.25, 0.75)),

@@ -167,7 +167,7 @@ def test_the_calls_are_those_of_the_batch_with_most(model, monkeypatch):
     ("options", "reason"),
     [
         ({"solver": "ode45"}, "unknown solver 'ode45'; there are euler, "),
-        ({"steps": 0}, "at least one step, not 0"),
+        ({"steps": 0}, "steps is at least 1, not 0"),
     ],
 )
 def test_senseless_sampling_is_refused(model, options, reason):

@@ -79,6 +79,7 @@ def test_help_names_every_leaf():
     assert "--cpu" in out
     encoded = leaves(encode(recipe(DRAWN)))
     names = {name for name in encoded if not name.endswith(("type", *"0123456789"))}
+    names.remove("model.network.conditions")  # made in Python
     assert {"times.mean", "training.steps", "model.head.prediction", "data.root"} <= names
     for name in names:
         assert f"--{name.replace('_', '-')}" in out
@@ -153,7 +154,7 @@ def test_from_data_to_samples(tmp_path):
     assert feller("sample", tmp_path / "a", "-n", 2, "--label", "dog", "--out", out).code == 0
     assert [file.name for file in sorted(out.iterdir())] == ["0_dog.png", "1_dog.png"]
     assert complaint("train", DRAWN, *flags, "--optimizer.lr", "0.5").startswith(
-        f"feller train: {tmp_path / 'a'} was begun with optimizer.lr = 0.0008, not 0.5"
+        f"feller train: {tmp_path / 'a'} took its 2 steps with optimizer.lr = 0.0008, not 0.5"
     )
 
 
@@ -178,6 +179,6 @@ def test_a_folder_of_ones_own_is_trained_on_anew_and_from_a_model(tmp_path, caps
             main(["sample", out, "-n", "3", "--label", "all", "--steps", "1", "--out", drawn]) == 0
         )
         assert np.load(drawn)["labels"].tolist() == [0, 1, 2]
-    told = capsys.readouterr().out
-    assert told.count("initialised, as they do not fit: ") == 1
-    assert "embed_label.table.weight is [4, 192], was [11, 192]" in told
+    printed = capsys.readouterr().out
+    assert printed.count(" tensors are taken; initialised: ") == 1
+    assert "embed_label.table.weight (new rows: cup, hat, key" in printed

@@ -25,7 +25,7 @@ from feller.images.networks import UNetConfig
 from feller.images.recipes import drawn_flow
 from feller.images.shapes import SHAPES, draw_shapes
 
-DISTANCES = ("KID", "FID", "precision", "recall", "density", "coverage")
+DISTANCES = ("KID", "FID", "FID infinity", "precision", "recall", "density", "coverage")
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_perfect_model(data):
         assert metrics[name].low < 0 < metrics[name].high
     floor = float(re.search(r"training images have ([\d.]+), the bias", metrics["FID"].protocol)[1])
     assert metrics["FID"].low < floor < metrics["FID"].high
-    for name in DISTANCES[2:]:
+    for name in DISTANCES[3:]:
         assert metrics[name].value > 0.9
     assert metrics["smallest class fraction"].value == pytest.approx(0.1, abs=0.04)
     assert metrics["class entropy"].value == pytest.approx(math.log(10), abs=0.04)
@@ -145,7 +145,8 @@ def test_protocols_say_how(data):
     protocol_of = {metric.name: metric.protocol for metric in metrics}
     for name, protocol in protocol_of.items():
         assert "40 samples" in protocol
-        assert "seed 3, euler, 9 steps, NFE 7" in protocol
+        assert "seed 3, euler, 9 steps, uniform grid, " in protocol
+        assert "NFE 7" in protocol
         assert "1000 test images" in protocol or name == "nearest-neighbour ratio"
         given = name == "conditional accuracy" or name.endswith("by class")
         assert ("guidance 2.5" in protocol) == given
@@ -234,7 +235,7 @@ def test_models_are_asked_only_for_what_they_were_trained_for(dropped, absent, d
     assert ("conditional accuracy" in names) == (dropped == 0)
     assert "KID" in names
     assert not any(absent in metric.protocol for metric in found)
-    assert all("guidance 1" in metric.protocol for metric in found)
+    assert not any("guidance 2" in metric.protocol for metric in found)
 
 
 def test_images_without_labels_say_nothing_of_the_classifier(tmp_path):

@@ -200,6 +200,7 @@ def couple(
         ValueError: When the coupling is of pairs and the data are none, or the other way round.
 
     Example:
+        >>> import torch
         >>> from feller.core.paths import GaussianPath
         >>> couple(GaussianPath(), IndependentCoupling(), torch.ones(2, 1)).pair.x_1.flatten()
         tensor([1., 1.])

@@ -163,12 +163,13 @@ def _fresh(config: HuggingFaceConfig, vocabulary: Vocabulary) -> Any:
     from transformers import AutoConfig, AutoModelForMaskedLM
 
     fields = json.loads(config.definition)
-    # They may be beyond the ids; but where padding has its id, positions may begin after it.
+    # They may be beyond the ids; but where padding is one of ours, positions may begin after it.
     special = {k: None for k in fields if k.endswith("_token_id") and k != "pad_token_id"}
     try:
         made = AutoConfig.for_model(**(fields | special))
-        pad = getattr(made, "pad_token_id", None)
-        made.vocab_size = vocabulary.size if pad is None else max(vocabulary.size, pad + 1)
+        made.vocab_size = vocabulary.size
+        if (getattr(made, "pad_token_id", None) or 0) >= vocabulary.size:
+            made.pad_token_id = None
         model = AutoModelForMaskedLM.from_config(made, dtype=torch.float32)
     except SizeError:  # it is told by who counts
         raise
