@@ -26,7 +26,7 @@ class EvaluateFlags:
     drawing: tyro.conf.OmitArgPrefixes[DrawFlags] = field(
         default_factory=lambda: DrawFlags(guidance=2.0)
     )
-    """How images are drawn; guidance acts where classes are asked for, or away from a worse model."""
+    """How images are drawn; guidance acts with classes, or away from a worse model."""
     features: str = "auto"
     """What images are compared by: classifier (the bundled one of these images), efficientnet
     (pip install feller-images[features]), or a file, TorchScript or torchvision's Inception."""
