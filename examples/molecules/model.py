@@ -153,9 +153,9 @@ class Block(nn.Module):
         more, bias, pull = self.mix(hidden).split(self.splits, -1)
         q, k, v = self.qkv(seen).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         weight = (q @ k.mT * q.shape[-1] ** -0.5 + bias.permute(0, 3, 1, 2)).softmax(-1)
-        told = (weight @ v).transpose(1, 2).flatten(2)
+        mixed = (weight @ v).transpose(1, 2).flatten(2)
         of_pairs = (weight.transpose(1, 2) @ hidden).flatten(2)
-        atoms = atoms + self.out(torch.cat([told, of_pairs], -1))
+        atoms = atoms + self.out(torch.cat([mixed, of_pairs], -1))
         seen = layer_norm(atoms, atoms.shape[-1:]) * (1 + c) + d
         force = pull.squeeze(-1) / (1 + away) / y.shape[1] ** 0.5
         y = y + force.sum(-1, keepdim=True) * here - force @ here

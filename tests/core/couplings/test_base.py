@@ -335,7 +335,7 @@ def test_a_condition_wants_a_coupling_that_heeds_it(coupling, rng):
     with pytest.raises(ValueError, match=r"for training without conditions.*ConditionalOT"):
         coupling(x_0, x_1, rng, torch.zeros(5))
     for heeding in (IndependentCoupling(), GivenPairs(), ConditionalOT(coupling)):
-        assert heeding.heeds_condition
+        assert heeding.respects_condition
         assert len(heeding(x_0, x_1, rng, torch.zeros(5).long()).condition) == 5
 
 

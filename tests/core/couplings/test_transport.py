@@ -58,10 +58,10 @@ def test_the_unbalanced_plan_is_optimal(rng):
     assert rows[0] < 0.2 * rows[1:].min()
 
 
-def test_a_plan_that_is_not_found_is_an_error_in_one_line(monkeypatch):
+def test_a_plan_that_is_not_found_is_an_error_in_one_line(monkeypatch, rng):
     monkeypatch.setattr(transport, "ROUNDS", 5)
     with pytest.raises(ValueError, match=r"epsilon 1e-06 is small .* or MinibatchOT") as caught:
-        sinkhorn(torch.rand(6, 6), 1e-6)
+        sinkhorn(cost(rng), 1e-6)
     assert "\n" not in str(caught.value)
 
 

@@ -54,7 +54,7 @@ def test_they_survive_json():
     ("condition", "said"),
     [
         (torch.zeros(2), r"a dict of tensors by name \(kind, size\), not a Tensor"),
-        ({"colour": torch.zeros(2)}, "is told kind, size: 'colour' is none of them"),
+        ({"colour": torch.zeros(2)}, "the conditions kind, size: 'colour' is none of them"),
         ({"kind": torch.zeros(2)}, r"'kind' is whole numbers \(b,\), not torch.float32 \(2,\)"),
         ({"kind": torch.tensor([0, 3])}, r"'kind' is 0 ... 2, or -1 for none, not 3"),
         ({"size": torch.zeros(2, 1)}, r"'size' is numbers \(b,\), not torch.float32 \(2, 1\)"),

@@ -1,4 +1,4 @@
-"""Conditions: what a model is told besides the state and the time.
+"""Conditions: what a model is given besides the state and the time.
 
 A condition is a tensor with a row for each sample, or a dict of such tensors by name. In a row that
 says nothing numbers are NaN, and classes and ids of tokens -1; None says nothing to any row.

@@ -39,12 +39,14 @@ class Start:
     left: Mapping[str, str]
 
     def __str__(self) -> str:
-        told = [f"{self.taken} tensors are taken"]
+        words = [f"{self.taken} tensors are taken"]
         if self.initialised:
-            told += [f"initialised: {'; '.join(f'{k} ({v})' for k, v in self.initialised.items())}"]
+            words += [
+                f"initialised: {'; '.join(f'{k} ({v})' for k, v in self.initialised.items())}"
+            ]
         if self.left:
-            told += [f"left out: {'; '.join(f'{k} ({v})' for k, v in self.left.items())}"]
-        return "; ".join(told)
+            words += [f"left out: {'; '.join(f'{k} ({v})' for k, v in self.left.items())}"]
+        return "; ".join(words)
 
 
 def start_from(model: Any, folder: str | Path, *, strict: bool = False) -> Start:
@@ -94,7 +96,7 @@ def _pairs_of_rows(model: Any, folder: Path) -> dict[str, tuple[Sequence[str], S
     try:
         old: Rows = getattr(model_config(folder), "row_names", dict)()
     except (ConfigError, CheckpointError, RegistryError):
-        return {}  # of a type that is not known here: shapes tell
+        return {}  # of a type that is not known here: shapes decide
     new: Rows = getattr(getattr(model, "config", None), "row_names", dict)()
     return {name: (new[name], old[name]) for name in new.keys() & old.keys()}
 

@@ -71,8 +71,8 @@ class FittedModelConfig(ModelConfig):
             network = replace(network, condition_size=len(facts.columns))
             codec = _with_numbers(codec, facts.columns, data.labels)
         model = ImageModelConfig(network=network, codec=codec, path=self.path, head=self.head)
-        told = labels or facts.columns
-        training = recipe.training if told else replace(recipe.training, condition_drop=0.0)
+        known = labels or facts.columns
+        training = recipe.training if known else replace(recipe.training, condition_drop=0.0)
         read = _read_so(recipe.data, facts)
         found = replace(recipe, model=model, data=read, training=training)
         return Completed(found, data, "\n".join(_said(facts, codec, network, len(data))))

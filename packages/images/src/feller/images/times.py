@@ -1,6 +1,6 @@
 """Distribution of training times for images some of whose pixels are known.
 
-A model whose pixels have times of their own is told which are data already, at t = 1: it learns the
+A model whose pixels have times of their own sees which are data already, at t = 1: it learns the
 generator of the others given these, which is exact for inpainting. A model with one time for all
 never saw such states; `KeepKnown` only keeps known pixels on their way.
 """

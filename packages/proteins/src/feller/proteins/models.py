@@ -172,7 +172,7 @@ class ProteinModel(nn.Module, Model):
             x: States: a dict of the three factors.
             t: One time, or a time for each factor: one number, one a sample, or one a residue.
             condition: The index of the residues; consecutive if None. Or a dict of what the network
-                is told by name, and of the `index`.
+                are its conditions by name, and of the `index`.
             previous: Positions predicted before, `(b, n, 3)`, not a number in rows without any; for
                 a network with self-conditioning.
             predict: Whether to return the prediction instead. Losses pass through `forward`, where
@@ -190,10 +190,10 @@ class ProteinModel(nn.Module, Model):
 
     def _predict(self, x: Any, t: Any, condition: Any, previous: Tensor | None) -> Prediction:
         clocks = residue_clocks(x, t)
-        told = dict(condition) if isinstance(condition, Mapping) else {"index": condition}
-        given = told.pop("index", None)
+        named = dict(condition) if isinstance(condition, Mapping) else {"index": condition}
+        given = named.pop("index", None)
         index = consecutive(x["residue"].shape, x["residue"]) if given is None else given
-        found = self.heads(self.network(x, clocks, index, previous, *([told] if told else [])))
+        found = self.heads(self.network(x, clocks, index, previous, *([named] if named else [])))
         known = (clocks["translation"] == 1).any(1, keepdim=True)[..., None]
         # Data are centred, but for those about a motif, which knows where it is.
         centred = found.translation - found.translation.mean(1, keepdim=True)

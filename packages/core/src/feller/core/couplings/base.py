@@ -62,12 +62,12 @@ class Coupling(ABC):
 
     Attributes:
         independent: Whether a source sample says nothing of its data point.
-        heeds_condition: Whether the source given a condition stays the source.
+        respects_condition: Whether the source given a condition stays the source.
         takes_pairs: Whether it is of data that are pairs already.
     """
 
     independent: ClassVar[bool] = False
-    heeds_condition: ClassVar[bool] = False
+    respects_condition: ClassVar[bool] = False
     takes_pairs: ClassVar[bool] = False
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Coupling(ABC):
             ValueError: When the batches have other shapes or cannot be paired, or there is a
                 condition that the coupling ignores.
         """
-        if condition is not None and not self.heeds_condition:
+        if condition is not None and not self.respects_condition:
             raise ValueError(
                 f"{type(self).__name__} is for training without conditions, given which it would "
                 "change the source: take ConditionalOT"
@@ -149,7 +149,7 @@ class IndependentCoupling(Coupling):
     """Pairs as drawn."""
 
     independent: ClassVar[bool] = True
-    heeds_condition: ClassVar[bool] = True
+    respects_condition: ClassVar[bool] = True
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Leave all rows as they are."""
@@ -176,7 +176,7 @@ class GivenPairs(Coupling):
     """
 
     source: str = ""
-    heeds_condition: ClassVar[bool] = True
+    respects_condition: ClassVar[bool] = True
     takes_pairs: ClassVar[bool] = True
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:

@@ -31,7 +31,7 @@ class ProductCoupling(Coupling):
     """
 
     factors: Mapping[str, Coupling]
-    heeds_condition: ClassVar[bool] = True  # each factor's coupling is asked
+    respects_condition: ClassVar[bool] = True  # each factor's coupling is asked
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Refuse states that are no products.
@@ -102,7 +102,7 @@ class AlignedPoints(Coupling):
     """
 
     rounds: int = 2
-    heeds_condition: ClassVar[bool] = True  # what the source draws up to symmetry stays independent
+    respects_condition: ClassVar[bool] = True  # up to symmetry the source stays independent
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Leave all rows as they are."""

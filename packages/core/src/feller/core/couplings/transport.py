@@ -169,7 +169,7 @@ class ConditionalOT(Coupling):
 
     coupling: Coupling = field(default_factory=MinibatchOT)
     weight: float | None = None
-    heeds_condition: ClassVar[bool] = True
+    respects_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse a weight that is none."""

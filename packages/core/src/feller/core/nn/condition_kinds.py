@@ -22,7 +22,7 @@ class ClassCondition(Condition):
 
     Attributes:
         classes: How many there are.
-        drop: Fraction of training samples that are not told it.
+        drop: Fraction of training samples from which it is dropped.
     """
 
     classes: int
@@ -53,7 +53,7 @@ class FloatCondition(Condition):
 
     Attributes:
         scale: What it is multiplied by: the finest wave has length 6.3 / scale.
-        drop: Fraction of training samples that are not told it.
+        drop: Fraction of training samples from which it is dropped.
     """
 
     scale: float = 1.0
@@ -80,7 +80,7 @@ class VectorCondition(Condition):
 
     Attributes:
         size: How many there are.
-        drop: Fraction of training samples that are not told it.
+        drop: Fraction of training samples from which it is dropped.
     """
 
     size: int
@@ -108,8 +108,8 @@ class ImageCondition(Condition):
     """An image, `(b, image_channels, h, w)`; NaN for none. It lies beside the state, of its size.
 
     Attributes:
-        image_channels: Its channels. One more tells where it is given.
-        drop: Fraction of training samples that are not told it.
+        image_channels: Its channels. One more says where it is given.
+        drop: Fraction of training samples from which it is dropped.
     """
 
     image_channels: int

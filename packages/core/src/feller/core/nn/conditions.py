@@ -1,8 +1,8 @@
 """Conditions of any kind: each is embedded as a vector, images are channels beside the state's.
 
-A network is told several things at once, by name. Each has a null of its own, learnt, for rows that
+A network has several conditions at once, by name. Each has a null of its own, learnt, for rows that
 say nothing of it (`feller.core.conditions`), so that one network is conditional on any part of what
-it can be told: guidance (arXiv 2207.12598) needs that, and training drops each at its own rate. The
+may be known: guidance (arXiv 2207.12598) needs that, and training drops each at its own rate. The
 embedding of a sample is the sum of those of its conditions.
 """
 
@@ -24,10 +24,10 @@ __all__ = ["Condition", "Conditions", "ConditionsEmbedding", "check_drop", "cond
 
 
 class Condition(ABC):
-    """One thing that a network is told.
+    """One thing that a network is conditioned on.
 
     Attributes:
-        drop: Fraction of training samples that are not told it.
+        drop: Fraction of training samples from which it is dropped.
         channels: Channels that it puts beside the state's; 0 for a condition that is a vector.
     """
 
@@ -46,7 +46,7 @@ class Condition(ABC):
 @tagged("conditions")
 @dataclass(frozen=True)
 class Conditions:
-    """What a network can be told, by name.
+    """What a network can be conditioned on, by name.
 
     Attributes:
         parts: The conditions.
@@ -91,7 +91,7 @@ class Conditions:
                 )
 
     def check(self, condition: Any, batch: int) -> Mapping[str, Tensor]:
-        """Return what is told, without what is None.
+        """Return what is given, without what is None.
 
         Raises:
             ValueError: When there is no such condition, or a value does not suit it.
@@ -102,22 +102,24 @@ class Conditions:
         if not fits(condition, Mapping):
             kind = type(condition).__name__
             raise ValueError(f"conditions are a dict of tensors by name ({names}), not a {kind}")
-        told = {name: value for name, value in condition.items() if value is not None}
-        for name, value in told.items():
+        given = {name: value for name, value in condition.items() if value is not None}
+        for name, value in given.items():
             if name not in self.parts:
-                raise ValueError(f"the network is told {names}: {name!r} is none of them")
+                raise ValueError(
+                    f"the network has the conditions {names}: {name!r} is none of them"
+                )
             fault = self.parts[name].check(value)
             if not fault and len(value) != batch:
                 fault = f"one row a sample, {batch}, not {len(value)}"
             if fault:
                 raise ValueError(f"the condition {name!r} is {fault}")
-        return told
+        return given
 
     def dropped(self, condition: Any, rng: Rng) -> Any:
         """Return a condition of which each part says nothing in some rows, at its own rate.
 
         Args:
-            condition: What is told. Whatever is no dict, such as None, stays as it is.
+            condition: The conditions. Whatever is no dict, such as None, stays as it is.
             rng: A generator a row.
         """
         if not fits(condition, Mapping):
@@ -133,13 +135,13 @@ class Conditions:
 
 
 def conditions_of(model: Any) -> Conditions | None:
-    """Return what a model's network can be told by name; None of one without."""
+    """Return the conditions of a model's network; None of one without."""
     network = getattr(getattr(model, "config", None), "network", None)
     return getattr(network, "conditions", None)
 
 
 class ConditionsEmbedding(nn.Module):
-    """What is told as one vector a sample, and as channels."""
+    """Conditions as one vector a sample, and as channels."""
 
     def __init__(self, config: Conditions, dim: int) -> None:
         super().__init__()
@@ -149,20 +151,20 @@ class ConditionsEmbedding(nn.Module):
         self.register_buffer("nothing", torch.zeros(dim), persistent=False)
 
     def forward(self, condition: Any, *, batch: int) -> Float[Tensor, "b d"]:
-        """Return the sum of the embeddings; None, or a name left out, is not told."""
-        told = self.config.check(condition, batch)
+        """Return the sum of the embeddings; None, or a name left out, is unknown."""
+        given = self.config.check(condition, batch)
         vectors = [
-            self.parts[name](told.get(name), batch=batch)
+            self.parts[name](given.get(name), batch=batch)
             for name, part in self.config.parts.items()
             if not part.channels
         ]
         return torch.stack(vectors).sum(0) if vectors else self.nothing.expand(batch, -1)
 
     def beside(self, x: Float[Tensor, "b c h w"], condition: Any) -> Float[Tensor, "b more h w"]:
-        """Return states with the images that are told as more channels."""
-        told = self.config.check(condition, len(x))
+        """Return states with the images that are conditions as more channels."""
+        given = self.config.check(condition, len(x))
         more: list[Any] = [
-            self.parts[name](told.get(name), like=x)
+            self.parts[name](given.get(name), like=x)
             for name, part in self.config.parts.items()
             if part.channels
         ]

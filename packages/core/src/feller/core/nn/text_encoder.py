@@ -31,7 +31,7 @@ class TextCondition(Condition):
     Attributes:
         encoder: The folder of the encoder, and of its tokenizer.
         definition: Its `config.json`, which is read from the folder if empty.
-        drop: Fraction of training samples that are not told it.
+        drop: Fraction of training samples from which it is dropped.
 
     Raises:
         ValueError: When the folder has no configuration.
@@ -109,13 +109,13 @@ class _TextEmbedding(nn.Module):
         if not self.known:
             raise ValueError(f"the folder of the text encoder is missing: {self.folder}")
         seen = value >= 0
-        told = seen.any(1, keepdim=True)
-        seen = seen | ~told  # of nothing at all an encoder makes no numbers
+        known = seen.any(1, keepdim=True)
+        seen = seen | ~known  # of nothing at all an encoder makes no numbers
         with torch.no_grad():
             found = self.encoder(input_ids=value.clamp_min(0), attention_mask=seen.long())
             hidden = found.last_hidden_state * seen[..., None]
             mean = hidden.sum(1) / seen.sum(1, keepdim=True)
-        return torch.where(told, self.out(mean.to(self.out.weight.dtype)), self.null)
+        return torch.where(known, self.out(mean.to(self.out.weight.dtype)), self.null)
 
 
 def _loaded(module: Any, *_: Any) -> None:

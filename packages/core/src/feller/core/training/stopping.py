@@ -70,9 +70,9 @@ def stop_on_signal(until: float = math.inf) -> Iterator[Stop]:
             raise Stopped(number)
         stop.number = number
 
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     try:
-        before = {number: signal.signal(number, ask) for number in heeded}
+        before = {number: signal.signal(number, ask) for number in caught}
     except ValueError:  # not the main thread: leave signals alone
         before = {}
     try:

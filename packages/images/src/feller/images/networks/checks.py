@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 Told = Int[Tensor, " b"] | Float[Tensor, "b n"] | Mapping[str, Tensor | None] | None
-"""What a network is told: labels, vectors of numbers, or tensors by name."""
+"""What a network is conditioned on: labels, vectors of numbers, or tensors by name."""
 
 
 def check_arguments(
@@ -63,7 +63,7 @@ def check_arguments(
 
 
 def check_conditions(config: Any) -> None:
-    """Refuse a network that is told things in two ways.
+    """Refuse a network that has conditions in two ways.
 
     Raises:
         ValueError: When it is.

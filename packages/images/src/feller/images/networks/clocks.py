@@ -10,7 +10,7 @@ __all__ = ["OfClocks"]
 
 
 class OfClocks(nn.Module):
-    """A network that is told the time of each pixel: an image channel more.
+    """A network that is given the time of each pixel, as one more channel.
 
     The time that it embeds is the least of an image, that of the pixels which still move.
 

@@ -48,7 +48,7 @@ class DiTConfig:
         frequency_shift: Shift of the frequencies of the time embedding; 1 for the DiT of diffusers.
         condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network is given the time at which a step ends, too (MeanFlow).
-        conditions: What the network is told by name, in the place of a label or a vector.
+        conditions: Named conditions of the network, in the place of a label or a vector.
 
     Raises:
         ValueError: When the channels or the side of a patch are below 1.
@@ -131,7 +131,7 @@ class DiT(nn.Module):
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
                 Or vectors of condition_size numbers; None, or NaN, for none. Or a dict of what it
-                is told by name.
+                are its conditions by name.
             s: The times at which steps end, of a network of two times; None for t.
 
         Returns:
@@ -143,15 +143,15 @@ class DiT(nn.Module):
         """
         patch = self.config.patch_size
         numbers = self.config.num_classes, self.config.condition_size
-        told = self.config.conditions
-        check_arguments(x, None if told else condition, patch, *numbers)
+        named = self.config.conditions
+        check_arguments(x, None if named else condition, patch, *numbers)
         # At fixed s the derivative by t, which MeanFlow takes, meets smooth waves only.
         embedding = self.embed_time(t if s is None else s)
         if self.embed_label is not None:
             embedding = embedding + self.embed_label(condition, batch=len(x))
         if self.config.two_times:
             embedding = embedding + self.embed_step(t, s)
-        if told:
+        if named:
             embedding = embedding + self.embed_condition(condition, batch=len(x))
             x = self.embed_condition.beside(x, condition)
         rows, columns = x.shape[2] // patch, x.shape[3] // patch

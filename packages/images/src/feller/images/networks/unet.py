@@ -68,7 +68,7 @@ class UNetConfig:
         middle_attention: Whether the middle attends.
         condition_size: Numbers of a condition that is a vector, instead of a label.
         two_times: Whether the network takes the time at which a step ends, too (MeanFlow).
-        conditions: What the network is told by name, in the place of a label or a vector.
+        conditions: Named conditions of the network, in the place of a label or a vector.
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.
@@ -189,7 +189,7 @@ class UNet(nn.Module):
             t: Their times, 0 noise and 1 data.
             condition: Labels 0 ... num_classes - 1; None, or the label num_classes, for no label.
                 Or vectors of condition_size numbers; None, or NaN, for none. Or a dict of what it
-                is told by name.
+                are its conditions by name.
             s: The times at which steps end, of a network of two times; None for t.
 
         Returns:

@@ -62,7 +62,7 @@ class FrameTransformerConfig:
         points: Points of a head of attention (invariant point attention); 0 for none.
         self_conditioning: Whether the network sees distances of its own earlier estimate.
         dropout: Probability of dropping a value at the end of a branch, in training.
-        conditions: What the network is told of a chain by name.
+        conditions: Named conditions of a chain.
     """
 
     dim: int = 96
@@ -149,11 +149,11 @@ class FrameTransformer(nn.Module):
             index: Numbers of residues.
             previous: An earlier estimate of the translations; None, or not a number, where there
                 is none.
-            condition: What the network is told of each chain by name; None for nothing.
+            condition: The conditions of each chain by name; None for none.
 
         Raises:
             ValueError: When a network without self-conditioning is given an earlier estimate, or
-                one without conditions is told something.
+                one without conditions is given some.
         """
         if condition and not self.config.conditions:
             raise ValueError("conditions were given to a network without any (conditions=None)")

@@ -171,7 +171,7 @@ def _fresh(config: HuggingFaceConfig, vocabulary: Vocabulary) -> Any:
         if (getattr(made, "pad_token_id", None) or 0) >= vocabulary.size:
             made.pad_token_id = None
         model = AutoModelForMaskedLM.from_config(made, dtype=torch.float32)
-    except SizeError:  # it is told by who counts
+    except SizeError:  # who counts reports it
         raise
     except _MISFITS as error:
         reason = f"transformers makes no masked language model of this: {first_line(error)}"

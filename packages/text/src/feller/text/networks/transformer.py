@@ -46,7 +46,7 @@ class TextTransformerConfig(TextNetworkConfig):
         causal: Whether a token sees those to its left only.
         time_input: The time that the network is given: 1000 kappa, or `sigma` = -log kappa, at most
             6.9, which MDLM and SEDD call the total noise.
-        conditions: What the network is told by name, in the place of a label.
+        conditions: Named conditions of the network, in the place of a label.
     """
 
     transformer: TransformerConfig
@@ -59,7 +59,7 @@ class TextTransformerConfig(TextNetworkConfig):
     conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
-        """Refuse a window without a middle, and what is told in two ways."""
+        """Refuse a window without a middle, and conditions in two ways."""
         check_choices(self)
         if self.conditions:
             self.conditions.check_vectors("tokens")
@@ -132,7 +132,7 @@ class TextTransformer(nn.Module):
             x: Tokens.
             kappa: The fraction that has arrived, of each sample or each token; only networks that
                 are conditioned look at it.
-            condition: Labels 0 ... num_classes; None for no label. Or a dict of what it is told by
+            condition: Labels 0 ... num_classes; None for no label. Or a dict of its conditions by
                 name.
             valid: Which tokens exist; None for all.
 
