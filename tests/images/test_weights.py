@@ -1,4 +1,4 @@
-"""The promise of `images/fashion-flow`: the asked class, and every class when none is asked."""
+"""The promise of the bundled models: the asked class, and every class when none is asked."""
 
 import pytest
 import torch
@@ -11,12 +11,13 @@ from feller.images.models import Sampling
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_asked_class_is_drawn_and_no_class_is_forgotten():
-    model, classifier = load("images/fashion-flow"), load_classifier("fashion-mnist")
+@pytest.mark.parametrize(("name", "calls"), [("flow", 39), ("joint", 40)])
+def test_the_asked_class_is_drawn_and_no_class_is_forgotten(name, calls):
+    model, classifier = load(f"images/fashion-{name}"), load_classifier("fashion-mnist")
     labels = torch.arange(1000) % 10
     guided, nfe = model.draw(1000, labels, Sampling(guidance=2.0), seed=1)
-    assert nfe == 78
+    assert nfe == 2 * calls
     assert conditional_accuracy(guided, labels, classifier).value >= 0.85
     free, nfe = model.draw(1000, None, Sampling(), seed=1)
-    assert nfe == 39
+    assert nfe == calls
     assert class_fractions(free, classifier).smallest.value >= 0.04

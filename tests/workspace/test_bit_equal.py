@@ -130,6 +130,12 @@ BUNDLED = {
         "in batches": images(batch_size=1, solver="euler"),
         "flags": flags_of_images,
     },
+    "images/fashion-joint": {
+        "as it is": images(),
+        "flow alone": images(mix=(1.0, 0.0)),
+        "jumps alone": images(mix=(0.0, 1.0), seed=1),
+        "guided": images(label="bag", guidance=2.0),
+    },
     "text/shakespeare-mask": {
         **{solver: texts(solver=solver) for solver in TOKENS},
         "prompt and suffix": texts(prompt="To be", suffix="question."),
