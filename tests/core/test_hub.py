@@ -130,7 +130,9 @@ def test_what_is_not_there_is_named(scene, folder):
     assert refusal(download, "hf-hub:org/tiny@v9") == (
         "hf-hub:org/tiny@v9: the repository has no branch, tag or commit 'v9'"
     )
-    assert refusal(download, "hf-hub:or g/x").startswith("hf-hub:or g/x cannot be had: Repo id")
+    assert refusal(download, "hf-hub:or g/x").startswith(
+        "hf-hub:or g/x cannot be downloaded: Repo id"
+    )
 
 
 def test_without_a_network_the_cache_serves(scene, folder):
@@ -161,7 +163,7 @@ def test_half_a_download_is_no_model(scene, folder, monkeypatch):
     scene.hub.add("org/tiny", folder)
     scene.hub.halved.add("model.safetensors")
     message = refusal(download, "hf-hub:org/tiny")
-    assert message.startswith("hf-hub:org/tiny cannot be had: ")
+    assert message.startswith("hf-hub:org/tiny cannot be downloaded: ")
     scene.set(HF_HUB_OFFLINE=True)
     assert refusal(load, "hf-hub:org/tiny") == (
         "hf-hub:org/tiny is half in the cache, and HF_HUB_OFFLINE says that there is no network"

@@ -147,10 +147,10 @@ def test_a_model_comes_from_the_hub(tmp_path):
         found = from_hub(environment, folder, *names)
     assert found[0] == "README.md card.json config.json model.safetensors"
     assert found[1] == "hf-hub:org/none does not exist, or is private and needs `hf auth login`"
-    assert found[2].startswith("hf-hub:or g/x cannot be had: Repo id must ")
+    assert found[2].startswith("hf-hub:or g/x cannot be downloaded: Repo id must ")
     assert len(found) == 3
 
-    # The server is gone: what was fetched stays, and the rest cannot be had.
+    # The server is gone: what was fetched stays, and the rest cannot be downloaded.
     offline = from_hub(environment, folder, *names[:2])
     assert offline[0] == found[0]
     assert offline[1] == f"hf-hub:org/none is not in the cache, and {address} is not reached"

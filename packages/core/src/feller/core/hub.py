@@ -71,7 +71,7 @@ def download(address: str) -> Path:
         address: `hf-hub:org/repo` or `hf-hub:org/repo@revision`.
 
     Raises:
-        RegistryError: When it cannot be had, with the reason in one line.
+        RegistryError: When it cannot be downloaded, with the reason in one line.
     """
     source = repository(address)
     folder = _fetched(source, ["config.json", "model_index.json"], " is not in the cache")
@@ -160,7 +160,9 @@ def _fetched(source: Repository, wanted: list[str], lacking: str, **more: Any) -
     from huggingface_hub import snapshot_download
 
     options = {"revision": source.revision, "allow_patterns": wanted} | more
-    return Path(_asked(source, lambda: snapshot_download(source.name, **options), "had", lacking))
+    return Path(
+        _asked(source, lambda: snapshot_download(source.name, **options), "downloaded", lacking)
+    )
 
 
 def _asked(source: Repository, function: Callable[[], Any], done: str, lacking: str = "") -> Any:
@@ -187,7 +189,7 @@ def _asked(source: Repository, function: Callable[[], Any], done: str, lacking: 
 def _answered(error: Any, done: str) -> str:
     """Return why the hub refuses; it says the same of a missing and of a private repository."""
     status, missing = error.response.status_code, error.__class__.__name__.startswith("Repository")
-    if done == "had":
+    if done == "downloaded":
         if missing or status == 401:
             return " does not exist, or is private and needs `hf auth login`"
     elif missing or status == 401:
