@@ -35,7 +35,7 @@ def folder(root: Path, data: Path) -> None:
                 Image.fromarray(image.reshape(28, 28)).save(place / f"{i:04d}.png")
 
 
-def train(root: Path, out: Path, steps: int, *, fine: bool) -> None:
+def train(root: Path, out: Path, steps: int, batch: int, *, fine: bool) -> None:
     """Run the one command."""
     from feller.core.commands.train import run
 
@@ -43,7 +43,7 @@ def train(root: Path, out: Path, steps: int, *, fine: bool) -> None:
     flags = ["images/fashion-flow", "--out", str(out), "--data.source", "folder", "--data.gray"]
     flags += ["--data.root", str(root / "train"), "--model.codec.classes", *names]
     flags += ["--model.network.num-classes", "3", "--training.steps", str(steps)]
-    flags += ["--training.sample-every", "0"]
+    flags += ["--training.sample-every", "0", "--training.batch-size", str(batch)]
     if fine:
         flags += ["--training.start", "images/fashion-flow", "--optimizer.warmup", "20"]
         flags += ["--optimizer.lr", "2e-4", "--optimizer.groups", "new=10"]
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=16, help="images a step")
     parser.add_argument("--samples", type=int, default=600)
     options = parser.parse_args()
     if options.part == "folder":
@@ -102,7 +103,13 @@ def main() -> None:
         for name in options.names:
             print(name, measure(options.root, name, options.samples), flush=True)
     else:
-        train(options.root, Path(options.names[0]), options.steps, fine=options.part == "fine")
+        train(
+            options.root,
+            Path(options.names[0]),
+            options.steps,
+            options.batch,
+            fine=options.part == "fine",
+        )
 
 
 if __name__ == "__main__":

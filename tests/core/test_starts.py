@@ -8,7 +8,7 @@ from torch import nn
 
 from feller.core.checkpoint import CheckpointError, save_model
 from feller.core.config import tagged
-from feller.core.starts import start_from
+from feller.core.starts import _named_as, start_from
 from feller.core.training import ModelConfig
 
 
@@ -111,3 +111,17 @@ def test_values_of_half_precision_become_whole(old, tmp_path):
     new = NetConfig(classes=("fox", "cat")).build()
     start_from(new, folder)
     assert new.table.weight.dtype == torch.float32
+
+
+def test_a_network_read_through_another_has_its_weights():
+    """A wrapper calls what it wraps `network`; neither has other weights than the network."""
+
+    class Wrapped(nn.Module):
+        def __init__(self, network, config=None):
+            super().__init__()
+            self.network, self.config = network, config
+
+    bare, wrapped = Wrapped(Net(NetConfig())), Wrapped(Wrapped(Net(NetConfig())), NetConfig())
+    assert set(_named_as(wrapped.state_dict(), bare.state_dict())) == set(wrapped.state_dict())
+    assert set(_named_as(bare.state_dict(), wrapped.state_dict())) == set(bare.state_dict())
+    assert set(_named_as(bare.state_dict(), {"other": torch.zeros(1)})) == {"other"}

@@ -13,6 +13,7 @@ from feller.core.generators import Flow, Jump
 from feller.core.pair_data import save_pairs
 from feller.core.training import Recipe
 from feller.core.training.loop import build_run, training_steps
+from feller.core.training.starting import first_weights
 from feller.images import recipes
 from feller.images.drawing import Request, pairs
 from feller.images.sampling import Sampling
@@ -123,3 +124,16 @@ def test_a_flow_is_trained_on_its_own_pairs(tmp_path):
     (record,) = training_steps(run)
     assert 0.1 < float(record.loss) < 5
     assert run.bare_model.coupling == found.coupling
+
+
+def test_a_flow_learns_to_inpaint_from_the_weights_of_one_that_knew_no_pixels():
+    found = recipe("images/fashion-inpaint")
+    data = replace(found.data, source="drawn")
+    small = replace(found, data=data, training=replace(found.training, batch_size=4, steps=1))
+    accelerator = Accelerator(cpu=True)
+    with pytest.warns(UserWarning, match="pixel_times is True and was False"):
+        run = build_run(small, accelerator, first_weights(small, accelerator, None))
+    assert run.new == ("model.network.network.stem.weight",)  # which sees one channel more
+    (record,) = training_steps(run)
+    assert math.isfinite(float(record.loss))
+    assert run.bare_model.config.pixel_times

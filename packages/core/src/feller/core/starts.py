@@ -5,8 +5,9 @@ something with a name, such as a class or a token, rows go by this name: they ma
 order, and fewer or more (`ModelConfig.row_names`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def start_from(model: Any, folder: str | Path, *, strict: bool = False) -> Start
         state = load_file(weights)
     except SafetensorError as error:
         raise unfitting(weights, error) from None
+    state = _named_as(own, state)
     found: dict[str, Tensor] = {}
     initialised: dict[str, str] = {}
     for name, fresh in own.items():
@@ -89,6 +91,17 @@ def start_from(model: Any, folder: str | Path, *, strict: bool = False) -> Start
     except RuntimeError as error:
         raise unfitting(weights, error) from None
     return Start(sum(found[name] is not own[name] for name in own), initialised, left)
+
+
+def _named_as(own: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights by the names they have here, where these differ in wrappers alone."""
+    names = {_unwrapped(name): name for name in own}
+    return {names.get(_unwrapped(name), name): value for name, value in state.items()}
+
+
+def _unwrapped(name: str) -> str:
+    """Return a name in which nothing lies in a thing of its own name."""
+    return ".".join(part for part, _ in groupby(name.split(".")))
 
 
 def _pairs_of_rows(model: Any, folder: Path) -> dict[str, tuple[Sequence[str], Sequence[str]]]:

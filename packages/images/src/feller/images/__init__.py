@@ -17,6 +17,7 @@ DOMAIN = Domain(
     recipes={
         "fashion-flow": "feller.images.recipes:fashion_flow",
         "fashion-jump": "feller.images.recipes:fashion_jump",
+        "fashion-inpaint": "feller.images.recipes:fashion_inpaint",
         "fashion-joint": "feller.images.recipes:fashion_joint",
         "fashion-meanflow": "feller.images.recipes:fashion_meanflow",
         "fashion-reflow": "feller.images.recipes:fashion_reflow",

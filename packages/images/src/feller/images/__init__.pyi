@@ -45,6 +45,7 @@ from feller.images.recipes import cifar10_joint as cifar10_joint
 from feller.images.recipes import cifar10_large_joint as cifar10_large_joint
 from feller.images.recipes import drawn_flow as drawn_flow
 from feller.images.recipes import fashion_flow as fashion_flow
+from feller.images.recipes import fashion_inpaint as fashion_inpaint
 from feller.images.recipes import fashion_joint as fashion_joint
 from feller.images.recipes import fashion_jump as fashion_jump
 from feller.images.recipes import fashion_meanflow as fashion_meanflow

@@ -22,6 +22,7 @@ from feller.images.fitting import FittedModelConfig
 from feller.images.models import ImageModelConfig
 from feller.images.networks import DIT_SIZES, DiTConfig, UNetConfig
 from feller.images.shapes import SHAPES
+from feller.images.times import KnownPixels
 
 __all__ = [
     "cifar10_dit_flow",
@@ -30,6 +31,7 @@ __all__ = [
     "cifar10_large_joint",
     "drawn_flow",
     "fashion_flow",
+    "fashion_inpaint",
     "fashion_joint",
     "fashion_jump",
     "fashion_meanflow",
@@ -97,6 +99,21 @@ def fashion_meanflow() -> Recipe:
         times=Uniform(),
         optimizer=replace(recipe.optimizer, lr=4e-4),
         training=replace(recipe.training, steps=2_500, start="images/fashion-flow"),
+    )
+
+
+def fashion_inpaint() -> Recipe:
+    """Fashion-MNIST given some of its pixels: each has a time of its own, known ones t = 1.
+
+    From the weights of `images/fashion-flow`. What such a model draws around a mask is drawn of the
+    distribution given the known pixels, with no steps taken back.
+    """
+    recipe = _with(fashion_flow(), pixel_times=True)
+    return replace(
+        recipe,
+        times=KnownPixels(),
+        optimizer=replace(recipe.optimizer, lr=4e-4),
+        training=replace(recipe.training, steps=3_000, start="images/fashion-flow"),
     )
 
 
