@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from feller.core.domains import recipe
+from feller.core.flags import parse_flags
 
 __all__ = ["parse_recipe", "run"]
 
@@ -51,15 +52,12 @@ def run(argv: Sequence[str]) -> None:
 
 
 def parse_recipe(name: str, flags: Sequence[str]) -> Any:
-    """Return a recipe with flags laid over it; an unknown flag ends the program."""
-    import tyro
-
+    """Return a recipe with flags laid over it."""
     base = recipe(name)
-    return tyro.cli(
+    return parse_flags(
         type(base),
+        flags,
         default=base,
-        args=list(flags),
         prog=f"feller train {name}",
         description=_ABOUT,
-        config=(tyro.conf.AvoidSubcommands,),
     )

@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 
 import tyro
 
+from feller.core.flags import parse_flags
 from feller.core.registry import data_of, load, read_card
 from feller.images.commands.sample import DrawFlags
 from feller.images.data import ImageData, Source
@@ -51,12 +52,11 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     from feller.images.metrics.likelihood import likelihood
     from feller.images.metrics.report import evaluate as measure
 
-    flags = tyro.cli(
+    flags = parse_flags(
         EvaluateFlags,
+        argv,
         default=EvaluateFlags(data=usual_data(name, argv)),
-        args=list(argv),
         prog=f"feller evaluate {name}",
-        config=(tyro.conf.AvoidSubcommands,),
     )
     how = flags.drawing.sampling()
     if flags.likelihood_n < 0:

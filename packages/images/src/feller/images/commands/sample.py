@@ -11,6 +11,7 @@ import torch
 import tyro
 from torch import Tensor
 
+from feller.core.flags import parse_flags
 from feller.core.generators import FromPosterior, Jump
 from feller.core.pair_data import save_pairs
 from feller.core.registry import load
@@ -113,7 +114,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     Raises:
         ValueError: On an unknown label or solver, or a target that exists.
     """
-    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    flags = parse_flags(SampleFlags, argv, prog=f"feller sample {name}")
     if flags.n < 1:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     check_target(flags.out)

@@ -12,6 +12,7 @@ import torch
 import tyro
 from torch import Tensor
 
+from feller.core.flags import parse_flags
 from feller.core.registry import load
 from feller.core.verify import Reference, Statistics, verify
 from feller.core.verify.report import ModelFlags, report_model
@@ -40,12 +41,11 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
     Raises:
         ValueError: When the data are not named, missing or corrupt, or the model takes no labels.
     """
-    flags = tyro.cli(
+    flags = parse_flags(
         VerifyFlags,
+        argv,
         default=VerifyFlags(data=usual_data(name, argv)),
-        args=list(argv),
         prog=f"feller verify {name}",
-        config=(tyro.conf.AvoidSubcommands,),
     )
     model = load(name, device=flags.check.device)
     images = reference(model, flags)

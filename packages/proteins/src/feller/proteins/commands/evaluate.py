@@ -12,6 +12,7 @@ import tyro
 
 from feller.core.cards import Metric
 from feller.core.commands.dispatch import measured_by
+from feller.core.flags import parse_flags
 from feller.core.registry import load
 from feller.proteins.commands.drawing import DrawFlags, cautions, chains_of, drawn, trained_length
 from feller.proteins.data.filters import Filters
@@ -97,12 +98,12 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     """
     prog = f"feller evaluate {name}"
     if measured_by(name) is None:
-        asked = tyro.cli(ModelFlags, args=list(argv), prog=prog)
+        asked = parse_flags(ModelFlags, argv, prog=prog)
         flags, refusals = asked.measure, []
         settings, reference = flags.settings, _reference(flags)
         chains, likelihood = _samples(name, asked), _likelihood(name, asked, reference)
     else:
-        flags = tyro.cli(MeasureFlags, args=list(argv), prog=prog)
+        flags = parse_flags(MeasureFlags, argv, prog=prog)
         settings, reference = flags.settings, _reference(flags)
         chains, refusals = _measured(Path(name), flags)
         likelihood = []

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from feller.core.flags import parse_flags
 from feller.core.registry import load
 from feller.proteins.commands.drawing import (
     DrawFlags,
@@ -56,7 +57,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
         ValueError: On senseless flags, files that are not what they should be, or a folder that
             holds something else.
     """
-    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    flags = parse_flags(SampleFlags, argv, prog=f"feller sample {name}")
     if flags.design.inverse_fold is not None and not flags.draw.sequence:
         raise ValueError("--inverse-fold draws sequences: it excludes --no-sequence")
     how = flags.draw.sampling(keep=flags.trajectory)

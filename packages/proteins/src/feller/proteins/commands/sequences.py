@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 from jaxtyping import Bool
 
+from feller.core.flags import parse_flags
 from feller.core.registry import load
 from feller.proteins.inverse_folding import InverseFoldingModel
 from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
@@ -42,7 +43,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     Raises:
         ValueError: On senseless flags, or where no file holds a chain.
     """
-    flags = tyro.cli(SequenceFlags, args=list(argv), prog=f"feller sample {name}")
+    flags = parse_flags(SequenceFlags, argv, prog=f"feller sample {name}")
     chains, refused = sorted_out(read_chains(flags.backbones))
     if not chains:
         reason = f": {refused[0]}" if refused else ""

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.flags import parse_flags
 from feller.core.generators import Flow, Generator, Jump
 from feller.core.registry import data_of, load
 from feller.core.solutions import solution
@@ -77,12 +78,11 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
     Raises:
         ValueError: When the structures are missing, or too short for the functions.
     """
-    flags = tyro.cli(
+    flags = parse_flags(
         VerifyFlags,
+        argv,
         default=VerifyFlags(data=data_of(name) or ProteinData()),
-        args=list(argv),
         prog=f"feller verify {name}",
-        config=(tyro.conf.AvoidSubcommands,),
     )
     model = load(name, device=flags.check.device)
     if flags.flow is not None or flags.jump is not None:

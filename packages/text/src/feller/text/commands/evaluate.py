@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from feller.core.flags import parse_flags
 from feller.core.registry import data_of, load
 from feller.text.corpora import DataError
 from feller.text.data import TextData
@@ -51,7 +52,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     """
     from feller.text.metrics.report import likelihood, variety
 
-    flags = tyro.cli(EvaluateFlags, args=list(argv), prog=f"feller evaluate {name}")
+    flags = parse_flags(EvaluateFlags, argv, prog=f"feller evaluate {name}")
     if flags.n < 0 or flags.n == 1:
         raise ValueError(f"-n is 0, for no samples, or at least 2, not {flags.n}")
     how = Sampling(steps=flags.steps, solver=flags.solver)

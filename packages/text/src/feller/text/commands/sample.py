@@ -12,6 +12,7 @@ import torch
 import tyro
 
 from feller.core.discrete.solvers import TokenState
+from feller.core.flags import parse_flags
 from feller.core.registry import load
 from feller.text.plots import save_reveal
 from feller.text.sampling import Context, Sampling, context, draw_batches, follow_texts
@@ -55,7 +56,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
         ValueError: On senseless flags, a prompt that fills the context, or a target that is a
             folder.
     """
-    flags = tyro.cli(SampleFlags, args=list(argv), prog=f"feller sample {name}")
+    flags = parse_flags(SampleFlags, argv, prog=f"feller sample {name}")
     if flags.n < 1:
         raise ValueError(f"-n is at least 1, not {flags.n}")
     if flags.out is not None:

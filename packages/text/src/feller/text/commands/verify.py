@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from feller.core import random
+from feller.core.flags import parse_flags
 from feller.core.generators import Generator, Jump
 from feller.core.verify import Plan, Probe, Reference, Residual, Verification
 from feller.core.verify.report import ModelFlags, report_model
@@ -112,12 +113,11 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
         ValueError: When the text is missing, shorter than a window, or not of the model's
             tokenizer, or the model is no chain.
     """
-    flags = tyro.cli(
+    flags = parse_flags(
         VerifyFlags,
+        argv,
         default=VerifyFlags(data=usual_data(name)),
-        args=list(argv),
         prog=f"feller verify {name}",
-        config=(tyro.conf.AvoidSubcommands,),
     )
     model = load_chain(name, flags.check.device)
     windows = reference(model, flags)

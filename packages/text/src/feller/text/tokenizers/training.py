@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tyro
 
+from feller.core.flags import parse_flags
 from feller.text.data import TextData
 from feller.text.tokenizers.pieces import Pieces
 
@@ -32,8 +33,9 @@ class TokenizerFlags:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and write; return the exit code: 0, or 2 after a one-line error."""
-    flags = tyro.cli(TokenizerFlags, args=argv, prog="python -m feller.text.tokenizers")
+    given = sys.argv[1:] if argv is None else argv
     try:
+        flags = parse_flags(TokenizerFlags, given, prog="python -m feller.text.tokenizers")
         if flags.out.exists():
             raise ValueError(f"{flags.out} exists already: choose another --out")
         flags.out.parent.mkdir(parents=True, exist_ok=True)
