@@ -15,13 +15,14 @@ import site_reference
 from feller.core.cards import ModelCard
 from feller.core.domains import list_models
 from feller.core.registry import read_card
-from readme_models import README, table
+from readme_models import README, sample_of, table
 
 __all__ = ["generated", "navigation"]
 
 ROOT = README.parent
 DOCS, SOURCE = ROOT / "docs", "https://github.com/feller-zoo/feller/blob/main"
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
+BADGE = re.compile(r"^\[!\[.*\n", re.MULTILINE)  # an image from elsewhere
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 # Where the files of the repository stand on the site.
 MOVED = {
@@ -96,7 +97,7 @@ def _examples() -> list[Path]:
 
 def _moved(source: str) -> str:
     """Return a file of the repository with its links as they are on the site."""
-    text = (ROOT / source).read_text(encoding="utf-8")
+    text = BADGE.sub("", (ROOT / source).read_text(encoding="utf-8"))
     return LINK.sub(lambda found: _address(found[1], source, MOVED[source]), text)
 
 
@@ -106,15 +107,17 @@ def _address(link: str, source: str, page: str) -> str:
     target = MOVED.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else "")
     example = re.fullmatch(r"examples/(\w+)\.py", file)
     target = f"examples/{example[1]}.md" if example else target
-    return posixpath.relpath(target, posixpath.dirname(page) or ".") if target else f"{SOURCE}/{file}"
+    return (
+        posixpath.relpath(target, posixpath.dirname(page) or ".") if target else f"{SOURCE}/{file}"
+    )
 
 
 def _card(name: str) -> str:
     domain, model = name.split("/")
     home = ROOT / "packages" / domain / "src" / "feller" / domain / "weights" / model
     page = (home / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2]
-    picture = f"samples/{domain}-{model}.png"
-    shown = f"![A sample](../../{picture})\n\n" if (DOCS / picture).exists() else ""
+    picture = sample_of(name)
+    shown = f"![A sample](../../{picture.removeprefix('docs/')})\n\n" if picture else ""
     title, rest = page.lstrip().split("\n", 1)
     return f"{title}\n\n{shown}```\nfeller sample {name} --help\n```\n{rest}"
 
@@ -184,16 +187,16 @@ def _benchmarks() -> str:
 
 BENCHMARKS = """# Benchmarks
 
-- [Published samplers](samplers.md): {samplers} samplers of {packages} packages, each given the exact
-  posterior of small data, and the distribution that it returns, with intervals, beside feller's
-  ({names}).
+- [Published samplers](samplers.md): {samplers} samplers of {packages} packages, each given the
+  exact posterior of small data, and the distribution that it returns, with intervals, beside
+  feller's ({names}).
 - [Imported families](../imported-families.md): the largest difference of each imported network from
   the original.
 - [The zoo](../zoo/index.md): the figures of each bundled model, with intervals and protocols.
 
-Speed is measured by scripts in `benchmarks/`, ours and a peer's in turns in one process: `solvers.py`
-(loops, beside torchdiffeq), `path_sample.py` (x_t and its velocity, beside flow_matching and
-torchcfm), `jump_step.py`, `token_draws.py`, `rotations.py` (beside roma), `training_step.py`,
-`protein_reading.py`, `fine_tuning.py`. `uv run benchmarks/solvers.py` prints the ratios of your
+Speed is measured by scripts in `benchmarks/`, ours and a peer's in turns in one process:
+`solvers.py` (loops, beside torchdiffeq), `path_sample.py` (x_t and its velocity, beside
+flow_matching and torchcfm), `jump_step.py`, `token_draws.py`, `rotations.py` (beside roma),
+`training_step.py`, `protein_reading.py`, `fine_tuning.py`. `uv run benchmarks/solvers.py` prints the ratios of your
 machine with the versions it ran; what another machine measured is no figure of this page.
 """

@@ -54,7 +54,9 @@ def _by_room() -> dict[str, list[tuple[str, str]]]:
 def _exported(domain: str) -> list[tuple[str, str]]:
     """Return the module and the name of each public name of a package."""
     stub = ROOT / "packages" / domain / "src" / "feller" / domain / "__init__.pyi"
-    imports = [node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.ImportFrom)]
+    imports = [
+        node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.ImportFrom)
+    ]
     return [
         (str(node.module), alias.name)
         for node in imports

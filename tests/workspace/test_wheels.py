@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,11 @@ def environment(wheels, domain, tmp_path_factory):
     run(UV, "venv", "venv", cwd=folder)
     run(UV, "pip", "install", "--python", "venv", *wanted, cwd=folder)
     return folder / "venv" / "bin"
+
+
+def test_an_index_would_take_them(wheels):
+    done = run(sys.executable, "-m", "twine", "check", "--strict", *wheels, cwd=ROOT)
+    assert done.count("PASSED") == len(wheels)
 
 
 def names(wheel):

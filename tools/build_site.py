@@ -1,4 +1,4 @@
-"""Build the site and check it: `uv run --group docs python tools/site.py`.
+"""Build the site and check it: `uv run --group docs python tools/build_site.py`.
 
 Offline, into `site/`, with warnings as errors. Then every link of every page is followed, anchors
 included, and nothing that a page loads may come from elsewhere: it shows without a network.
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def broken(site: Path) -> Iterator[str]:
-    """Yield a line for each link of a built site that leads nowhere, and each thing loaded from afar."""
+    """Yield a line for each link of a built site that leads nowhere or loads from afar."""
     pages = {file: Page.read(file) for file in sorted(site.rglob("*.html"))}
     for file, page in pages.items():
         if file.name == "404.html":
@@ -50,9 +50,8 @@ def broken(site: Path) -> Iterator[str]:
             target = target / "index.html" if target.is_dir() else target
             if not target.exists():
                 yield f"{name}: {address} is not there"
-            elif parts.fragment and target in pages:
-                if unquote(parts.fragment) not in pages[target].anchors:
-                    yield f"{name}: {address} has no such anchor"
+            elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
+                yield f"{name}: {address} has no such anchor"
 
 
 class Page(HTMLParser):
@@ -61,7 +60,7 @@ class Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.links: list[tuple[str, str]] = []
-        self.anchors: set[str] = set()
+        self.anchors: set[str] = {""}
 
     @classmethod
     def read(cls, file: Path) -> "Page":

@@ -1,0 +1,49 @@
+"""What the public sees besides the code: workflows call the gate, badges and links are true."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+GITHUB = ROOT / ".github"
+
+
+def steps(workflow):
+    jobs = yaml.safe_load((GITHUB / "workflows" / workflow).read_text())["jobs"]
+    return [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize(
+    ("workflow", "call"), [("gate.yml", ".ci/run"), ("site.yml", ".ci/run site")]
+)
+def test_workflows_call_the_gate(workflow, call):
+    assert call in steps(workflow)
+    assert 'stage "site" site' in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_badge_is_that_of_a_workflow_which_is_there():
+    badges = re.findall(r"\[!\[.*?\]\((.*?)\)\]", (ROOT / "README.md").read_text())
+    assert badges
+    for badge in badges:
+        name = re.search(r"/actions/workflows/([\w.]+)/badge\.svg$", badge)
+        assert name, f"{badge} is not the state of a workflow"
+        assert (GITHUB / "workflows" / name[1]).exists()
+
+
+@pytest.mark.parametrize("form", sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=str)
+def test_issue_forms_ask_something(form):
+    asked = yaml.safe_load(form.read_text())
+    assert {"name", "description", "body"} <= set(asked)
+    assert any(field.get("validations", {}).get("required") for field in asked["body"])
+
+
+def test_the_version_is_one():
+    versions = {
+        re.search(r'^version = "(.*)"', file.read_text(), re.MULTILINE)[1]
+        for file in [ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.toml")]
+    }
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert versions == {cited}
+    assert f"version={{{cited}}}" in (ROOT / "docs" / "citing.md").read_text()
