@@ -7,7 +7,9 @@
 
 `folder` writes PNGs out of DIR/fashion_mnist.npz; both trainings are one command of `feller train`.
 The measures are the mean loss of held-out images at fixed times and noises, and the
-KID of samples by the features of the bundled classifier.
+KID of samples by the features of the bundled classifier. Measured once (batches of 16, seed 0, one
+core): 300 steps from fashion-flow end at a loss of .186 and a KID of .72, 3,000 steps from random
+weights at .206 and 1.87; fashion-flow itself, which saw all of Fashion-MNIST, has .184 and .03.
 """
 
 import argparse
