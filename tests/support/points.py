@@ -142,13 +142,16 @@ def recipe(**training):
 
 
 def script_recipe(**training):
-    """What this file trains where it is run: without dropout, so that a step is one function."""
-    return replace(recipe(**training), model=PointModelConfig())
+    """What this file trains where it is run: no dropout, at a rate that more steps don't change."""
+    plain = recipe(**training)
+    constant = replace(plain.optimizer, decay="constant")
+    return replace(plain, model=PointModelConfig(), optimizer=constant)
 
 
 if __name__ == "__main__":
     from feller.core.training.trainer import train
 
     torch.set_num_threads(1)
-    steps, out = int(sys.argv[1]), sys.argv[2]
-    train(script_recipe(steps=steps, evaluate_every=6, evaluate_n=2), out, cpu=True)
+    steps, out, *words = sys.argv[1:]
+    chosen = {"steps": int(steps), "evaluate_every": 6, "evaluate_n": 2}
+    train(script_recipe(**chosen, **dict(word.split("=") for word in words)), out, cpu=True)

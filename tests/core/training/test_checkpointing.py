@@ -5,6 +5,7 @@ import resource
 import signal
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import points
 import pytest
@@ -13,14 +14,14 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 from feller.core.config import tagged
-from feller.core.training import ModelConfig, checkpointing
+from feller.core.training import ModelConfig, saving
 from feller.core.training.checkpointing import (
     latest_checkpoint,
     load_checkpoint,
     load_latest,
-    save_checkpoint,
 )
 from feller.core.training.loop import build_run, training_steps
+from feller.core.training.saving import save_checkpoint
 
 ACCELERATOR = Accelerator(cpu=True)
 
@@ -237,7 +238,7 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path, monk
             save_checkpoint(run, tmp_path)
         tensor.data.copy_(before)
     next(run.bare_model.parameters()).data.fill_(torch.nan)
-    monkeypatch.setattr(checkpointing, "_not_finite", lambda run, tensors: None)
+    monkeypatch.setattr(saving, "not_finite", lambda run, tensors: None)
     save_checkpoint(run, tmp_path)  # as before they were looked at
     monkeypatch.undo()
     assert load_latest(run, tmp_path).name == "step_00000001"
@@ -280,7 +281,7 @@ class Crash(BaseException):
 
 
 def test_every_file_operation_may_be_the_last(tmp_path, monkeypatch):
-    """Whatever the operation before which a process dies, a whole state is there."""
+    """Whatever the operation before or amid which a process dies, a whole state is there."""
     recipe = points.recipe(steps=9, keep=1)
     names = ("replace", "fsync", "mkdir", "unlink", "rmdir", "open")
     saved, point = 0, 0
@@ -293,6 +294,8 @@ def test_every_file_operation_may_be_the_last(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             for name in names:
                 patch.setattr(os, name, counted(getattr(os, name), left))
+            patch.setattr(saving, "save_file", counted(save_file, left, half_a_file))
+            patch.setattr(Path, "write_text", counted(Path.write_text, left, half_a_text))
             try:
                 save_checkpoint(run, folder)
                 break
@@ -308,11 +311,22 @@ def test_every_file_operation_may_be_the_last(tmp_path, monkeypatch):
     assert 0 < saved < point
 
 
-def counted(operation, left):
+def counted(operation, left, half=None):
     def maybe(*args, **options):
         if left[0] == 0:
+            if half:
+                half(*args)
             raise Crash
         left[0] -= 1
         return operation(*args, **options)
 
     return maybe
+
+
+def half_a_file(tensors, file, metadata):
+    save_file(tensors, file, metadata)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def half_a_text(file, text, **options):
+    file.write_bytes(text.encode()[: len(text) // 2])

@@ -4,8 +4,18 @@ import signal
 import time
 
 import pytest
+from accelerate import Accelerator
+from torch.utils.data import DataLoader
 
-from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal
+from feller.core.training import stopping
+from feller.core.training.stopping import (
+    TIME_UP,
+    Agreement,
+    Stop,
+    Stopped,
+    heed_no_signal,
+    stop_on_signal,
+)
 
 
 @pytest.fixture
@@ -16,11 +26,13 @@ def terminal():
     signal.signal(signal.SIGHUP, before)
 
 
-def test_the_first_is_noted_and_the_second_ends_at_once(terminal):
+def test_the_first_is_noted_and_the_second_ends_at_once(terminal, monkeypatch):
     with stop_on_signal() as stop:
         assert stop.number == 0
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert stop.number == signal.SIGHUP
+        for _ in range(2):  # from the terminal, and from a launcher that passes it on
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.number == signal.SIGHUP
+        monkeypatch.setattr(stopping, "ECHO", 0)
         with pytest.raises(Stopped, match="stopped by SIGHUP") as caught:
             os.kill(os.getpid(), signal.SIGHUP)
         assert caught.value.number == signal.SIGHUP
@@ -42,3 +54,24 @@ def test_time_is_up_when_it_is(terminal):
     assert Stop(signal.SIGINT, until=time.monotonic()).asked() == signal.SIGINT
     with stop_on_signal(time.monotonic()) as stop:
         assert stop.asked() == TIME_UP
+
+
+class Kills:
+    """Data of which reading one sends its reader the signals of a cluster."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        for number in (signal.SIGUSR1, signal.SIGHUP, signal.SIGINT) * 2:
+            os.kill(os.getpid(), number)
+        return i
+
+
+def test_signals_leave_the_processes_that_read_data_alone(terminal):
+    loader = DataLoader(Kills(), batch_size=2, num_workers=1, worker_init_fn=heed_no_signal)
+    assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3]]
+
+
+def test_one_process_agrees_with_itself():
+    assert Agreement(Accelerator(cpu=True)).largest(0, 3, 1) == (0, 3, 1)

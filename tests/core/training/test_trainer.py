@@ -26,6 +26,7 @@ from feller.core.registry import load
 from feller.core.training import loop, trainer
 from feller.core.training.checkpointing import load_checkpoint
 from feller.core.training.loop import build_run
+from feller.core.training.saving import Saver
 from feller.core.training.trainer import train
 
 SCRIPT = Path(points.__file__)
@@ -151,7 +152,7 @@ def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path):
 def test_nor_do_those_of_a_run_that_is_stopped(tmp_path, monkeypatch):
     recipe = points.recipe(steps=9, log_every=9, checkpoint_every=9)
     wild = replace(recipe, optimizer=replace(recipe.optimizer, lr=1e30, clip=0.0))
-    monkeypatch.setattr(trainer, "stopped_by", lambda stop, step, _: 15 * (step == 5))
+    monkeypatch.setattr(Saver, "heed", lambda saver, asked=0: 15 * (saver._run.step == 5))
     with pytest.raises(ValueError, match=r"lower optimizer\.lr"):
         train(wild, tmp_path / "a", cpu=True)
     assert not list((tmp_path / "a").glob("checkpoints/step_*"))
@@ -464,3 +465,32 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
     assert "passed over: " in capsys.readouterr().out
     assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6]
     assert whole.read_bytes() == before
+
+
+RELIABILITY = Path(__file__).parents[3] / "benchmarks" / "reliability"
+
+
+def broken(script, *words):
+    """Run a script that breaks trainings; it says what it found."""
+    command = [sys.executable, RELIABILITY / script, *map(str, words)]
+    done = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_run_that_is_killed_anywhere_is_the_run():
+    assert "0 faults" in broken("kill.py", "--kills", 3, "--steps", 8)
+
+
+@pytest.mark.slow
+def test_nothing_that_breaks_gives_a_wrong_model_or_loses_a_state():
+    assert "0 faults" in broken("faults.py", "--places", 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["none", "fsdp"])
+def test_a_run_that_is_preempted_is_the_run(sharding):
+    words = ("--steps", 300, "--every", 0.5, 3, "--sharding", sharding)
+    assert "preemptions, losses" in broken("preempt.py", *words)

@@ -19,7 +19,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 __all__ = [
-    "digest", "locked", "published", "read_json", "remove", "sweep", "verify", "write_text",
+    "abandon", "begin", "beginning_of", "digest", "flush", "locked", "naming", "publish",
+    "published", "read_json", "remove", "sweep", "verify", "write_text",
 ]  # fmt: skip
 
 SUMS = "SHA256SUMS"
@@ -48,23 +49,61 @@ def published(folder: Path, *, sealed: bool = False) -> Iterator[Path]:
         ...     [file.name for file in Path(home, "a").iterdir()]
         ['one.txt']
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        if sealed:
-            files = sorted(partial.iterdir())
-            sums = "".join(f"{digest(file)}  {file.name}\n" for file in files)
-            (partial / SUMS).write_text(sums)
-        for path in [*partial.rglob("*"), partial]:
-            _flush(path)
-        _swap(partial, folder)
+        with naming(folder):
+            yield begin(folder)
+            publish(folder, sealed=sealed)
+    finally:
+        abandon(folder)
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Say in one line which folder cannot be written.
+
+    Raises:
+        OSError: In place of any other that is raised.
+    """
+    try:
+        yield
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OSError(f"{folder} cannot be written: {reason}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+
+def begin(folder: Path) -> Path:
+    """Return an empty folder to write into, until `publish` puts it in the place of `folder`."""
+    abandon(folder)
+    partial = beginning_of(folder)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def beginning_of(folder: Path) -> Path:
+    """Return the folder that `begin` makes."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def abandon(folder: Path) -> None:
+    """Delete what was begun for `folder`, if anything; `folder` itself is as it was."""
+    shutil.rmtree(beginning_of(folder), ignore_errors=True)
+
+
+def publish(folder: Path, *, sealed: bool = False) -> None:
+    """Put what was written since `begin` in the place of `folder`, once all of it is on the disk.
+
+    Args:
+        folder: The target.
+        sealed: Whether digests of the files go with them, for `verify`.
+    """
+    partial = beginning_of(folder)
+    if sealed:
+        files = sorted(partial.iterdir())
+        sums = "".join(f"{digest(file)}  {file.name}\n" for file in files)
+        (partial / SUMS).write_text(sums)
+    for path in [*partial.rglob("*"), partial]:
+        flush(path)
+    _swap(partial, folder)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -72,9 +111,9 @@ def write_text(file: Path, text: str) -> None:
     partial = file.with_name(f".{file.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
-        _flush(partial)
+        flush(partial)
         os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
-        _flush(file.parent)
+        flush(file.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -140,6 +179,17 @@ def locked(folder: Path, *, patience: float = 10.0) -> Iterator[None]:
         lock.release()
 
 
+def flush(path: Path) -> None:
+    """Wait until a file, or the list of a folder's files, is on the disk."""
+    if os.name != "posix" and path.is_dir():
+        return  # folders have no such thing elsewhere
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def read_json(file: Path) -> Any:
     """Return what a JSON file holds.
 
@@ -168,16 +218,5 @@ def _swap(fresh: Path, folder: Path) -> None:
         if replaced:
             os.replace(old, folder)  # noqa: PTH105
         raise
-    _flush(folder.parent)
+    flush(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the list of a folder's files, is on the disk."""
-    if os.name != "posix" and path.is_dir():
-        return  # folders have no such thing elsewhere
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from feller.core.nn.shards import local
+
 __all__ = ["EMA"]
 
 
@@ -36,7 +38,7 @@ class EMA:
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the model's weights after step number `step`, the first being 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        kept, fresh = list(self.model.parameters()), list(model.parameters())
+        kept, fresh = ([local(p) for p in m.parameters()] for m in (self.model, model))
         # One kernel for all weights; torch has it under this name only.
         torch._foreach_lerp_(kept, fresh, 1 - decay)  # pyright: ignore
         for old, new in zip(self.model.buffers(), model.buffers(), strict=True):

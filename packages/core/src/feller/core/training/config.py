@@ -55,11 +55,7 @@ class Completed(NamedTuple):
 
 
 class Evaluation(ABC):
-    """How a model is measured while it trains.
-
-    Attributes:
-        blocks: How many blocks of samples there are.
-    """
+    """How a model is measured while it trains, by so many `blocks` of samples."""
 
     blocks: int
 
@@ -215,6 +211,12 @@ class Training:
     """Decay of the moving average of the weights."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of autocast; refused on a CPU, where it is many times slower."""
+    sharding: Literal["none", "fsdp"] = "none"
+    """`fsdp`: each process holds a part of weights, moments and averages; `none`: all of them."""
+    activation_checkpointing: bool = False
+    """Whether the backward pass computes activations again: less memory, a third more time."""
+    compile: bool = False
+    """Whether `torch.compile` compiles the model, which takes minutes at each start."""
     start: str = ""
     """A model whose weights are the first ones, for fine-tuning: a name, a folder or
     `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and initialised; classes
@@ -227,8 +229,8 @@ class Training:
     """Rank of adapters (LoRA, by the package `peft`) on linear and convolution layers, which are
     trained in place of the weights they start from; new weights are trained too. 0 for none."""
     max_minutes: float = 0.0
-    """Minutes after which a session saves its state and ends; the same command goes on. 0 for no
-    end. Time is up between two steps: leave some for a step and for saving."""
+    """Minutes after which a session saves its state and ends, to which a step and the saving add;
+    the same command goes on. 0 for no end."""
     seed: int = 0
     """Chooses the initial weights, the order of the data and all noise."""
     workers: int = 0

@@ -24,7 +24,7 @@ def begin_evaluation(run: Run) -> Evaluation | None:
     recipe, training = run.recipe, run.recipe.training
     if not training.evaluate_every:
         return None
-    found = recipe.model.evaluation(run.ema.model, recipe.data, n=training.evaluate_n)
+    found = recipe.model.evaluation(run.averaged(), recipe.data, n=training.evaluate_n)
     if found is None:
         raise ValueError(
             f"training.evaluate_every is {training.evaluate_every}, but there are no figures of a "
@@ -35,7 +35,7 @@ def begin_evaluation(run: Run) -> Evaluation | None:
 
 def figures_of(run: Run, evaluation: Evaluation) -> dict[str, float]:
     """Measure the averaged model. Every process calls it and draws its part."""
-    accelerator = run.accelerator
+    accelerator, _ = run.accelerator, run.averaged()
     mine = range(accelerator.process_index, evaluation.blocks, accelerator.num_processes)
     part: list[Any] = [(block, evaluation.look(block).cpu()) for block in mine]
     found = sorted(gather_object(part), key=lambda pair: pair[0])

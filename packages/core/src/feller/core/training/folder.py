@@ -3,7 +3,7 @@
 ```
 runs/a/recipe.json        the resolved recipe
 runs/a/run.json           the fingerprint of the data, and each session: where it began, what
-                          changed, which versions
+                          changed, the seed, versions, the state of git, the hardware
 runs/a/log.jsonl          a line every few steps
 runs/a/tensorboard/       the same for TensorBoard
 runs/a/samples/           pictures from fixed noise
@@ -13,10 +13,8 @@ runs/a/model/             the averaged weights as a model folder
 """
 
 import json
-import platform
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +26,7 @@ from feller.core.training.config import Recipe
 from feller.core.training.fingerprints import Fingerprint, difference
 from feller.core.training.log import forget_lost_steps
 from feller.core.training.loop import Run
+from feller.core.training.surroundings import surroundings
 
 __all__ = [
     "MAY_CHANGE", "MAY_CHANGE_WITH_A_WORD", "begin_session", "check_folder", "compare_run",
@@ -47,6 +46,9 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "training.bad_steps": "when a run gives up",
         "training.workers": "who reads the data",
         "training.accumulate": "how much memory a step takes",
+        "training.sharding": "which process holds what",
+        "training.activation_checkpointing": "how much memory a step takes",
+        "training.compile": "how fast a step is, and its last digits",
         "data.root": "where the data are; that they are the same is checked",
         "data.path": "where the data are",
         "data.cache": "where the data are",
@@ -173,10 +175,9 @@ def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "changed": changed,
         "processes": run.accelerator.num_processes,
+        "seed": run.recipe.training.seed,
         "device": run.accelerator.device.type,
-        "feller-core": version("feller-core"),
-        "torch": version("torch"),
-        "python": platform.python_version(),
+        **surroundings(run.accelerator.device),
     }
 
 

@@ -23,7 +23,7 @@ _PARALLEL = (
     DistributedType.MULTI_GPU,
     DistributedType.MULTI_XPU,
 )
-_OTHER = ("FSDP", "DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG", "SAGEMAKER")
+_OTHER = ("DEEPSPEED", "MEGATRON_LM", "PARALLELISM_CONFIG", "SAGEMAKER")
 _YES = ("1", "true", "yes", "y", "on", "t")
 
 
@@ -43,6 +43,8 @@ def launched(recipe: Recipe, out: Path, *, cpu: bool = False) -> Accelerator:
     on_cpu = cpu or not torch.accelerator.is_available()
     if recipe.training.mixed_precision != "no" and on_cpu:
         raise ValueError("mixed precision is many times slower on a CPU: leave it off")
+    if recipe.training.mixed_precision == "fp16" and recipe.training.sharding != "none":
+        raise ValueError("fp16 is not sharded: give --training.mixed-precision bf16 or no sharding")
     accelerator = Accelerator(
         mixed_precision=recipe.training.mixed_precision,
         cpu=cpu,
@@ -58,28 +60,40 @@ def launched(recipe: Recipe, out: Path, *, cpu: bool = False) -> Accelerator:
     return accelerator
 
 
-def on_main(accelerator: Accelerator, action: Callable[[], Any]) -> None:
-    """Do something on the first process; what it refuses, all refuse.
+def on_main(accelerator: Accelerator, action: Callable[[], Any]) -> Any:
+    """Do something on the first process; all get what it returns, and refuse what it refuses.
 
     Raises:
         ValueError: With the first process's message. On that process the error is as it was.
     """
-    said, raised = "", None
+    said, raised, value = "", None, None
     if accelerator.is_main_process:
         try:
-            action()
+            value = action()
         except (ValueError, OSError) as error:
             said, raised = str(error) or "it failed", error
-    (said,) = broadcast_object_list([said])
+    said, value = broadcast_object_list([said, value])
     if said:
         raise raised or ValueError(said)
+    return value
 
 
 def _check_environment(recipe: Recipe) -> None:
+    if _is_set("ACCELERATE_USE_FSDP"):
+        raise ValueError(
+            "accelerate asks for FSDP (ACCELERATE_USE_FSDP): leave it out of accelerate's settings "
+            "and give --training.sharding fsdp, which is part of the recipe"
+        )
+    if (backend := os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower()) != "no":
+        raise ValueError(
+            f"accelerate asks for torch.compile by {backend} (ACCELERATE_DYNAMO_BACKEND): it is "
+            "--training.compile"
+        )
     for name in _OTHER:
         if _is_set(f"ACCELERATE_USE_{name}"):
             raise ValueError(
-                f"accelerate asks for {name} (ACCELERATE_USE_{name}): feller trains data parallel"
+                f"accelerate asks for {name} (ACCELERATE_USE_{name}): feller trains data parallel, "
+                "or sharded by --training.sharding fsdp"
             )
     asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "").lower()
     if asked not in ("", "no", recipe.training.mixed_precision):

@@ -21,6 +21,7 @@ from feller.core import random
 from feller.core.couplings import couple, set_coupling
 from feller.core.nn.conditions import conditions_of
 from feller.core.nn.ema import EMA
+from feller.core.nn.shards import full
 from feller.core.pairs import states_of
 from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
@@ -28,6 +29,8 @@ from feller.core.training.batches import Batches, ProcessRows
 from feller.core.training.config import Dataset, Recipe
 from feller.core.training.groups import FACTOR
 from feller.core.training.lora import adapted
+from feller.core.training.sharding import is_split, prepared, whole
+from feller.core.training.stopping import heed_no_signal
 
 __all__ = ["Run", "StepRecord", "build_run", "losses_of_rows", "training_steps"]
 
@@ -65,6 +68,20 @@ class Run:
     row: int = 0
     changing: bool = False
     new: tuple[str, ...] = ()
+    _whole: Any = None
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process has a part of the weights."""
+        return is_split(self.recipe, self.accelerator)
+
+    def averaged(self) -> Any:
+        """Return the averaged model with all of its weights; every process calls it.
+
+        Where it is sharded, the model returned is filled anew by the next call.
+        """
+        self._whole = whole(self.ema.model, self._whole)
+        return self._whole
 
     @property
     def bare_model(self) -> Any:
@@ -121,8 +138,7 @@ def build_run(
     if recipe.training.lora:
         model = adapted(model, recipe.training.lora, new)
     ema = EMA(model, recipe.training.ema_decay)
-    optimizer = recipe.optimizer.build(model, new)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    model, optimizer = prepared(recipe, accelerator, model, ema, new)
     if said := ema.model.codec.check_data(data):  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         accelerator.print(said)
     return Run(recipe, accelerator, model, optimizer, ema, data, new=tuple(new))
@@ -150,6 +166,7 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
         batch_size=None,
         num_workers=recipe.training.workers,
         pin_memory=accelerator.device.type == "cuda",
+        worker_init_fn=heed_no_signal,
     )
     batches = iter(loader)
     run.model.train()
@@ -174,7 +191,8 @@ def _step(run: Run, shard: ProcessRows, batches: Iterator[Any]) -> StepRecord:
             accelerator.backward(_total(parts) / len(shard))
         losses.append({name: part.detach() / len(shard) for name, part in parts.items()})
     clip = recipe.optimizer.clip
-    norm: Any = accelerator.clip_grad_norm_(run.model.parameters(), clip or math.inf)
+    clipped: Any = accelerator.clip_grad_norm_(run.model.parameters(), clip or math.inf)
+    norm = full(clipped)
     # AdamW and Muon keep squares of what is not clipped.
     finite = bool((norm if clip else norm.float().square()).isfinite())
     run.changing = True

@@ -4,7 +4,7 @@ For a weight matrix with gradient G the step is along :math:`U V^T` of the momen
 decomposition :math:`U S V^T`, so that every direction of the matrix learns at the same speed. Five
 Newton-Schulz iterations, in the precision of the weights, come near enough to it. Times
 :math:`0.2 \sqrt{\max(m, n)}` the entries of the step are as large as AdamW's, so that both have one
-learning rate.
+learning rate. A matrix whose rows are split among processes is gathered for it.
 
 torch's own `Muon` takes matrices only and iterates in bfloat16, which CPUs do slowly.
 
@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from feller.core.nn.shards import full, split_like
 
 __all__ = ["Muon", "matrices", "orthogonal"]
 
@@ -126,8 +128,9 @@ def _turn(p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, A
     """Step a matrix along its orthogonal momentum, with Nesterov's look ahead."""
     momentum = state.setdefault("momentum", torch.zeros_like(p))
     momentum.lerp_(gradient, 1 - group["momentum"])
-    ahead = gradient.lerp(momentum, group["momentum"]).flatten(1)
-    p.add_(orthogonal(ahead).reshape(p.shape), alpha=-group["lr"] * 0.2 * math.sqrt(max(_sides(p))))
+    ahead = full(gradient.lerp(momentum, group["momentum"]))
+    turn = split_like(orthogonal(ahead.flatten(1)).reshape(p.shape), p)
+    p.add_(turn, alpha=-group["lr"] * 0.2 * math.sqrt(max(_sides(p))))
 
 
 def _adapt(p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -145,4 +148,4 @@ def _adapt(p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, 
 
 
 def _sides(p: Tensor) -> tuple[int, int]:
-    return p.shape[0], p[0].numel()
+    return p.shape[0], p.shape[1:].numel()

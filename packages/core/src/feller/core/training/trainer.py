@@ -17,12 +17,7 @@ from feller.core.cards import ModelCard
 from feller.core.checkpoint import read_config, save_model
 from feller.core.config import encode, fits, leaves
 from feller.core.files import digest, locked
-from feller.core.training.checkpointing import (
-    latest_checkpoint,
-    load_latest,
-    save_checkpoint,
-    write_checkpoint,
-)
+from feller.core.training.checkpointing import latest_checkpoint, load_latest
 from feller.core.training.config import Recipe
 from feller.core.training.evaluating import begin_evaluation, figures_of
 from feller.core.training.fingerprints import fingerprint
@@ -31,8 +26,9 @@ from feller.core.training.launching import launched, on_main
 from feller.core.training.log import Diverged, Log
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
 from feller.core.training.lora import merged, save_adapter
+from feller.core.training.saving import Saver
 from feller.core.training.starting import first_weights, with_model_of_start
-from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal, stopped_by
+from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal
 
 __all__ = ["train"]
 
@@ -89,36 +85,37 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
     on_main(accelerator, lambda: begin_session(out, run, data))
     accelerator.init_trackers("")
     first = run.step
-    with stop_on_signal(until) as stop:
-        number = _follow(run, out, stop)
-        save_checkpoint(run, checkpoints)
+    with stop_on_signal(until) as stop, Saver(run, checkpoints) as saver:
+        number = _follow(run, out, stop, saver)
+        saver.save()
+        saver.finish()
     if number == TIME_UP:
         return False
     if number:
         accelerator.end_training()
         raise Stopped(number)
-    if run.step > first or not _is_written(out / "model", run):
-        on_main(accelerator, lambda: _save_model(run, out))
+    if run.step > first or not on_main(accelerator, lambda: _is_written(out / "model", run)):
+        model = run.averaged()
+        on_main(accelerator, lambda: _save_model(run, model, out))
     return True
 
 
-def _save_model(run: Run, out: Path) -> None:
-    model: Any = merged(run.ema.model)
-    save_model(model, out / "model", card=_card(run, out))
-    save_adapter(run.ema.model, out / "adapter")
+def _save_model(run: Run, model: Any, out: Path) -> None:
+    save_model(merged(model), out / "model", card=_card(run, out))
+    save_adapter(model, out / "adapter")
 
 
-def _follow(run: Run, out: Path, stop: Stop) -> int:
+def _follow(run: Run, out: Path, stop: Stop, saver: Saver) -> int:
     """Take the steps; log, picture and checkpoint on the way. Return what ended it early, or 0."""
     training, accelerator = run.recipe.training, run.accelerator
     log, due, number = Log(run, out / "log.jsonl"), False, 0
     evaluation = begin_evaluation(run)
     # The bar is closed on an error too, which is printed on a line of its own.
-    with _saving_on_error(run, out, log), _bar(run) as bar:
+    with _saving_on_error(run, log, saver), _bar(run) as bar:
         for record in training_steps(run):
             bar.update()
             log.take(record)
-            _judge(run, record, out)
+            _judge(run, record, out, saver)
             if record.step % training.log_every == 0 or record.step == training.steps:
                 bar.set_postfix(log.write())
             if training.sample_every and record.step % training.sample_every == 0:
@@ -128,18 +125,19 @@ def _follow(run: Run, out: Path, stop: Stop) -> int:
             due |= record.step % training.checkpoint_every == 0
             if due and not run.row:
                 log.means()  # weights of a run that fails replace no good ones
-                save_checkpoint(run, out / "checkpoints")
+                saver.save()
                 due = False
-            if number := stopped_by(stop, run.step, accelerator):
+            saver.reserve()
+            if number := saver.heed(stop.asked()):
                 break
-        _judge_last(run, log, out)
+        _judge_last(run, log, out, saver)
     if run.step == training.steps:
         return 0  # asked too late: the model is all that is missing
     accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
     return number
 
 
-def _judge(run: Run, record: StepRecord, out: Path) -> None:
+def _judge(run: Run, record: StepRecord, out: Path, saver: Saver) -> None:
     """Warn of the first of some bad steps, and end a run that has too many in a row."""
     if not run.row:
         return
@@ -149,27 +147,28 @@ def _judge(run: Run, record: StepRecord, out: Path) -> None:
     if run.row >= run.recipe.training.bad_steps:
         raise Diverged(
             f"the gradient is not finite in {run.row} steps in a row, up to step {run.step}: lower "
-            f"optimizer.lr; {_last_good(out)}"
+            f"optimizer.lr; {_last_good(out, saver)}"
         )
 
 
-def _judge_last(run: Run, log: Log, out: Path) -> None:
+def _judge_last(run: Run, log: Log, out: Path, saver: Saver) -> None:
     """Refuse to keep the weights of a run that ends where its losses are no numbers."""
     log.means()
     if run.row:
         raise Diverged(
             f"the gradient is not finite in the last {run.row} steps, up to step {run.step}: lower "
-            f"optimizer.lr; {_last_good(out)}"
+            f"optimizer.lr; {_last_good(out, saver)}"
         )
 
 
-def _last_good(out: Path) -> str:
+def _last_good(out: Path, saver: Saver) -> str:
+    saver.finish()
     found = latest_checkpoint(out / "checkpoints")
     return f"the last good state is {found}" if found else "no state was saved before"
 
 
 @contextmanager
-def _saving_on_error(run: Run, out: Path, log: Log) -> Iterator[None]:
+def _saving_on_error(run: Run, log: Log, saver: Saver) -> Iterator[None]:
     """Save the state where something else than the training itself fails, such as data.
 
     Other processes may be gone: the first one saves, without waiting for any.
@@ -179,23 +178,23 @@ def _saving_on_error(run: Run, out: Path, log: Log) -> Iterator[None]:
     except Diverged:
         raise
     except torch.OutOfMemoryError:
-        _save(run, out, log)
+        _save(run, log, saver)
         raise ValueError(
             f"the device has no memory left at step {run.step + 1}: give more "
             "--training.accumulate, which changes no step"
         ) from None
     except BaseException:
-        _save(run, out, log)
+        _save(run, log, saver)
         raise
 
 
-def _save(run: Run, out: Path, log: Log) -> None:
+def _save(run: Run, log: Log, saver: Saver) -> None:
     """Save the state of an error, where there is a new one that is good."""
     new = run.step > max(run.saved, 0) and not run.changing and not run.row
     if new and run.accelerator.is_main_process:
         with suppress(Exception):  # what is reported is why it failed first
             if log.is_finite():
-                write_checkpoint(run, out / "checkpoints")
+                saver.save_alone()
                 run.accelerator.print(f"saved the state of step {run.step}")
 
 
@@ -219,10 +218,11 @@ def _is_written(folder: Path, run: Run) -> bool:
 
 
 def _preview(run: Run, out: Path) -> None:
+    model = run.averaged()
     if run.accelerator.is_main_process:
         folder = out / "samples"
         folder.mkdir(exist_ok=True)
-        run.ema.model.preview(folder / f"step_{run.step:08d}")  # pyright: ignore[reportCallIssue]
+        model.preview(folder / f"step_{run.step:08d}")
 
 
 def _card(run: Run, out: Path) -> ModelCard:
