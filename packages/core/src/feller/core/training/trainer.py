@@ -162,7 +162,8 @@ def _judge_last(run: Run, log: Log, out: Path, saver: Saver) -> None:
 
 
 def _last_good(out: Path, saver: Saver) -> str:
-    saver.finish()
+    with suppress(ValueError, OSError):
+        saver.finish()
     found = latest_checkpoint(out / "checkpoints")
     return f"the last good state is {found}" if found else "no state was saved before"
 
@@ -176,6 +177,8 @@ def _saving_on_error(run: Run, log: Log, saver: Saver) -> Iterator[None]:
     try:
         yield
     except Diverged:
+        with suppress(ValueError, OSError):
+            saver.finish()  # a good state, of before
         raise
     except torch.OutOfMemoryError:
         _save(run, log, saver)
