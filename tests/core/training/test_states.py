@@ -37,7 +37,8 @@ def split(folder, *cuts):
     for i, (low, high) in enumerate(pairwise(cuts)):
         part = {k: v[low:high].clone() for k, v in tensors.items() if v.ndim}
         part |= {k: v for k, v in tensors.items() if not v.ndim and not i}
-        first = {k: {"saved_offsets": [low, 0, 0, 0][: v.ndim]} for k, v in part.items()}
+        at = {k: min(low, len(v)) if v.ndim else 0 for k, v in tensors.items()}
+        first = {k: {"saved_offsets": [at[k], 0, 0, 0][: v.ndim]} for k, v in part.items()}
         save_file(part, folder / f"state-{i}.safetensors", {OFFSETS: json.dumps(first)})
 
 
