@@ -70,6 +70,8 @@ def generated() -> dict[str, str]:
     pages |= {f"examples/{file.stem}.md": _example(file) for file in _examples()}
     pages["examples/index.md"] += _list(pages, "examples/")
     pages["benchmarks/index.md"] = _benchmarks()
+    written = {name: (DOCS / name).read_text(encoding="utf-8") for name in _there("how-to", HOW_TO)}
+    pages["how-to/index.md"] = _listed("How to", "", written, "how-to/")
     return pages | site_reference.pages()
 
 
@@ -197,6 +199,7 @@ BENCHMARKS = """# Benchmarks
 Speed is measured by scripts in `benchmarks/`, ours and a peer's in turns in one process:
 `solvers.py` (loops, beside torchdiffeq), `path_sample.py` (x_t and its velocity, beside
 flow_matching and torchcfm), `jump_step.py`, `token_draws.py`, `rotations.py` (beside roma),
-`training_step.py`, `protein_reading.py`, `fine_tuning.py`. `uv run benchmarks/solvers.py` prints the ratios of your
-machine with the versions it ran; what another machine measured is no figure of this page.
+`training_step.py`, `protein_reading.py`, `fine_tuning.py`. `uv run benchmarks/solvers.py` prints
+the ratios of your machine with the versions it ran; what another machine measured is no figure of
+this page.
 """
