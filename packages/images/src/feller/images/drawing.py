@@ -15,6 +15,7 @@ from feller.core.generators import Flow
 from feller.core.guidance import Guided
 from feller.core.nn.modes import evaluating
 from feller.core.pair_data import PairData
+from feller.core.processes import shared
 from feller.core.registry import load
 from feller.core.solvers import named_solver, simulate
 from feller.images.conditions import Given, Plan
@@ -72,18 +73,19 @@ def draw(model: Any, request: Request, sampling: Sampling) -> tuple[UInt8[Tensor
     """
     _check(model, request, sampling)
     sampling, weak = suited(sampling, model), _weak(model, sampling.autoguidance)
-    images, nfe = [], 0
-    for rows in request.batches(sampling.batch_size):
+
+    def some(rows: slice) -> tuple[Tensor, int]:
         with evaluating(model):
             z, calls = _simulate(model, rows, request, sampling, weak)
-        nfe = max(nfe, calls)
         if not z.isfinite().all():
             raise ValueError("the model returns images that are not finite: train it again")
         drawn = model.codec.decode(z)
-        images.append(request.given.finished(drawn) if request.given else drawn)
+        return request.given.finished(drawn) if request.given else drawn, calls
+
+    found = list(shared(list(request.batches(sampling.batch_size)), some))
     channels, height, width = model.codec.shape
     empty = torch.empty((0, height, width, channels), dtype=torch.uint8)
-    return torch.cat(images) if images else empty, nfe
+    return torch.cat([empty, *(drawn for drawn, _ in found)]), max((n for _, n in found), default=0)
 
 
 def _check(model: Any, request: Request, sampling: Sampling) -> None:

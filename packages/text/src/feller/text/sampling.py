@@ -22,6 +22,7 @@ from feller.core.discrete.solvers import (
     named_token_solver,
     token_state,
 )
+from feller.core.processes import shared
 from feller.core.solvers import Evaluation
 from feller.text.codec import TextCodec
 
@@ -189,10 +190,14 @@ def draw_batches(
     if n < 0:
         raise ValueError(f"n is at least 0, not {n}")
     condition = _labels(condition, n, next(model.parameters()).device)
-    for start in range(0, max(n, 1), sampling.batch_size):
-        rows = range(start, min(start + sampling.batch_size, n))
+    size = sampling.batch_size
+    batches = [range(start, min(start + size, n)) for start in range(0, max(n, 1), size)]
+
+    def drawn(rows: range) -> TokenState:
         *_, last = follow_texts(model, given, rows, sampling, seed=seed, condition=condition)
-        yield last
+        return last
+
+    yield from shared(batches, drawn)
 
 
 def follow_texts(

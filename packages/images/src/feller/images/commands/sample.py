@@ -14,6 +14,7 @@ from torch import Tensor
 from feller.core.flags import parse_flags
 from feller.core.generators import FromPosterior, Jump
 from feller.core.pair_data import save_pairs
+from feller.core.processes import is_first
 from feller.core.registry import load
 from feller.images.conditions import Given, Seen, read_image, read_mask
 from feller.images.drawing import Request, invert, pairs, slerp
@@ -136,7 +137,9 @@ def sample(name: str, argv: Sequence[str]) -> None:
     start = time.perf_counter()
     if flags.pairs:
         request = Request(n=flags.n, labels=labels, seed=flags.seed, noise=noise, given=given)
-        save_pairs(pairs(model, request, how), flags.out)
+        made = pairs(model, request, how)
+        if is_first():
+            save_pairs(made, flags.out)
         print(f"{flags.out}: {flags.n} pairs, to train on with --data.folder {flags.out}")
         return
     nfe = _draw(flags, model, labels, how, {"given": given, "noise": noise})
@@ -156,8 +159,11 @@ def _draw(
     shown = labels if classes else None  # what pictures are titled by
     if not film and not flags.jumps:
         images, nfe = model.draw(flags.n, labels, how, seed=flags.seed, **more)
-        write_images(images, shown, flags.out, classes)
+        if is_first():
+            write_images(images, shown, flags.out, classes)
         return nfe
+    if not is_first():  # it is drawn by one process
+        return 0
     found = trajectory(model, flags.n, labels, how, seed=flags.seed, **more)
     if film:
         save_film(found.film(), shown, flags.out, classes)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from feller.core.processes import shared
 from feller.core.registry import data_of
 from feller.proteins.design.conditioning import nothing
 from feller.proteins.design.tasks import Batch
@@ -83,8 +84,10 @@ def drawn(model: Any, batches: Sequence[Batch], how: Sampling) -> Iterator[tuple
     if how.flow is not None or how.jump is not None:
         flow, jump = how.weights
         model = model.weighted(flow=flow, jump=jump)
-    for batch in batches:
-        yield batch, draw_rows(model, batch.rows, batch.given, how, batch.seed)
+    found = shared(
+        batches, lambda batch: draw_rows(model, batch.rows, batch.given, how, batch.seed)
+    )
+    yield from zip(batches, found, strict=True)
 
 
 def trained_length(name: str) -> int | None:

@@ -13,6 +13,7 @@ import tyro
 from feller.core.cards import Metric
 from feller.core.commands.dispatch import measured_by
 from feller.core.flags import parse_flags
+from feller.core.processes import is_first
 from feller.core.registry import load
 from feller.proteins.commands.drawing import DrawFlags, cautions, chains_of, drawn, trained_length
 from feller.proteins.data.filters import Filters
@@ -108,7 +109,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
         chains, refusals = _measured(Path(name), flags)
         likelihood = []
     found = report(chains, reference, settings)
-    if flags.plots is not None:
+    if flags.plots is not None and is_first():
         _plot(flags.plots, chains, reference and comparable(chains, reference, settings))
     if flags.json:
         passed = [asdict(refusal) for refusal in refusals]

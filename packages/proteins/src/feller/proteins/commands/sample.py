@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from feller.core.flags import parse_flags
+from feller.core.processes import is_first
 from feller.core.registry import load
 from feller.proteins.commands.drawing import (
     DrawFlags,
@@ -80,9 +81,13 @@ def sample(name: str, argv: Sequence[str]) -> None:
     for line in cautions(model, batches, how, trained_length(name)):
         print(f"warning: {line}", file=sys.stderr)
     for batch, drawing in drawn(model, batches, how):
+        nfe = drawing.nfe
+        if not is_first():
+            continue
         made, steps = chains_of(model, batch, drawing), frames_of(model, batch, drawing)
         folder.add(made, steps, batch.given.kept)
-        nfe = drawing.nfe
+    if not is_first():
+        return
     seconds = time.perf_counter() - start
     folder.finish(f"Samples of {name}")
     _tell(

@@ -10,6 +10,7 @@ import tyro
 from jaxtyping import Bool
 
 from feller.core.flags import parse_flags
+from feller.core.processes import is_first
 from feller.core.registry import load
 from feller.proteins.inverse_folding import InverseFoldingModel
 from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
@@ -50,7 +51,8 @@ def sample(name: str, argv: Sequence[str]) -> None:
         raise ValueError(f"{flags.backbones} holds no chain{reason}")
     model = load(name, InverseFoldingModel, device=flags.device)
     designs = [design for chain in chains for design in _designs(model, chain, flags)]
-    write_fasta(designs, flags.out)
+    if is_first():  # all draw the same
+        write_fasta(designs, flags.out)
     pairs = zip(np.repeat(np.arange(len(chains)), flags.n), designs, strict=True)
     native = [_recovered(chains[i], design) for i, design in pairs]
     found = np.concatenate([*native, np.zeros(0)])

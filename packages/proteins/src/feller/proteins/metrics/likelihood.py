@@ -12,6 +12,7 @@ from feller.core.discrete.factors import Beside, Factor
 from feller.core.intervals import mean_estimate
 from feller.core.likelihood import elbo
 from feller.core.nn.modes import evaluating
+from feller.core.processes import shared
 from feller.proteins.structure.chain import Chain
 
 __all__ = ["KNOWN", "sequence_likelihood"]
@@ -44,12 +45,14 @@ def sequence_likelihood(
         >>> metric.name
         'bits per residue'
     """
-    bits, sizes = [], []
+
+    def cost(i: int) -> float:
+        rng = random.rows(seed, i, i + 1, stream="likelihood")
+        return _bits(model, chains[i], draws, rng)
+
     with evaluating(model), torch.no_grad():
-        for i, chain in enumerate(chains):
-            found = _bits(model, chain, draws, random.rows(seed, i, i + 1, stream="likelihood"))
-            bits.append(found)
-            sizes.append(int((chain.residues < KNOWN).sum()))
+        bits = list(shared(range(len(chains)), cost))
+    sizes = [int((chain.residues < KNOWN).sum()) for chain in chains]
     if not sum(sizes):
         raise ValueError("no residue of these chains has a known name")
     value, low, high = mean_estimate(bits, sizes)

@@ -13,6 +13,7 @@ import tyro
 
 from feller.core.discrete.solvers import TokenState
 from feller.core.flags import parse_flags
+from feller.core.processes import is_first
 from feller.core.registry import load
 from feller.text.plots import save_reveal
 from feller.text.sampling import Context, Sampling, context, draw_batches, follow_texts
@@ -64,17 +65,17 @@ def sample(name: str, argv: Sequence[str]) -> None:
     model = load_chain(name, flags.device)
     given = context(model.codec, flags.prompt, flags.suffix, length=flags.length)
     _compare(len(given.x), model.codec.length)
-    if flags.live:
+    if flags.live and is_first():
         _show(model, given, flags)
     start, drawn = time.perf_counter(), []
     # A picture is drawn at the end, and JSON in the terminal is one object, texts and all.
     at_once = not flags.json if flags.out is None else flags.out.suffix != ".png"
     for state in draw_batches(model, given, flags.n, flags.sampling, seed=flags.seed):
-        if at_once:
+        if at_once and is_first():
             _add(model, state, flags.out, first=not drawn)
         drawn.append(state)
     seconds = time.perf_counter() - start
-    if flags.out is not None and flags.out.suffix == ".png":
+    if flags.out is not None and flags.out.suffix == ".png" and is_first():
         draw_picture(model, given, drawn[0], flags.out, name)
     calls = torch.cat([state.nfe for state in drawn]).tolist()
     report: dict[str, Any] = {

@@ -18,6 +18,7 @@ from feller.core import random
 from feller.core.cards import Metric
 from feller.core.discrete.likelihood import bits_per_byte
 from feller.core.intervals import Estimate
+from feller.core.processes import shared
 from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.metrics.diversity import (
@@ -240,10 +241,17 @@ def _nats(model: Any, windows: list[Window], draws: int, seed: int) -> Float[Ten
     by_length: dict[int, list[int]] = {}
     for i, window in enumerate(windows):
         by_length.setdefault(len(window.ids), []).append(i)
-    for order in by_length.values():
-        for start in range(0, len(order), BATCH):
-            some = order[start : start + BATCH]
-            x = torch.stack([windows[i].ids for i in some]).to(device)
-            rng = [random.rows(seed, i, i + 1, stream="likelihood")[0] for i in some]
-            nats[some] = model.nats(x, rng, draws=draws).double().cpu()
+    parts = [
+        order[start : start + BATCH]
+        for order in by_length.values()
+        for start in range(0, len(order), BATCH)
+    ]
+
+    def cost(some: list[int]) -> Tensor:
+        x = torch.stack([windows[i].ids for i in some]).to(device)
+        rng = [random.rows(seed, i, i + 1, stream="likelihood")[0] for i in some]
+        return model.nats(x, rng, draws=draws).double().cpu()
+
+    for some, found in zip(parts, shared(parts, cost), strict=True):
+        nats[some] = found
     return nats
