@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from feller.core.nn.ema import EMA
+from feller.core.nn.ema import EMA, PowerFunction
 
 
 def set_weights(model, value):
@@ -70,3 +70,51 @@ def test_the_state_is_the_average():
 def test_a_decay_is_one(decay):
     with pytest.raises(ValueError, match=r"decay is in \[0, 1\)"):
         EMA(nn.Linear(1, 1), decay)
+
+
+@pytest.mark.parametrize("width", [0.05, 0.1, 0.25])
+def test_a_power_function_weighs_each_step_by_its_closed_form(width):
+    """Step k of T has the weight (k^(gamma + 1) - (k - 1)^(gamma + 1)) / T^(gamma + 1)."""
+    steps, power = 40, PowerFunction(width).exponent + 1
+    model = nn.Linear(1, steps, bias=False).double()
+    set_weights(model, 5.0)  # of which nothing is left
+    ema = EMA(model, PowerFunction(width))
+    for k in range(1, steps + 1):
+        model.weight.data = torch.eye(steps, dtype=torch.float64)[:, k - 1 : k]
+        ema.update(model, k)
+    k = torch.arange(1, steps + 1, dtype=torch.float64)
+    exact = (k**power - (k - 1) ** power) / steps**power
+    assert_close(ema.model.weight.flatten(), exact, rtol=1e-10, atol=1e-15)
+    assert ema.model.weight.sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("width", [0.02, 0.05, 0.1, 0.28])
+def test_the_width_is_the_standard_deviation_of_the_profile(width):
+    gamma, s = PowerFunction(width).exponent, torch.linspace(0, 1, 400_001, dtype=torch.float64)
+    p = (gamma + 1) * s**gamma
+    mean, square = torch.trapezoid(p * s, s), torch.trapezoid(p * s**2, s)
+    assert (square - mean**2).sqrt().item() == pytest.approx(width, rel=1e-4)
+
+
+@pytest.mark.parametrize("width", [0.0, -0.1, 0.3, 1.0])
+def test_a_width_is_one(width):
+    with pytest.raises(ValueError, match="the width of an average is in"):
+        PowerFunction(width)
+
+
+def test_further_averages_follow_too_and_are_in_the_state():
+    model = nn.Linear(1, 1).double()
+    ema = EMA(model, 0.9, others={"0.5": 0.5, "width=0.1": PowerFunction(0.1)})
+    alone = EMA(model, 0.5)
+    for step in range(1, 30):
+        set_weights(model, float(step))
+        ema.update(model, step)
+        alone.update(model, step)
+    assert torch.equal(ema.others["0.5"].model.weight, alone.model.weight)
+    assert not torch.equal(ema.model.weight, alone.model.weight)
+    other = EMA(nn.Linear(1, 1).double(), 0.9, others={"0.5": 0.5, "width=0.1": PowerFunction(0.1)})
+    other.load_state_dict(ema.state_dict())
+    for name, value in ema.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict(EMA(model, 0.9).state_dict())
