@@ -9,7 +9,7 @@ import pytest
 
 from feller.core.waiting import alone, saying
 
-WAITER = """
+WAITER = r"""
 import sys, time
 from datetime import timedelta
 from accelerate import Accelerator, InitProcessGroupKwargs
@@ -20,8 +20,8 @@ accelerator = Accelerator(cpu=True, kwargs_handlers=[short])
 with main_first(accelerator):
     if accelerator.is_main_process:
         time.sleep(5)
-    print(accelerator.process_index, time.time())
-print("done")
+    print(f"{accelerator.process_index} {time.time()}\n", end="", flush=True)
+print("done\n", end="", flush=True)
 """
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import points
 import pytest
+import torch
 from accelerate import Accelerator
 
 from feller.core.config import encode, leaves
@@ -13,8 +14,10 @@ from feller.core.training.folder import (
     begin_session,
     check_folder,
     compare_run,
+    order_of_run,
 )
-from feller.core.training.loop import build_run
+from feller.core.training.loop import build_run, training_steps
+from feller.core.training.orders import ORDER
 from feller.core.training.trainer import train
 
 
@@ -221,3 +224,40 @@ def test_what_may_change_is_said_once():
     known = leaves(encode(points.recipe()))
     ours = {*MAY_CHANGE, *MAY_CHANGE_WITH_A_WORD}
     assert {key for key in ours if not key.startswith("data.")} <= known.keys()
+
+
+def test_a_run_goes_on_with_the_order_of_data_it_began_with(tmp_path):
+    train(points.recipe(steps=1), tmp_path / "a", cpu=True)
+    file = tmp_path / "a" / "run.json"
+    assert json.loads(file.read_text())["order"] == ORDER == order_of_run(tmp_path / "a")
+    for steps, written in ((2, {"order": 1}), (3, {})):  # the second is a run from before
+        facts = json.loads(file.read_text())
+        del facts["order"]
+        file.write_text(json.dumps(facts | written))
+        assert order_of_run(tmp_path / "a") == 1
+        train(points.recipe(steps=steps), tmp_path / "a", cpu=True)
+        assert json.loads(file.read_text())["order"] == 1
+
+
+def test_an_order_that_was_written_and_is_lost_is_refused(tmp_path):
+    train(points.recipe(steps=1), tmp_path / "a", cpu=True)
+    (tmp_path / "a" / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json is damaged, and with it the order"):
+        train(points.recipe(steps=2), tmp_path / "a", cpu=True)
+
+
+def test_another_order_of_the_data_trains_another_model(tmp_path, monkeypatch):
+    """The order of a run is what its steps see: with groups, 1 and 2 are not the same."""
+    monkeypatch.setattr(points.CornerData, "build", lambda self, split="train": Grouped(100))
+    weights = []
+    for version in (1, 2):
+        run = build_run(points.recipe(steps=2), Accelerator(cpu=True))
+        run.order = version
+        for _ in training_steps(run):
+            pass
+        weights.append(torch.cat([p.flatten() for p in run.bare_model.parameters()]))
+    assert not torch.equal(*weights)
+
+
+class Grouped(points.Corners):
+    groups = torch.zeros(100, dtype=torch.int64)

@@ -39,11 +39,6 @@ class Sides(torch.utils.data.Dataset):
         return POINTS[index], {"side": float(POINTS[index, 0])}
 
 
-class Endless(torch.utils.data.IterableDataset):
-    def __iter__(self):
-        yield POINTS[0]
-
-
 def test_it_trains_resumes_and_loads(tmp_path):
     network = Net(8)
     before = network.layers[0].weight.clone()
@@ -98,7 +93,8 @@ def test_a_saved_type_names_its_module(tmp_path):
     ("data", "network", "said"),
     [
         (torch.empty(0, 2), Net(), "the data are empty"),
-        (Endless(), Net(), "a tensor or a torch Dataset with a length, not Endless"),
+        (3, Net(), "a tensor, a torch Dataset or a stream of items, not int"),
+        (iter(POINTS), Net(), "a stream is iterated over each epoch"),
         (TensorDataset(POINTS, POINTS, POINTS), Net(), "an item is a tensor, or a tensor and its"),
         (Sides(), Net(), r"called as network\(x, t\) with x \(2, 2\) and t \(2,\): a condition is"),
         (POINTS, nn.Linear(2, 2), r"called as network\(x, t, condition\) with x \(2, 2\)"),
@@ -119,3 +115,11 @@ def test_an_unknown_setting_is_refused(tmp_path):
 def test_a_recipe_does_not_hold_the_data():
     with pytest.raises(ValueError, match="were given in Python"):
         GivenData("Tensor of 8").build()
+
+
+def test_what_is_held_out_has_its_loss_in_the_log(tmp_path):
+    train(POINTS, Net(), tmp_path / "a", steps=2, validate_every=1, held_out=POINTS + 1, **QUIET)
+    lines = (tmp_path / "a" / "log.jsonl").read_text().splitlines()
+    assert sum("validation" in json.loads(line) for line in lines) == 2
+    with pytest.raises(ValueError, match="the held-out data are those that are trained on"):
+        train(POINTS, Net(), tmp_path / "b", steps=2, validate_every=1, **QUIET)

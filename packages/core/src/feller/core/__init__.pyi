@@ -188,6 +188,7 @@ from feller.core.training import Optimizer as Optimizer
 from feller.core.training import Recipe as Recipe
 from feller.core.training import Training as Training
 from feller.core.training.own import train as train
+from feller.core.training.streams import Stream as Stream
 from feller.core.verify import Plan as Plan
 from feller.core.verify import Reference as Reference
 from feller.core.verify import Verification as Verification

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from feller.core.averages import average_folder
 from feller.core.cards import ModelCard
 from feller.core.domains import RegistryError, bundled, recipe, unknown
 
@@ -43,10 +44,12 @@ def model_folder(name: str | Path) -> Path:
 
 
 @overload
-def load(name: str | Path, *, device: str = "cpu") -> Any: ...
+def load(name: str | Path, *, device: str = "cpu", average: str = "") -> Any: ...
 @overload
-def load(name: str | Path, kind: type[M], *, device: str = "cpu") -> M: ...
-def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> Any:
+def load(name: str | Path, kind: type[M], *, device: str = "cpu", average: str = "") -> M: ...
+def load(
+    name: str | Path, kind: type[Any] = object, *, device: str = "cpu", average: str = ""
+) -> Any:
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
@@ -55,6 +58,9 @@ def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> 
         kind: The class of model to expect, such as `feller.images.ImageModel`, so that a type
             checker knows what comes; by default any.
         device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
+        average: Of the folder of a run, which average of its weights: a decay that it kept, such as
+            `0.9999`, or a width, such as `width=0.12`, which its snapshots make; the usual one if
+            empty.
 
     Returns:
         The domain's model, in evaluation mode.
@@ -72,6 +78,8 @@ def load(name: str | Path, kind: type[Any] = object, *, device: str = "cpu") -> 
     from feller.core.devices import pick_device
     from feller.core.importing import import_model, is_foreign
 
+    if average:
+        name = average_folder(name, average)
     found = name if is_foreign(name) else model_folder(name)
     if is_foreign(found):
         model = import_model(found).model.to(pick_device(device))
@@ -93,8 +101,9 @@ def data_of(name: str | Path) -> Any | None:
     Raises:
         RegistryError: When there is no such model, or its recipe is not JSON.
     """
-    file = model_folder(name).parent / "recipe.json"
-    if file.is_file():
+    homes = model_folder(name).parents  # of a run's model, or of one of its averages
+    file = next((h / "recipe.json" for h in homes[:2] if (h / "recipe.json").is_file()), None)
+    if file is not None:
         from feller.core.config import decode, fits
 
         found = _read(file)

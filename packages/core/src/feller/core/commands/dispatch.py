@@ -1,8 +1,10 @@
 """Which domain answers a command: that of the model, or that which measures the files."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from feller.core.averages import average_folder
 from feller.core.domains import Domain, RegistryError, domain_of, domains, resolve
 from feller.core.registry import model_folder
 
@@ -20,7 +22,7 @@ def domain_command(command: str, argv: Sequence[str]) -> int | None:
     if argv and not argv[0].startswith("-"):
         from feller.core.checkpoint import read_config
 
-        name, flags = argv[0], argv[1:]
+        name, flags = _averaged(argv)
         kind = read_config(model_folder(name))["model"]["type"]
         if kind == "core/model":
             raise RegistryError(f"{name} is a network of your own: in Python, load({name!r})")
@@ -31,10 +33,25 @@ def domain_command(command: str, argv: Sequence[str]) -> int | None:
         return resolve(found)(name, flags)
     print(
         f"usage: feller {command} MODEL [flags]; see `feller {command} MODEL --help` for the flags"
+        "\n`--average 0.9999` or `--average width=0.1` takes another average of a run's weights"
     )
     if not argv or argv[0] not in ("-h", "--help"):
         raise ValueError("a model is missing; `feller list` names them")
     return None
+
+
+def _averaged(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the model that is meant and the other flags: `--average` names one of a run."""
+    if not any(flag.split("=")[0] == "--average" for flag in argv):
+        return argv[0], [*argv[1:]]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--average", default="")
+    try:
+        options, flags = parser.parse_known_args([*argv[1:]])
+    except argparse.ArgumentError as error:
+        raise ValueError(str(error)) from None
+    name = argv[0]
+    return (str(average_folder(name, options.average)) if options.average else name), flags
 
 
 def measured_by(name: str) -> Domain | None:

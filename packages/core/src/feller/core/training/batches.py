@@ -5,14 +5,21 @@ batches.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 from torch.utils.data import Sampler
 
-from feller.core.random import seed_of
+from feller.core.training.orders import (
+    ORDER,
+    ChunkedOrder,
+    GroupedOrder,
+    Order,
+    Permuted,
+    PlainOrder,
+)
 
-__all__ = ["Batches", "ProcessRows"]
+__all__ = ["Batches", "ProcessRows", "order_of"]
 
 
 class ProcessRows:
@@ -55,66 +62,73 @@ class ProcessRows:
 
 
 class Batches(Sampler[list[int]]):
-    """Endless lists of indices, a micro-batch each: epochs of fresh permutations, laid end to end.
+    """Endless lists of indices, a micro-batch each: epochs of fresh orders, laid end to end.
 
     Args:
-        size: Number of data.
+        order: The order of the data (`order_of`).
         rows: The rows this process works on.
-        seed: Chooses the permutations.
         start: The first step.
-        groups: The group of each datum, where all rows of a step are to be of one group, such as
-            chains of one length. An epoch then leaves out, at random, less than a batch of each
-            group; all of a group that is smaller.
-
-    Raises:
-        ValueError: Without data, or when no group fills a batch.
     """
 
-    def __init__(
-        self,
-        size: int,
-        rows: ProcessRows,
-        *,
-        seed: int,
-        start: int = 0,
-        groups: Tensor | None = None,
-    ) -> None:
-        if size < 1:
-            raise ValueError("the data set is empty")
-        self._rows, self._seed, self._start, self._groups = rows, seed, start, groups
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
-        self._length = size if groups is None else len(self._batches_of(groups.sort().indices))
-        if not self._length:
-            raise ValueError(f"no group of the data has a batch of {rows.batch_size}")
+    def __init__(self, order: Order, rows: ProcessRows, *, start: int = 0) -> None:
+        self._order, self._rows, self._start = order, rows, start
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the indices of each micro-batch, from the first step on."""
         step = self._start
         while True:
             for rows in self._rows:
-                base = step * self._rows.batch_size
-                yield [self._index(base + row) for row in rows]
+                first = step * self._rows.batch_size + rows.start
+                yield self._indices(first, first + len(rows))
             step += 1
 
-    def _index(self, position: int) -> int:
-        epoch, index = divmod(position, self._length)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._permutation(epoch)
-        return int(self._order[index])
+    def _indices(self, first: int, stop: int) -> list[int]:
+        """Return the indices at some positions of the epochs laid end to end."""
+        found: list[int] = []
+        while first < stop:
+            epoch, start = divmod(first, self._order.length)
+            end = min(start + stop - first, self._order.length)
+            found += self._order.at(epoch, np.arange(start, end)).tolist()
+            first += end - start
+        return found
 
-    def _permutation(self, epoch: int) -> Tensor:
-        rng = torch.Generator().manual_seed(seed_of(self._seed, "epoch", epoch))
-        if self._groups is None:
-            return torch.randperm(self._length, generator=rng)
-        order = torch.randperm(len(self._groups), generator=rng)
-        by_group = order[self._groups[order].sort(stable=True).indices]
-        batches = self._batches_of(by_group).view(-1, self._rows.batch_size)
-        return batches[torch.randperm(len(batches), generator=rng)].flatten()
 
-    def _batches_of(self, by_group: Tensor) -> Tensor:
-        """Return what of indices in the order of their groups fills whole batches."""
-        assert self._groups is not None
-        _, counts = self._groups[by_group].unique_consecutive(return_counts=True)
-        size = self._rows.batch_size
-        parts = by_group.split(counts.tolist())
-        return torch.cat([part[: len(part) // size * size] for part in parts])
+def order_of(data: Any, batch_size: int, *, seed: int, version: int = ORDER) -> Order:
+    """Return the order of a data set.
+
+    Args:
+        data: It has a length. With `groups`, the group of each datum, all rows of a step are of one
+            group, such as chains of one length: an epoch leaves out, at random, less than a batch
+            of each group, and all of a group that is smaller. With `chunks`, how many data lie
+            together, in their order, and `pool`, how many chunks are read at once, no more are.
+        batch_size: Rows of a step.
+        seed: Chooses the order.
+        version: The version of the order (`feller.core.training.orders.ORDER`).
+
+    Raises:
+        ValueError: Without data, when no group fills a batch, or of an unknown version.
+
+    Example:
+        >>> order_of(range(5), 2, seed=0).length
+        5
+    """
+    size, groups = len(data), getattr(data, "groups", None)
+    chunks = getattr(data, "chunks", None)
+    if size < 1:
+        raise ValueError("the data set is empty")
+    if not 1 <= version <= ORDER:
+        raise ValueError(
+            f"the run has its data in order {version}, and this feller knows 1 to {ORDER}: "
+            "pip install -U feller-core"
+        )
+    if version == 1:
+        found = Permuted(size, groups, batch_size, seed=seed)
+    elif groups is not None:
+        found = GroupedOrder(groups, batch_size, seed=seed)
+    elif chunks is not None:
+        found = ChunkedOrder(chunks, data.pool, seed=seed)
+    else:
+        found = PlainOrder(size, seed=seed)
+    if not found.length:
+        raise ValueError(f"no group of the data has a batch of {batch_size}")
+    return found

@@ -6,20 +6,17 @@ the resolved recipe is written beside the run.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
-from feller.core.checks import check_choices, check_sizes
+from feller.core.checks import check_sizes
 from feller.core.config import tagged
 from feller.core.couplings import Coupling, IndependentCoupling
 from feller.core.losses import Loss, Objective
 from feller.core.times import TimeDistribution, Uniform
-from feller.core.training.groups import grouped
-from feller.core.training.muon import Muon
+from feller.core.training.optimizer import Optimizer
 
 __all__ = [
     "Completed", "DataConfig", "Dataset", "Evaluation", "ModelConfig", "Optimizer", "Recipe",
@@ -50,7 +47,7 @@ class Completed(NamedTuple):
     """
 
     recipe: "Recipe"
-    data: Dataset
+    data: Any
     said: str = ""
 
 
@@ -77,7 +74,7 @@ class ModelConfig(ABC):
     def build(self) -> nn.Module:
         """Make the model with fresh weights: a `Model` with a `path`, a `codec` and a `preview`."""
 
-    def completed(self, recipe: "Recipe", data: Dataset) -> Completed:
+    def completed(self, recipe: "Recipe", data: Any) -> Completed:
         """Return the recipe, whose model this is, with what it leaves open read off the data."""
         return Completed(recipe, data)
 
@@ -105,93 +102,6 @@ class DataConfig(ABC):
         """Open the data of one split."""
 
 
-@tagged("optimizer")
-@dataclass(frozen=True, kw_only=True)
-class Optimizer:
-    """AdamW or Muon, with warm-up, then a constant or cosine rate."""
-
-    name: Literal["adamw", "muon"] = "adamw"
-    """AdamW; or Muon for matrices (`feller.core.training.muon`), at a rate as for AdamW."""
-    lr: float = 2e-4
-    """Peak learning rate."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the first and second moments."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay."""
-    warmup: int = 200
-    """Steps over which the rate rises from zero."""
-    decay: Literal["constant", "cosine"] = "cosine"
-    """The rate after warm-up: constant, or falling along a cosine to `final` at the last step."""
-    final: float = 0.1
-    """Fraction of the peak rate at which the cosine ends."""
-    clip: float = 1.0
-    """Largest norm of the gradient; 0 for no clipping."""
-    groups: tuple[str, ...] = ()
-    """Multiples of the rate for some weights, such as `new=10 "*.embed_*=0.1"`: `new` for weights
-    that `training.start` did not give, or a pattern of names; the first that fits counts. 0 keeps
-    weights as they are."""
-
-    def __post_init__(self) -> None:
-        """Refuse unknown names, and numbers that would train uphill or not at all."""
-        check_choices(self)
-        for name in ("lr", "weight_decay", "warmup", "final", "clip"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is finite and at least 0, not {getattr(self, name)}")
-        self.factors()
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas are two numbers in [0, 1), not {self.betas}")
-
-    def factors(self) -> dict[str, float]:
-        """Return the multiple of the rate by pattern.
-
-        Example:
-            >>> Optimizer(groups=("new=10", "*.embed*=0.1")).factors()
-            {'new': 10.0, '*.embed*': 0.1}
-        """
-        found: dict[str, float] = {}
-        for group in self.groups:
-            pattern, _, factor = group.rpartition("=")
-            try:
-                found[pattern] = float(factor)
-            except ValueError:
-                pattern = ""
-            if not pattern or not 0 <= found[pattern] < math.inf:
-                raise ValueError(f"groups are like new=10 or '*.embed*=0.1', not {group!r}")
-        return found
-
-    def build(self, model: nn.Module, new: Collection[str] = ()) -> torch.optim.Optimizer:
-        """Make the optimizer of a model's weights, those that need no gradient left out.
-
-        Args:
-            model: The model.
-            new: Names of weights that are new, where it starts from another.
-
-        Raises:
-            ValueError: When a group has no weights.
-        """
-        settings: Any = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
-        if self.name == "muon":
-            optimizer: torch.optim.Optimizer = Muon(model, **settings)
-        else:
-            weights = [p for p in model.parameters() if p.requires_grad]
-            optimizer = torch.optim.AdamW(weights, **settings)
-        return grouped(optimizer, model, self.factors(), new)
-
-    def rate(self, step: int, steps: int) -> float:
-        """Return the learning rate of step number `step` (from 0) of `steps`.
-
-        Example:
-            >>> Optimizer(lr=1.0, warmup=4).rate(1, 100)
-            0.5
-        """
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        if self.decay == "constant":
-            return self.lr
-        done = (step - self.warmup) / max(1, steps - self.warmup)
-        return self.lr * (self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2)
-
-
 @tagged("training")
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -209,6 +119,18 @@ class Training:
     """Whether the times of a batch are spread evenly."""
     ema_decay: float = 0.999
     """Decay of the moving average of the weights."""
+    ema_decays: tuple[float, ...] = ()
+    """Decays of further averages, such as `0.99 0.9999`, each a copy of the weights in memory;
+    `--average 0.9999` of other commands takes one."""
+    ema_snapshot_every: int = 0
+    """Steps between snapshots, of which `--average width=0.12` makes an average of any width after
+    training; each is two copies of the weights on disk, and two more in memory. 0 for none."""
+    validate_every: int = 0
+    """Steps between losses of the averaged weights on held-out data, in the log, by time and with
+    intervals, from the same noise each time; 0 for none."""
+    validate_n: int = 1024
+    """Held-out data that they are of, shared by all processes; they cost as much as a third of the
+    steps in which as many are trained on."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     """Precision of autocast; refused on a CPU, where it is many times slower."""
     sharding: Literal["none", "fsdp"] = "none"
@@ -253,8 +175,11 @@ class Training:
     def __post_init__(self) -> None:
         """Refuse sizes that are not, or do not divide."""
         check_sizes(self, "batch_size", "accumulate", "log_every", "checkpoint_every", "keep")
-        check_sizes(self, "bad_steps", "evaluate_n")
-        for name in ("steps", "sample_every", "evaluate_every", "workers", "lora"):
+        check_sizes(self, "bad_steps", "evaluate_n", "validate_n")
+        for name in (
+            *("steps", "sample_every", "evaluate_every", "validate_every", "ema_snapshot_every"),
+            *("workers", "lora"),
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
         if not 0 <= self.max_minutes < math.inf:
@@ -267,10 +192,21 @@ class Training:
             raise ValueError(f"seed is a whole number of 64 bits, not {self.seed}")
         if (self.lora or self.start_strict or self.start_model) and not self.start:
             raise ValueError("lora, start_model and start_strict need training.start: give it")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
+        self._check_averages()
         if not 0 <= self.condition_drop <= 1:
             raise ValueError(f"condition_drop is a fraction in [0, 1], not {self.condition_drop}")
+
+    def _check_averages(self) -> None:
+        """Refuse decays that are none, or twice the same, and snapshots of adapters."""
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
+        every = [f"{decay:g}" for decay in (self.ema_decay, *self.ema_decays)]
+        if not all(0 <= decay < 1 for decay in self.ema_decays) or len(set(every)) < len(every):
+            raise ValueError(
+                f"ema_decays are in [0, 1) and others than ema_decay, not {self.ema_decays}"
+            )
+        if self.lora and self.ema_snapshot_every:
+            raise ValueError("ema_snapshot_every is for training without lora: set it to 0")
 
 
 @tagged("recipe")

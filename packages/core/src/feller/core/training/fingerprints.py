@@ -17,7 +17,7 @@ from torch import Tensor
 
 from feller.core.training.config import Dataset
 
-__all__ = ["Fingerprint", "difference", "fingerprint"]
+__all__ = ["Fingerprint", "difference", "digest_of", "fingerprint"]
 
 Fingerprint = Mapping[str, Any]
 """What `fingerprint` returns."""
@@ -28,10 +28,11 @@ TWICE = 8
 """Items that are read twice, as data that are drawn at random have no fixed sample."""
 
 
-def fingerprint(data: Dataset) -> Fingerprint:
+def fingerprint(data: Any) -> Fingerprint:
     """Return the number of items, and digests of their groups and of a sample, as JSON takes them.
 
-    A digest is None where there is nothing to compare: items without groups, items drawn at random.
+    Data for which reading a sample is dear have a `fingerprint` of their own. A digest is None
+    where there is nothing to compare: items without groups, items drawn at random.
 
     Example:
         >>> class Numbers:
@@ -42,6 +43,8 @@ def fingerprint(data: Dataset) -> Fingerprint:
         >>> sorted(fingerprint(Numbers()).items())[1]
         ('items', 3)
     """
+    if own := getattr(data, "fingerprint", None):
+        return own()
     count = len(data)
     positions = sorted(
         set(np.linspace(0, count - 1, min(count, SAMPLE)).round().astype(int).tolist())
@@ -52,8 +55,8 @@ def fingerprint(data: Dataset) -> Fingerprint:
         fixed = first[:TWICE] == [_read(data, i) for i in positions[:TWICE]]
     return {
         "items": count,
-        "groups": None if groups is None else _digest(groups),
-        "sample": _digest(first) if fixed else None,
+        "groups": None if groups is None else digest_of(groups),
+        "sample": digest_of(first) if fixed else None,
     }
 
 
@@ -69,10 +72,11 @@ def difference(now: Fingerprint, before: Fingerprint) -> str:
 
 
 def _read(data: Dataset, i: int) -> str:
-    return _digest(data[[i]])
+    return digest_of(data[[i]])
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """Return the digest of a value: tensors, arrays, numbers, texts, and what is made of them."""
     total = hashlib.sha256()
     _add(value, total)
     return total.hexdigest()

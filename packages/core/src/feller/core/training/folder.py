@@ -2,13 +2,16 @@
 
 ```
 runs/a/recipe.json        the resolved recipe
-runs/a/run.json           the fingerprint of the data, and each session: where it began, what
-                          changed, the seed, versions, the state of git, the hardware
+runs/a/run.json           the fingerprint of the data, the version of their order, and each session:
+                          where it began, what changed, the seed, versions, the state of git, the
+                          hardware
 runs/a/log.jsonl          a line every few steps
 runs/a/tensorboard/       the same for TensorBoard
 runs/a/samples/           pictures from fixed noise
 runs/a/checkpoints/       the last few states
 runs/a/model/             the averaged weights as a model folder
+runs/a/averages/          weights that are averaged otherwise, a model folder each
+runs/a/snapshots/         what averages of any width are made of
 ```
 """
 
@@ -30,7 +33,7 @@ from feller.core.training.surroundings import surroundings
 
 __all__ = [
     "MAY_CHANGE", "MAY_CHANGE_WITH_A_WORD", "begin_session", "check_folder", "compare_run",
-    "new_weights",
+    "new_weights", "order_of_run",
 ]  # fmt: skip
 
 MAY_CHANGE: Mapping[str, str] = MappingProxyType(
@@ -41,6 +44,8 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "training.sample_every": "what is written",
         "training.evaluate_every": "what is written",
         "training.evaluate_n": "what is written",
+        "training.validate_every": "what is written",
+        "training.validate_n": "what is written",
         "training.checkpoint_every": "what is kept",
         "training.keep": "what is kept",
         "training.bad_steps": "when a run gives up",
@@ -147,7 +152,7 @@ def begin_session(out: Path, run: Run, data: Fingerprint) -> None:
     if done and file.exists() and run.step:
         return  # nothing happens any more
     facts = _facts(out) if run.step else {}
-    facts["data"] = data
+    facts |= {"data": data, "order": run.order}
     sessions = facts.get("sessions")
     session = _session(run, before)
     for key in MAY_CHANGE_WITH_A_WORD.keys() & session["changed"].keys():
@@ -164,6 +169,21 @@ def new_weights(out: Path) -> tuple[str, ...]:
     """Return the names of the weights that were new when the run of a folder began."""
     found = _facts(out).get("new", [])
     return tuple(found) if fits(found, list) else ()
+
+
+def order_of_run(out: Path) -> int:
+    """Return the version of the order in which the run of a folder has its data.
+
+    Raises:
+        ValueError: When that was written and is lost.
+    """
+    file = out / "run.json"
+    facts = _facts(out)
+    if file.exists() and not facts:
+        raise ValueError(
+            f"{file} is damaged, and with it the order of the data: choose another --out"
+        )
+    return int(facts.get("order", 1))  # runs from before there was another
 
 
 def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from feller.core import random
 from feller.core.couplings import couple, set_coupling
@@ -25,14 +24,26 @@ from feller.core.nn.shards import full
 from feller.core.pairs import states_of
 from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
-from feller.core.training.batches import Batches, ProcessRows
+from feller.core.training.batches import ProcessRows
 from feller.core.training.config import Dataset, Recipe
 from feller.core.training.groups import FACTOR
 from feller.core.training.lora import adapted
+from feller.core.training.orders import ORDER
+from feller.core.training.posthoc import further_averages
+from feller.core.training.reading import Reading, next_batch, read_batches
 from feller.core.training.sharding import is_split, prepared, whole
-from feller.core.training.stopping import heed_no_signal
+from feller.core.training.streams import Stream
+from feller.core.waiting import main_first
 
-__all__ = ["Run", "StepRecord", "build_run", "losses_of_rows", "training_steps"]
+__all__ = [
+    "Run",
+    "StepRecord",
+    "build_run",
+    "like_times",
+    "losses_at",
+    "losses_of_rows",
+    "training_steps",
+]
 
 
 @dataclass
@@ -53,6 +64,7 @@ class Run:
         row: Those since the last that was.
         changing: Whether weights are being changed: what is between two states is not saved.
         new: Names of the weights that the model it starts from did not give.
+        order: The version of the order of its data.
     """
 
     recipe: Recipe
@@ -60,7 +72,7 @@ class Run:
     model: Any
     optimizer: torch.optim.Optimizer
     ema: EMA
-    data: Dataset
+    data: Dataset | Stream
     step: int = 0
     seconds: float = 0.0
     saved: int = -1
@@ -68,6 +80,7 @@ class Run:
     row: int = 0
     changing: bool = False
     new: tuple[str, ...] = ()
+    order: int = ORDER
     _whole: Any = None
 
     @property
@@ -125,7 +138,7 @@ def build_run(
         begin: Gives the model its first weights, where they are another's, and returns the names of
             those that are new.
     """
-    with accelerator.local_main_process_first():  # one process of a host downloads
+    with main_first(accelerator):  # one process of a host downloads
         data = recipe.data.build("train")
     recipe, data, said = recipe.model.completed(recipe, data)
     if said:
@@ -137,7 +150,7 @@ def build_run(
     new = begin(model) if begin else ()
     if recipe.training.lora:
         model = adapted(model, recipe.training.lora, new)
-    ema = EMA(model, recipe.training.ema_decay)
+    ema = EMA(model, recipe.training.ema_decay, others=further_averages(recipe.training))
     model, optimizer = prepared(recipe, accelerator, model, ema, new)
     if said := ema.model.codec.check_data(data):  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         accelerator.print(said)
@@ -153,22 +166,12 @@ def training_steps(run: Run) -> Iterator[StepRecord]:
         world=accelerator.num_processes,
         accumulate=recipe.training.accumulate,
     )
-    order = Batches(
-        len(run.data),
+    batches = read_batches(
+        run.data,
         shard,
-        seed=recipe.training.seed,
-        start=run.step,
-        groups=getattr(run.data, "groups", None),
+        Reading(recipe.training.seed, run.step, run.order, recipe.training.workers),
+        pin=accelerator.device.type == "cuda",
     )
-    loader = DataLoader(
-        run.data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
-        sampler=order,  # pyright: ignore[reportArgumentType]
-        batch_size=None,
-        num_workers=recipe.training.workers,
-        pin_memory=accelerator.device.type == "cuda",
-        worker_init_fn=heed_no_signal,
-    )
-    batches = iter(loader)
     run.model.train()
     while run.step < recipe.training.steps:
         yield _step(run, shard, batches)
@@ -184,7 +187,7 @@ def _step(run: Run, shard: ProcessRows, batches: Iterator[Any]) -> StepRecord:
         group["lr"] = rate * group.get(FACTOR, 1.0)
     losses: list[dict[str, Tensor]] = []
     for i, rows in enumerate(shard):
-        batch = send_to_device(_next(batches), accelerator.device)
+        batch = send_to_device(next_batch(batches), accelerator.device)
         last = i == len(shard) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(run.model):
             parts = losses_of_rows(run, batch, rows)
@@ -222,36 +225,17 @@ def _change(run: Run, finite: bool) -> None:
     run.row += scaler is None or scaler.get_scale() < 1
 
 
-def _next(batches: Iterator[Any]) -> Any:
-    """Return the next batch.
-
-    Raises:
-        OSError: When a process that reads data was killed.
-    """
-    try:
-        return next(batches)
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        first = str(error).splitlines()[0]
-        raise OSError(
-            f"{first}: a process that reads data was killed, as where memory is short; "
-            "--training.workers 0 reads without"
-        ) from None
-
-
 def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
     """Return the mean loss of some rows of the current step's global batch, by its parts."""
     recipe, model = run.recipe, run.bare_model
     training, stream = recipe.training, f"step {run.step}"
     rng = random.rows(training.seed, rows.start, rows.stop, stream=stream)
     z, condition = states_of(batch, lambda raw: model.codec.encode(raw, rng))
-    device = next(iter(z.values())).device if isinstance(z, Mapping) else z.device
-    number = torch.empty(0, device=device)  # of tokens, too, times are numbers
+    number = like_times(z)
     u = random.uniform((len(rows),), rng, like=number)
     if training.stratified:
         offset = random.uniform((), _shared(training.seed, stream), like=number)
-        index = torch.arange(rows.start, rows.stop, device=device, dtype=number.dtype)
+        index = torch.arange(rows.start, rows.stop, device=number.device, dtype=number.dtype)
         u = stratify(offset, index, training.batch_size)
     t = recipe.times.draw(u, rng, z)
     if training.condition_drop and condition is None:
@@ -264,11 +248,37 @@ def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
         condition = model.codec.drop(condition, dropped)
     if named := conditions_of(model):
         condition = named.dropped(condition, rng)
-    z, x_0, condition = _coupled(run, z, rng, condition)
-    x_t = model.path.sample(z, t, rng, x_0=x_0)
-    with run.accelerator.autocast():
-        losses = recipe.objective.by_part(run.model, model.path, z, t, x_t, condition=condition)
+    losses = losses_at(run, run.model, z, condition, t, rng)
     return {name: loss.mean() for name, loss in losses.items()}
+
+
+def like_times(z: Any) -> Tensor:
+    """Return an empty tensor of the kind and on the device of the times of data points.
+
+    Example:
+        >>> like_times(torch.tensor([3])).dtype
+        torch.float32
+    """
+    device = next(iter(z.values())).device if isinstance(z, Mapping) else z.device
+    return torch.empty(0, device=device)  # of tokens, too, times are numbers
+
+
+def losses_at(run: Run, model: Any, z: Any, condition: Any, t: Any, rng: Any) -> dict[str, Tensor]:
+    """Return the loss of each row `(b,)`, by its parts.
+
+    Args:
+        run: The run.
+        model: The model that is asked: that of the run, or its average.
+        z: The data points.
+        condition: Their conditions.
+        t: Their times.
+        rng: What their noise comes from.
+    """
+    z, x_0, condition = _coupled(run, z, rng, condition)
+    path = run.bare_model.path
+    x_t = path.sample(z, t, rng, x_0=x_0)
+    with run.accelerator.autocast():
+        return run.recipe.objective.by_part(model, path, z, t, x_t, condition=condition)
 
 
 def _coupled(run: Run, z: Any, rng: Any, condition: Any) -> tuple[Any, Any, Any]:

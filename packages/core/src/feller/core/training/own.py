@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import default_collate
 
 from feller.core.checkpoint import load_model
@@ -21,7 +20,8 @@ from feller.core.nn.modes import evaluating
 from feller.core.own_models import OwnModel, OwnModelConfig, TensorCodec
 from feller.core.paths import ConditionalPath, GaussianPath
 from feller.core.spaces import Euclidean
-from feller.core.training.config import DataConfig, Dataset, Optimizer, Recipe, Training
+from feller.core.training.config import DataConfig, Optimizer, Recipe, Training
+from feller.core.training.streams import Stream, is_stream
 from feller.core.training.trainer import train as train_recipe
 
 __all__ = ["GivenData", "train"]
@@ -41,32 +41,47 @@ class GivenData(DataConfig):
     kind: str = ""
     _items: Any = field(default=None, init=False, repr=False, compare=False)
 
-    def build(self, split: Literal["train", "test"] = "train") -> Dataset:
-        """Return the data.
+    _held_out: Any = field(default=None, init=False, repr=False, compare=False)
+
+    def build(self, split: Literal["train", "test"] = "train") -> Any:
+        """Return the data, those that are held out where these are asked for and known.
 
         Raises:
             ValueError: When they are not those of this process.
         """
         if self._items is None:
             raise ValueError(f"the data ({self.kind}) were given in Python: they are not in a file")
-        return self._items
+        return self._items if split == "train" or self._held_out is None else self._held_out
 
     @staticmethod
-    def of(data: Any) -> "GivenData":
-        """Return a tensor, or a data set of torch, as data of a recipe.
+    def of(data: Any, held_out: Any = None) -> "GivenData":
+        """Return a tensor, a data set of torch or a stream as data of a recipe.
+
+        Args:
+            data: The data.
+            held_out: Others, on which the loss is followed.
 
         Raises:
-            ValueError: When it has no length, no items or none by their number.
+            ValueError: When it has no items, or cannot be iterated over again and again.
         """
+        items = _given(data)
         name = type(data).__name__
-        if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
-            raise ValueError(f"data are a tensor or a torch Dataset with a length, not {name}")
-        if not len(data):
-            raise ValueError(f"the data are empty: {name} of length 0")
-        found = GivenData(f"{name} of {len(data)}")
-        items = _Rows(data) if isinstance(data, Tensor) else _Items(data)
+        found = GivenData(name if is_stream(data) else f"{name} of {len(data)}")
         object.__setattr__(found, "_items", items)
+        object.__setattr__(found, "_held_out", None if held_out is None else _given(held_out))
         return found
+
+
+def _given(data: Any) -> Any:
+    """Return data of a program as a data set, or a stream."""
+    name = type(data).__name__
+    if is_stream(data):
+        return data if isinstance(data, Stream) else Stream(data)
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        raise ValueError(f"data are a tensor, a torch Dataset or a stream of items, not {name}")
+    if not len(data):
+        raise ValueError(f"the data are empty: {name} of length 0")
+    return _Rows(data) if isinstance(data, Tensor) else _Items(data)
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,7 @@ class _Items:
 
 
 def train(
-    data: Tensor | TorchDataset[Any],
+    data: Any,
     network: nn.Module,
     out: str | Path,
     *,
@@ -113,7 +128,9 @@ def train(
 
     Args:
         data: Data points, batch first; or a torch `Dataset` with a length, whose items are a data
-            point, or a data point and its condition (a tensor, a number, or a dict of them).
+            point, or a data point and its condition (a tensor, a number, or a dict of them); or a
+            stream of such items or of one or two columns, such as an `IterableDataset` of torch or
+            of `datasets`; `Stream(data, block=100_000)` shuffles more of it at once.
         network: Called as `network(x, t)` or, where its `forward` takes a third argument,
             `network(x, t, condition)`, with x `(b, *event)` and t `(b,)`, 0 noise and 1 data. What
             a trained network already knows is kept. With arguments of its own, it is marked
@@ -123,8 +140,8 @@ def train(
         head: How the network's output is read; a velocity by default.
         objective: The loss; by default the squared error of the velocity.
         settings: Any field of `Training` (`steps`, `batch_size`, `condition_drop`, ...) or of
-            `Optimizer` (`lr`, ...), `times` and `coupling` of `Recipe`, and `cpu` and `new_data`
-            as the flags of `feller train`.
+            `Optimizer` (`lr`, ...), `times` and `coupling` of `Recipe`, `cpu` and `new_data`
+            as the flags of `feller train`, and `held_out`, data for `validate_every`.
 
     Raises:
         ValueError: When network, path and data do not go together, the network cannot be saved so
@@ -144,8 +161,9 @@ def train(
         >>> model.sample(64).shape  # doctest: +SKIP
         torch.Size([64, 2])
     """
-    given, flags = GivenData.of(data), _split(settings)
-    z, condition = TensorCodec().encode(given.build()[[0, min(1, len(given.build()) - 1)]])
+    flags = _split(settings)
+    given = GivenData.of(data, flags["run"].pop("held_out", None))
+    z, condition = TensorCodec().encode(_two(given.build()))
     config = OwnModelConfig(
         network=network_config(network),
         path=GaussianPath(Euclidean(z.ndim - 1)) if path is None else path,
@@ -165,7 +183,7 @@ def _split(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return settings as those of the recipe and of the run."""
     parts = {"training": Training(), "optimizer": Optimizer()}
     names = {part: [f.name for f in fields(value)] for part, value in parts.items()}
-    direct = {"recipe": ["times", "coupling", *parts], "run": ["cpu", "new_data"]}
+    direct = {"recipe": ["times", "coupling", *parts], "run": ["cpu", "new_data", "held_out"]}
     known = [name for group in (names | direct).values() for name in group]
     if unknown := [name for name in settings if name not in known]:
         near = difflib.get_close_matches(unknown[0], known, n=2)
@@ -177,6 +195,11 @@ def _split(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     recipe = {p: replace(value, **chosen(names[p])) for p, value in parts.items()}
     return {"recipe": recipe | chosen(direct["recipe"]), "run": chosen(direct["run"])}
+
+
+def _two(data: Any) -> Any:
+    """Return a batch of two items, or of the only one."""
+    return data.first(2) if isinstance(data, Stream) else data[[0, min(1, len(data) - 1)]]
 
 
 def _try(recipe: Recipe, z: Tensor, condition: Any) -> None:

@@ -46,7 +46,8 @@ def prepared(
     if not split:
         return accelerator.prepare(model, recipe.optimizer.build(model, new))
     shard(model, accelerator.device)
-    shard_like(ema.model, model)
+    for average in (ema, *ema.others.values()):
+        shard_like(average.model, model)
     return model, accelerator.prepare(recipe.optimizer.build(model, new))
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from feller.core.checkpoint import is_finite
 from feller.core.nn.shards import is_sharded, local
 from feller.core.training.loop import Run
+from feller.core.training.streams import bookmark_of, turn_to
 
 __all__ = ["first_rows", "not_finite", "restore", "state_of"]
 
@@ -35,6 +36,7 @@ def state_of(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "step": run.step,
         "seconds": run.seconds,
         "skipped": run.skipped,
+        "stream": bookmark_of(run.data),
         # What the loss never asked has no moments, and needs none to go on.
         "unasked": [name for name in _trained(run) if name not in plain["state"]],
         "plain": plain,
@@ -64,6 +66,7 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
             stored.read(name, tensor)
     if run.accelerator.scaler is not None and state.get("scaler"):
         run.accelerator.scaler.load_state_dict(state["scaler"])
+    turn_to(run.data, state.get("stream"))
     run.step = run.saved = state["step"]
     run.seconds, run.skipped = state["seconds"], state.get("skipped", 0)
 

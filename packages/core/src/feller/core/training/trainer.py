@@ -5,8 +5,9 @@ It holds a model at last. Running the same command again resumes from the last c
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,23 @@ from feller.core.training.checkpointing import latest_checkpoint, load_latest
 from feller.core.training.config import Recipe
 from feller.core.training.evaluating import begin_evaluation, figures_of
 from feller.core.training.fingerprints import fingerprint
-from feller.core.training.folder import begin_session, check_folder, compare_run, new_weights
+from feller.core.training.folder import (
+    begin_session,
+    check_folder,
+    compare_run,
+    new_weights,
+    order_of_run,
+)
 from feller.core.training.launching import launched, on_main
 from feller.core.training.log import Diverged, Log
 from feller.core.training.loop import Run, StepRecord, build_run, training_steps
 from feller.core.training.lora import merged, save_adapter
+from feller.core.training.posthoc import is_due, save_snapshot, snapshot_of
 from feller.core.training.saving import Saver
+from feller.core.training.sharding import whole
 from feller.core.training.starting import first_weights, with_model_of_start
 from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal
+from feller.core.training.validating import begin_validation
 
 __all__ = ["train"]
 
@@ -82,6 +92,7 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
     on_main(accelerator, lambda: compare_run(out, run, data, new_data=new_data))
     if found := load_latest(run, checkpoints):
         accelerator.print(f"resumed {found} at step {run.step}")
+        run.order = order_of_run(out)
     on_main(accelerator, lambda: begin_session(out, run, data))
     accelerator.init_trackers("")
     first = run.step
@@ -96,11 +107,14 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
         raise Stopped(number)
     if run.step > first or not on_main(accelerator, lambda: _is_written(out / "model", run)):
         model = run.averaged()
-        on_main(accelerator, lambda: _save_model(run, model, out))
+        others = {name: whole(other.model) for name, other in run.ema.others.items()}
+        on_main(accelerator, lambda: _save_model(run, model, others, out))
     return True
 
 
-def _save_model(run: Run, model: Any, out: Path) -> None:
+def _save_model(run: Run, model: Any, others: Mapping[str, Any], out: Path) -> None:
+    for name, other in others.items():
+        save_model(merged(other), out / "averages" / name, card=_card(run, out))
     save_model(merged(model), out / "model", card=_card(run, out))
     save_adapter(model, out / "adapter")
 
@@ -109,7 +123,7 @@ def _follow(run: Run, out: Path, stop: Stop, saver: Saver) -> int:
     """Take the steps; log, picture and checkpoint on the way. Return what ended it early, or 0."""
     training, accelerator = run.recipe.training, run.accelerator
     log, due, number = Log(run, out / "log.jsonl"), False, 0
-    evaluation = begin_evaluation(run)
+    evaluation, validation = begin_evaluation(run), begin_validation(run)
     # The bar is closed on an error too, which is printed on a line of its own.
     with _saving_on_error(run, log, saver), _bar(run) as bar:
         for record in training_steps(run):
@@ -122,6 +136,11 @@ def _follow(run: Run, out: Path, stop: Stop, saver: Saver) -> int:
                 _preview(run, out)
             if evaluation and record.step % training.evaluate_every == 0:
                 log.note(figures_of(run, evaluation))
+            if validation and record.step % training.validate_every == 0:
+                log.note(figures_of(run, validation))
+            if is_due(record.step, training.ema_snapshot_every, training.steps):
+                states = snapshot_of(run.ema)
+                on_main(accelerator, partial(save_snapshot, states, run.step, out))
             due |= record.step % training.checkpoint_every == 0
             if due and not run.row:
                 log.means()  # weights of a run that fails replace no good ones

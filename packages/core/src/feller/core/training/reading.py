@@ -1,0 +1,88 @@
+"""Reading data for the loop: batches of this process, from any step on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from feller.core.training.batches import Batches, ProcessRows, order_of
+from feller.core.training.config import Dataset
+from feller.core.training.stopping import heed_no_signal
+from feller.core.training.streams import Stream
+
+__all__ = ["Reading", "next_batch", "read_batches"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How data are read.
+
+    Attributes:
+        seed: Chooses their order.
+        start: The first step.
+        order: The version of the order.
+        workers: Processes that read.
+    """
+
+    seed: int
+    start: int
+    order: int
+    workers: int = 0
+
+
+def read_batches(
+    data: Dataset | Stream, rows: ProcessRows, how: Reading, *, pin: bool = False
+) -> Iterator[Any]:
+    """Return the micro-batches of this process, one after another, without end.
+
+    Args:
+        data: The data.
+        rows: The rows of a step that this process works on.
+        how: How they are read.
+        pin: Whether batches are put where an accelerator reads them faster.
+
+    Raises:
+        ValueError: Without data, when no group of them fills a batch, or when workers would read
+            a stream.
+
+    Example:
+        >>> import torch
+        >>> from feller.core.training.own import GivenData
+        >>> data = GivenData.of(torch.arange(4)).build()
+        >>> batches = read_batches(data, ProcessRows(2), Reading(seed=0, start=0, order=2))
+        >>> sorted([*next(batches).tolist(), *next(batches).tolist()])
+        [0, 1, 2, 3]
+    """
+    if isinstance(data, Stream):
+        if how.workers:
+            raise ValueError("a stream is read by the training itself: give --training.workers 0")
+        return data.batches(rows, seed=how.seed, start=how.start)
+    order = order_of(data, rows.batch_size, seed=how.seed, version=how.order)
+    loader = DataLoader(
+        data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
+        sampler=Batches(order, rows, start=how.start),  # pyright: ignore[reportArgumentType]
+        batch_size=None,
+        num_workers=how.workers,
+        pin_memory=pin,
+        worker_init_fn=heed_no_signal,
+    )
+    return iter(loader)
+
+
+def next_batch(batches: Iterator[Any]) -> Any:
+    """Return the next batch.
+
+    Raises:
+        OSError: When a process that reads data was killed.
+    """
+    try:
+        return next(batches)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        first = str(error).splitlines()[0]
+        raise OSError(
+            f"{first}: a process that reads data was killed, as where memory is short; "
+            "--training.workers 0 reads without"
+        ) from None
