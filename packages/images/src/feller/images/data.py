@@ -26,6 +26,7 @@ from feller.images.folders import DataError, Facts, FolderImages, open_folder
 from feller.images.numbers import chosen_numbers, with_numbers
 from feller.images.pixels import Fit, Reading
 from feller.images.shapes import draw_shapes
+from feller.images.shards import ShardImages, open_shards
 
 __all__ = ["ArrayImages", "DataError", "FolderImages", "ImageData", "npz_arrays"]
 
@@ -33,7 +34,7 @@ SIDE = 28
 _EXPANSION, _SMALL = 100, 2**28  # times its size, and bytes, that a file may unpack to
 
 Split = Literal["train", "test"]
-Source = Literal["mnist", "fashion-mnist", "cifar10", "npz", "folder", "drawn"]
+Source = Literal["mnist", "fashion-mnist", "cifar10", "npz", "folder", "shards", "drawn"]
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,19 @@ class ImageData(DataConfig):
     """Which images, and where they are.
 
     Attributes:
-        source: A named data set, `npz` or `folder` for your own, `drawn` for shapes without files.
+        source: A named data set, `npz`, `folder` or `shards` (tar files of the WebDataset layout)
+            for your own, `drawn` for shapes without files.
         root: The folder of a named set (torchvision's layout, or `fashion_mnist.npz` in it), the
-            file of `npz`, or the folder of `folder`.
+            file of `npz`, the folder of `folder`; of `shards` a folder, a pattern of files
+            (`DIR/*.tar`), an address with numbers in braces (`https://HOST/a-{000..099}.tar`) or an
+            index of `wids`. `{split}` in it is `train` or `test`; else the last tenth is held out.
         download: Let torchvision download a named set.
-        size: Height of images of `folder` and `drawn`, in pixels; None reads the size of `folder`
-            off its images.
-        width: Width of images of `folder`; None for squares.
-        fit: What images of `folder` of another shape are: cut, given margins or stretched.
-        gray: Read the images of `folder` in grayscale.
-        background: Colour behind transparent pixels, and in margins, in `folder`, such as `white`
-            or `#808080`.
+        size: Height of images of `folder`, `shards` and `drawn`, in pixels; None reads the size of
+            `folder` and `shards` off their images.
+        width: Width of images of `folder` and `shards`; None for squares.
+        fit: What their images of another shape are: cut, given margins or stretched.
+        gray: Read their images in grayscale.
+        background: Colour behind transparent pixels, and in margins, such as `white` or `#808080`.
         conditions: Numbers that images are drawn by, instead of classes: columns of the file
             `metadata.csv` in a `folder`, beside that of `file_name`; `all` for all, also of the
             rows of a `conditions.npy` there or of `conditions` in an `npz` file.
@@ -122,7 +125,7 @@ class ImageData(DataConfig):
             if getattr(self, name) is not None:
                 check_sizes(self, name)
 
-    def build(self, split: Split = "train") -> ArrayImages | FolderImages:
+    def build(self, split: Split = "train") -> ArrayImages | FolderImages | ShardImages:
         """Open one split, and say on standard error what was read.
 
         Raises:
@@ -132,7 +135,7 @@ class ImageData(DataConfig):
         if self.conditions and not found.columns:
             raise DataError(f"{self.source} has no numbers for conditions: npz and folder may")
         if os.environ.get("RANK", "0") == "0":
-            where = self.root if self.source in ("npz", "folder") else self.source
+            where = self.root if self.source in ("npz", "folder", "shards") else self.source
             print(f"{where}, {split}: {found}", file=sys.stderr)
         return found
 
@@ -253,11 +256,19 @@ def _npz(config: ImageData, split: Split) -> ArrayImages:
 
 
 def _folder(config: ImageData, split: Split) -> FolderImages:
+    sized = config.size is not None
+    found = open_folder(Path(config.root), split, _reading(config), sized=sized)
+    return with_numbers(found, config.conditions) if config.conditions else found
+
+
+def _shards(config: ImageData, split: Split) -> ShardImages:
+    return open_shards(config.root, split, _reading(config), sized=config.size is not None)
+
+
+def _reading(config: ImageData) -> Reading:
     size = config.size or SIDE
     sides = size, config.width or size
-    reading = Reading(sides, gray=config.gray, background=config.background, fit=config.fit)
-    found = open_folder(Path(config.root), split, reading, sized=config.size is not None)
-    return with_numbers(found, config.conditions) if config.conditions else found
+    return Reading(sides, gray=config.gray, background=config.background, fit=config.fit)
 
 
 def _drawn(config: ImageData, split: Split) -> ArrayImages:
@@ -265,13 +276,15 @@ def _drawn(config: ImageData, split: Split) -> ArrayImages:
     return _in_memory(*draw_shapes(count, config.size or SIDE, seed), "drawn shapes")
 
 
-_SOURCES: Mapping[str, Callable[[ImageData, Split], ArrayImages | FolderImages]] = MappingProxyType(
+_Images = ArrayImages | FolderImages | ShardImages
+_SOURCES: Mapping[str, Callable[[ImageData, Split], _Images]] = MappingProxyType(
     {
         "mnist": _named("mnist", "MNIST"),
         "fashion-mnist": _named("fashion_mnist", "FashionMNIST"),
         "cifar10": _named("cifar10", "CIFAR10"),
         "npz": _npz,
         "folder": _folder,
+        "shards": _shards,
         "drawn": _drawn,
     }
 )

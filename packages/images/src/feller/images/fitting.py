@@ -142,7 +142,7 @@ def _sides_refused(sides: tuple[int, ...]) -> str:
 
 def _read_so(data: Any, facts: Facts) -> Any:
     """Return where the data are with what was read off them, where they are scaled as asked."""
-    if getattr(data, "source", "") != "folder":
+    if getattr(data, "source", "") not in ("folder", "shards"):
         return data
     gray, size, width = facts.shape[0] == 1, *facts.shape[1:]
     return replace(data, gray=gray, size=size, width=None if width == size else width)

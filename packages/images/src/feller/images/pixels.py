@@ -4,9 +4,10 @@ Every file is looked at before the first step, as cheaply as its format allows: 
 at what marks its end. Where nothing does, its pixels are read.
 """
 
+import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ class Reading:
                 f"background is a colour such as white or #808080, not {self.background!r}"
             ) from None
 
-    def read(self, file: Path) -> np.ndarray:
+    def read(self, file: Path | io.BytesIO) -> np.ndarray:
         """Read an image, uint8 `(h, w, c)`.
 
         Raises:
@@ -97,8 +98,8 @@ class Reading:
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Any]:
-    """Open an image, for Pillow.
+def opened(file: Path | io.BytesIO) -> Iterator[Any]:
+    """Open an image, a file or the bytes of one with a name, for Pillow.
 
     Raises:
         DataError: When it is no image, or holds what cannot be shown as bytes; also what is wrong
@@ -107,7 +108,9 @@ def opened(file: Path) -> Iterator[Any]:
     from PIL import Image
 
     try:
-        if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+        if (
+            isinstance(file, Path) and file.exists() and not file.is_file()
+        ):  # opening a pipe would wait for ever
             raise ValueError("it is not a file")
         with warnings.catch_warnings():  # of sizes within the limit, and of damaged notes
             warnings.simplefilter("ignore")
@@ -118,7 +121,8 @@ def opened(file: Path) -> Iterator[Any]:
         raise
     except (MemoryError, Image.DecompressionBombError, *_FAULTS) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{file} is not a readable image: {reason}") from None
+        where = file if isinstance(file, Path) else file.name
+        raise DataError(f"{where} is not a readable image: {reason}") from None
 
 
 class Header(NamedTuple):
@@ -137,7 +141,7 @@ class Header(NamedTuple):
     frames: bool
 
 
-def read_headers(files: list[Path]) -> list[Header]:
+def read_headers(files: Sequence[Path | io.BytesIO]) -> list[Header]:
     """Return what files say of their images.
 
     Raises:
@@ -199,8 +203,10 @@ def opaque(image: Any, background: str) -> Any:
     return Image.alpha_composite(Image.new("RGBA", over.size, background), over)
 
 
-def _is_whole(image: Any, file: Path) -> bool:
+def _is_whole(image: Any, file: Path | io.BytesIO) -> bool:
     """Say whether a format shows, without its pixels, that nothing is missing at the end."""
+    if not isinstance(file, Path):
+        return False
     size = file.stat().st_size
     if last := _LAST.get(image.format):
         return last in _read(file, max(0, size - _TAIL), _TAIL)

@@ -16,6 +16,7 @@ from typing import Literal
 
 from feller.text.folders import files_under
 from feller.text.packed import DataError, open_text, suffix_of
+from feller.text.shards import shard_texts
 from feller.text.tables import (
     Table,
     has_saved_data,
@@ -35,7 +36,7 @@ __all__ = [
     "passages",
 ]
 
-CorpusSource = Literal["file", "folder", "stdlib", "stdlib-docs", "datasets"]
+CorpusSource = Literal["file", "folder", "stdlib", "stdlib-docs", "datasets", "shards"]
 
 LONGEST = 2**18
 """Characters of a passage, at most twice."""
@@ -45,6 +46,7 @@ _PLACES: Mapping[str, str] = MappingProxyType(
         "file": "give a file of text, or another --data.source",
         "folder": "give the folder of the text",
         "datasets": "give the name of the data set, or the folder where it was saved",
+        "shards": "give a folder or a pattern of shards, or their address",
     }
 )
 # Other people's packages; tests; and what a program wrote: tables of encodings, topics of help.
@@ -76,8 +78,8 @@ class Corpus:
     """Where text lies, and how it is split into documents.
 
     Attributes:
-        source: `file`, `folder`, `stdlib`, `stdlib-docs`, or `datasets` for a data set of that
-            library.
+        source: `file`, `folder`, `shards`, `stdlib`, `stdlib-docs`, or `datasets` for a data set of
+            that library.
         path: The file (`.gz`, `.xz` and `.bz2` are unpacked), the folder, or the name of the data
             set or the folder where it was saved.
         pattern: Which files of a folder, at any depth.
@@ -149,6 +151,10 @@ def passages(corpus: Corpus) -> Iterator[Passage]:
         yield from _whole(_library())
     elif corpus.source == "stdlib-docs":
         yield from _whole(_docs())
+    elif corpus.source == "shards":
+        yield from _whole(
+            Document(*found) for found in shard_texts(corpus.path, corpus.table.column)
+        )
     else:
         yield from _rows(corpus.path, rows_of_data_set(corpus.path, corpus.table))
 

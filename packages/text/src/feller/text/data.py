@@ -25,6 +25,7 @@ from torch import Tensor
 
 from feller.core.config import encode, tagged
 from feller.core.training import DataConfig
+from feller.core.waiting import alone
 from feller.text.codec import cut_name
 from feller.text.corpora import (
     Corpus,
@@ -35,10 +36,12 @@ from feller.text.corpora import (
     joined,
     passages,
 )
+from feller.text.cutting import Cut, write_ids
 from feller.text.folders import refuse_overlap, state_of
+from feller.text.shards import shard_states
 from feller.text.tables import Table
 from feller.text.tokenizers import Bytes, Tokenizer
-from feller.text.tokenizers.streams import Tally, encode_pieces
+from feller.text.tokenizers.streams import encode_pieces
 
 __all__ = ["TextData", "Windows"]
 
@@ -78,8 +81,11 @@ class TextData(DataConfig):
     """Which text, and how it is tokenized.
 
     Attributes:
-        source: `file`, `folder`, `stdlib` (Python's source), `stdlib-docs` (its docs), `datasets`.
-        path: The file, the folder, or the name or folder of the data set.
+        source: `file`, `folder`, `stdlib` (Python's source), `stdlib-docs` (its docs), `datasets`,
+            or `shards` (tar files of the WebDataset layout, of `.txt` or `.json` with a column).
+        path: The file, the folder, or the name or folder of the data set; of `shards` a folder, a
+            pattern of files (`DIR/*.tar`), an address with numbers in braces
+            (`https://HOST/a-{000..099}.tar`) or an index of `wids`.
         test_path: File or folder to hold out; a part of `path` if empty.
         pattern: Glob pattern of the files to read in a folder.
         separator: String between the documents of a text file; one document if empty.
@@ -220,47 +226,20 @@ class TextData(DataConfig):
         root = Path(self.cache) if self.cache else usual
         free = {"length", "stride", "cache"}
         facts = {k: v for k, v in encode(self).items() if k not in free}
-        facts["state"] = [state_of(p) for p in (self.path, self.test_path) if p]
+        state = shard_states if self.source == "shards" else state_of
+        facts["state"] = [state(p) for p in (self.path, self.test_path) if p]
         if self.source.startswith("stdlib"):
             facts["state"] = [sys.version]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
         return root / digest
 
     def _cut(self, file: Path, split: Split) -> None:
-        """Write the ids of a split; the file appears whole or not at all."""
+        """Write the ids of a split."""
         kind = np.uint16 if self._ids <= 2**16 else np.uint32
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        count, tally = 0, Tally()
-        try:
-            with partial.open("wb") as stream:
-                for ids in self._cut_ids(split, tally):
-                    stream.write(np.asarray(ids, dtype=kind).tobytes())
-                    count += len(ids)
-            if count == 0:
+        cut = Cut(self.tokenizer, self.has_end, kind)
+        with alone(file.parent, f"{self._name} is cut"):
+            if not file.is_file() and not write_ids(file, self.passages(split), cut):
                 raise DataError(f"the {split} split of {self._name} is empty: no text to cut")
-            if lost := tally.sentence():
-                file.with_suffix(".txt").write_text(lost, encoding="utf-8")
-            os.replace(partial, file)  # noqa: PTH105  (atomic, the point of it)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _cut_ids(self, split: Split, tally: Tally) -> Iterator[list[int]]:
-        """Yield the ids of a split, a part at a time, with its end after each document."""
-        parts = self.passages(split)
-        for first in parts:
-            pieces = (part.text for part in _one_document(first, parts))
-            yield from encode_pieces(self.tokenizer, pieces, first.name, tally)
-            yield [self.tokenizer.size] * self.has_end
-
-
-def _one_document(first: Passage, rest: Iterator[Passage]) -> Iterator[Passage]:
-    """Yield the passages of a document, of which the first is known, from those that follow."""
-    part = first
-    yield part
-    while not part.ends:
-        part = next(rest)
-        yield part
 
 
 def _before(parts: Iterable[Passage], count: int) -> Iterator[Passage]:

@@ -43,6 +43,12 @@ class Tally:
         if not self.change:
             self.change = first_change(text, tokenizer.decode(ids))
 
+    def take(self, other: "Tally") -> None:
+        """Count a later part of the text, which another tally has counted."""
+        self.ids += other.ids
+        self.unknown += other.unknown
+        self.change = self.change or other.change
+
     def sentence(self) -> str:
         """Return what there is to say; nothing where all comes back."""
         if not self.change:
