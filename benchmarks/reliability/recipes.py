@@ -40,7 +40,7 @@ def _points(home: Path) -> Recipe:
 
 def _images(home: Path) -> Recipe:
     full = recipe("images/drawn-flow")
-    network = replace(full.model.network, channels=(8, 8), blocks=1)
+    network = replace(full.model.network, channels=(8, 8), head_channels=8)
     return replace(full, model=replace(full.model, network=network))
 
 

@@ -1,8 +1,12 @@
+import contextlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from feller.core import files
 from feller.core.files import (
     digest,
     locked,
@@ -35,6 +39,51 @@ def test_where_it_fails_the_old_one_stays(error, tmp_path):
         raise error
     assert (tmp_path / "y" / "a.txt").read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["y"]
+
+
+class Crash(BaseException):
+    """A process that dies."""
+
+
+def last_operation(monkeypatch, number):
+    """Let a process die before so many more operations on files."""
+    left = [number]
+
+    def counted(operation):
+        def maybe(*args, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Crash
+            return operation(*args, **options)
+
+        return maybe
+
+    for name in ("replace", "fsync", "mkdir", "unlink", "rmdir", "open"):
+        monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    for name in ("write_text", "rename"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    return left
+
+
+@pytest.mark.parametrize("write", [fill, lambda path, text: write_text(path / "a.txt", text)])
+def test_whatever_the_last_operation_the_old_or_the_new_is_there(write, tmp_path, monkeypatch):
+    """Under its name, and at each moment."""
+    seen, point, left = [], 0, [-1]
+    while left[0] < 0:
+        target = tmp_path / str(point) / "y"
+        fill(target, "old")
+        with monkeypatch.context() as patch, contextlib.suppress(Crash):
+            left = last_operation(patch, point)
+            write(target, "new")
+        seen.append((target / "a.txt").read_text())
+        point += 1
+    assert seen == sorted(seen, reverse=True)  # the old ones first
+    assert {*seen} == {"old", "new"}
+
+
+def test_where_names_cannot_be_exchanged_one_is_there_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    test_a_folder_takes_the_place_of_another(tmp_path)
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path):

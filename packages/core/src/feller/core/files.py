@@ -1,12 +1,14 @@
 """Files and folders that appear whole or not at all, and are read back as they were written.
 
 What feller keeps goes through here. It is written beside its target, as `.NAME.partial`, flushed to
-the disk, and moved there by a rename; what it replaces is renamed first, to `.NAME.old`, and
-deleted last. So whatever the moment at which a process or a machine dies, one whole state is there.
+the disk, and moved there by a rename. What it replaces is exchanged with it, or renamed first, to
+`.NAME.old`, where a disk cannot exchange names, and deleted last. So whatever the moment at which a
+process or a machine dies, one whole state is there.
 A folder that only feller reads is sealed: `SHA256SUMS` holds the digests of its files, in the form
 of `sha256sum -c`.
 """
 
+import ctypes
 import hashlib
 import json
 import os
@@ -208,6 +210,10 @@ def read_json(file: Path) -> Any:
 
 def _swap(fresh: Path, folder: Path) -> None:
     """Replace a folder by another; the old one is removed last."""
+    if folder.exists() and _exchange(fresh, folder):
+        flush(folder.parent)
+        shutil.rmtree(fresh, ignore_errors=True)
+        return
     old = folder.with_name(f".{folder.name}.old")
     if replaced := folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -220,3 +226,12 @@ def _swap(fresh: Path, folder: Path) -> None:
         raise
     flush(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names at once, where the system can; at no moment is one of them missing."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux's renameat2(2)
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
