@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from feller.core import files
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import CheckpointError, is_finite, load_model, save_model
 from feller.core.config import ConfigError
@@ -137,7 +138,7 @@ def test_an_interrupted_save_leaves_the_old_model(folder, monkeypatch):
 
 
 def test_an_old_model_is_removed_last(folder, monkeypatch):
-    """A power cut between the two renames leaves it under another name; an error puts it back."""
+    """Where names are not exchanged, a power cut between two renames leaves it under another name; an error puts it back."""
     weights = (folder / "model.safetensors").read_bytes()
     replace, moves = os.replace, []
 
