@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from feller.core import files
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import CheckpointError, is_finite, load_model, save_model
 from feller.core.config import ConfigError

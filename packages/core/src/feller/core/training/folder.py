@@ -53,7 +53,7 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "training.accumulate": "how much memory a step takes",
         "training.sharding": "which process holds what",
         "training.activation_checkpointing": "how much memory a step takes",
-        "training.compile": "how fast a step is, and its last digits",
+        "training.compile": "how fast a step is, its last digits, what dropout drops",
         "data.root": "where the data are; that they are the same is checked",
         "data.path": "where the data are",
         "data.cache": "where the data are",

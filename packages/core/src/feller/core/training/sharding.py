@@ -40,7 +40,7 @@ def prepared(
     """
     split = is_split(recipe, accelerator)
     if recipe.training.compile:
-        compiled(model, by_block=split)
+        compiled(model)
     if recipe.training.activation_checkpointing:
         recomputed(model)
     if not split:
@@ -83,9 +83,12 @@ def recomputed(model: nn.Module) -> None:
         block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
-def compiled(model: nn.Module, *, by_block: bool) -> None:
-    """Compile a network, or each of its blocks where these are gathered one by one."""
-    for module in blocks(model) if by_block else [model]:
+def compiled(model: nn.Module) -> None:
+    """Compile each block of a network, once for all that are alike; a network without, whole.
+
+    Blocks take tensors and return tensors, and are gathered one by one where they are sharded.
+    """
+    for module in list(blocks(model)) or [model]:
         module.forward = torch.compile(module.forward)
 
 
