@@ -52,5 +52,6 @@ def test_two_processes_give_the_curve_of_one(folder):
     training = {"steps": 4, "batch-size": 4, "log-every": 1, "sample-every": 0}
     for at, values in (("model.network", network), ("training", training)):
         flags += [part for name, n in values.items() for part in (f"--{at}.{name}", n)]
-    one, two = curves_of_one_and_two("proteins/short-codesign", folder, flags)
+    one, two, shared = curves_of_one_and_two("proteins/short-codesign", folder, flags)
     assert one == pytest.approx(two, rel=1e-4)
+    assert one == pytest.approx(shared, rel=1e-4)

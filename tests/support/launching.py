@@ -22,13 +22,14 @@ def curve(out):
 
 
 def curves_of_one_and_two(recipe, out, flags):
-    """The losses of `feller train RECIPE FLAGS` in one process, and in two."""
-    for processes in (1, 2):
-        folder = out / str(processes)
-        train = ("-m", "feller.core", "train", recipe, "--out", folder, *flags)
+    """The losses of `feller train RECIPE FLAGS` in one process, in two, and in two that share it."""
+    ways = {"1": (1, []), "2": (2, []), "shared": (2, ["--training.sharding", "fsdp"])}
+    for name, (processes, more) in ways.items():
+        folder = out / name
+        train = ("-m", "feller.core", "train", recipe, "--out", folder, *flags, *more)
         command = launched(processes, *train)
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         card = json.loads((folder / "model" / "card.json").read_text())
         assert card["training"]["processes"] == processes
-    return curve(out / "1"), curve(out / "2")
+    return [curve(out / name) for name in ways]

@@ -95,5 +95,6 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     flags = ["--cpu", "--data.path", corpus, "--data.cache", tmp_path / "cache"]
     flags += [f"{network}.dim", "32", f"{network}.depth", "1", f"{network}.num-heads", "2"]
     flags += ["--training.steps", "4", "--training.log-every", "1", "--training.sample-every", "0"]
-    one, two = curves_of_one_and_two("text/shakespeare-mask", tmp_path, flags)
+    one, two, shared = curves_of_one_and_two("text/shakespeare-mask", tmp_path, flags)
     assert one == pytest.approx(two, rel=1e-4)
+    assert one == pytest.approx(shared, rel=1e-4)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from feller.core.nn.ema import EMA
-from feller.core.nn.shards import is_sharded, local
+from feller.core.nn.shards import is_shared, is_sharded, local
 from feller.core.training.sharding import blocks, recomputed, shard, shard_like, whole
 from feller.core.training.trainer import train
 
@@ -87,6 +87,7 @@ def test_a_model_that_is_split_keeps_its_names_and_its_average(group):
     shard(model, torch.device("cpu"))
     shard_like(averages[1].model, model)
     assert model.state_dict().keys() == plain.state_dict().keys()
+    assert is_shared(model) and not is_shared(plain)
     for each in (model, averages[1].model):
         assert all(is_sharded(p) for p in each.parameters())
         assert each.again.weight is each.end.weight

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from feller.core.config import tagged
 from feller.core.losses import Loss, Sample, check_path
+from feller.core.nn.shards import is_shared
 from feller.core.times import factor_times
 from feller.proteins.codec import consecutive
 from feller.proteins.models import MASK
@@ -158,11 +159,14 @@ def _first_look(model: Any, x: Mapping[str, Tensor], t: Any, index: Any) -> Tens
     first = first.amin(1) if first.ndim > 1 else first  # 1 is the clock of what is known
     rows = (first * 2**12 % 1 < 0.5).expand(len(x["residue"]))
     previous = torch.full_like(x["translation"], torch.nan)
-    if rows.any():
-        some = {name: value[rows] for name, value in x.items()}
-        of_some = {name: clock[rows] if clock.ndim else clock for name, clock in clocks.items()}
-        chosen = None if index is None else index[rows]
-        previous[rows] = model(some, of_some, chosen, predict=True).translation
+    looks = rows.any()
+    if looks or is_shared(model):  # others that share the weights look, and wait for this process
+        some = rows if looks else torch.arange(len(rows), device=rows.device) == 0
+        of_x = {name: value[some] for name, value in x.items()}
+        of_t = {name: clock[some] if clock.ndim else clock for name, clock in clocks.items()}
+        chosen = None if index is None else index[some]
+        found = model(of_x, of_t, chosen, predict=True).translation
+        previous[some] = found if looks else torch.nan
     return previous
 
 

@@ -4,12 +4,20 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["full", "is_sharded", "local", "split_like"]
+__all__ = ["full", "is_sharded", "is_shared", "local", "split_like"]
 
 
 def is_sharded(tensor: Tensor) -> bool:
     """Say whether other processes have other rows of a tensor."""
     return hasattr(tensor, "full_tensor")
+
+
+def is_shared(model: Any) -> bool:
+    """Say whether processes have a part of a model's weights each, and call it at the same times.
+
+    One that calls it once more than the others waits for them without an end.
+    """
+    return hasattr(model, "set_reshard_after_backward")
 
 
 def local(tensor: Tensor) -> Tensor:
