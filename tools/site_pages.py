@@ -24,12 +24,14 @@ DOCS, SOURCE = ROOT / "docs", "https://github.com/feller-zoo/feller/blob/main"
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 BADGE = re.compile(r"^\[!\[.*\n", re.MULTILINE)  # an image from elsewhere
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
-# Where the files of the repository stand on the site.
+# Files of the repository that are pages of the site.
 MOVED = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/samplers/README.md": "benchmarks/samplers.md",
+}
+PLACES = MOVED | {
     "docs/notebooks": "tutorials/index.md",
     "examples/README.md": "examples/index.md",
 }
@@ -63,12 +65,12 @@ def navigation() -> list[dict[str, Any]]:
 
 def generated() -> dict[str, str]:
     """Return the Markdown of each generated page by its address."""
-    pages = {target: _moved(source) for source, target in MOVED.items() if source.endswith(".md")}
+    pages = {page: _moved(source) for source, page in MOVED.items()}
     pages |= {f"zoo/{name}.md": _card(name) for name in list_models()} | {"zoo/index.md": _zoo()}
     pages |= {f"tutorials/{file.stem}.md": _notebook(file) for file in _notebooks()}
     pages["tutorials/index.md"] = _listed("Tutorials", TUTORIALS, pages, "tutorials/")
     pages |= {f"examples/{file.stem}.md": _example(file) for file in _examples()}
-    pages["examples/index.md"] += _list(pages, "examples/")
+    pages["examples/index.md"] = _listed("Examples", EXAMPLES, pages, "examples/")
     pages["benchmarks/index.md"] = _benchmarks()
     written = {name: (DOCS / name).read_text(encoding="utf-8") for name in _there("how-to", HOW_TO)}
     pages["how-to/index.md"] = _listed("How to", "", written, "how-to/")
@@ -77,6 +79,10 @@ def generated() -> dict[str, str]:
 
 TUTORIALS = """Each is a notebook in `docs/notebooks`, run by the gate from its first cell to its
 last (`tools/run_notebook.py`, which needs no Jupyter). Download one, or run it from a clone."""
+
+EXAMPLES = """Each file reads alone from top to bottom, asks the theory a question, prints what it
+measures and asserts its claim; the gate runs them all. `uv run python examples/NAME.py` runs one.
+"""
 
 
 def _about() -> list[str]:
@@ -106,12 +112,11 @@ def _moved(source: str) -> str:
 def _address(link: str, source: str, page: str) -> str:
     """Return where a link of a file leads from its page: on the site, or to the source."""
     file = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
-    target = MOVED.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else "")
+    target = PLACES.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else "")
     example = re.fullmatch(r"examples/(\w+)\.py", file)
     target = f"examples/{example[1]}.md" if example else target
-    return (
-        posixpath.relpath(target, posixpath.dirname(page) or ".") if target else f"{SOURCE}/{file}"
-    )
+    home = posixpath.dirname(page) or "."
+    return posixpath.relpath(target, home) if target else f"{SOURCE}/{file}"
 
 
 def _card(name: str) -> str:

@@ -15,6 +15,7 @@ import site_formulas
 import site_pages
 from feller.core.cli import COMMANDS
 from feller.core.domains import list_models, list_recipes
+from feller.core.registry import read_card
 
 DOCS = run_pages.DOCS
 ROOT = DOCS.parent
@@ -143,3 +144,12 @@ def test_formulas_of_docstrings_become_those_of_pages():
     assert "The rate is $a_t / b$." in shown
     assert "$$x = y$$" in shown
     assert "Examples:\n    >>> 1" in shown
+
+
+def test_sizes_of_models_on_pages_are_those_of_the_cards():
+    sizes = [read_card(name).parameters / 1e6 for name in list_models()]
+    said = f"{min(sizes):.1f} to {max(sizes):.1f} million"
+    for page in ("faq.md", "comparison.md"):
+        assert said in (DOCS / page).read_text(encoding="utf-8")
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    assert f"none above {max(sizes):.1f} million" in text
