@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from feller.text.tokenizers.streams import Tally, encode_pieces
 
 __all__ = ["Cut", "cores", "write_ids"]
 
-SENT = 2**22
+SENT = 2**20
 """Characters that are sent at once; fewer in all are not worth other processes."""
 
 Documents = list[tuple[str, list[str]]]
@@ -158,8 +158,10 @@ def _rest(parts: Iterator[Passage]) -> Iterator[str]:
             return
 
 
-def _joined(pieces: Sequence[str], rest: Iterator[str]) -> Iterator[str]:
-    yield from pieces
+def _joined(pieces: list[str], rest: Iterator[str]) -> Iterator[str]:
+    """Yield the pieces of a document, none of which is kept, and its rest."""
+    while pieces:
+        yield pieces.pop(0)
     yield from rest
 
 
