@@ -3,7 +3,7 @@
     uv run python tools/draw_samples.py            # all that are not there yet
     uv run python tools/draw_samples.py images/fashion-flow
 
-They go to `docs/samples/DOMAIN-NAME.png`: seed 0, images in 10 steps, texts in 64, backbones in
+They go to `docs/samples/DOMAIN-NAME.png`: seed 0, images in as many steps as usual, texts in 64, backbones in
 50; none is chosen.
 """
 
@@ -43,7 +43,7 @@ def draw_images(name: str) -> None:
     """Draw one image of each class in a row."""
     model = load(name, ImageModel)
     classes = list(model.codec.classes)
-    drawn = model.sample(len(classes), label=classes, guidance=2.0, steps=10, seed=0).squeeze(-1)
+    drawn = model.sample(len(classes), label=classes, guidance=2.0, seed=0).squeeze(-1)
     row = 255 - drawn.permute(1, 0, 2).reshape(drawn.shape[1], -1).numpy()
     Image.fromarray(row).resize((WIDTH, WIDTH // len(classes)), Image.Resampling.LANCZOS).save(
         target(name), optimize=True

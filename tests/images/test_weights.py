@@ -21,3 +21,22 @@ def test_the_asked_class_is_drawn_and_no_class_is_forgotten(name, calls):
     free, nfe = model.draw(1000, None, Sampling(), seed=1)
     assert nfe == calls
     assert class_fractions(free, classifier).smallest.value >= 0.04
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_asked_digit_appears_from_masks():
+    model, classifier = load("images/mnist-discrete"), load_classifier("mnist")
+    labels = torch.arange(200) % 10
+    guided, _ = model.draw(200, labels, Sampling(guidance=2.0), seed=1)
+    assert conditional_accuracy(guided, labels, classifier).value >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_one_network_call_draws_the_asked_garment_more_often_than_not():
+    model, classifier = load("images/fashion-meanflow"), load_classifier("fashion-mnist")
+    labels = torch.arange(1000) % 10
+    images, calls = model.draw(1000, labels, Sampling(steps=1), seed=1)
+    assert calls == 1
+    assert conditional_accuracy(images, labels, classifier).value >= 0.65

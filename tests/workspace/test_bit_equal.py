@@ -136,6 +136,15 @@ BUNDLED = {
         "jumps alone": images(mix=(0.0, 1.0), seed=1),
         "guided": images(label="bag", guidance=2.0),
     },
+    "images/fashion-meanflow": {
+        "one call": images(steps=1),
+        "two calls": images(steps=2, label="bag"),
+    },
+    "images/mnist-discrete": {
+        "as it is": images(),
+        "guided": images(label="7", guidance=2.0),
+        "leaps": images(solver="euler"),
+    },
     "text/shakespeare-mask": {
         **{solver: texts(solver=solver) for solver in TOKENS},
         "prompt and suffix": texts(prompt="To be", suffix="question."),
