@@ -1,11 +1,11 @@
 """Waiting without an end: longer than a barrier of the process group allows."""
 
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
+from launching import ENVIRONMENT, launched
 
 from feller.core.waiting import alone, saying
 
@@ -28,14 +28,8 @@ print("done\n", end="", flush=True)
 @pytest.mark.slow
 def test_a_process_waits_longer_than_its_group_allows(tmp_path):
     (tmp_path / "waiter.py").write_text(WAITER)
-    command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    more = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    found = subprocess.run(
-        [sys.executable, *command, *more, "--main_process_port", "0", tmp_path / "waiter.py"],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    command = launched(2, tmp_path / "waiter.py")
+    found = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     lines = found.stdout.splitlines()
     assert lines.count("done") == 2
