@@ -22,7 +22,7 @@ def curve(out):
 
 
 def curves_of_one_and_two(recipe, out, flags):
-    """The losses of `feller train RECIPE FLAGS` in one process, in two, and in two that share it."""
+    """The losses of `feller train RECIPE FLAGS` in one process, two, and two that share weights."""
     ways = {"1": (1, []), "2": (2, []), "shared": (2, ["--training.sharding", "fsdp"])}
     for name, (processes, more) in ways.items():
         folder = out / name

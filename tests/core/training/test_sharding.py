@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from feller.core.nn.ema import EMA
-from feller.core.nn.shards import is_shared, is_sharded, local
+from feller.core.nn.shards import is_sharded, is_shared, local
 from feller.core.training.sharding import blocks, recomputed, shard, shard_like, whole
 from feller.core.training.trainer import train
 
