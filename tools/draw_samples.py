@@ -3,8 +3,8 @@
     uv run python tools/draw_samples.py            # all that are not there yet
     uv run python tools/draw_samples.py images/fashion-flow
 
-They go to `docs/samples/DOMAIN-NAME.png`: seed 0, images in as many steps as usual, texts in 64, backbones
-in 50; none is chosen.
+They go to `docs/samples/DOMAIN-NAME.png`: seed 0, images in as many steps as usual,
+texts in 64, backbones in 50; none is chosen.
 """
 
 import sys
