@@ -1,8 +1,12 @@
+import json
 import os
 
+import points
 import pytest
 
+from feller.core.training.by_time import bin_names
 from feller.core.training.log import forget_lost_steps
+from feller.core.training.trainer import train
 
 LINES = '{"step": 1, "loss": 1.0}\n{"step": 2, "loss": 1.0}\n'
 
@@ -44,3 +48,15 @@ def test_a_kill_leaves_the_old_or_the_new_log(tmp_path, monkeypatch):
         assert file.read_text() == f'{LINES}{{"step": 3}}\n'
     forget_lost_steps(file, 2)
     assert [found.name for found in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_line_has_the_loss_by_time_and_its_mean_is_the_loss(tmp_path):
+    """Times are stratified: each interval has as many rows as the next."""
+    recipe = points.recipe(steps=6, log_every=3, batch_size=20)
+    train(recipe, tmp_path / "a", cpu=True)
+    for text in (tmp_path / "a" / "log.jsonl").read_text().splitlines():
+        line = json.loads(text)
+        found = [line[f"loss/{name}"] for name in bin_names()]
+        assert sum(found) / len(found) == pytest.approx(line["loss"], rel=1e-5)
+        assert line["gradient_norm"] > 0
+        assert line["samples_per_second"] > 0

@@ -159,6 +159,9 @@ class Training:
     """Processes that read data."""
     log_every: int = 50
     """Steps between lines of the log."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
+    """What the log goes to besides `log.jsonl`, each to be installed: `tensorboard`, `wandb`,
+    `trackio`."""
     sample_every: int = 1000
     """Steps between pictures of samples; 0 for none."""
     evaluate_every: int = 0

@@ -41,6 +41,7 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "training.steps": "more, or fewer that are not taken yet; a cosine ends at the new last",
         "training.max_minutes": "when a session ends",
         "training.log_every": "what is written",
+        "training.trackers": "what is written",
         "training.sample_every": "what is written",
         "training.evaluate_every": "what is written",
         "training.evaluate_n": "what is written",
@@ -109,7 +110,7 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
     file = out / "recipe.json"
     old, new = leaves(encode(_recorded(file))), leaves(encode(run.recipe))
     for key in sorted(new.keys() | old.keys()):
-        free = key in MAY_CHANGE or key in MAY_CHANGE_WITH_A_WORD
+        free = key.rstrip(".0123456789") in MAY_CHANGE or key in MAY_CHANGE_WITH_A_WORD
         if new.get(key) != old.get(key) and not free:
             raise ValueError(
                 f"{out} was begun with {key} = {old.get(key)}, not {new.get(key)}: "

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, ProjectConfiguration, broadcast_object_list
 
 from feller.core.training.config import Recipe
+from feller.core.training.trackers import check_trackers
 
 __all__ = ["launched", "on_main"]
 
@@ -36,9 +37,11 @@ def launched(recipe: Recipe, out: Path, *, cpu: bool = False) -> Accelerator:
         cpu: Whether to leave accelerators alone.
 
     Raises:
-        ValueError: When the launcher asks for what the recipe does not, or feller cannot.
+        ValueError: When the launcher asks for what the recipe does not, or feller cannot; when a
+            tracker is not installed.
     """
     cpu = cpu or _is_set("ACCELERATE_USE_CPU")
+    check_trackers(recipe.training.trackers)
     _check_environment(recipe)
     on_cpu = cpu or not torch.accelerator.is_available()
     if recipe.training.mixed_precision != "no" and on_cpu:
@@ -48,7 +51,7 @@ def launched(recipe: Recipe, out: Path, *, cpu: bool = False) -> Accelerator:
     accelerator = Accelerator(
         mixed_precision=recipe.training.mixed_precision,
         cpu=cpu,
-        log_with="tensorboard",
+        log_with=list(recipe.training.trackers) or None,
         project_config=ProjectConfiguration(
             project_dir=str(out), logging_dir=str(out / "tensorboard")
         ),

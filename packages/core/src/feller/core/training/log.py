@@ -75,6 +75,7 @@ class Log:
         if not self.losses:
             return {"skipped": str(self.run.skipped)}
         run, record, means = self.run, self.last, self.means()
+        by_time = run.by_time.means(lambda sums: run.accelerator.reduce(sums, "sum"))
         assert record is not None
         now = time.perf_counter()
         run.seconds += now - self.since
@@ -83,6 +84,7 @@ class Log:
         line: dict[str, Any] = {
             "step": run.step,
             **means,
+            **{f"loss/{name}": loss for name, loss in by_time.items()},
             "rate": record.rate,
             "samples_per_second": round(speed, 2),
             "seconds": round(run.seconds, 1),

@@ -8,7 +8,7 @@ the loss curve does not depend on how many processes or micro-batches share a st
 import contextlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from feller.core.pairs import states_of
 from feller.core.sizes import build_within, memory_limit
 from feller.core.times import stratify
 from feller.core.training.batches import ProcessRows
+from feller.core.training.by_time import LossByTime
 from feller.core.training.config import Dataset, Recipe
 from feller.core.training.groups import FACTOR
 from feller.core.training.lora import adapted
@@ -65,6 +66,7 @@ class Run:
         changing: Whether weights are being changed: what is between two states is not saved.
         new: Names of the weights that the model it starts from did not give.
         order: The version of the order of its data.
+        by_time: The losses since the last line of the log.
     """
 
     recipe: Recipe
@@ -81,6 +83,7 @@ class Run:
     changing: bool = False
     new: tuple[str, ...] = ()
     order: int = ORDER
+    by_time: LossByTime = field(default_factory=LossByTime)
     _whole: Any = None
 
     @property
@@ -249,6 +252,8 @@ def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
     if named := conditions_of(model):
         condition = named.dropped(condition, rng)
     losses = losses_at(run, run.model, z, condition, t, rng)
+    one = isinstance(t, Tensor) and t.shape == u.shape  # clocks of elements belong to a row's time
+    run.by_time.add(t if one else recipe.times.quantile(u), losses.values())
     return {name: loss.mean() for name, loss in losses.items()}
 
 

@@ -13,7 +13,7 @@ et al., arXiv 2502.16982, section 2.2, for the scale and the weight decay.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,11 +74,14 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            rule = _turn if group["rule"] == "muon" else _adapt
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    rule(p, p.grad, self.state[p], group)
+            weights = [p for p in group["params"] if p.grad is not None]
+            for p in weights:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+            if group["rule"] == "muon":
+                _turn(weights, self.state, group)
+                continue
+            for p in weights:
+                _adapt(p, p.grad, self.state[p], group)
         return loss
 
 
@@ -104,33 +107,49 @@ def orthogonal(matrix: Tensor, *, steps: int = 5) -> Tensor:
         >>> bool(((q.diagonal() > 0.6) & (q.diagonal() < 1.3)).all())
         True
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / wide.norm().clamp_min(1e-7)
-    # Each iteration multiplies x by a polynomial of its Gram matrix: the product of these is made
-    # on the short side alone, which costs half of what iterating on x does.
-    gram = x @ x.T
+    return _orthogonal([matrix], steps)[0]
+
+
+def _orthogonal(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
+    """Return about U V^T of matrices that have their shorter side in common.
+
+    Each iteration multiplies a matrix by a polynomial of its Gram matrix: the product of these is
+    made on the short side alone, which costs half of what iterating on the matrix does, and for all
+    matrices at once: one alone is too small for several threads.
+    """
+    wide = [m if m.shape[0] <= m.shape[1] else m.T for m in matrices]
+    unit = [m / m.norm().clamp_min(1e-7) for m in wide]
+    gram = torch.stack([x @ x.T for x in unit])
     factor = turn = _factor(gram)
     for _ in range(steps - 1):
         gram = factor @ gram @ factor
         factor = _factor(gram)
         turn = factor @ turn
-    return turn @ x if wide is matrix else (turn @ x).T
+    made = [t @ x for t, x in zip(turn, unit, strict=True)]
+    return [x if w is m else x.T for x, w, m in zip(made, wide, matrices, strict=True)]
 
 
 def _factor(gram: Tensor) -> Tensor:
-    """Return the polynomial of a Gram matrix by which an iteration multiplies."""
-    factor = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
-    factor.diagonal().add_(3.4445)
+    """Return the polynomial of Gram matrices by which an iteration multiplies."""
+    factor = torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+    factor.diagonal(dim1=-2, dim2=-1).add_(3.4445)
     return factor
 
 
-def _turn(p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    """Step a matrix along its orthogonal momentum, with Nesterov's look ahead."""
-    momentum = state.setdefault("momentum", torch.zeros_like(p))
-    momentum.lerp_(gradient, 1 - group["momentum"])
-    ahead = full(gradient.lerp(momentum, group["momentum"]))
-    turn = split_like(orthogonal(ahead.flatten(1)).reshape(p.shape), p)
-    p.add_(turn, alpha=-group["lr"] * 0.2 * math.sqrt(max(_sides(p))))
+def _turn(weights: Sequence[Tensor], states: Mapping[Any, Any], group: dict[str, Any]) -> None:
+    """Step matrices along their orthogonal momentum, with Nesterov's look ahead."""
+    ahead: dict[int, list[tuple[Tensor, Tensor]]] = {}
+    for p in weights:
+        gradient, momentum = p.grad, states[p].setdefault("momentum", torch.zeros_like(p))
+        assert gradient is not None
+        momentum.lerp_(gradient, 1 - group["momentum"])
+        matrix = full(gradient.lerp(momentum, group["momentum"])).flatten(1)
+        ahead.setdefault(min(matrix.shape), []).append((p, matrix))
+    for pairs in ahead.values():
+        turned = _orthogonal([matrix for _, matrix in pairs])
+        for (p, _), q in zip(pairs, turned, strict=True):
+            turn = split_like(q.reshape(p.shape), p)
+            p.add_(turn, alpha=-group["lr"] * 0.2 * math.sqrt(max(_sides(p))))
 
 
 def _adapt(p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

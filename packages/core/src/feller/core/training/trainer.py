@@ -38,6 +38,7 @@ from feller.core.training.saving import Saver
 from feller.core.training.sharding import whole
 from feller.core.training.starting import first_weights, with_model_of_start
 from feller.core.training.stopping import TIME_UP, Stop, Stopped, stop_on_signal
+from feller.core.training.trackers import begin_trackers
 from feller.core.training.validating import begin_validation
 
 __all__ = ["train"]
@@ -94,7 +95,7 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
         accelerator.print(f"resumed {found} at step {run.step}")
         run.order = order_of_run(out)
     on_main(accelerator, lambda: begin_session(out, run, data))
-    accelerator.init_trackers("")
+    begin_trackers(accelerator, run.recipe, out)
     first = run.step
     with stop_on_signal(until) as stop, Saver(run, checkpoints) as saver:
         number = _follow(run, out, stop, saver)
