@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "print the card of a model",
         "sample": "sample from a model into files",
         "train": "train a recipe, or resume a run",
+        "plan": "say what a training takes on devices that need not be here",
+        "runs": "list the runs in a folder, and draw their losses",
         "import": "read a model that another library wrote",
         "export": "write a model for another library",
         "push": "put a model on the Hugging Face Hub",

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from feller.core.config import tagged
 from feller.core.losses import Loss, Sample, check_path
+from feller.core.nn.modes import without_autocast
 from feller.core.nn.shards import is_shared
 from feller.core.times import factor_times
 from feller.proteins.codec import consecutive
@@ -108,7 +109,7 @@ class FrameLoss(Loss):
         index = consecutive(z["residue"].shape, z["residue"]) if condition is None else condition
         # Rotations compose in the precision of the data, whatever the network computes in: in half
         # of it targets near t = 1 are half wrong.
-        with torch.autocast(z["translation"].device.type, enabled=False):
+        with without_autocast(z["translation"]):
             found = found.to(z["translation"].dtype)
             parts = self.parts(path, Sample(z, t, x_t), found, index)
         return {name: getattr(self, name) * loss for name, loss in parts.items()}

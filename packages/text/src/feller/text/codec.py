@@ -83,6 +83,10 @@ class TextCodec(Codec):
         """Return the text of each row: an end of document as a form feed, a mask as a shade."""
         return [self._text(row) for row in z.tolist()]
 
+    def example(self, n: int) -> tuple[Int[Tensor, "b n"], None]:
+        """Return `n` contexts of the first token."""
+        return torch.zeros(n, self.length, dtype=torch.int64), None
+
     def drop(self, condition: Int[Tensor, " b"], where: Bool[Tensor, " b"]) -> Int[Tensor, " b"]:
         """Refuse: there are no conditions.
 

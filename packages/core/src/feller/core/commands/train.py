@@ -51,13 +51,13 @@ def run(argv: Sequence[str]) -> None:
         print(f"{model} is ready: feller sample {options.out}", file=sys.stderr)
 
 
-def parse_recipe(name: str, flags: Sequence[str]) -> Any:
+def parse_recipe(name: str, flags: Sequence[str], *, command: str = "train") -> Any:
     """Return a recipe with flags laid over it."""
     base = recipe(name)
     return parse_flags(
         type(base),
         flags,
         default=base,
-        prog=f"feller train {name}",
+        prog=f"feller {command} {name}",
         description=_ABOUT,
     )

@@ -1,11 +1,12 @@
-"""Networks that are asked while they are trained."""
+"""Networks that are asked while they are trained, and parts that keep their precision."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-__all__ = ["evaluating"]
+__all__ = ["evaluating", "without_autocast"]
 
 
 @contextmanager
@@ -27,3 +28,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+def without_autocast(like: Tensor) -> AbstractContextManager[object]:
+    """Keep the precision of what is computed, whatever autocast says.
+
+    Args:
+        like: A tensor on the device of the computation; one without numbers has no autocast.
+
+    Example:
+        >>> x = torch.ones(2, 2)
+        >>> with torch.autocast("cpu", torch.bfloat16), without_autocast(x):
+        ...     (x @ x).dtype
+        torch.float32
+    """
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)

@@ -101,6 +101,14 @@ class DataConfig(ABC):
     def build(self, split: Literal["train", "test"] = "train") -> Dataset:
         """Open the data of one split."""
 
+    def example(self, n: int) -> Any:
+        """Return a raw batch of `n` items of the largest size, all alike, with nothing read.
+
+        Raises:
+            LookupError: Where there is no largest size.
+        """
+        raise LookupError(f"a {type(self).__name__} has no example")
+
 
 @tagged("training")
 @dataclass(frozen=True, kw_only=True)

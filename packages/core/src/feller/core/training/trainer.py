@@ -18,6 +18,7 @@ from feller.core.cards import ModelCard
 from feller.core.checkpoint import read_config, save_model
 from feller.core.config import encode, fits, leaves
 from feller.core.files import digest, locked
+from feller.core.runs import noting_end
 from feller.core.training.checkpointing import latest_checkpoint, load_latest
 from feller.core.training.config import Recipe
 from feller.core.training.evaluating import begin_evaluation, figures_of
@@ -72,7 +73,10 @@ def train(
     accelerator = launched(recipe, out, cpu=cpu)
     known = new_weights(out) if latest_checkpoint(out / "checkpoints") else None
     run = build_run(recipe, accelerator, first_weights(recipe, accelerator, known))
-    with locked(out) if accelerator.is_main_process else nullcontext():
+    with (
+        locked(out) if accelerator.is_main_process else nullcontext(),
+        noting_end(out) if accelerator.is_main_process else nullcontext(),
+    ):
         complete = _train(run, out, new_data=new_data, until=until)
         accelerator.end_training()
     return out / "model" if complete else None

@@ -145,6 +145,14 @@ class ProteinData(DataConfig):
         if not 0 <= self.test_fraction < 1:
             raise ValueError(f"test_fraction is in [0, 1), not {self.test_fraction}")
 
+    def example(self, n: int) -> dict[str, Tensor]:
+        """Return `n` chains of `crop` residues, all alike."""
+        return {
+            "atoms": torch.zeros(n, self.crop, 4, 3),
+            "residues": torch.zeros(n, self.crop, dtype=torch.int64),
+            "index": torch.arange(self.crop).expand(n, -1),
+        }
+
     @property
     def source(self) -> str:
         """Name of the file or folder, for a model's card."""

@@ -20,6 +20,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from feller.core.nn.modes import without_autocast
+
 __all__ = ["FrameAttention"]
 
 _SOFT = 1e-3  # nanometres
@@ -90,7 +92,7 @@ class FrameAttention(nn.Module):
     ) -> Tensor:
         """Return averaged values, and averaged points as each residue sees them."""
         local = self.place(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             local = rearrange(local.to(position.dtype), "b n (k c) -> b n k c", c=3)
             world = local @ rotation.mT + position[..., None, :]
             points = "b n (three heads p) c -> three b heads n (p c)"

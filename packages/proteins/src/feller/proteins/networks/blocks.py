@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from feller.core.nn.embeddings import sinusoids
+from feller.core.nn.modes import without_autocast
 from feller.proteins.networks.attention import FrameAttention
 from feller.proteins.networks.features import (
     GEOMETRY,
@@ -124,7 +125,7 @@ class ChainEmbedding(nn.Module):
         embedded = self.along(relative_index(index if index.stride(0) else index[:1]))
         if previous is None:
             return embedded
-        with torch.autocast(previous.device.type, enabled=False):
+        with without_autocast(previous):
             seen = radial(squared_distances(previous)).nan_to_num()
         return embedded + self.earlier(seen)
 

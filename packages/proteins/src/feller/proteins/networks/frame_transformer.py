@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from feller.core.config import tagged
 from feller.core.nn.conditions import Conditions
+from feller.core.nn.modes import without_autocast
 from feller.proteins.networks.blocks import (
     ChainEmbedding,
     ClockEmbedding,
@@ -238,7 +239,7 @@ class _Group(nn.Module):
         index: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the residues, their norm as the clocks modulate it, and (d, w)."""
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             position, rotation = frames
             position = position - position.mean(1, keepdim=True)
             here = position, rotation, index
@@ -258,7 +259,7 @@ def _moved(
 ) -> tuple[Tensor, Tensor]:
     """Move frames in their own coordinates, where they are not known."""
     translation, rotation = frames
-    with torch.autocast(translation.device.type, enabled=False):
+    with without_autocast(translation):
         change = change.to(translation.dtype)
         t = clocks["translation"][..., None].to(translation.dtype)
         length = torch.where(t < 1, _LENGTH * (1 - t).clamp_min(0.1), 0.0)

@@ -1,0 +1,223 @@
+r"""What a training would take on devices that are not here: memory, time, and what would fit.
+
+A step of one device's samples is traced without numbers (`feller.core.training.tracing`). Its time
+is that of its products of matrices and that of everything else, which waits for memory:
+
+:math:`T = F / (u R) + B / W`
+
+with F operations, u the utilisation, R the device's rate, B bytes moved and W its bandwidth. Where
+devices share gradients, that goes on during the backward pass, and counts where it takes longer.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import torch
+
+from feller.core.training.config import Recipe
+from feller.core.training.tracing import Trace, trace_step
+
+__all__ = ["DEVICES", "Device", "Plan", "measured_cpu", "plan_of"]
+
+USABLE = 0.92
+"""Fraction of a device's memory that tensors get: the rest is its driver's, or in pieces."""
+BF16_ACTIVATIONS = 0.6
+"""Activations under autocast to bf16 against those in single precision: norms and losses stay."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a device can do, by its data sheet.
+
+    Attributes:
+        name: Its name.
+        memory: Bytes.
+        single: Operations a second on matrices in single precision.
+        half: The same in bf16, dense.
+        bandwidth: Bytes a second of its memory.
+        link: Bytes a second to other devices.
+    """
+
+    name: str
+    memory: float
+    single: float
+    half: float
+    bandwidth: float
+    link: float
+
+
+DEVICES: Mapping[str, Device] = MappingProxyType(
+    {
+        device.name: device
+        for device in (
+            Device("h100", 80e9, 67e12, 989e12, 3.35e12, 450e9),
+            Device("h200", 141e9, 67e12, 989e12, 4.8e12, 450e9),
+            Device("a100", 80e9, 19.5e12, 312e12, 2.0e12, 300e9),
+            Device("l40s", 48e9, 91.6e12, 362e12, 0.864e12, 32e9),
+            Device("rtx4090", 24e9, 82.6e12, 165e12, 1.008e12, 32e9),
+        )
+    }
+)
+"""By their data sheets: SXM forms of the H100, the H200 and the A100 of 80 GB."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training on devices.
+
+    Attributes:
+        recipe: What is trained.
+        device: Of what kind they are.
+        count: How many.
+        utilisation: Fraction of the rate that products of matrices reach.
+        trace: A step of one device's samples.
+        sharded: Whether weights, gradients, moments and averages are split among devices.
+    """
+
+    recipe: Recipe
+    device: Device
+    count: int
+    utilisation: float
+    trace: Trace
+    sharded: bool = False
+
+    @property
+    def half(self) -> bool:
+        """Whether products of matrices are in 16 bits."""
+        return self.recipe.training.mixed_precision != "no"
+
+    @property
+    def samples(self) -> int:
+        """Samples that a device has at once."""
+        training = self.recipe.training
+        return training.batch_size // (training.accumulate * self.count)
+
+    def memory(self) -> dict[str, float]:
+        """Return the bytes of one device, by what they are."""
+        trace, parts = self.trace, self.count if self.sharded else 1
+        ratio = self.samples / trace.samples
+        scale = ratio * BF16_ACTIVATIONS if self.half else ratio
+        states = trace.weights + trace.averages + trace.moments
+        passing = trace.peak - states - trace.activations - trace.gradients
+        gradients = trace.gradients * (2 if self.count > 1 and not self.sharded else 1)
+        gathered = 2.0 * trace.block if self.sharded else 0.0
+        return {
+            "weights": trace.weights / parts,
+            "gradients": gradients / parts,
+            "optimizer": trace.moments / parts,
+            "average": trace.averages / parts,
+            "activations": trace.activations * scale,
+            "temporary": max(passing, 0) * scale + gathered + (trace.weights / 2) * self.half,
+        }
+
+    def fits(self) -> bool:
+        """Say whether a device has as much memory."""
+        return sum(self.memory().values()) <= USABLE * self.device.memory
+
+    def seconds(self) -> float:
+        """Return how long a step takes."""
+        trace, training, device = self.trace, self.recipe.training, self.device
+        ratio, width = self.samples / trace.samples, 0.5 if self.half else 1.0
+        rate = self.utilisation * (device.half if self.half else device.single)
+        micro = ratio * (trace.flops / rate + width * trace.moved / device.bandwidth)
+        each = 1 / self.count if self.sharded else 1.0
+        update = each * trace.update / device.bandwidth
+        crossed = (1.5 if self.sharded else 1.0) * 2 * trace.gradients * (1 - 1 / self.count)
+        times = training.accumulate if self.sharded else 1
+        passes = training.accumulate * micro
+        return max(passes, passes / 3 + times * crossed / device.link) + update
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of a step of all devices."""
+        return self.trace.flops * self.recipe.training.batch_size / self.trace.samples
+
+    def settings(self) -> list[tuple[str, "Plan"]]:
+        """Return other settings, cheapest first, each by the flags that choose it."""
+        training = self.recipe.training
+        found: list[tuple[str, Plan]] = []
+        bases = [("", self)]
+        if not self.half and self.device.half > self.device.single:
+            flag = "--training.mixed-precision bf16"
+            bases.append((flag, self._with(mixed_precision="bf16")))
+        recomputed = trace_step(self.recipe, self.trace.samples, recompute=True)
+        for flag, base in [*bases]:
+            again = replace(base, trace=recomputed)
+            bases.append((f"{flag} --training.activation-checkpointing".strip(), again))
+        if self.count > 1:
+            shard = "--training.sharding fsdp"
+            bases += [(f"{flag} {shard}".strip(), replace(b, sharded=True)) for flag, b in bases]
+        for flag, base in bases:
+            more = training.accumulate
+            while training.batch_size % (more * self.count) == 0:
+                split = f"--training.accumulate {more}" * (more > training.accumulate)
+                found.append((f"{flag} {split}".strip(), base._with(accumulate=more)))
+                if found[-1][1].fits():
+                    break
+                more *= 2
+        return found[1:] if found and not found[0][0] else found
+
+    def _with(self, **fields: object) -> "Plan":
+        training = replace(self.recipe.training, **fields)  # pyright: ignore[reportArgumentType]
+        return replace(self, recipe=replace(self.recipe, training=training))
+
+
+def plan_of(recipe: Recipe, device: Device, *, count: int = 1, utilisation: float = 0.4) -> Plan:
+    """Return the plan of a recipe on devices of one kind.
+
+    Args:
+        recipe: What would be trained.
+        device: The kind.
+        count: How many.
+        utilisation: Fraction of its rate that products of matrices reach.
+
+    Raises:
+        ValueError: When the batch does not divide, or the step cannot be traced.
+        LookupError: When neither the codec nor the data have an example.
+    """
+    training = recipe.training
+    if count < 1 or not 0 < utilisation <= 1:
+        raise ValueError(
+            f"gpus is at least 1 and utilisation in (0, 1], not {count} and {utilisation}"
+        )
+    if training.batch_size % (count * training.accumulate):
+        raise ValueError(
+            f"batch_size {training.batch_size} does not divide into {count} devices x "
+            f"{training.accumulate} micro-batches"
+        )
+    samples = training.batch_size // (count * training.accumulate)
+    return Plan(recipe, device, count, utilisation, trace_step(recipe, samples))
+
+
+def measured_cpu(*, rounds: int = 5) -> Device:
+    """Return this machine's processors as a device, at the rates that they are measured to have.
+
+    Its rates are those of this process's threads, in processor time where there is one of them: so
+    what else runs here counts little.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    a, b = torch.ones(2048, 512), torch.ones(512, 512)
+    x, y = torch.ones(1 << 22), torch.ones(1 << 22)
+
+    def best(action: object, times: int) -> float:
+        found = []
+        for _ in range(rounds):
+            begun = clock()
+            for _ in range(times):
+                action()  # pyright: ignore[reportCallIssue]
+            found.append((clock() - begun) / times)
+        return sorted(found)[rounds // 2]
+
+    products = best(lambda: a @ b, 10)
+    sums = best(lambda: x + y, 4)
+    rate = 2 * a.numel() * b.shape[1] / products
+    try:
+        import os
+
+        memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        memory = 8e9
+    moved = 3 * x.nbytes / sums
+    return Device("cpu", memory, rate, rate, moved, moved)
