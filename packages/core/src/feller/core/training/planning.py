@@ -9,8 +9,10 @@ with F operations, u the utilisation, R the device's rate, B bytes moved and W i
 devices share gradients, that goes on during the backward pass, and counts where it takes longer.
 """
 
+import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -123,7 +125,7 @@ class Plan:
         rate = self.utilisation * (device.half if self.half else device.single)
         micro = ratio * (trace.flops / rate + width * trace.moved / device.bandwidth)
         each = 1 / self.count if self.sharded else 1.0
-        update = each * trace.update / device.bandwidth
+        update = each * (trace.update / device.bandwidth + trace.update_flops / rate)
         crossed = (1.5 if self.sharded else 1.0) * 2 * trace.gradients * (1 - 1 / self.count)
         times = training.accumulate if self.sharded else 1
         passes = training.accumulate * micro
@@ -132,7 +134,8 @@ class Plan:
     @property
     def flops(self) -> float:
         """Floating-point operations of a step of all devices."""
-        return self.trace.flops * self.recipe.training.batch_size / self.trace.samples
+        trace, batch = self.trace, self.recipe.training.batch_size
+        return trace.flops * batch / trace.samples + trace.update_flops
 
     def settings(self) -> list[tuple[str, "Plan"]]:
         """Return other settings, cheapest first, each by the flags that choose it."""
@@ -142,10 +145,11 @@ class Plan:
         if not self.half and self.device.half > self.device.single:
             flag = "--training.mixed-precision bf16"
             bases.append((flag, self._with(mixed_precision="bf16")))
-        recomputed = trace_step(self.recipe, self.trace.samples, recompute=True)
-        for flag, base in [*bases]:
-            again = replace(base, trace=recomputed)
-            bases.append((f"{flag} --training.activation-checkpointing".strip(), again))
+        with suppress(ValueError):  # some blocks change what they are given: they run once
+            recomputed = trace_step(self.recipe, self.trace.samples, recompute=True)
+            for flag, base in [*bases]:
+                again = replace(base, trace=recomputed)
+                bases.append((f"{flag} --training.activation-checkpointing".strip(), again))
         if self.count > 1:
             shard = "--training.sharding fsdp"
             bases += [(f"{flag} {shard}".strip(), replace(b, sharded=True)) for flag, b in bases]
@@ -214,8 +218,6 @@ def measured_cpu(*, rounds: int = 5) -> Device:
     sums = best(lambda: x + y, 4)
     rate = 2 * a.numel() * b.shape[1] / products
     try:
-        import os
-
         memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):
         memory = 8e9

@@ -10,13 +10,14 @@ it may be: where a loss reads some of the tokens, all of them.
 """
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
@@ -42,6 +43,7 @@ class Trace:
         activations: Bytes that the forward pass leaves for the backward pass.
         peak: Most bytes that are held at once, all of these and temporary ones.
         flops: Floating-point operations, forward and backward.
+        update_flops: Those of the optimizer, whatever the batch.
         moved: Bytes that operations other than products of matrices read and write.
         update: Bytes that the optimizer and the average read and write, whatever the batch.
         block: Bytes of the largest part that is gathered at once where weights are sharded.
@@ -57,6 +59,7 @@ class Trace:
     activations: int
     peak: int
     flops: int
+    update_flops: int
     moved: int
     update: int
     block: int
@@ -83,7 +86,7 @@ def trace_step(recipe: Recipe, samples: int, *, recompute: bool = False) -> Trac
 
 
 def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
-    with _Counter() as counter, _FusedAttention(counter):
+    with _Counter() as counter, _fused_attention(counter):
         with torch.device("meta"):
             model: Any = recipe.model.build().train()
             weights = counter.held
@@ -99,7 +102,7 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
             loss.backward()
         optimizer = recipe.optimizer.build(model)
         gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
-        before, step = counter.held, counter.moved
+        before, step, flops = counter.held, counter.moved, counter.flops
         optimizer.step()
         moments = counter.held - before
         optimizer.zero_grad()
@@ -115,7 +118,8 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
         averages=averages,
         activations=kept,
         peak=counter.peak + moments,  # the first step has them at its end alone
-        flops=counter.flops,
+        flops=flops,
+        update_flops=counter.flops - flops,
         moved=step,
         update=counter.moved - step,
         block=max([every - sum(own), *own]),
@@ -197,18 +201,23 @@ class _Counter(TorchDispatchMode):
         self.held -= size
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Attention that keeps what fused kernels keep, and counts what they compute."""
+@contextmanager
+def _fused_attention(counter: _Counter) -> Iterator[None]:
+    """Let attention keep what fused kernels keep, and count what they compute.
 
-    def __init__(self, counter: _Counter) -> None:
-        super().__init__()
-        self.counter = counter
+    A function mode would not do: it is off in the backward pass, where blocks compute again.
+    """
+    plain = F.scaled_dot_product_attention
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is not nn.functional.scaled_dot_product_attention:
-            return func(*args, **(kwargs or {}))
-        q, k, v = args[:3]
-        return _Attention.apply(q, k, v, self.counter)
+    def fused(q: Tensor, k: Tensor, v: Tensor, *given: Any, **named: Any) -> Tensor:
+        known = q.is_meta
+        return _Attention.apply(q, k, v, counter) if known else plain(q, k, v, *given, **named)
+
+    F.scaled_dot_product_attention = fused  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = plain
 
 
 class _Attention(torch.autograd.Function):

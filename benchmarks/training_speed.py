@@ -1,0 +1,214 @@
+"""Where a training step goes, how far two threads help, and what `feller plan` says of it.
+
+    python benchmarks/training_speed.py --data /work/data [--only text/shakespeare-ar] [--rounds 9]
+
+For each recipe, in processes of their own:
+
+- on one thread and on two: seconds a step, the fraction of its time in products of matrices,
+  convolutions and attention, calls that wait for a device (`item`), the fraction that waits for
+  data;
+- one process of two threads against two processes of one, taking turns: the median ratio of
+  samples a second (1: as good);
+- peak growth of anonymous memory and processor time a step on one thread, against the plan.
+
+The data folder holds `images/fashion_mnist.npz`, `text/tinyshakespeare.txt`, `proteins/*.zip`.
+"""
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+RECIPES = {
+    "images/fashion-flow": "--data.root {0}/images",
+    "images/fashion-joint": "--data.root {0}/images",
+    "text/shakespeare-ar": "--data.path {0}/text/tinyshakespeare.txt",
+    "text/shakespeare-mask": "--data.path {0}/text/tinyshakespeare.txt",
+    "proteins/short-flow": "--data.path {0}/proteins/pdb_backbone_40_256.bcif.zip",
+}
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "attention")
+
+
+def steps_of(name: str, flags: list[str]) -> tuple[Any, Iterator[Any]]:
+    from accelerate import Accelerator
+
+    from feller.core.commands.train import parse_recipe
+    from feller.core.training.loop import build_run, training_steps
+
+    run = build_run(parse_recipe(name, flags), Accelerator(cpu=True))
+    return run, training_steps(run)
+
+
+def shares(name: str, flags: list[str]) -> None:
+    """Print the fractions of a step."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from feller.core.training import loop
+
+    _, steps = steps_of(name, flags)
+    waited = [0.0]
+    plain = getattr(loop, "_next", None) or loop.next_batch
+
+    def timed(*given: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return plain(*given)
+        finally:
+            waited[0] += time.perf_counter() - begun
+
+    setattr(loop, plain.__name__, timed)
+    for _ in range(3):
+        next(steps)
+    waited[0], begun = 0.0, time.perf_counter()
+    for _ in range(5):
+        next(steps)
+    spent = time.perf_counter() - begun
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        for _ in range(3):
+            next(steps)
+    rows = seen.key_averages()
+    total = sum(row.self_cpu_time_total for row in rows)
+    good = sum(r.self_cpu_time_total for r in rows if any(p in r.key for p in PRODUCTS))
+    items = sum(row.count for row in rows if row.key == "aten::_local_scalar_dense") / 3
+    print(
+        f"  {os.environ['OMP_NUM_THREADS']} thread(s): {spent / 5:.3f} s a step, products "
+        f"{good / total:.0%}, {items:.0f} waits for a device, data {waited[0] / spent:.1%}"
+    )
+
+
+def serve(name: str, flags: list[str]) -> None:
+    """Take as many steps as each line of the input asks for."""
+    _, steps = steps_of(name, flags)
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            next(steps)
+        print("done", flush=True)
+
+
+def status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+
+
+def planned(name: str, flags: list[str]) -> None:
+    """Print the plan's memory and time beside those measured."""
+    from accelerate import Accelerator
+
+    from feller.core.commands.train import parse_recipe
+    from feller.core.training import DataConfig
+    from feller.core.training.loop import build_run, training_steps
+    from feller.core.training.planning import measured_cpu, plan_of
+
+    recipe, accelerator = parse_recipe(name, flags), Accelerator(cpu=True)
+    data = recipe.data.build("train")
+
+    @dataclass(frozen=True)
+    class Opened(DataConfig):
+        def build(self, split: Any = "train") -> Any:
+            return data
+
+    opened = replace(recipe, data=Opened())
+    few = replace(opened, training=replace(recipe.training, batch_size=2, accumulate=1))
+    first = training_steps(build_run(few, accelerator))
+    next(first), next(first)  # what kernels and libraries take once
+    del first
+    accelerator.free_memory()
+    gc.collect()
+    before = status("RssAnon")
+    steps = training_steps(build_run(opened, accelerator))
+    next(steps), next(steps)
+    Path("/proc/self/clear_refs").write_text("5")
+    next(steps), next(steps)
+    grown = status("VmHWM") - status("RssFile") - before
+    spent = []
+    for _ in range(5):
+        begun = time.process_time()
+        next(steps)
+        spent.append(time.process_time() - begun)
+    plan, seconds = plan_of(recipe, measured_cpu(), utilisation=1.0), statistics.median(spent)
+    memory = sum(plan.memory().values())
+    print(
+        f"  plan: {memory / 1e6:.0f} MB of {grown / 1e6:.0f} measured ({memory / grown:.2f}), "
+        f"{plan.seconds():.3f} s of {seconds:.3f} ({plan.seconds() / seconds:.2f})"
+    )
+
+
+def compare(name: str, flags: list[str], rounds: int) -> None:
+    """Print what two processes of one thread do against one of two, by turns."""
+    one = [started("serve", name, flags, 2)]
+    two = [started("serve", name, flags, 1) for _ in range(2)]
+    for group in (one, two):
+        turn(group, 2)
+    ratios = [2 * turn(one, 4) / turn(two, 4) for _ in range(rounds)]
+    print(f"  two processes of one thread / one of two: {statistics.median(ratios):.2f} x samples")
+    for each in (*one, *two):
+        each.stdin.close()
+        each.wait()
+
+
+def turn(group: list[Any], count: int) -> float:
+    """Return the seconds in which all processes of a group take so many steps."""
+    begun = time.perf_counter()
+    for each in group:
+        each.stdin.write(f"{count}\n")
+        each.stdin.flush()
+    for each in group:
+        while each.stdout.readline() != "done\n":
+            pass
+    return time.perf_counter() - begun
+
+
+def started(what: str, name: str, flags: list[str], threads: int) -> Any:
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        # Freed memory goes back at once, so that what a process has is what tensors take.
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+    }
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} if what == "serve" else {}
+    command = [sys.executable, __file__, "--worker", json.dumps([what, name, flags])]
+    return subprocess.Popen(command, env=environment, text=True, **pipes)
+
+
+def main() -> None:
+    """Measure every recipe."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--parts", nargs="*", default=["shares", "compare", "planned"])
+    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        what, name, flags = json.loads(options.worker)
+        {"shares": shares, "serve": serve, "planned": planned}[what](name, flags)
+        return
+    print(f"load {os.getloadavg()[0]:.1f}")
+    for name, where in RECIPES.items():
+        if options.only not in name:
+            continue
+        print(name, flush=True)
+        flags = where.format(options.data).split()
+        if "shares" in options.parts:
+            for threads in (1, 2):
+                started("shares", name, flags, threads).wait()
+        if "compare" in options.parts:
+            compare(name, flags, options.rounds)
+        if "planned" in options.parts:
+            # Proteins at one length: a plan is of the longest.
+            same = ["--data.crop", "64", "--data.width", "64", "--data.long", "crop"]
+            extra = same if name.startswith("proteins") else []
+            started("planned", name, [*flags, *extra], 1).wait()
+
+
+if __name__ == "__main__":
+    main()

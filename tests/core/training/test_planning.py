@@ -1,0 +1,55 @@
+"""Plans: memory adds up by hand, and what is said to fit does."""
+
+from dataclasses import replace
+
+import pytest
+
+from feller.core.training import Training
+from feller.core.training.planning import DEVICES, Device, Plan, plan_of
+from feller.core.training.tracing import Trace
+from feller.images.recipes import drawn_flow
+
+TRACE = Trace(
+    samples=8, parameters=250, weights=1000, gradients=1000, moments=2000, averages=1000,
+    activations=8000, peak=13_000, flops=10**9, update_flops=0, moved=10**6, update=10**4, block=100,
+)  # fmt: skip
+
+
+def plan(count=1, *, memory=1e6, batch=64, trace=TRACE, **training):
+    device = Device("toy", memory, 1e9, 4e9, 1e6, 1e6)
+    recipe = replace(drawn_flow(), training=Training(batch_size=batch, **training))
+    return Plan(recipe, device, count, 0.5, trace)
+
+
+def test_memory_is_the_sum_of_its_parts():
+    one = plan(batch=8)
+    assert sum(one.memory().values()) == 1000 + 1000 + 2000 + 1000 + 8000
+    assert sum(plan(batch=16).memory().values()) == 13_000 + 8000
+    assert plan(4, batch=32).memory()["gradients"] == 2000  # a bucket for those of all
+    sharded = replace(plan(4, batch=32), sharded=True)
+    whole = {"weights": 250, "gradients": 250, "optimizer": 500, "average": 250}
+    assert sharded.memory() == {**whole, "activations": 8000, "temporary": 200}
+
+
+def test_a_step_takes_its_products_and_what_it_moves():
+    assert plan(batch=8).seconds() == pytest.approx(1e9 / 0.5e9 + 1e6 / 1e6 + 1e4 / 1e6)
+    assert plan(batch=8, accumulate=2).seconds() == pytest.approx(3.01)
+    half = plan(batch=8, mixed_precision="bf16").seconds()
+    assert half == pytest.approx(1e9 / 2e9 + 0.5 + 0.01)
+
+
+def test_accumulation_is_what_fits_first():
+    recipe, device = drawn_flow(), replace(DEVICES["a100"], memory=60e6)
+    found = plan_of(recipe, device)
+    assert not found.fits()
+    flags, first = next((flags, each) for flags, each in found.settings() if each.fits())
+    assert "--training.accumulate" in flags
+    assert sum(first.memory().values()) <= 0.92 * 60e6
+    assert not any(each.fits() for _, each in plan_of(recipe, replace(device, memory=1)).settings())
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="does not divide into 7 devices"):
+        plan_of(drawn_flow(), DEVICES["h100"], count=7)
+    with pytest.raises(ValueError, match=r"utilisation in \(0, 1\]"):
+        plan_of(drawn_flow(), DEVICES["h100"], utilisation=2.0)
