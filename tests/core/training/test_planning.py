@@ -11,7 +11,8 @@ from feller.images.recipes import drawn_flow
 
 TRACE = Trace(
     samples=8, parameters=250, weights=1000, gradients=1000, moments=2000, averages=1000,
-    activations=8000, peak=13_000, flops=10**9, update_flops=0, moved=10**6, update=10**4, block=100,
+    activations=8000, peak=13_000, flops=10**9, update_flops=0, moved=10**6, update=10**4,
+    block=100,
 )  # fmt: skip
 
 
@@ -45,7 +46,8 @@ def test_accumulation_is_what_fits_first():
     flags, first = next((flags, each) for flags, each in found.settings() if each.fits())
     assert "--training.accumulate" in flags
     assert sum(first.memory().values()) <= 0.92 * 60e6
-    assert not any(each.fits() for _, each in plan_of(recipe, replace(device, memory=1)).settings())
+    nothing = plan_of(recipe, replace(device, memory=1.0))
+    assert not any(each.fits() for _, each in nothing.settings())
 
 
 def test_a_batch_that_does_not_divide_is_refused():

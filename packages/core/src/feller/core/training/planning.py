@@ -141,7 +141,7 @@ class Plan:
         """Return other settings, cheapest first, each by the flags that choose it."""
         training = self.recipe.training
         found: list[tuple[str, Plan]] = []
-        bases = [("", self)]
+        bases: list[tuple[str, Plan]] = [("", self)]
         if not self.half and self.device.half > self.device.single:
             flag = "--training.mixed-precision bf16"
             bases.append((flag, self._with(mixed_precision="bf16")))
