@@ -37,14 +37,8 @@ from feller.core.training.streams import Stream
 from feller.core.waiting import main_first
 
 __all__ = [
-    "Run",
-    "StepRecord",
-    "build_run",
-    "like_times",
-    "losses_at",
-    "losses_of_rows",
-    "training_steps",
-]
+    "Run", "StepRecord", "build_run", "like_times", "losses_at", "losses_of_rows", "training_steps",
+]  # fmt: skip
 
 
 @dataclass

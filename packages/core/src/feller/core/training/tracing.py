@@ -10,21 +10,21 @@ it may be: where a loss reads some of the tokens, all of them.
 """
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import flop_registry
 
 from feller.core.nn.ema import EMA
 from feller.core.training.config import Recipe
+from feller.core.training.sharding import blocks, recomputed
 
 __all__ = ["Trace", "trace_step"]
 
@@ -93,8 +93,7 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
             average = EMA(model, recipe.training.ema_decay)
             averages = counter.held - weights
             if recompute:
-                for block in _blocks(model):
-                    block.forward = _recomputed(block.forward)
+                recomputed(model)
             begun = counter.held
             z, condition = _example(recipe, model, samples)
             loss = _loss(recipe, model, z, condition)
@@ -107,7 +106,7 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
         moments = counter.held - before
         optimizer.zero_grad()
         average.update(model, 1)
-        own = [sum(p.nbytes for p in block.parameters()) for block in _blocks(model)]
+        own = [sum(p.nbytes for p in block.parameters()) for block in blocks(model)]
         every = sum(p.nbytes for p in model.parameters())
     return Trace(
         samples=samples,
@@ -150,20 +149,6 @@ def _loss(recipe: Recipe, model: Any, z: Any, condition: Any) -> Tensor:
     x_t = model.path.sample(z, t)
     parts = recipe.objective.by_part(model, model.path, z, t, x_t, condition=condition)
     return torch.stack([part.mean() for part in parts.values()]).sum()
-
-
-def _blocks(model: nn.Module) -> list[nn.Module]:
-    """Return the parts that a model repeats: members of its outermost lists."""
-    found: list[nn.Module] = []
-    for part in model.children():
-        found += [*part] if isinstance(part, nn.ModuleList) else _blocks(part)
-    return found
-
-
-def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *given, **named: checkpoint(
-        forward, *given, use_reentrant=False, preserve_rng_state=False, **named
-    )
 
 
 class _Counter(TorchDispatchMode):
