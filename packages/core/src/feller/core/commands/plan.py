@@ -53,7 +53,8 @@ def run(argv: Sequence[str]) -> None:
 def _facts(plan: Any) -> dict[str, Any]:
     """Return what is planned, in bytes and seconds."""
     seconds = plan.seconds()
-    ways = {"ddp": plan, "fsdp": replace(plan, sharded=True)} if plan.count > 1 else {"one": plan}
+    several = {"ddp": replace(plan, sharded=False), "fsdp": replace(plan, sharded=True)}
+    ways = several if plan.count > 1 else {"one": plan}
     return {
         "device": plan.device.name,
         "devices": plan.count,
@@ -82,7 +83,7 @@ def _page(name: str, plan: Any) -> str:
     if plan.count == 1:
         rows.append(("memory", _memory(plan)))
     else:
-        rows.append(("memory of a device, whole (DDP)", _memory(plan)))
+        rows.append(("memory of a device, whole (DDP)", _memory(replace(plan, sharded=False))))
         rows.append(("memory of a device, sharded (FSDP)", _memory(replace(plan, sharded=True))))
     rate_said = f"{plan.utilisation:.0%} of {rate / 1e12:.3g} TFLOP/s"
     rows += [

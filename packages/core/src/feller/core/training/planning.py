@@ -192,7 +192,9 @@ def plan_of(recipe: Recipe, device: Device, *, count: int = 1, utilisation: floa
             f"{training.accumulate} micro-batches"
         )
     samples = training.batch_size // (count * training.accumulate)
-    return Plan(recipe, device, count, utilisation, trace_step(recipe, samples))
+    trace = trace_step(recipe, samples, recompute=training.activation_checkpointing)
+    sharded = training.sharding == "fsdp" and count > 1
+    return Plan(recipe, device, count, utilisation, trace, sharded)
 
 
 def measured_cpu(*, rounds: int = 5) -> Device:
