@@ -12,9 +12,15 @@ from torch.testing import assert_close
 from feller.core.config import decode, encode
 from feller.core.discrete import chunked_logits as reading
 from feller.core.discrete.losses import Bound, CrossEntropy
+from feller.core.heads import PosteriorHead
+from feller.core.models import GeneratorModel
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import Cosine
+from feller.core.sources import Masked
+from feller.core.spaces import Tokens
 
 V, N = 3, 2
+CHAINS = ("forward", "reverse")
 every_source = pytest.mark.parametrize("noise", SOURCES)
 
 
@@ -175,6 +181,34 @@ def test_losses_are_finite_to_the_last_time_that_is_drawn(noise):
         assert found.isfinite().all()
         found.sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_a_model_of_generators_has_the_cross_entropy_of_its_posterior(rng):
+    """Pixels as well as sequences; what is not noise does not count."""
+    network = torch.nn.Embedding(5, 4)
+    path = MixturePath(Tokens(5, event_dim=2), Masked(4))
+    model = GeneratorModel(lambda x, t, condition: network(x), path, PosteriorHead(4))
+    z = torch.randint(4, (2, 3, 2), generator=rng)
+    x = torch.where(torch.rand(z.shape, generator=rng) < 0.5, 4, z)
+    loss = CrossEntropy()(model, path, z, torch.tensor([0.3, 0.6]), x)
+    each = torch.nn.functional.cross_entropy(
+        network(x).flatten(0, 2), z.flatten(), reduction="none"
+    )
+    hidden = (x == 4).flatten(1)
+    assert_close(loss, (each.view(2, -1) * hidden).sum(1) / hidden.sum(1))
+    loss.sum().backward()
+    assert network.weight.grad is not None
+    assert network.weight.grad[4].count_nonzero() == 4  # of the mask alone
+    assert network.weight.grad[:4].count_nonzero() == 0
+    bounds = [Bound(chain)(model, path, z, torch.tensor([0.3, 0.6]), x) for chain in CHAINS]
+    assert_close(*bounds)  # of masks both chains have one bound
+
+
+def test_states_that_are_no_tokens_are_refused():
+    model = GeneratorModel(lambda x, t, condition: x, GaussianPath())
+    z = torch.zeros(2, 3)
+    with pytest.raises(ValueError, match=r"CrossEntropy is a loss of Tokens, not of Euclidean"):
+        CrossEntropy()(model, model.path, z, torch.tensor([0.3, 0.6]), z)
 
 
 def test_names_and_times_that_are_none():

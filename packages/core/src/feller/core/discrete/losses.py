@@ -22,7 +22,9 @@ from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading
 from feller.core.discrete.elbo import Rows, cross_entropy, forward_bound, reverse_bound
 from feller.core.discrete.kernel import Kernel, log_source
+from feller.core.discrete.models import PosteriorTokens
 from feller.core.losses import Loss, check_path
+from feller.core.spaces import Tokens
 from feller.core.times import expand_time
 
 __all__ = ["Bound", "CrossEntropy"]
@@ -42,23 +44,36 @@ class _TokenLoss(Loss):
     def __call__(
         self, model: Any, path: Any, z: Tensor, t: Any, x_t: Tensor, *, condition: Any = None
     ) -> Float[Tensor, " b"]:
-        """Return the loss of each sequence; 0 for one without noise."""
+        """Return the loss of each sequence; 0 for one without noise.
+
+        Raises:
+            ValueError: When states are no tokens, or the model's generator no jump along the path.
+        """
         check_times(t)
         check_path(model, path)
+        if not isinstance(path.space, Tokens):
+            raise ValueError(f"{type(self).__name__} is a loss of Tokens, not of {path.space}")
         log_pi = log_source(path.source, path.space.size).to(z.device)
         noise, time = log_pi[x_t] > -torch.inf, expand_time(t, x_t)
         data, state = z[noise], x_t[noise]
         # In float64: some schedules round 1 - kappa, of which a log is taken, to 0 in float32.
         kappa = path.schedule.alpha(time.double()).expand(x_t.shape)[noise]
         speed = path.schedule.alpha_dot(time.float()).expand(x_t.shape)[noise]
-        known = getattr(model, "module", model).parametrization  # under the wrapper of its group
+        bare = getattr(model, "module", model)  # under the wrapper of its group
+        reads = hasattr(bare, "parametrization")
+        tokens = bare if reads else PosteriorTokens(bare, z.shape[1:])
+        known = tokens.parametrization
 
         def function(logits: Tensor, part: slice) -> Tensor:
             kernel = Kernel(kappa[part], log_pi)
             return self._term(Rows(logits, data[part], state[part], kernel, known)).float()
 
-        each = model(x_t, t, condition, reading=Reading(function, noise))
-        return self._reduce(each, noise, speed)
+        if reads:  # its logits a part at a time
+            each = model(x_t, t, condition, reading=Reading(function, noise))
+        else:
+            logits = tokens.read(model(x_t, t, condition), x_t, t)
+            each = function(logits[noise], slice(None))
+        return self._reduce(each, noise.flatten(1), speed)
 
 
 @tagged("text/cross_entropy")
