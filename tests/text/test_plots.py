@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from feller.text.codec import HIDDEN, TextCodec
-from feller.text.plots import cells, save_reveal
-from feller.text.tokenizers import Characters, bundled_pieces
+from feller.text.plots import cells, pieces, save_reveal
+from feller.text.tokenizers import Bytes, Characters, bundled_pieces
 
 
 def test_characters_are_laid_in_rows():
@@ -24,6 +24,16 @@ def test_a_piece_has_one_level():
     (row,) = cells(codec, x, level)
     assert "".join(c for c, _ in row) == "return self"
     assert len({n for _, n in row}) == len(x) < len(row)
+
+
+def test_a_character_of_several_tokens_is_shown_once_it_is_whole():
+    codec = TextCodec(tokenizer=Bytes(), has_end=True)
+    x = codec.tokens("a€b")
+    assert pieces(codec, x) == ["a", "€", "", "", "b"]
+    assert pieces(codec, torch.cat([x[:3], x[4:]])) == ["a", "·", "", "b"]
+    x[2] = codec.tokenizer.size + 1
+    assert pieces(codec, x) == ["a", "·", HIDDEN, "·", "b"]
+    assert "".join(c for c, _ in cells(codec, codec.tokens("€é"), torch.zeros(5))[0]) == "€é"
 
 
 def test_a_picture_is_written(tmp_path):

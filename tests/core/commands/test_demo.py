@@ -1,19 +1,51 @@
 """`feller demo`: a page of what every bundled model draws."""
 
+import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
+from browser import visit
 from PIL import Image
 from terminal import complaint, feller
 
 from feller.core.commands import demo
 from feller.core.domains import Domain, domains, list_models, resolve
+from feller.core.exhibits import Exhibit, Film, Page, Writing
+
+LONG = "a_very_long_word_without_a_space" * 8
+CLICKS = """
+const films = [...document.querySelectorAll(".film, .writing")];
+const of = (film) => film.querySelector("output").textContent;
+const first = films.map((film) => {
+  film.querySelector("input").value = 0;
+  film.querySelector("input").dispatchEvent(new Event("input"));
+  return [of(film), film.querySelector("pre")?.textContent.slice(-1)];
+});
+films.forEach((film) => film.querySelector("button").click());
+const playing = films.map((film) => film.querySelector("button").textContent);
+await wait(6000);
+const last = films.map((film) => [of(film), film.querySelector("pre")?.textContent.slice(-1)]);
+const frame = document.querySelector("iframe");
+frame.scrollIntoView();
+await wait(1000);
+return { first, playing, last, frame: frame.contentDocument.body.textContent };
+"""
 
 
 def picture(out):
-    Image.new("L", (2, 2)).save(out / "a.png")
-    return [("images/<a>", "a.png", "Two & two.")]
+    """A film, a text and a page."""
+    noise = np.random.default_rng(0).integers(0, 255, (3 * 20, 30), dtype=np.uint8)
+    Image.fromarray(noise).save(out / "a.png")
+    (out / "a.html").write_text("<!doctype html><body>a page</body>")
+    film = Film(file="a.png", width=30, height=20, count=3, columns=("x", "y"))
+    text = Writing(steps=(((LONG, 0.0), ("_", 0.0)), ((LONG, 0.0), ("c", 0.5))), hidden="_")
+    parts = film, text, Page(file="a.html", name="its page")
+    return [Exhibit(title="images/<a>", parts=parts, caption="Two & two.")]
 
 
 @pytest.fixture(autouse=True)
@@ -26,42 +58,81 @@ def domain(monkeypatch):
     monkeypatch.setattr(demo, "resolve", {"toys:demo": picture}.__getitem__)
 
 
-def pictures_of(page):
-    """The images that a page shows; fails where a tag is not closed."""
-    found, opened = [], []
+class Parts(HTMLParser):
+    """The files that a page asks for, and its scripts; fails where a tag is not closed."""
 
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag, attributes):
-            if tag == "img":
-                found.append(dict(attributes))
-            if tag not in ("img", "meta"):
-                opened.append(tag)
+    def __init__(self, page):
+        super().__init__()
+        self.files, self.scripts, self.opened = [], [], []
+        self.feed(page)
+        assert self.opened == []
 
-        def handle_endtag(self, tag):
-            assert opened.pop() == tag
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.files += [given[name] for name in ("src", "href") if name in given]
+        self.files += re.findall(r"url\('(.*?)'\)", given.get("style", ""))
+        if tag not in ("img", "meta", "input", "link"):
+            self.opened.append(tag)
+        if tag == "script":
+            self.scripts.append([given.get("type"), ""])
 
-    Reader().feed(page)
-    assert opened == []
-    return found
+    def handle_endtag(self, tag):
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data):
+        if self.opened and self.opened[-1] == "script":
+            self.scripts[-1][1] += data
 
 
-def test_a_page_and_its_pictures(tmp_path):
+def files_of(out):
+    """The files that a demo shows, of which each exists; its scripts are scripts."""
+    page = Parts((out / "index.html").read_text(encoding="utf-8"))
+    files = {unquote(file) for file in page.files} - {"data:,"}
+    assert not [file for file in files if ":" in file or not (out / file).is_file()]
+    for kind, script in page.scripts:
+        if kind == "application/json":
+            json.loads(script)
+        elif node := shutil.which("node"):
+            command = [node, "--input-type=commonjs", "--check", "-"]
+            subprocess.run(command, input=script, text=True, check=True)
+    return files
+
+
+def test_a_page_and_what_it_shows(tmp_path):
     out = tmp_path / "deep" / "demo"
     assert feller("demo", "--out", out) == (0, f"open {out / 'index.html'}\n", "")
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert pictures_of(page) == [{"src": "a.png", "alt": "images/<a>"}]
+    assert files_of(out) == {"a.png", "a.html"}
     assert "<figcaption>Two &amp; two.</figcaption>" in page
-    assert "http" not in page  # nothing is fetched
-    assert {file.name for file in out.iterdir()} == {"a.png", "index.html"}
+    assert not re.search("https?:|//[a-z]+[.]", page)  # nothing is fetched
+    assert "prefers-color-scheme: dark" in page
+    assert {file.name for file in out.iterdir()} == {"a.png", "a.html", "index.html"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1200])
+def test_the_page_is_clicked_in_a_browser(width, tmp_path):
+    assert feller("demo", "--out", tmp_path / "demo").code == 0
+    seen = visit(tmp_path / "demo" / "index.html", width, CLICKS)
+    assert seen.complaints == seen.console == []
+    assert seen.wide == (width, width)
+    assert seen.shades > 20
+    assert seen.found == {
+        "first": [["1 / 3", None], ["1 / 2", "_"]],
+        "playing": ["Stop", "Stop"],
+        "last": [["3 / 3", None], ["2 / 2", "c"]],
+        "frame": "a page",
+    }
 
 
 def test_images_come_first(tmp_path, monkeypatch):
     names = ("text", "toys", "proteins", "images")
     found = {name: Domain(name=name, package="p", demo=name) for name in names}
     monkeypatch.setattr(demo, "domains", lambda: found)
-    figure = "{0} model", "{0}.png", "of {0}"
     monkeypatch.setattr(
-        demo, "resolve", lambda name: lambda out: [tuple(part.format(name) for part in figure)]
+        demo,
+        "resolve",
+        lambda name: lambda out: [Exhibit(title=f"{name} model", parts=(), caption="")],
     )
     assert feller("demo", "--out", tmp_path / "demo").code == 0
     page = (tmp_path / "demo" / "index.html").read_text()
@@ -109,12 +180,19 @@ def test_every_domain_with_models_has_a_demo(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_bundled_models_are_shown(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert list_models()
-    assert feller("demo", "--out", tmp_path / "demo").code == 0
-    shown = pictures_of((tmp_path / "demo" / "index.html").read_text())
-    assert {one["alt"].split(":")[0] for one in shown} == set(list_models())
-    for one in shown:
-        with Image.open(tmp_path / "demo" / one["src"]) as image:
-            assert image.size[0] > 300
+    out = tmp_path / "demo"
+    assert feller("demo", "--out", out).code == 0
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert {title.split(":")[0] for title in re.findall("<h2>(.*)</h2>", page)} == {*list_models()}
+    assert "\ufffd" not in page
+    for file in files_of(out):
+        if file.endswith(".png"):
+            with Image.open(out / file) as image:
+                assert image.size[0] > 240
+    seen = visit(out / "index.html", 400, "await wait(5000); return 0")
+    assert seen.complaints == seen.console == []
+    assert seen.wide == (400, 400)

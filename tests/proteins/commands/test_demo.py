@@ -11,14 +11,15 @@ def test_the_demo(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "list_models", lambda pattern: ["toys/tiny"])
     monkeypatch.setattr(commands, "load", lambda name, device: tiny_proteins.model())
     monkeypatch.setattr(commands, "DEMO_STEPS", 3)
-    ((title, file, caption),) = commands.demo(tmp_path)
-    assert title == "toys/tiny: phi and psi"
-    with Image.open(tmp_path / file) as picture:
-        assert picture.width > 300
-    assert "3 network calls each" in caption
-    assert "toys-tiny.html in 3-D, toys-tiny/ in PDB" in caption
+    (shown,) = commands.demo(tmp_path)
+    page, picture = shown.parts
+    assert (shown.title, page.file) == ("toys/tiny", "toys-tiny.html")
+    with Image.open(tmp_path / picture.file) as image:
+        assert image.width > 300
+    assert "3 network calls each" in shown.caption
+    assert "toys-tiny/ in PDB" in shown.caption
     assert len(list(read_chains(tmp_path / "toys-tiny"))) == 4
-    assert (tmp_path / "toys-tiny.html").stat().st_size > 100_000
+    assert (tmp_path / page.file).stat().st_size > 100_000
 
 
 def test_without_a_bundled_model_there_is_no_demo(tmp_path, monkeypatch, capsys):

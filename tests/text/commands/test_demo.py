@@ -7,11 +7,17 @@ from feller.text.commands import demo as commands
 def test_the_demo_draws_and_infills(chain, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "list_models", lambda pattern: [str(chain)])
     monkeypatch.setattr(commands, "_ends", lambda name: ("ab", "d"))
-    figures = commands.demo(tmp_path)
-    assert [title.rsplit(": ")[-1] for title, _, _ in figures] == ["sample", "infilling"]
-    for _, file, caption in figures:
-        assert (tmp_path / file).stat().st_size > 1000
-        assert "network calls" in caption
+    shown = commands.demo(tmp_path)
+    assert [one.title.rsplit(": ")[-1] for one in shown] == ["sample", "infilling"]
+    for one in shown:
+        (text,) = one.parts
+        assert "network calls" in one.caption
+        hidden = [sum(token == text.hidden for token, _ in step) for step in text.steps]
+        assert hidden[0] > hidden[-1] == 0
+        assert sorted(hidden, reverse=True) == hidden
+    assert not list(tmp_path.iterdir())
+    given = [[token for token, when in step if when < 0] for step in shown[1].parts[0].steps]
+    assert given == [["a", "b", "d"]] * len(given)
 
 
 def test_every_bundled_chain_is_infilled_with_its_own_kind_of_text():

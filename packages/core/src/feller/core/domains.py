@@ -50,7 +50,8 @@ class Domain:
         commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
             return an exit code, as `module:function`. `sample TYPE` is that of models of a type,
             empty where they have none.
-        demo: The function that makes the domain's part of `feller demo`, as `module:function`.
+        demo: The function that makes the domain's part of `feller demo`, as `module:function`: it
+            writes files into a folder and returns a list of `feller.core.exhibits.Exhibit`.
         measures: The endings of files that its `evaluate` takes instead of a model, `.gz`
             after them or not.
         examples: The function that returns the `feller.core.verify.Examples` on which `feller

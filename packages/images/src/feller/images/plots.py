@@ -18,6 +18,7 @@ __all__ = [
     "save_classes",
     "save_film",
     "save_grid",
+    "save_strip",
 ]
 
 MOST_CHANNELS = 4
@@ -113,6 +114,31 @@ def save_film(
     duration = [_FRAME] * len(others) + [_LAST]
     options = {"duration": duration, "loop": 0, "lossless": True}
     first.save(file, save_all=True, append_images=others, **options)
+
+
+def save_strip(
+    frames: UInt8[Tensor, "t n h w c"], labels: Int[Tensor, " n"] | None, file: Path
+) -> tuple[int, int]:
+    """Write grids one below the other as one PNG, for a page that steps through them.
+
+    Args:
+        frames: The images at each time.
+        labels: The class of each, a column of the grids each; eight columns where there are none.
+        file: Where to write.
+
+    Returns:
+        The width and height of one grid.
+    """
+    from PIL import Image
+
+    many = labels is None or len(labels.unique()) > MOST_COLUMNS
+    columns = 8 if many else len(labels.unique())
+    tiles = [images if many else in_columns(images, labels) for images in frames]
+    sheets = torch.stack([grid(images, columns=columns) for images in tiles])
+    _, height, width, _ = sheets.shape
+    strip = rearrange(sheets, "t h w c -> (t h) w c").squeeze(-1)
+    Image.fromarray(strip.numpy()).save(file, optimize=True)
+    return width, height
 
 
 def _sheet(images: Tensor, labels: Tensor | None, names: tuple[str, ...]) -> Any:

@@ -4,6 +4,7 @@ import html
 import textwrap
 import warnings
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from feller.text.codec import TextCodec
 
-__all__ = ["Texts", "cells", "save_reveal"]
+__all__ = ["Texts", "cells", "pieces", "save_reveal"]
 
 GIVEN = -1.0
 LIGHT = 0.6
 """The level from which the colour is light."""
+BROKEN = "\ufffd"
+"""What a tokenizer decodes to where there is no text."""
 SHOWN = 4
 """Texts that a notebook shows."""
 
@@ -73,8 +76,8 @@ def cells(
         [[('a', 0.1)], [('b', 0.3)]]
     """
     rows: list[list[tuple[str, float]]] = [[]]
-    for i, number in enumerate(level.tolist()):
-        for character in codec.decode(x[None, i : i + 1])[0]:
+    for piece, number in zip(pieces(codec, x), level.tolist(), strict=True):
+        for character in piece:
             if character in "\n\f":
                 rows.append([])
                 continue
@@ -82,6 +85,25 @@ def cells(
                 rows.append([])
             rows[-1].append((character if character.isprintable() else " ", round(number, 6)))
     return rows
+
+
+def pieces(codec: TextCodec, x: Int[Tensor, " n"]) -> list[str]:
+    """Return the text of each token; of a character that is several tokens, at the first of them.
+
+    What is no text, such as part of a character, is a middle dot.
+
+    Example:
+        >>> codec = TextCodec()
+        >>> pieces(codec, codec.tokens("aé"))
+        ['a', 'é', '']
+    """
+    found = codec.decode(x[:, None])
+    for broken, run in groupby(range(len(found)), lambda i: BROKEN in found[i]):
+        if broken:
+            first, *others = run
+            whole = codec.decode(x[None, first : first + 1 + len(others)])[0]
+            found[first : first + 1 + len(others)] = [whole, *[""] * len(others)]
+    return [text.replace(BROKEN, "\u00b7") for text in found]
 
 
 def _span(character: str, number: float) -> str:

@@ -1,37 +1,14 @@
 """`feller demo`: sample every bundled model and make a page to look at."""
 
 import argparse
-import html
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
+from string import Template
 
 from feller.core.domains import KNOWN_DOMAINS, Domain, domains, list_models, resolve
 
 __all__ = ["run"]
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="generator" content="feller demo">
-<title>feller demo</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff }}
-figure {{ margin: 2rem 0 }}
-img {{ max-width: 100%; image-rendering: pixelated }}
-figcaption {{ color: #555 }}
-</style>
-<h1>feller demo</h1>
-<p>Drawn just now by the models in this installation.</p>
-{figures}
-</html>
-"""
-FIGURE = """<figure>
-<h2>{title}</h2>
-<img src="{file}" alt="{title}">
-<figcaption>{caption}</figcaption>
-</figure>"""
 
 
 def run(argv: Sequence[str]) -> None:
@@ -49,15 +26,21 @@ def run(argv: Sequence[str]) -> None:
         raise ValueError(f"{out} exists and is not a demo: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     page = out / "index.html"
-    page.write_text(PAGE.format(figures="<p>Not finished.</p>"))  # marks the folder as a demo
+    page.write_text(_page("<p>Not finished.</p>"), encoding="utf-8")  # marks the folder as a demo
     shown = sorted(domains().values(), key=_position)
-    figures = [f for domain in shown if domain.demo for f in resolve(domain.demo)(out)]
-    body = "\n".join(
-        FIGURE.format(title=html.escape(title), file=file, caption=html.escape(caption))
-        for title, file, caption in figures
-    )
-    page.write_text(PAGE.format(figures=body), encoding="utf-8")
+    exhibits = [e for domain in shown if domain.demo for e in resolve(domain.demo)(out)]
+    page.write_text(_page("\n".join(e.markup() for e in exhibits)), encoding="utf-8")
     print(f"open {page}")
+
+
+def _page(figures: str) -> str:
+    """Return the page, whole: it asks for nothing but files beside it."""
+    style, script = _asset("demo.css"), _asset("demo.js")
+    return Template(_asset("demo.html")).substitute(style=style, script=script, figures=figures)
+
+
+def _asset(name: str) -> str:
+    return (resources.files("feller.core.commands") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _position(domain: Domain) -> int:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from feller.core.domains import list_models
+from feller.core.exhibits import Exhibit, Page, Picture, thinned
 from feller.core.registry import load
 from feller.proteins.commands.drawing import chains_of, drawn, frames_of
 from feller.proteins.design.page import Sample, write_page
@@ -13,18 +14,14 @@ from feller.proteins.structure.writing import write_chains
 
 __all__ = ["demo"]
 
-DEMO_STEPS = 50
+DEMO_STEPS, FRAMES = 50, 26
 
 
-def demo(out: Path) -> list[tuple[str, str, str]]:
-    """Draw backbones from every bundled model: PDB files, a Ramachandran plot, a page in 3-D.
-
-    Returns:
-        A title, a file name and a caption for each.
-    """
+def demo(out: Path) -> list[Exhibit]:
+    """Draw backbones from every bundled model: PDB files, a Ramachandran plot, a page in 3-D."""
     from feller.proteins.plots import ramachandran
 
-    figures = []
+    exhibits = []
     names = list_models("proteins/*")
     if not names:
         print("no protein model is bundled: the demo shows none", file=sys.stderr)
@@ -36,10 +33,14 @@ def demo(out: Path) -> list[tuple[str, str, str]]:
         chains = chains_of(model, batch, drawing)
         write_chains(chains, out / stem)
         frames = frames_of(model, batch, drawing)
-        shown = [Sample(c, frames=f[::2]) for c, f in zip(chains, frames, strict=True)]
+        kept = thinned(drawing.steps, FRAMES)
+        ways = zip(chains, frames, strict=True)
+        shown = [Sample(chain, frames=[way[i] for i in kept]) for chain, way in ways]
         write_page(shown, out / f"{stem}.html", name)
         ramachandran(chains).savefig(out / f"{stem}-ramachandran.png")
+        page = Page(file=f"{stem}.html", name="Open in a window of its own")
         made = f"{len(chains)} backbones of 80 residues, {drawing.nfe} network calls each"
-        caption = f"{made}. Beside this page: {stem}.html in 3-D, {stem}/ in PDB."
-        figures.append((f"{name}: phi and psi", f"{stem}-ramachandran.png", caption))
-    return figures
+        caption = f"{made}, and their angles phi and psi. Beside this page: {stem}/ in PDB."
+        parts = page, Picture(file=f"{stem}-ramachandran.png")
+        exhibits.append(Exhibit(title=name, parts=parts, caption=caption))
+    return exhibits

@@ -1,12 +1,16 @@
-"""`feller demo` for text: samples and infillings of every bundled chain."""
+"""`feller demo` for text: samples and infillings of every bundled chain, step by step."""
 
 import sys
 from pathlib import Path
+from typing import Any
 
+from feller.core.discrete.solvers import TokenState
 from feller.core.domains import list_models
+from feller.core.exhibits import Exhibit, Token, Writing, thinned
 from feller.core.registry import load
-from feller.text.commands.sample import draw_picture
-from feller.text.sampling import Sampling, context
+from feller.text.codec import HIDDEN
+from feller.text.plots import GIVEN, pieces
+from feller.text.sampling import Context, Sampling, context, follow_texts
 
 __all__ = ["demo"]
 
@@ -17,30 +21,37 @@ _ENDS = {
 }
 
 
-def demo(out: Path) -> list[tuple[str, str, str]]:
-    """Draw a text from every bundled chain, and infill one; write pictures of what came when.
-
-    Returns:
-        A title, a file name and a caption for each.
-    """
-    figures = []
+def demo(out: Path) -> list[Exhibit]:
+    """Draw a text from every bundled chain, and infill one; nothing is written beside the page."""
+    exhibits = []
     for name in list_models("text/*"):
         model = load(name, device="auto")
         if not model.is_chain:
             continue
         print(f"sampling {name} ...", file=sys.stderr)
-        prompt, suffix = _ends(name)
-        for kind, given in (
-            ("sample", context(model.codec)),
-            ("infilling", context(model.codec, prompt, suffix)),
-        ):
-            drawn = model.draw(1, given, Sampling())
-            file = f"{name.replace('/', '-')}-{kind}.png"
-            draw_picture(model, given, drawn, out / file, f"{name}: {kind}")
-            caption = f"{int(drawn.nfe.max())} network calls. Colour: at which kappa a token came"
-            white = "; what is white was given." if kind == "infilling" else "."
-            figures.append((f"{name}: {kind}", file, caption + white))
-    return figures
+        for kind, ends in (("sample", ("", "")), ("infilling", _ends(name))):
+            exhibits.append(_shown(model, f"{name}: {kind}", context(model.codec, *ends)))
+    return exhibits
+
+
+def _shown(model: Any, title: str, given: Context) -> Exhibit:
+    """Draw a text, and keep the way."""
+    states = [*follow_texts(model, given, range(1), Sampling())]
+    steps = tuple(_tokens(model, given, states[i]) for i in thinned(states))
+    white = "" if given.free.all() else "; what is bold was given"
+    calls = f"{int(states[-1].nfe.max())} network calls"
+    return Exhibit(
+        title=title,
+        parts=(Writing(steps=steps, hidden=HIDDEN),),
+        caption=f"{calls}. Colour: when a token came, from violet to yellow{white}.",
+    )
+
+
+def _tokens(model: Any, given: Context, state: TokenState) -> tuple[Token, ...]:
+    """Return the text of each token, and when it came."""
+    level = state.level[0].cpu().masked_fill(~given.free, GIVEN).tolist()
+    texts = [text.replace("\f", "\n\n") for text in pieces(model.codec, state.x[0].cpu())]
+    return tuple((text, round(when, 2)) for text, when in zip(texts, level, strict=True))
 
 
 def _ends(name: str) -> tuple[str, str]:

@@ -43,12 +43,12 @@
   // Coordinates are whole hundredths of an Angstrom, three for each of N, CA, C and O.
   function pdb(sample, frame) {
     const lines = [], positions = sample.positions[frame];
-    for (let k = 0; k < places.length / 3; k++) {
-      const place = places.slice(3 * k, 3 * k + 3);
-      if (place.includes(null)) continue;
+    for (let k = 0; k < positions.length / 3; k++) {
+      const position = positions.slice(3 * k, 3 * k + 3);
+      if (position.includes(null)) continue;
       const i = Math.floor(k / 4), atom = ["N", "CA", "C", "O"][k % 4];
       const serial = String((k % 99999) + 1).padStart(5), number = String(sample.numbers[i]).padStart(4);
-      const xyz = place.map((v) => (v / 100).toFixed(3).padStart(8)).join("");
+      const xyz = position.map((v) => (v / 100).toFixed(3).padStart(8)).join("");
       lines.push(`ATOM  ${serial}  ${atom.padEnd(3)} ${names[sample.sequence[i]]} A${number}    ${xyz}` +
         `  1.00  0.00           ${atom[0]}`);
     }
@@ -73,7 +73,10 @@
       atoms: { stick: { colorfunc, radius: 0.2 } },
     };
     viewer.setStyle({}, styles[form]);
-    if (aim) viewer.zoomTo();
+    if (aim) {
+      viewer.resize(); // the legend and the slider may have changed how much room there is
+      viewer.zoomTo();
+    }
     viewer.render();
     at("frame").value = frame;
     at("count").value = `${frame + 1} / ${sample.positions.length}`;
@@ -154,8 +157,10 @@
   }
 
   list();
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const ground = () => (dark.matches ? "#15181b" : "#ffffff");
   try {
-    viewer = $3Dmol.createViewer(at("view"), { backgroundColor: "white" });
+    viewer = $3Dmol.createViewer(at("view"), { backgroundColor: ground() });
     viewer.render();
   } catch (error) {
     viewer = null;
@@ -164,6 +169,7 @@
     at("view").append(element("p", "This browser shows no 3-D graphics: WebGL is switched off."));
     return;
   }
+  dark.onchange = () => { viewer.setBackgroundColor(ground()); viewer.render(); };
   at("form").onchange = () => draw(false);
   at("colour").onchange = () => { legend(); draw(false); };
   at("spin").onchange = () => viewer.spin(at("spin").checked ? "y" : false);
