@@ -8,7 +8,6 @@ one without a script; the page's script adds the slider.
 import html
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import quote
@@ -169,14 +168,14 @@ class Exhibit:
         return f"<figure>\n<h2>{head}</h2>\n{parts}\n<figcaption>{foot}</figcaption>\n</figure>"
 
 
-def thinned(steps: Sequence[object], most: int = MOST_STEPS) -> list[int]:
-    """Return which steps to show, evenly, with the first and the last: at most so many.
+def thinned(count: int, most: int = MOST_STEPS) -> list[int]:
+    """Return which of so many steps to show, evenly, with the first and the last: at most so many.
 
     Example:
-        >>> thinned(range(9), 3), thinned(range(2), 3)
+        >>> thinned(9, 3), thinned(2, 3)
         ([0, 4, 8], [0, 1])
     """
-    last = len(steps) - 1
+    last = count - 1
     if last < most:
         return [*range(last + 1)]
     return [round(i * last / (most - 1)) for i in range(most)]

@@ -34,7 +34,7 @@ def _shown(name: str, out: Path) -> Exhibit:
     how = suited(Sampling(guidance=2.0 if guided else 1.0), model)
     found = trajectory(model, PLAIN if labels is None else len(labels), labels, how)
     film = found.film()
-    film = film[thinned(film)]
+    film = film[thinned(len(film))]
     file = f"{name.replace('/', '-')}.png"
     width, height = save_strip(film, labels, out / file)
     many = labels is None or len(model.codec.classes) > MOST_COLUMNS

@@ -33,7 +33,7 @@ def demo(out: Path) -> list[Exhibit]:
         chains = chains_of(model, batch, drawing)
         write_chains(chains, out / stem)
         frames = frames_of(model, batch, drawing)
-        kept = thinned(drawing.steps, FRAMES)
+        kept = thinned(len(drawing.steps), FRAMES)
         ways = zip(chains, frames, strict=True)
         shown = [Sample(chain, frames=[way[i] for i in kept]) for chain, way in ways]
         write_page(shown, out / f"{stem}.html", name)

@@ -37,7 +37,7 @@ def demo(out: Path) -> list[Exhibit]:
 def _shown(model: Any, title: str, given: Context) -> Exhibit:
     """Draw a text, and keep the way."""
     states = [*follow_texts(model, given, range(1), Sampling())]
-    steps = tuple(_tokens(model, given, states[i]) for i in thinned(states))
+    steps = tuple(_tokens(model, given, states[i]) for i in thinned(len(states)))
     white = "" if given.free.all() else "; what is bold was given"
     calls = f"{int(states[-1].nfe.max())} network calls"
     return Exhibit(
