@@ -14,7 +14,9 @@ FLAG = re.compile(r"^  (-{1,2}[a-z].*)")
 
 def flags(*argv):
     """Flag -> its help, from the help of a command."""
-    code, out, err = feller(*argv, "--help")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")  # the longest flags fill a line of 80
+        code, out, err = feller(*argv, "--help")
     assert (code, err) == (0, "")
     found, name = {}, None
     for line in re.sub(r"[│╭╮╰╯─]", "", out).splitlines():

@@ -86,7 +86,8 @@ def test_a_run_logs_each_part_and_resumes_bit_for_bit(tmp_path):
 def test_a_plain_loss_has_one_column(tmp_path):
     train(points.recipe(steps=1, log_every=1), tmp_path / "a", cpu=True)
     (line,) = (tmp_path / "a/log.jsonl").read_text().splitlines()
-    assert [key for key in json.loads(line) if key.startswith("loss")] == ["loss"]
+    columns = [key for key in json.loads(line) if key.startswith("loss")]
+    assert [key for key in columns if not key.startswith("loss/t ")] == ["loss"]
 
 
 def test_a_sum_of_nothing_is_refused():

@@ -34,9 +34,11 @@ def parse_flags(form: type[T], argv: Sequence[str], *, prog: str, **settings: An
         ...     n: int = 16
         >>> parse_flags(Flags, ["--n", "4"], prog="feller count")
         Flags(n=4)
-        >>> parse_flags(Flags, ["--n", "four"], prog="feller count")
-        Traceback (most recent call last):
-        ValueError: Error parsing --n: invalid literal ... 'four'; see feller count --help
+        >>> try:
+        ...     parse_flags(Flags, ["--n", "four"], prog="feller count")
+        ... except ValueError as error:
+        ...     print(str(error).split("; ")[-1])
+        see feller count --help
     """
     import tyro
 

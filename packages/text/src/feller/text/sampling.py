@@ -191,13 +191,13 @@ def draw_batches(
         raise ValueError(f"n is at least 0, not {n}")
     condition = _labels(condition, n, next(model.parameters()).device)
     size = sampling.batch_size
-    batches = [range(start, min(start + size, n)) for start in range(0, max(n, 1), size)]
 
-    def drawn(rows: range) -> TokenState:
+    def drawn(start: int) -> TokenState:
+        rows = range(start, min(start + size, n))
         *_, last = follow_texts(model, given, rows, sampling, seed=seed, condition=condition)
         return last
 
-    yield from shared(batches, drawn)
+    yield from shared(range(0, max(n, 1), size), drawn)
 
 
 def follow_texts(
