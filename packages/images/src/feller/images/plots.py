@@ -131,10 +131,11 @@ def save_strip(
     """
     from PIL import Image
 
-    many = labels is None or len(labels.unique()) > MOST_COLUMNS
-    columns = 8 if many else len(labels.unique())
-    tiles = [images if many else in_columns(images, labels) for images in frames]
-    sheets = torch.stack([grid(images, columns=columns) for images in tiles])
+    if labels is None or len(labels.unique()) > MOST_COLUMNS:
+        sheets = torch.stack([grid(images, columns=8) for images in frames])
+    else:
+        columns = len(labels.unique())
+        sheets = torch.stack([grid(in_columns(f, labels), columns=columns) for f in frames])
     _, height, width, _ = sheets.shape
     strip = rearrange(sheets, "t h w c -> (t h) w c").squeeze(-1)
     Image.fromarray(strip.numpy()).save(file, optimize=True)
