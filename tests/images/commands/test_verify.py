@@ -10,10 +10,11 @@ import torch
 from terminal import complaint, feller
 from torch.testing import assert_close
 
-from feller.core.generators import Flow
-from feller.core.paths import GaussianPath
+from feller.core.generators import Flow, Jump
+from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
-from feller.core.spaces import Euclidean
+from feller.core.sources import Masked
+from feller.core.spaces import Euclidean, Tokens
 from feller.core.verify import Plan, Reference, verify
 from feller.core.verify.report import ModelFlags
 from feller.images.commands.verify import VerifyFlags, reference, statistics
@@ -63,6 +64,25 @@ def test_the_reference_is_the_encoded_split(labelled):
     assert not torch.equal(images.points, other)
     with pytest.raises(ValueError, match="--labels: the model takes none"):
         reference(pictures.model(pictures.UNCONDITIONAL), flags)
+
+
+def test_an_exact_chain_of_grey_levels_passes_and_one_that_is_too_slow_does_not(rng):
+    points = torch.randint(4, (6, 1, 4, 4), generator=rng)
+    path = MixturePath(Tokens(5, event_dim=3), Masked(4))
+    exact = FiniteData(path, Jump, points)
+    plan = Plan(functions=statistics(points, levels=4), samples=500, batch=100)
+    assert verify(exact, Reference(points), plan=plan).passed
+    slow = verify(0.5 * exact, Reference(points), plan=plan)
+    assert not slow.passed
+
+
+def test_statistics_of_levels_are_those_of_the_numbers_they_stand_for(rng):
+    levels = torch.randint(4, (5, 1, 8, 8), generator=rng)
+    masked = levels.masked_fill(levels == 2, 4)
+    numbers = 2 * levels / 3 - 1
+    functions, plain = statistics(levels, levels=4), statistics(numbers)
+    assert_close(functions.values(levels), plain.values(numbers))
+    assert_close(functions.values(masked), plain.values(numbers.masked_fill(levels == 2, 0.0)))
 
 
 @pytest.fixture(scope="module")

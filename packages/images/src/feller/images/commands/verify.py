@@ -49,7 +49,9 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
     )
     model = load(name, device=flags.check.device)
     images = reference(model, flags)
-    plan = replace(flags.check.plan(128), functions=statistics(images.points))
+    plan = replace(
+        flags.check.plan(128), functions=statistics(images.points, levels=model.codec.levels)
+    )
     found = verify(model, images, plan=plan)
     return report_model(found, flags.check.threshold, flags.check.output)
 
@@ -72,17 +74,20 @@ def reference(model: ImageModel, flags: VerifyFlags) -> Reference:
     return Reference(z.to(device), conditions=None if condition is None else condition.to(device))
 
 
-def statistics(z: Tensor, *, patterns: int = 3) -> Statistics:
+def statistics(z: Tensor, *, levels: int = 0, patterns: int = 3) -> Statistics:
     """Return test functions of images.
 
     Args:
         z: Images `(b, c, h, w)`, for their shape.
+        levels: Of images that are tokens, how many grey levels they have; what is after them, a
+            mask, counts as gray.
         patterns: Smooth random patterns, of which each gives two functions.
     """
-    smooth = _smooth(z, patterns)
+    smooth = _smooth(z if z.is_floating_point() else z.float(), patterns)
     waves = [f"{wave} {i}" for wave in ("sin", "tanh") for i in range(1, patterns + 1)]
 
     def values(x: Tensor) -> Tensor:
+        x = torch.where(x >= levels, 0.0, 2 * x / (levels - 1) - 1) if levels else x
         plain = [
             x.flatten(1).mean(1),
             x.flatten(1).square().mean(1),
