@@ -1,6 +1,6 @@
 """Where a training step goes, how far two threads help, and what `feller plan` says of it.
 
-    python benchmarks/training_speed.py --data /work/data [--only text/shakespeare-ar] [--rounds 9]
+    python benchmarks/training_speed.py --data DIR [--only text/shakespeare-ar] [--rounds 9]
 
 For each recipe, in processes of their own:
 
