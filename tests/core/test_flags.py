@@ -10,7 +10,7 @@ from feller.core.flags import parse_flags
 @dataclass(frozen=True)
 class Inner:
     steps: int = 3
-    """Steps to take, a number that is told at some length so that its help fills several lines."""
+    """Steps to take, a number described at some length, so that its help fills lines."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ addEventListener("load", async () => {
   parent.postMessage(JSON.stringify(seen), "*");
 });
 </script>"""
-# Chromium's windows are at least 500 pixels wide, phones are not: a frame is as wide as it is told.
+# Chromium's windows are at least 500 pixels wide, phones are not: a frame is as wide as asked.
 FRAME = """<!doctype html><body style="margin:0"><script>
 addEventListener("message", (event) => { document.body.dataset.seen = event.data; });
 </script><iframe src="%s" style="border:0;width:%dpx;height:900px"></iframe>"""

@@ -1,4 +1,4 @@
-"""A local server of files, which breaks off or refuses as it is told; and shards for it."""
+"""A local server of files, which breaks off or refuses as asked; and shards for it."""
 
 import http.server
 import io

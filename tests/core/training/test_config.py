@@ -16,7 +16,7 @@ from feller.core.training import Training
         ({"seed": 10**23}, "seed is a whole number of 64 bits"),
         ({"ema_decay": 1.0}, r"ema_decay is in \[0, 1\), not 1.0"),
         ({"ema_decays": (0.9, 1.0)}, r"ema_decays are in \[0, 1\) and others than ema_decay"),
-        ({"ema_decays": (0.999,)}, "others than ema_decay"),  # the usual one
+        ({"ema_decays": (0.999,)}, "others than ema_decay"),  # the default
         ({"ema_snapshot_every": -1}, "ema_snapshot_every is at least 0"),
         ({"ema_snapshot_every": 5, "lora": 2, "start": "a"}, "for training without lora"),
         ({"validate_n": 0}, "validate_n is at least 1"),

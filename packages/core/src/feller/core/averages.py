@@ -1,7 +1,7 @@
 """Averages of a run by name: which folder has the weights that were averaged so.
 
 ```
-runs/a/model/               the usual one, of `training.ema_decay`
+runs/a/model/               the default, of `training.ema_decay`
 runs/a/averages/0.9999/     one of `training.ema_decays`
 runs/a/averages/width=0.1/  of a power function, which snapshots make of any width
 ```

@@ -59,7 +59,7 @@ def load(
             checker knows what comes; by default any.
         device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
         average: Of the folder of a run, which average of its weights: a decay that it kept, such as
-            `0.9999`, or a width, such as `width=0.12`, which its snapshots make; the usual one if
+            `0.9999`, or a width, such as `width=0.12`, which its snapshots make; the default if
             empty.
 
     Returns:

@@ -67,7 +67,7 @@ def cores() -> int:
 def write_ids(file: Path, parts: Iterator[Passage], cut: Cut, *, processes: int = 0) -> int:
     """Write the ids of a corpus; the file appears whole or not at all. Return how many there are.
 
-    What the tokenizer loses is told in a file `.txt` beside it.
+    What the tokenizer loses is listed in a file `.txt` beside it.
 
     Args:
         file: The file.

@@ -66,7 +66,7 @@ def weights_of(snapshots: Sequence[Profile], target: Profile) -> np.ndarray:
 
 
 def further_averages(training: Training) -> dict[str, Decay]:
-    """Return the averages of a run beside the usual one, by name.
+    """Return the averages of a run beside the default, by name.
 
     Example:
         >>> list(further_averages(Training(ema_decays=(0.9999,), ema_snapshot_every=100)))
