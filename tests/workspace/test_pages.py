@@ -38,6 +38,8 @@ def commands():
 def known_flags(command):
     """The flags that a command takes, of any domain."""
     targets = [()]
+    if command == "plan":  # its own, and those of a training
+        return known_flags("train") | set(FLAG.findall(feller("plan", "--help")[1]))
     if command == "train":
         targets = [(name,) for name in ("images/folder", "images/fashion-flow", "text/books-mask")]
         targets.append(("proteins/short-codesign",))
