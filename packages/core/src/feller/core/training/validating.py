@@ -135,7 +135,7 @@ def stratified_mean(values: Float64[Tensor, " n"], stratum: Tensor) -> Estimate:
         inside = values[stratum == each]
         if len(inside) > 1:
             square += float(inside.var()) * len(inside)
-        else:  # one row tells no spread: that about the whole mean is no less, but for chance
+        else:  # one row tells no spread: that about the whole mean is no less, on average
             square += float((inside - mean).square().sum())
     spread = QUANTILE * math.sqrt(square) / len(values) if len(values) > 1 else math.inf
     return Estimate(mean, mean - spread, mean + spread)
