@@ -358,3 +358,17 @@ def test_a_sequence_is_likely_given_the_backbone_that_it_was_drawn_for(name):
     chance = torch.randint(20, (40,), generator=torch.Generator().manual_seed(0))
     assert bits(cold.state["residue"][0]) < 3 < bits(warm.state["residue"][0]) < 4.5
     assert bits(chance) > 4.5
+
+
+def test_weights_may_change_with_time(model):
+    ends = {jump: model.sample(1, length=6, steps=4, jump=jump)[0].atoms for jump in (0.0, 1.0)}
+    for jump, atoms in ends.items():
+        same = model.sample(1, length=6, steps=4, jump=lambda t, jump=jump: jump + 0 * t)
+        assert np.allclose(same[0].atoms, atoms, atol=1e-4)
+    late = model.sample(1, length=6, steps=4, flow=lambda t: 1 - t)[0].atoms
+    assert not any(np.allclose(late, atoms, atol=1e-3) for atoms in ends.values())
+
+
+def test_weights_that_change_with_time_still_sum_to_one():
+    with pytest.raises(ValueError, match="sum to 1"):
+        Sampling(flow=lambda t: t, jump=lambda t: t)

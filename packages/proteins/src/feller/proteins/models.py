@@ -26,6 +26,7 @@ from feller.core.schedules import CondOT, Schedule
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
+from feller.core.weights import WeightLike
 from feller.core.wrapped_heads import LangevinHead, TemperedHead
 from feller.proteins.codec import ProteinCodec, consecutive
 from feller.proteins.design.conditioning import Given, nothing
@@ -101,6 +102,8 @@ class ProteinModelConfig(ModelConfig):
         rotation_noise: float = 0.0,
         noise_scale: float = 1.0,
         temperature: float = 1.0,
+        flow: WeightLike | None = None,
+        jump: WeightLike | None = None,
     ) -> ProductHead:
         """Return how the network's output is read, without noise unless it is asked for.
 
@@ -111,9 +114,12 @@ class ProteinModelConfig(ModelConfig):
             noise_scale: What noise is multiplied by: below 1 samples are more typical, and less
                 diverse, than the distribution.
             temperature: Of residues; towards 0 they are the most likely ones.
+            flow: The weight of the flow of rotations, also a function of time; its own if None.
+            jump: That of their jump.
         """
+        flow, jump = self.flow if flow is None else flow, self.jump if jump is None else jump
         position, residue = FlowHead("x_1"), PosteriorHead(MASK)
-        rotation = RotationHead(self.modes, self.flow, self.jump, rotation_noise, noise_scale)
+        rotation = RotationHead(self.modes, flow, jump, rotation_noise, noise_scale)
         moved = LangevinHead(position, lambda t: noise * (1 - t) / (t + 0.05), noise_scale)
         return ProductHead(
             {

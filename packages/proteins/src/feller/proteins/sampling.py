@@ -14,7 +14,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ from feller.core.nn.self_conditioning import SelfConditionedRows
 from feller.core.solvers import EndWithEstimate, Euler, Evaluation, follow
 from feller.core.solvers.base import Solver
 from feller.core.times import expand_time, power_grid
+from feller.core.weights import WeightLike, weight_of
 from feller.proteins.design.conditioning import Given, check_positive
 from feller.proteins.networks.heads import check_noise
 
@@ -52,8 +53,9 @@ class Sampling:
         steps: Steps of the grid: network calls of a sample, but for a `sequence_solver`.
         power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
             where bonds are made.
-        flow: The weight of the flow of rotations; the model's own if None.
-        jump: The weight of their jump; by default the rest.
+        flow: The weight of the flow of rotations, a number or a function of time; by default the
+            model's, or what the jump leaves.
+        jump: The weight of their jump, likewise.
         noise: How much Langevin noise positions get, 0 for none: it leaves their distribution
             alone, and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05)
             nm^2 a unit time. The model's if None.
@@ -74,8 +76,8 @@ class Sampling:
 
     steps: int = 100
     power: float = 2.0
-    flow: float | None = None
-    jump: float | None = None
+    flow: WeightLike | None = None
+    jump: WeightLike | None = None
     noise: float | None = None
     rotation_noise: float | None = None
     noise_scale: float | None = None
@@ -97,17 +99,19 @@ class Sampling:
             if there and not (isinstance(value, Real) and 0 <= float(value) < math.inf):
                 raise ValueError(f"{name} is at least 0 and finite, not {value!r}")
         if self.flow is not None or self.jump is not None:
-            check_weights("flow and jump", self.weights)
+            for t in torch.linspace(0, 1, 5):
+                now = (float(weight_of(weight).at(t, t)) for weight in self.weights)
+                check_weights("flow and jump", tuple(now))
         if self.sequence_solver is not None:
             check_token_solver(self.sequence_solver)
             if not self.sequence:
                 raise ValueError("sequence_solver draws residues: it excludes sequence=False")
 
     @property
-    def weights(self) -> tuple[float, float]:
+    def weights(self) -> tuple[WeightLike, WeightLike]:
         """The weights of flow and jump, where one is given the other is the rest."""
-        flow = 1 - self.jump if self.flow is None else self.flow  # pyright: ignore
-        return flow, 1 - flow if self.jump is None else self.jump
+        flow = _rest(self.jump) if self.flow is None else self.flow
+        return flow, _rest(flow) if self.jump is None else self.jump
 
     def of(self, model: Any) -> "Sampling":
         """Return it with what it leaves to a model filled in.
@@ -121,9 +125,12 @@ class Sampling:
         own = {name: getattr(model.config, name) for name in _NOISE}
         asked = {name: getattr(self, name) for name in _NOISE}
         noise = {name: own[name] if asked[name] is None else asked[name] for name in _NOISE}
+        given = self.flow is not None or self.jump is not None
+        flow, jump = self.weights if given else (model.config.flow, model.config.jump)
         if noise["rotation_noise"]:
             check_noise(model.path.factors["rotation"])
-        return replace(self, **noise, sequence=self.sequence and model.config.sequence)
+        sequence = self.sequence and model.config.sequence
+        return replace(self, **noise, flow=flow, jump=jump, sequence=sequence)
 
     def reading(self, model: Any, rows: int) -> Evaluation:
         """Return a model as a simulation of `of(model)` asks it, shown its own predictions.
@@ -139,7 +146,8 @@ class Sampling:
             index = torch.arange(rows, device=next(model.parameters()).device)
             network = SelfConditionedRows(network, rows, operator.itemgetter("translation"))
         temperature = self.temperature if self.sequence_solver is None else 1.0
-        head = model.config.head(temperature=temperature, **noise)
+        mixture = {"flow": self.flow, "jump": self.jump}
+        head = model.config.head(temperature=temperature, **noise, **mixture)
         return Evaluation(GeneratorModel(network, model.path, head), index)
 
     def solver(self, residues: int) -> Solver:
@@ -185,9 +193,6 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
         raise ValueError(f"given is a Given, as sequence_of makes of a chain, not {given!r:.40}")
     if (dtype := next(model.parameters()).dtype) != torch.float32:
         raise ValueError(f"rotations take float32, the weights are {dtype}: draw of model.float()")
-    if sampling.flow is not None or sampling.jump is not None:
-        flow, jump = sampling.weights
-        model = model.weighted(flow=flow, jump=jump)
     n, seed = int(n), int(seed)  # of numpy's, too
     starts = range(0, n, sampling.batch_size)
     with evaluating(model):
@@ -204,7 +209,7 @@ def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0)
 def draw_rows(
     model: Any, rows: tuple[int, int], given: Given, sampling: Sampling, seed: int
 ) -> Drawing:
-    """Draw the rows `rows[0]` to `rows[1]` of an endless batch, with the model's own weights."""
+    """Draw the rows `rows[0]` to `rows[1]` of an endless batch."""
     rng = random.rows(seed, *rows)
     sampling = sampling.of(model)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
@@ -219,6 +224,13 @@ def draw_rows(
         solver = sampling.solver(_count(known["residue"]))
         steps = [state, *follow(evaluation, state, times, solver, rng)]
     return Drawing(steps[-1], evaluation.nfe, tuple(steps) if sampling.keep else ())
+
+
+def _rest(weight: WeightLike | None) -> WeightLike:
+    """Return 1 less a weight, at each time."""
+    if callable(weight):
+        return lambda t: 1 - weight(t)
+    return 1 - cast(float, weight)
 
 
 def _sequences(

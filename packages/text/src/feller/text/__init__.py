@@ -20,6 +20,7 @@ DOMAIN = Domain(
         "stdlib-mask": "feller.text.recipes:stdlib_mask",
         "stdlib-ar": "feller.text.recipes:stdlib_ar",
         "stdlib-uniform": "feller.text.recipes:stdlib_uniform",
+        "bytes-mask": "feller.text.recipes:bytes_mask",
         "books-mask": "feller.text.recipes:books_mask",
         "books-ar": "feller.text.recipes:books_ar",
         "text8-mask": "feller.text.recipes:text8_mask",

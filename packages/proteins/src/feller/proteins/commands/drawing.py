@@ -81,9 +81,6 @@ def drawn(model: Any, batches: Sequence[Batch], how: Sampling) -> Iterator[tuple
         batches: From `feller.proteins.design.tasks.plan`.
         how: Its `batch_size` is not asked.
     """
-    if how.flow is not None or how.jump is not None:
-        flow, jump = how.weights
-        model = model.weighted(flow=flow, jump=jump)
     found = shared(
         batches, lambda batch: draw_rows(model, batch.rows, batch.given, how, batch.seed)
     )

@@ -14,7 +14,7 @@ The path moves the same entries given the data: d/dt E f = E D f(x_t)[m(x_t | z)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
     model = load(name, device=flags.check.device)
     if flags.flow is not None or flags.jump is not None:
         flow, jump = Sampling(flow=flags.flow, jump=flags.jump).weights
-        model = model.weighted(flow=flow, jump=jump)
+        model = model.weighted(flow=cast(float, flow), jump=cast(float, jump))
     found = verify_chains(model, flags.data.build(flags.check.split), flags.check.plan(32))
     return report_model(found, flags.check.threshold, flags.check.output)
 

@@ -20,6 +20,7 @@ from feller.core.generators import Flow, Generator, Mixture, Point, Superpositio
 from feller.core.heads import Head, Kinds
 from feller.core.times import expand_time
 from feller.core.typing import Time
+from feller.core.weights import WeightLike, weight_of
 from feller.proteins.networks import FrameOutput
 from feller.proteins.so3.destinations import Isotropic
 from feller.proteins.so3.diffusion import RotationDiffusion
@@ -95,15 +96,15 @@ class RotationHead(Head):
 
     Attributes:
         modes: How many modes.
-        flow: The weight of the flow.
-        jump: The weight of the jump.
+        flow: The weight of the flow: a number, or a function of time.
+        jump: The weight of the jump, likewise.
         noise: How much Langevin diffusion, in units of the path's own variance.
         noise_scale: What the noise is multiplied by; the drift is not.
     """
 
     modes: int
-    flow: float = 1.0
-    jump: float = 0.0
+    flow: WeightLike = 1.0
+    jump: WeightLike = 0.0
     noise: float = 0.0
     noise_scale: float = 1.0
 
@@ -116,7 +117,8 @@ class RotationHead(Head):
     def kinds(self) -> Kinds:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The kinds that have a weight."""
         weights = {Flow: self.flow, PosteriorJump: self.jump, RotationDiffusion: self.noise}
-        return frozenset[type[Generator]](kind for kind, weight in weights.items() if weight)
+        kept = (kind for kind, weight in weights.items() if not weight_of(weight).is_zero())
+        return frozenset[type[Generator]](kept)
 
     def __call__(self, path: Any, output: Tensor, x: Tensor, t: Time) -> Superposition:
         """Return the superposition.
@@ -127,12 +129,13 @@ class RotationHead(Head):
         rotation, turn, weights, centres, concentrations = self._parts(output)
         posterior = _posterior(weights, centres, concentrations)
         t = expand_time(t, x[..., 0, 0]).expand(x.shape[:-2])
+        flow, jump = weight_of(self.flow), weight_of(self.jump)
         parts = Superposition(())
-        if self.flow:
+        if not flow.is_zero():
             velocity = _velocity(path, x, t, rotation, turn)
-            parts = parts + self.flow * Flow(x @ hat(velocity))
-        if self.jump:
-            parts = parts + self.jump * PosteriorJump(path, t, posterior)
+            parts = parts + flow.at(x, t) * Flow(x @ hat(velocity))
+        if not jump.is_zero():
+            parts = parts + jump.at(x, t) * PosteriorJump(path, t, posterior)
         return parts + self._noise(path, x, t, posterior) if self.noise else parts
 
     def estimate(self, path: Any, output: Tensor, x: Tensor, t: Time) -> Point:
