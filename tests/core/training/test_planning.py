@@ -6,18 +6,18 @@ import pytest
 
 from feller.core.training import Training
 from feller.core.training.planning import DEVICES, Device, Plan, plan_of
-from feller.core.training.tracing import Trace
+from feller.core.training.tracing import Trace, trace_step
 from feller.images.recipes import drawn_flow
 
 TRACE = Trace(
     samples=8, parameters=250, weights=1000, gradients=1000, moments=2000, averages=1000,
     activations=8000, peak=13_000, flops=10**9, update_flops=0, moved=10**6, update=10**4,
-    block=100,
+    block=100, calls=1000, update_calls=500,
 )  # fmt: skip
 
 
 def plan(count=1, *, memory=1e6, batch=64, trace=TRACE, **training):
-    device = Device("toy", memory, 1e9, 4e9, 1e6, 1e6)
+    device = Device("toy", memory, 1e9, 4e9, 1e6, 1e6, launch=0.0)
     recipe = replace(drawn_flow(), training=Training(batch_size=batch, **training))
     return Plan(recipe, device, count, 0.5, trace)
 
@@ -37,6 +37,19 @@ def test_a_step_takes_its_products_and_what_it_moves():
     assert plan(batch=8, accumulate=2).seconds() == pytest.approx(3.01)
     half = plan(batch=8, mixed_precision="bf16").seconds()
     assert half == pytest.approx(1e9 / 2e9 + 0.5 + 0.01)
+
+
+def test_a_small_network_waits_for_its_launches():
+    one = plan(batch=8)
+    slow = replace(one, device=replace(one.device, launch=0.01))
+    assert slow.waits and not one.waits
+    assert slow.seconds() == pytest.approx(1500 * 0.01)
+    assert replace(slow, device=replace(one.device, launch=1e-5)).seconds() == pytest.approx(3.01)
+
+
+def test_the_operations_of_a_step_are_counted():
+    few, more = (trace_step(drawn_flow(), samples) for samples in (2, 4))
+    assert 100 < few.calls == more.calls < 10_000 and few.update_calls > 0
 
 
 def test_accumulation_is_what_fits_first():

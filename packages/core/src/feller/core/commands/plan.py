@@ -85,9 +85,12 @@ def _page(name: str, plan: Any) -> str:
     else:
         rows.append(("memory of a device, whole (DDP)", _memory(replace(plan, sharded=False))))
         rows.append(("memory of a device, sharded (FSDP)", _memory(replace(plan, sharded=True))))
-    rate_said = f"{plan.utilisation:.0%} of {rate / 1e12:.3g} TFLOP/s"
+    limit = f"at {plan.utilisation:.0%} of {rate / 1e12:.3g} TFLOP/s"
+    limit += f" and {device.bandwidth / 1e9:.0f} GB/s"
+    if plan.waits:
+        limit = f"the launches of {plan.trace.calls + plan.trace.update_calls:,} operations"
     rows += [
-        ("a step", f"{seconds:.3g} s, at {rate_said} and {device.bandwidth / 1e9:.0f} GB/s"),
+        ("a step", f"{seconds:.3g} s, {limit}"),
         ("samples a day", f"{speed / 1e6:.4g} million"),
     ]
     if plan.trace.tokens:

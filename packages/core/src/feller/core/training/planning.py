@@ -5,8 +5,10 @@ is that of its products of matrices and that of everything else, which waits for
 
 :math:`T = F / (u R) + B / W`
 
-with F operations, u the utilisation, R the device's rate, B bytes moved and W its bandwidth. Where
-devices share gradients, that goes on during the backward pass, and counts where it takes longer.
+with F operations, u the utilisation, R the device's rate, B bytes moved and W its bandwidth. A
+small network on an accelerator takes as long as the processor needs to launch its operations, each
+`LAUNCH`, where that is longer: one after the other, without `torch.compile`. Where devices share
+gradients, that goes on during the backward pass, and counts where it takes longer.
 """
 
 import os
@@ -25,6 +27,8 @@ __all__ = ["DEVICES", "Device", "Plan", "measured_cpu", "plan_of"]
 
 USABLE = 0.92
 """Fraction of a device's memory that tensors get: the rest is its driver's, or in pieces."""
+LAUNCH = 8e-6
+"""Seconds from one operation of torch to the next, with its part of autograd: an estimate."""
 BF16_ACTIVATIONS = 0.6
 """Activations under autocast to bf16 against those in single precision: norms and losses stay."""
 
@@ -40,6 +44,7 @@ class Device:
         half: The same in bf16, dense.
         bandwidth: Bytes a second of its memory.
         link: Bytes a second to other devices.
+        launch: Seconds that the launch of an operation takes, while others run.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Device:
     half: float
     bandwidth: float
     link: float
+    launch: float = LAUNCH
 
 
 DEVICES: Mapping[str, Device] = MappingProxyType(
@@ -121,15 +127,35 @@ class Plan:
     def seconds(self) -> float:
         """Return how long a step takes."""
         trace, training, device = self.trace, self.recipe.training, self.device
-        ratio, width = self.samples / trace.samples, 0.5 if self.half else 1.0
-        rate = self.utilisation * (device.half if self.half else device.single)
-        micro = ratio * (trace.flops / rate + width * trace.moved / device.bandwidth)
+        micro = max(self._computing, self._launching)
+        rate = self._rate
         each = 1 / self.count if self.sharded else 1.0
         update = each * (trace.update / device.bandwidth + trace.update_flops / rate)
+        update = max(update, trace.update_calls * device.launch)
         crossed = (1.5 if self.sharded else 1.0) * 2 * trace.gradients * (1 - 1 / self.count)
         times = training.accumulate if self.sharded else 1
         passes = training.accumulate * micro
         return max(passes, passes / 3 + times * crossed / device.link) + update
+
+    @property
+    def waits(self) -> bool:
+        """Whether the device waits for the launches of its operations."""
+        return self._launching > self._computing
+
+    @property
+    def _rate(self) -> float:
+        return self.utilisation * (self.device.half if self.half else self.device.single)
+
+    @property
+    def _computing(self) -> float:
+        """Seconds that a device computes and moves for its samples."""
+        ratio, width = self.samples / self.trace.samples, 0.5 if self.half else 1.0
+        moved = width * self.trace.moved / self.device.bandwidth
+        return ratio * (self.trace.flops / self._rate + moved)
+
+    @property
+    def _launching(self) -> float:
+        return self.trace.calls * self.device.launch
 
     @property
     def flops(self) -> float:
@@ -224,4 +250,4 @@ def measured_cpu(*, rounds: int = 5) -> Device:
     except (AttributeError, OSError, ValueError):
         memory = 8e9
     moved = 3 * x.nbytes / sums
-    return Device("cpu", memory, rate, rate, moved, moved)
+    return Device("cpu", memory, rate, rate, moved, moved, launch=0.0)

@@ -1,7 +1,7 @@
 r"""A training step without numbers: what it computes, moves and holds.
 
 The step runs on the `meta` device, where tensors have shapes alone. A dispatch mode sees each
-operation: it counts floating-point operations by torch's own formulas, bytes that operations
+operation: it counts them, their floating-point operations by torch's own formulas, bytes that those
 without such a formula read and write, and the bytes of all storages that are alive.
 
 Two things differ from a device. Attention is taken as the fused kernels do it, which keep queries,
@@ -47,6 +47,8 @@ class Trace:
         moved: Bytes that operations other than products of matrices read and write.
         update: Bytes that the optimizer and the average read and write, whatever the batch.
         block: Bytes of the largest part that is gathered at once where weights are sharded.
+        calls: Operations of torch, forward and backward: on an accelerator each is a launch.
+        update_calls: Those of the optimizer and the average.
         tokens: Tokens of a sample; 0 where it is none of tokens alone.
     """
 
@@ -63,6 +65,8 @@ class Trace:
     moved: int
     update: int
     block: int
+    calls: int
+    update_calls: int
     tokens: int = 0
 
 
@@ -101,7 +105,7 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
             loss.backward()
         optimizer = recipe.optimizer.build(model)
         gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
-        before, step, flops = counter.held, counter.moved, counter.flops
+        before, step, flops, calls = counter.held, counter.moved, counter.flops, counter.calls
         optimizer.step()
         moments = counter.held - before
         optimizer.zero_grad()
@@ -122,6 +126,8 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
         moved=step,
         update=counter.moved - step,
         block=max([every - sum(own), *own]),
+        calls=calls,
+        update_calls=counter.calls - calls,
         tokens=_tokens(z),
     )
 
@@ -156,12 +162,13 @@ class _Counter(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.flops = self.moved = self.held = self.peak = 0
+        self.calls = self.flops = self.moved = self.held = self.peak = 0
         self._known: dict[int, Any] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = _without_numbers(func, args, kwargs or {})
         made = [each for each in tree_leaves(out) if isinstance(each, Tensor)]
+        self.calls += not func.is_view
         formula = flop_registry.get(func._overloadpacket)
         if formula:
             self.flops += formula(*args, **(kwargs or {}), out_val=out)
@@ -212,6 +219,7 @@ class _Attention(torch.autograd.Function):
         ctx.counter = counter
         ctx.save_for_backward(q, k, v, out, q.new_empty(q.shape[:-1]))
         counter.flops += _products(q, k, v)
+        counter.calls += 1
         return out
 
     @staticmethod
