@@ -39,9 +39,18 @@ def _points(home: Path) -> Recipe:
 
 
 def _images(home: Path) -> Recipe:
+    import numpy as np
+
+    from feller.images.shapes import draw_shapes
+
+    # A file: to draw them anew takes longer than the training.
+    if not (file := home / "images.npz").exists():
+        images, labels = draw_shapes(500, 28, 0)
+        np.savez(file, images=images, labels=labels)
     full = recipe("images/drawn-flow")
     network = replace(full.model.network, channels=(8, 8), head_channels=8)
-    return replace(full, model=replace(full.model, network=network))
+    data = replace(full.data, source="npz", root=str(file))
+    return replace(full, model=replace(full.model, network=network), data=data)
 
 
 def _text(home: Path) -> Recipe:
