@@ -133,3 +133,22 @@ def test_a_fingerprint_reads_nothing(home, tmp_path, monkeypatch):
     one = Shards(data.shards, cache=data.cache).fingerprint()
     assert one["items"] == 20
     assert np.array_equal(data.chunks, SIZES)
+
+
+@pytest.mark.parametrize(
+    "notes", ["[1e999, 1, 1, 1, 1]", "[5]", "[" * 5000, "[{}, 3, 7, 1, 4]", "[-5, 3, 7, 1, 4]", ""]
+)
+def test_shards_are_counted_again_where_what_was_noted_is_damaged(notes, home, tmp_path):
+    all_of(f"{home}/*.tar", tmp_path)
+    (file,) = (tmp_path / "cache").glob("*.json")
+    file.write_text(notes)
+    assert all_of(f"{home}/*.tar", tmp_path).chunks.tolist() == list(SIZES)
+    assert json.loads(file.read_text()) == list(SIZES)
+
+
+@pytest.mark.parametrize("count", ["1e999", "-1", "2.5", '"2"', "[" * 5000, "99999999999999999999"])
+def test_an_index_with_no_numbers_of_samples_is_one_line(count, home):
+    index = home / "index.json"
+    index.write_text(f'{{"shardlist": [{{"url": "a-00.tar", "nsamples": {count}}}]}}')
+    with pytest.raises(DataError, match="is no index of shards"):
+        find_shards(str(index), "")

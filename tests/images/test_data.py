@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -386,3 +387,10 @@ def test_the_real_sets(source, shape, mean, data_root):
         assert test.labels.bincount().tolist() == [1_000] * 10
     assert train.labels.min() == 0
     assert train.labels.max() == 9
+
+
+def test_a_part_of_an_npz_file_that_is_no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", b"no array")
+    with pytest.raises(DataError, match="images in it is no array of numpy's"):
+        npz_arrays(tmp_path / "a.npz", "train")

@@ -44,10 +44,12 @@ def test_columns_of_a_table(folder):
     ("conditions", "change", "reason"),
     [
         (("width",), None, r"has no column 'width'; there are size, text, angle"),
-        (("text",), None, r"column text has 'word', which is no number"),
-        (("all",), None, r"column text has 'word', which is no number"),
+        (("text",), None, r"column 'text' has 'word', which is no number"),
+        (("all",), None, r"column 'text' has 'word', which is no number"),
         (("size",), ("b/1.png", "b/x.png"), r"has no line of b/1\.png"),
         (("size",), ("file_name", "name"), r"has no column file_name; there are name, size"),
+        (("size",), ("b/1.png", 'b/1.png,"'), r"is not a readable \.csv file|has no line of"),
+        (("width",), ("size,", '"si\nze",'), r"no column 'width'; there are si ze, text, angle$"),
         (("size",), (",103,", ",nan,"), r"conditions are finite numbers, not \[nan\]"),
     ],
 )
@@ -101,3 +103,13 @@ def test_from_a_folder_to_samples(folder, tmp_path):
         "evaluate", run, "-n", 4, "--steps", 1, "--likelihood-n", 1, "--likelihood-steps", 1
     )
     assert shown.code == 0 and "bits per dimension" in shown.out
+
+
+@pytest.mark.parametrize("header", ["{'descr': '<f8',", "{'shape': (99999999999999999999, 2),"])
+def test_arrays_whose_header_is_damaged(folder, header):
+    """numpy parses it as Python, with errors that are no ValueError."""
+    (folder / "metadata.csv").unlink()
+    text = header.encode().ljust(118) + b"\n"
+    (folder / "conditions.npy").write_bytes(b"\x93NUMPY\x01\x00" + b"\x77\x00" + text)
+    with pytest.raises(DataError, match=r"conditions\.npy is no readable array"):
+        data(folder, "all")

@@ -130,7 +130,7 @@ def verify(folder: Path) -> None:
     sums = {name: known for known, _, name in (line.partition("  ") for line in lines)}
     found = {p.name for p in folder.iterdir()} - {SUMS}
     if odd := sorted(sums.keys() ^ found):
-        raise ValueError(f"{odd[0]} is {'missing' if odd[0] in sums else f'not in {SUMS}'}")
+        raise ValueError(f"{odd[0][:80]} is {'missing' if odd[0] in sums else f'not in {SUMS}'}")
     for name, known in sums.items():
         if digest(folder / name) != known:
             raise ValueError(f"the SHA-256 of {name} is not that in {SUMS}")

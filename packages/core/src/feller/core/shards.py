@@ -23,8 +23,9 @@ from urllib.parse import urljoin
 
 import numpy as np
 
+from feller.core.config import fits
 from feller.core.errors import DataError
-from feller.core.files import write_text
+from feller.core.files import read_json, write_text
 from feller.core.remote import download, is_remote, read_remote
 from feller.core.tars import Part, opened_file, samples_of
 from feller.core.waiting import EVERY, alone
@@ -36,6 +37,7 @@ POOL = 8
 CACHED = 50 * 10**9
 """Bytes of shards of the web that are kept on the disk."""
 _OPEN = 4 * POOL
+_MOST = 2**40  # samples of a shard
 _FRACTION = 10
 
 
@@ -195,14 +197,27 @@ class Shards:
         states = [name if is_remote(name) else _state(name) for name in unknown]
         notes = self._home / f"{_key(json.dumps(states))}.json"
         with alone(self._home, "shards are counted"):
-            if not notes.is_file():
+            if (counts := _noted(notes, len(unknown))) is None:
                 print(f"counting the samples of {len(unknown)} shards, once", file=sys.stderr)
                 counts = [
                     len(self._opened(i)[1]) for i, s in enumerate(self.shards) if s.samples < 0
                 ]
                 write_text(notes, json.dumps(counts))
-        counted = iter(json.loads(notes.read_text()))
+        counted = iter(counts)
         return [next(counted) if shard.samples < 0 else shard.samples for shard in self.shards]
+
+
+def _noted(notes: Path, count: int) -> list[int] | None:
+    """Return so many numbers of samples that were noted; None where they were not, or are damaged.
+
+    What they say is held against each shard when it is opened.
+    """
+    try:
+        found = read_json(notes)
+    except (OSError, ValueError):
+        return None
+    whole = fits(found, list) and len(found) == count
+    return found if whole and all(fits(n, int) and 0 <= n < _MOST for n in found) else None
 
 
 def _spread(name: str) -> list[str]:
@@ -226,10 +241,12 @@ def _listed(index: str) -> list[Shard]:
     try:
         text = read_remote(index) if is_remote(index) else Path(index).read_bytes()
         listed = json.loads(text)["shardlist"]
-        found = [Shard(str(each["url"]), int(each["nsamples"])) for each in listed]
+        found = [Shard(str(each["url"]), each["nsamples"]) for each in listed]
+        if odd := [n for _, n in found if not fits(n, int) or not 0 <= n < _MOST]:
+            raise ValueError(f"nsamples is {str(odd[0])[:40]!r}")
     except OSError as error:
         raise DataError(f"{index} cannot be read: {error.strerror or error}") from None
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(
             f"{index} is no index of shards (shardlist, url, nsamples): {reason}"

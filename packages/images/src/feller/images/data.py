@@ -211,7 +211,10 @@ def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.nd
     """Return the first array there is, else a zero for each of what is `missing` labels."""
     for name in names:
         if name in arrays:
-            return arrays[name]
+            found = arrays[name]
+            if not isinstance(found, np.ndarray):  # numpy returns the bytes of what is no array
+                raise DataError(f"{name} in it is no array of numpy's")
+            return found
     if missing is not None:
         return np.zeros(len(missing), dtype=np.int64)
     raise DataError(f"none of the arrays {' or '.join(names)}; it has {', '.join(arrays)}")

@@ -1,6 +1,7 @@
 """Numbers that images are drawn by, beside them in files: sizes, angles, ages."""
 
 import csv
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def chosen_numbers(
     columns = tuple(names) if list(asked) == [ALL] else tuple(asked)
     for column in columns:
         if column not in names:
-            raise DataError(f"{where} has no column {column!r}; there are {', '.join(names)}")
+            raise DataError(f"{where} has no column {column!r}; there are {_listed(names)}")
     chosen = torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
     chosen = chosen[:, [list(names).index(column) for column in columns]]
     if not chosen.isfinite().all():
@@ -71,7 +72,7 @@ def with_numbers(images: FolderImages, asked: Sequence[str]) -> FolderImages:
     elif array.is_file():
         try:
             found = np.load(array, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # numpy parses its header as Python, with errors of that
             raise DataError(
                 f"{array} is no readable array: {' '.join(str(error).split())}"
             ) from None
@@ -85,12 +86,15 @@ def with_numbers(images: FolderImages, asked: Sequence[str]) -> FolderImages:
 def _of_table(
     table: Path, images: FolderImages, asked: Sequence[str]
 ) -> tuple[tuple[str, ...], Float[Tensor, "n d"]]:
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        lines = list(reader)
-    names = [name for name in reader.fieldnames or () if name]
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            lines = list(reader)
+            names = [name for name in reader.fieldnames or () if name]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} is not a readable .csv file: {error}") from None
     if FILE not in names:
-        raise DataError(f"{table} has no column {FILE}; there are {', '.join(names) or 'none'}")
+        raise DataError(f"{table} has no column {FILE}; there are {_listed(names)}")
     of_file = {line[FILE]: line for line in lines}
     others = [name for name in names if name != FILE]
     columns = others if list(asked) == [ALL] else list(asked)
@@ -106,8 +110,12 @@ def _of_table(
 
 def _number(value: str | None, column: str, table: Path, names: Sequence[str]) -> float:
     if column not in names:
-        raise DataError(f"{table} has no column {column!r}; there are {', '.join(names)}")
+        raise DataError(f"{table} has no column {column!r}; there are {_listed(names)}")
     try:
         return float(value or "")
     except ValueError:
-        raise DataError(f"{table}: column {column} has {value!r}, which is no number") from None
+        raise DataError(f"{table}: column {column!r} has {value!r}, which is no number") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return textwrap.shorten(", ".join(names) or "none", 200)

@@ -141,6 +141,6 @@ def _label(sample: dict[str, bytes], number: int | None) -> int | None:
         )
         if found is not None or number is None:
             return None if found is None else int(found)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise DataError(f"sample {number or 0} has a label that is no whole number") from None
     raise DataError(f"sample {number} has no label, and others have: label all or none")

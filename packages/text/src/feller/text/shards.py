@@ -53,7 +53,7 @@ def _text(sample: dict[str, bytes], name: str, column: str) -> str:
         found = json.loads(sample["json"])[column] if "json" in sample else None
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8: {error.reason}") from None
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise DataError(f"{name}: its .json has no column {column!r}: give --data.column") from None
     if not isinstance(found, str):
         raise DataError(f"{name} has no text, but {', '.join(sample) or 'nothing'}")
