@@ -67,9 +67,12 @@ def test_a_run_that_was_killed_after_its_last_state_has_failed(tmp_path):
     assert record.best() == {"FID": (2, 7.0)}
 
 
-def test_what_is_damaged_counts_as_not_there(tmp_path):
+@pytest.mark.parametrize(
+    "text", [b"\xff{[", b'{"training": [], "sessions": [1]}', b'{"training": {"steps": "9"}}']
+)
+def test_what_is_damaged_counts_as_not_there(text, tmp_path):
     for name in ("recipe.json", "run.json", "log.jsonl"):
-        (tmp_path / name).write_bytes(b"\xff{[")
-    assert read_run(tmp_path).step == 0
+        (tmp_path / name).write_bytes(text)
+    assert (read_run(tmp_path).step, read_run(tmp_path).steps) == (0, 0)
     with pytest.raises(ValueError, match="is no folder"):
         find_runs(tmp_path / "run.json")

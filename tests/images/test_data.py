@@ -394,3 +394,8 @@ def test_a_part_of_an_npz_file_that_is_no_array(tmp_path):
         archive.writestr("images.npy", b"no array")
     with pytest.raises(DataError, match="images in it is no array of numpy's"):
         npz_arrays(tmp_path / "a.npz", "train")
+    np.savez(tmp_path / "a.npz", **{"odd\nname": np.zeros(1)})
+    with pytest.raises(
+        DataError, match=r"none of the arrays train_images or images; it has odd name$"
+    ):
+        npz_arrays(tmp_path / "a.npz", "train")

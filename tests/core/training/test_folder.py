@@ -239,9 +239,10 @@ def test_a_run_goes_on_with_the_order_of_data_it_began_with(tmp_path):
         assert json.loads(file.read_text())["order"] == 1
 
 
-def test_an_order_that_was_written_and_is_lost_is_refused(tmp_path):
+@pytest.mark.parametrize("text", ["{", '{"order": 1e999}', '{"order": [2]}'])
+def test_an_order_that_was_written_and_is_lost_is_refused(text, tmp_path):
     train(points.recipe(steps=1), tmp_path / "a", cpu=True)
-    (tmp_path / "a" / "run.json").write_text("{")
+    (tmp_path / "a" / "run.json").write_text(text)
     with pytest.raises(ValueError, match=r"run\.json is damaged, and with it the order"):
         train(points.recipe(steps=2), tmp_path / "a", cpu=True)
 

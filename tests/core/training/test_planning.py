@@ -1,13 +1,19 @@
 """Plans: memory adds up by hand, and what is said to fit does."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from feller.core.training import Training
 from feller.core.training.planning import DEVICES, Device, Plan, plan_of
 from feller.core.training.tracing import Trace, trace_step
-from feller.images.recipes import drawn_flow
+from feller.images.codec import ImageCodec
+from feller.images.models import ImageModelConfig
+from feller.images.networks.dit import DIT_SIZES, DiTConfig
+from feller.images.recipes import cifar10_dit_flow, drawn_flow
+from feller.text.recipes import text8_ar
+from feller.text.tokenizers import Characters
 
 TRACE = Trace(
     samples=8, parameters=250, weights=1000, gradients=1000, moments=2000, averages=1000,
@@ -68,3 +74,49 @@ def test_a_batch_that_does_not_divide_is_refused():
         plan_of(drawn_flow(), DEVICES["h100"], count=7)
     with pytest.raises(ValueError, match=r"utilisation in \(0, 1\]"):
         plan_of(drawn_flow(), DEVICES["h100"], utilisation=2.0)
+
+
+def gpt2(contexts, accumulate):
+    """The blocks of GPT-2 (124M): 1,024 of 50,304 tokens."""
+    base, letters = text8_ar(), Characters("".join(map(chr, range(256, 256 + 50_304))))
+    blocks = replace(base.model.network.transformer, dropout=0.0)
+    codec = replace(base.model.codec, tokenizer=letters, length=1024)
+    network = replace(base.model.network, transformer=blocks)
+    training = Training(batch_size=contexts, accumulate=accumulate, mixed_precision="bf16")
+    model = replace(base.model, network=network, codec=codec)
+    data = replace(base.data, tokenizer=letters, length=1024)
+    return replace(base, model=model, data=data, training=training)
+
+
+def dit_xl(images):
+    """DiT-XL/2 on latent images of 4 x 32 x 32, activations computed again."""
+    base, size = cifar10_dit_flow(), DIT_SIZES["XL"]
+    network = DiTConfig(in_channels=4, out_channels=4, transformer=size, num_classes=1000)
+    codec = ImageCodec((4, 32, 32), tuple(map(str, range(1000))))
+    training = replace(
+        base.training, batch_size=images, activation_checkpointing=True, mixed_precision="bf16"
+    )
+    model = ImageModelConfig(network=network, codec=codec)
+    return replace(base, model=model, training=training)
+
+
+A100_40 = replace(DEVICES["a100"], memory=40e9, bandwidth=1.555e12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "recipe", "device", "count", "published", "factor"),
+    [
+        ("nanoGPT", gpt2(480, 5), A100_40, 8, 4 * 86_400 / 600_000, 1.4),
+        ("fast-DiT", dit_xl(128), DEVICES["a100"], 1, 1 / 0.84, 1.4),
+        ("llm.c, A100", gpt2(512, 1), DEVICES["a100"], 8, 5400 * 2**19 / 10e9, 3),
+        ("llm.c, H100", gpt2(512, 1), DEVICES["h100"], 8, 2700 * 2**19 / 10e9, 3),
+    ],
+)
+def test_plans_against_published_throughputs(name, recipe, device, count, published, factor):
+    """Seconds a step; the page says the same ratio."""
+    ratio = plan_of(recipe, device, count=count).seconds() / published
+    assert 1 / factor < ratio < factor
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "plan.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| {name}:"))
+    assert row.endswith(f"| {published:.2f} | {ratio:.2f} |"), f"{published:.2f} | {ratio:.2f}"

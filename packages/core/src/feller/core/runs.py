@@ -73,12 +73,15 @@ def read_run(folder: Path) -> RunRecord:
     """Read a run; what is damaged counts as not there."""
     lines = tuple(_lines(folder / "log.jsonl"))
     saved = _saved(folder / "checkpoints")
-    steps = _read(folder / "recipe.json").get("training", {}).get("steps", 0)
+    training = _read(folder / "recipe.json").get("training")
+    steps = training.get("steps") if fits(training, dict) else 0
+    steps = steps if fits(steps, int) else 0
     logged = lines[-1]["step"] if lines else 0
     whole = (folder / "model" / "model.safetensors").is_file()
     step = max(logged, saved)
     sessions = _read(folder / "run.json").get("sessions")
     session = sessions[-1] if fits(sessions, list) and sessions else {}
+    session = session if fits(session, dict) else {}
     status, why = _status(folder, session, whole and step >= steps, unsaved=logged > saved)
     return RunRecord(folder, status, why, step, steps, lines)
 

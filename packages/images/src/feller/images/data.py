@@ -7,6 +7,7 @@ there.
 import io
 import os
 import sys
+import textwrap
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -217,7 +218,8 @@ def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.nd
             return found
     if missing is not None:
         return np.zeros(len(missing), dtype=np.int64)
-    raise DataError(f"none of the arrays {' or '.join(names)}; it has {', '.join(arrays)}")
+    has = textwrap.shorten(", ".join(arrays) or "none", 200)
+    raise DataError(f"none of the arrays {' or '.join(names)}; it has {has}")
 
 
 def _decode_jpegs(arrays: Any, split: Split) -> np.ndarray:

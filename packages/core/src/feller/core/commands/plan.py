@@ -10,7 +10,7 @@ from feller.core.commands.train import parse_recipe
 
 __all__ = ["run"]
 
-NAMES = ("h100", "h200", "a100", "l40s", "rtx4090", "cpu")
+NAMES = ("h100", "h200", "a100", "l40s", "l4", "rtx4090", "cpu")
 DAY = 86_400
 
 

@@ -180,11 +180,12 @@ def order_of_run(out: Path) -> int:
     """
     file = out / "run.json"
     facts = _facts(out)
-    if file.exists() and not facts:
+    order = facts.get("order", 1)  # runs from before there was another
+    if not fits(order, int) or (file.exists() and not facts):
         raise ValueError(
             f"{file} is damaged, and with it the order of the data: choose another --out"
         )
-    return int(facts.get("order", 1))  # runs from before there was another
+    return order
 
 
 def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:

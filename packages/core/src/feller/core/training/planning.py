@@ -62,8 +62,9 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
         for device in (
             Device("h100", 80e9, 67e12, 989e12, 3.35e12, 450e9),
             Device("h200", 141e9, 67e12, 989e12, 4.8e12, 450e9),
-            Device("a100", 80e9, 19.5e12, 312e12, 2.0e12, 300e9),
+            Device("a100", 80e9, 19.5e12, 312e12, 2.039e12, 300e9),
             Device("l40s", 48e9, 91.6e12, 362e12, 0.864e12, 32e9),
+            Device("l4", 24e9, 30.3e12, 121e12, 0.3e12, 32e9),
             Device("rtx4090", 24e9, 82.6e12, 165e12, 1.008e12, 32e9),
         )
     }

@@ -137,8 +137,9 @@ def entries(path: str | Path) -> list[Entry]:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [n for n in archive.namelist() if _suffix(n) in _FORMATS]
-        except (OSError, zipfile.BadZipFile) as error:
-            return [Entry(path.name, path, trouble=f"not a readable archive: {error}")]
+        except Exception as error:  # zipfile and its decoders have errors of many kinds
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return [Entry(path.name, path, trouble=f"not a readable archive: {reason}")]
         found = [Entry(_stem(name), path, name) for name in names]
     elif _suffix(path.name) in _FORMATS:
         found = [Entry(_stem(path.name), path)]
