@@ -9,7 +9,12 @@ For each recipe, in processes of their own:
   data;
 - one process of two threads against two processes of one, taking turns: the median ratio of
   samples a second (1: as good);
-- peak growth of anonymous memory and processor time a step on one thread, against the plan.
+- peak growth of anonymous memory and processor time a step on one thread, against the plan;
+- of `images/cifar10-flow` alone, whose state is of 36M weights: how long saving keeps training from
+  its next step, and how long a new process takes beyond imports until it can go on, its files not
+  in memory.
+
+Each part is chosen by its name: `--parts shares compare planned resume`.
 
 The data folder holds `images/fashion_mnist.npz`, `text/tinyshakespeare.txt`, `proteins/*.zip`.
 """
@@ -21,6 +26,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +40,9 @@ RECIPES = {
     "text/shakespeare-mask": "--data.path {0}/text/tinyshakespeare.txt",
     "proteins/short-flow": "--data.path {0}/proteins/pdb_backbone_40_256.bcif.zip",
 }
+RESUMED = "images/cifar10-flow"
+CIFAR10 = "--data.source npz --data.root {0}/images/cifar10_lossless_4000.npz"
+SAVES = 5
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "attention")
 
 
@@ -141,6 +150,70 @@ def planned(name: str, flags: list[str]) -> None:
     )
 
 
+def small(name: str, flags: list[str]) -> Any:
+    """Return a run of two samples a step: its state is that of a larger one."""
+    from accelerate import Accelerator
+
+    from feller.core.commands.train import parse_recipe
+    from feller.core.training.loop import build_run
+
+    recipe = parse_recipe(name, flags)
+    few = replace(recipe.training, batch_size=2, accumulate=1)
+    return build_run(replace(recipe, training=few), Accelerator(cpu=True))
+
+
+def save(name: str, flags: list[str]) -> None:
+    """Save states while training goes on; print what a step waits for."""
+    from feller.core.training.loop import training_steps
+    from feller.core.training.saving import Saver
+
+    out, run = Path(flags.pop()), small(name, flags)
+    blocked, used, written = [], [], []
+    with Saver(run, out) as saver:
+        for number, _ in enumerate(training_steps(run)):
+            saver.heed()
+            if number % 4 == 3:
+                begun, spent = time.perf_counter(), time.process_time()
+                saver.save()
+                blocked.append(time.perf_counter() - begun)
+                used.append(time.process_time() - spent)
+            saver.reserve()
+            if len(blocked) == SAVES:
+                break
+        begun = time.perf_counter()
+        saver.finish()
+        written.append(time.perf_counter() - begun)
+    weights = sum(p.numel() for p in run.bare_model.parameters())
+    clock, processor = statistics.median(blocked), statistics.median(used)
+    print(
+        f"  saving {weights / 1e6:.1f}M weights: a step waits {clock:.2f} s ({processor:.2f} of "
+        f"the processor; longest {max(blocked):.2f}), then {written[0]:.1f} s for the disk"
+    )
+
+
+def resume(name: str, flags: list[str]) -> None:
+    """Go on from a state that is not in memory; print how long it takes beyond imports."""
+    import torch._dynamo  # torch's optimizers do
+
+    from feller.core.training import trainer
+
+    assert torch and trainer
+
+    out = Path(flags.pop())
+    for file in [*out.rglob("*.safetensors")]:
+        with file.open("rb") as stream:
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    begun, spent = time.perf_counter(), time.process_time()
+    run = small(name, flags)
+    built = time.perf_counter()
+    assert trainer.load_latest(run, out)
+    ended = time.perf_counter()
+    print(
+        f"  resuming: {ended - begun:.1f} s beyond imports ({time.process_time() - spent:.1f} of "
+        f"the processor): {built - begun:.1f} for data and model, {ended - built:.1f} for the state"
+    )
+
+
 def compare(name: str, flags: list[str], rounds: int) -> None:
     """Print what two processes of one thread do against one of two, by turns."""
     one = [started("serve", name, flags, 2)]
@@ -185,12 +258,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--only", default="")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--parts", nargs="*", default=["shares", "compare", "planned"])
+    parser.add_argument("--parts", nargs="*", default=["shares", "compare", "planned", "resume"])
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         what, name, flags = json.loads(options.worker)
-        {"shares": shares, "serve": serve, "planned": planned}[what](name, flags)
+        parts = {"shares": shares, "serve": serve, "planned": planned}
+        (parts | {"save": save, "resume": resume})[what](name, flags)
         return
     print(f"load {os.getloadavg()[0]:.1f}")
     for name, where in RECIPES.items():
@@ -208,6 +282,12 @@ def main() -> None:
             same = ["--data.crop", "64", "--data.width", "64", "--data.long", "crop"]
             extra = same if name.startswith("proteins") else []
             started("planned", name, [*flags, *extra], 1).wait()
+    if "resume" in options.parts and options.only in RESUMED:
+        with tempfile.TemporaryDirectory() as home:
+            print(RESUMED, flush=True)
+            for part in ("save", "resume"):
+                flags = [*CIFAR10.format(options.data).split(), home]
+                started(part, RESUMED, flags, 1).wait()
 
 
 if __name__ == "__main__":

@@ -268,3 +268,14 @@ def test_trackers_may_change_whatever_their_number(claim, tmp_path):
     claim(points.recipe(trackers=("tensorboard",)))
     with_a_step(tmp_path / "a")
     assert claim(points.recipe(trackers=()), step=1)["training"]["trackers"] == []
+
+
+def test_a_run_that_was_killed_as_it_began_begins_again(tmp_path):
+    """Its recipe was half written: nothing else is there but the lock."""
+    (tmp_path / "a").mkdir()
+    for name in (".lock", ".recipe.json.partial"):
+        (tmp_path / "a" / name).write_text("{")
+    check_folder(tmp_path / "a")
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="exists and is not a run"):
+        check_folder(tmp_path / "a")

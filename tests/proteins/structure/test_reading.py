@@ -96,6 +96,9 @@ def test_an_archive_may_be_damaged_in_part(tmp_path):
     assert second.name == "b"
     source.write_bytes(data[:300])
     assert "not a readable archive" in reason(source)
+    data[data.index(b"PK\x01\x02") + 6] = 99  # of a version of zip that is not known
+    source.write_bytes(data)
+    assert "not a readable archive: zip file version" in reason(source)
 
 
 def test_reasons_for_paths(tmp_path):

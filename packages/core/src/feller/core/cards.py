@@ -114,8 +114,8 @@ class ModelCard:
             metrics = tuple(_made(Metric, metric) for metric in data.get("metrics", ()))
             references = tuple(data.get("references", ()))
             return _made(cls, {**data, "metrics": metrics, "references": references})
-        except (AttributeError, TypeError, ValueError) as error:
-            raise CardError(f"{file} is not a card: {error}") from None
+        except (AttributeError, OverflowError, TypeError, ValueError) as error:
+            raise CardError(f"{file} is not a card: {' '.join(str(error).split())}") from None
 
     def page(self) -> str:
         """Return the card as Markdown, with the header that the Hugging Face Hub reads."""
@@ -218,6 +218,8 @@ def _made(cls: type[T], data: Any) -> T:
         if name in hints and not fits(value, hints[name]):
             kind = getattr(hints[name], "__name__", hints[name])
             raise TypeError(f"{name} is {str(value)[:40]!r}, not {kind}")
+        if fits(value, int) and fits(0.0, hints.get(name)):
+            float(value)  # raises where it is too large to print
     return cls(**data)
 
 

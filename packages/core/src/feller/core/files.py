@@ -21,7 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 __all__ = [
-    "abandon", "begin", "beginning_of", "digest", "flush", "locked", "naming", "publish",
+    "abandon", "begin", "beginning_of", "digest", "flush", "is_left", "locked", "naming", "publish",
     "published", "read_json", "remove", "sweep", "verify", "write_text",
 ]  # fmt: skip
 
@@ -154,6 +154,16 @@ def sweep(folder: Path) -> None:
     """Delete what processes that were killed left half written or half deleted in a folder."""
     for left in [*folder.glob(".*.partial"), *folder.glob(".*.old")]:
         shutil.rmtree(left, ignore_errors=True)
+
+
+def is_left(path: Path) -> bool:
+    """Say whether something is what a process that was killed left, by its name.
+
+    Example:
+        >>> is_left(Path("a/.recipe.json.partial")), is_left(Path("a/recipe.json"))
+        (True, False)
+    """
+    return path.name.startswith(".") and path.suffix in (".partial", ".old")
 
 
 @contextmanager

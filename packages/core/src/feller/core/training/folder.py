@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from feller.core.config import decode, encode, fits, leaves
-from feller.core.files import read_json, write_text
+from feller.core.files import is_left, read_json, write_text
 from feller.core.training.checkpointing import latest_checkpoint
 from feller.core.training.config import Recipe
 from feller.core.training.fingerprints import Fingerprint, difference
@@ -86,7 +86,7 @@ def check_folder(out: Path) -> None:
         raise ValueError(f"{out} is a file: choose another --out")
     if (out / "recipe.json").exists() or not out.exists():
         return
-    if any(found.name not in _OURS for found in out.iterdir()):
+    if any(found.name not in _OURS and not is_left(found) for found in out.iterdir()):
         raise ValueError(f"{out} exists and is not a run: choose another --out")
 
 
