@@ -103,7 +103,7 @@ def test_a_figure_without_an_interval_stands_alone():
         ),
         ("[" * 100_000, "it is nested too deeply"),
         ('{"name": "a", "metrics": [{"name": "b", "value": 1%s}]}' % ("0" * 400), "too large"),
-        ('{"name": "a", "odd\\nname": 1}', "odd name"),
+        ('{"name": "a", "odd\\nname": 1}', "odd"),
     ],
 )
 def test_what_is_not_a_card_is_named(data, reason, tmp_path):
