@@ -37,7 +37,7 @@ PLACES = MOVED | {
 }
 GUIDE = "paths couplings sources generators heads losses times solvers guidance likelihood verify"
 HOW_TO = (
-    "own-data own-network own-path own-domain conditions fine-tune import resume several-gpus"
+    "app own-data own-network own-path own-domain conditions fine-tune import resume several-gpus"
     " plan cluster watch push"
 )
 MIGRATE = "flow_matching torchcfm diffusers mdlm rfdiffusion"

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from feller.core.exhibits import Exhibit, Film, Page, Picture, Writing, thinned
+from feller.core.exhibits import Exhibit, Film, Page, Picture, Writing, revealed, thinned
 
 EVIL = "<b>\"&'"
 TOLD = (
@@ -87,3 +87,10 @@ def test_steps_are_thinned_evenly(count):
     kept = thinned(count)
     assert kept[0] == 0 and kept[-1] == count - 1
     assert len(kept) == len(set(kept)) == min(count, 40)
+
+
+def test_a_text_on_its_way_says_of_each_token_when_it_came():
+    found = tags(revealed(((EVIL, 0.25), ("b", -1.0), ("_", 0.0)), "_"))
+    kinds = [(given.get("class"), given.get("style")) for _, given in found]
+    when = [("came", "--when:0.25"), ("given", "--when:-1"), ("hidden", "--when:0")]
+    assert kinds == [(None, None), *when]

@@ -42,7 +42,7 @@ def undescribed(found):
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "show", "import", "export", "push", "verify", "demo", "plan", "runs"]
+    "command", ["list", "show", "import", "export", "push", "verify", "demo", "app", "plan", "runs"]
 )
 def test_flags_of_the_core_say_what_they_do(command):
     assert not undescribed(flags(command))

@@ -119,7 +119,7 @@ def test_feller_is_a_namespace_package():
 
 
 IN_EVERY_DOMAIN = (
-    *(f"commands/{command}.py" for command in ("sample", "evaluate", "verify", "demo")),
+    *(f"commands/{command}.py" for command in ("sample", "evaluate", "verify", "demo", "app")),
     *("codec.py", "models.py", "recipes.py", "sampling.py", "plots.py"),
     *("metrics/report.py", "networks/__init__.py"),
 )

@@ -6,7 +6,7 @@ from feller.text.commands import demo as commands
 
 def test_the_demo_draws_and_infills(chain, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "list_models", lambda pattern: [str(chain)])
-    monkeypatch.setattr(commands, "_ends", lambda name: ("ab", "d"))
+    monkeypatch.setattr(commands, "ends_of", lambda name: ("ab", "d"))
     shown = commands.demo(tmp_path)
     assert [one.title.rsplit(": ")[-1] for one in shown] == ["sample", "infilling"]
     for one in shown:
@@ -21,6 +21,6 @@ def test_the_demo_draws_and_infills(chain, tmp_path, monkeypatch):
 
 
 def test_every_bundled_chain_is_infilled_with_its_own_kind_of_text():
-    ends = {name: commands._ends(name) for name in list_models("text/*")}
+    ends = {name: commands.ends_of(name) for name in list_models("text/*")}
     assert all(begin and end for begin, end in ends.values())
     assert "def" in ends["text/stdlib-mask"][0] and "def" not in ends["text/books-mask"][0]

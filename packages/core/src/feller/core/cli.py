@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "evaluate": "measure a model against data",
         "verify": "check solutions, or a model, against the Kolmogorov equation",
         "demo": "sample every bundled model and write a page of the results",
+        "app": "watch models sample in a browser, and turn their controls",
     }
 )
 

@@ -52,6 +52,8 @@ class Domain:
             empty where they have none.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`: it
             writes files into a folder and returns a list of `feller.core.exhibits.Exhibit`.
+        app: The function that opens a model for `feller app`, as `module:function`: it takes a
+            model's name and returns a `feller.core.watching.Watched`.
         measures: The endings of files that its `evaluate` takes instead of a model, `.gz`
             after them or not.
         examples: The function that returns the `feller.core.verify.Examples` on which `feller
@@ -66,6 +68,7 @@ class Domain:
     recipes: dict[str, str] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
     demo: str = ""
+    app: str = ""
     measures: tuple[str, ...] = ()
     examples: str = ""
     importers: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import quote
 
-__all__ = ["Exhibit", "Film", "Page", "Part", "Picture", "Token", "Writing", "thinned"]
+__all__ = ["Exhibit", "Film", "Page", "Part", "Picture", "Token", "Writing", "revealed", "thinned"]
 
 Token = tuple[str, float]
 """The text of a token, and when it came in [0, 1]: below 0 where it was given."""
@@ -166,6 +166,24 @@ class Exhibit:
         parts = "\n".join(part.markup(self.title) for part in self.parts)
         head, foot = html.escape(self.title), html.escape(self.caption)
         return f"<figure>\n<h2>{head}</h2>\n{parts}\n<figcaption>{foot}</figcaption>\n</figure>"
+
+
+def revealed(tokens: tuple[Token, ...], hidden: str) -> str:
+    """Return a text on its way as HTML: a class and `--when` say of a token whether it came, when.
+
+    Example:
+        >>> print(revealed((("a", 0.5), ("b", -1.0), ("_", 0.0)), "_"))  # doctest: +ELLIPSIS
+        <pre><span class="came" style="--when:0.5">a</span><span class="given" ...>_</span></pre>
+    """
+
+    def kind(text: str, when: float) -> str:
+        return "hidden" if text == hidden else "given" if when < 0 else "came"
+
+    spans = (
+        f'<span class="{kind(text, when)}" style="--when:{when:g}">{html.escape(text)}</span>'
+        for text, when in tokens
+    )
+    return f"<pre>{''.join(spans)}</pre>"
 
 
 def thinned(count: int, most: int = MOST_STEPS) -> list[int]:

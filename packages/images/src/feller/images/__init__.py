@@ -37,6 +37,7 @@ DOMAIN = Domain(
         "verify": "feller.images.commands.verify:verify_model",
     },
     demo="feller.images.commands.demo:demo",
+    app="feller.images.commands.app:watched",
     importers=(
         "feller.images.importing.diffusers:UNET",
         "feller.images.importing.dits:DIFFUSERS_DIT",

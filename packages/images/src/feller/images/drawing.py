@@ -17,11 +17,11 @@ from feller.core.nn.modes import evaluating
 from feller.core.pair_data import PairData
 from feller.core.processes import shared
 from feller.core.registry import load
-from feller.core.solvers import named_solver, simulate
+from feller.core.solvers import Evaluation, follow, named_solver, simulate
 from feller.images.conditions import Given, Plan
 from feller.images.sampling import Sampling, mixed, plan_of, suited
 
-__all__ = ["Request", "draw", "interpolate", "invert", "pairs", "slerp"]
+__all__ = ["Request", "draw", "follow_images", "interpolate", "invert", "pairs", "slerp"]
 
 _LAST = 0.999  # at t = 1 a model need not be finite
 
@@ -121,6 +121,15 @@ def _weak(model: Any, name: str) -> Any:
 def _simulate(
     model: Any, rows: slice, request: Request, sampling: Sampling, weak: Any
 ) -> tuple[Tensor, int]:
+    plan, rng, condition = _prepared(model, rows, request, sampling, weak)
+    simulation = simulate(plan.model, plan.x_0, plan.times, plan.solver, rng, condition=condition)
+    return simulation.state.cpu(), simulation.nfe
+
+
+def _prepared(
+    model: Any, rows: slice, request: Request, sampling: Sampling, weak: Any
+) -> tuple[Plan, Any, Tensor | None]:
+    """Return what is simulated for some of the images, its randomness and its condition."""
     like = _like(model)
     rng = random.rows(request.seed, rows.start, rows.stop, stream="sample")
     if request.noise is None:
@@ -132,8 +141,35 @@ def _simulate(
     if request.given:
         plan = request.given.applied(plan, model.codec, pixel_times=model.config.pixel_times)
     condition = None if request.labels is None else request.labels[rows].to(like.device)
-    simulation = simulate(plan.model, plan.x_0, plan.times, plan.solver, rng, condition=condition)
-    return simulation.state.cpu(), simulation.nfe
+    return plan, rng, condition
+
+
+def follow_images(
+    model: Any, request: Request, sampling: Sampling
+) -> Iterator[tuple[UInt8[Tensor, "n h w c"], int]]:
+    """Yield images before the first step and after each, with the network calls so far.
+
+    The last ones are those of `draw`, in one batch.
+
+    Raises:
+        ValueError: As `draw`.
+
+    Example:
+        >>> from feller.images.recipes import drawn_flow
+        >>> untrained = drawn_flow().model.build()
+        >>> how = Sampling(steps=2, solver="euler")
+        >>> [calls for _, calls in follow_images(untrained, Request(n=1), how)]
+        [0, 1, 2]
+    """
+    _check(model, request, sampling)
+    sampling, weak = suited(sampling, model), _weak(model, sampling.autoguidance)
+    plan, rng, condition = _prepared(model, slice(0, request.n), request, sampling, weak)
+    evaluation = Evaluation(plan.model, condition)
+    with evaluating(model):
+        yield model.codec.decode(plan.x_0.cpu()), 0
+        for state in follow(evaluation, plan.x_0, plan.times, plan.solver, rng):
+            shown = model.codec.decode(state.cpu())
+            yield request.given.finished(shown) if request.given else shown, evaluation.nfe
 
 
 def _guided(model: Any, sampling: Sampling, weak: Any, rows: slice = slice(None)) -> Guided:

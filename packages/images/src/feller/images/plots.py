@@ -19,6 +19,7 @@ __all__ = [
     "save_film",
     "save_grid",
     "save_strip",
+    "sheet_png",
 ]
 
 MOST_CHANNELS = 4
@@ -94,6 +95,20 @@ def save_classes(
         names: The names of all classes.
     """
     _sheet(images, labels, names).save(file)
+
+
+def sheet_png(
+    images: UInt8[Tensor, "n h w c"], labels: Int[Tensor, " n"] | None, names: tuple[str, ...]
+) -> bytes:
+    """Return a grid as the bytes of a PNG, with a column for each class where there are labels.
+
+    Example:
+        >>> sheet_png(torch.zeros(3, 4, 4, 1, dtype=torch.uint8), None, ())[1:4]
+        b'PNG'
+    """
+    file = BytesIO()
+    _sheet(images, labels, names).save(file, "PNG")
+    return file.getvalue()
 
 
 def save_film(

@@ -29,6 +29,7 @@ DOMAIN = Domain(
         "verify proteins/inverse_folding": "",
     },
     demo="feller.proteins.commands.demo:demo",
+    app="feller.proteins.commands.app:watched",
     importers=("feller.proteins.importing.mpnn:MPNN",),
     measures=(".pdb", ".ent", ".cif", ".mmcif", ".bcif", ".zip"),
     examples="feller.proteins.so3.examples:examples",

@@ -11,7 +11,7 @@ Where all frames are given it is the only solver: a chain of residues beside a b
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, cast
@@ -40,7 +40,7 @@ from feller.core.weights import WeightLike, weight_of
 from feller.proteins.design.conditioning import Given, check_positive
 from feller.proteins.networks.heads import check_noise
 
-__all__ = ["Drawing", "Sampling", "draw", "draw_rows"]
+__all__ = ["Drawing", "Sampling", "draw", "draw_rows", "follow_rows"]
 
 _NOISE = ("noise", "rotation_noise", "noise_scale")
 
@@ -210,20 +210,33 @@ def draw_rows(
     model: Any, rows: tuple[int, int], given: Given, sampling: Sampling, seed: int
 ) -> Drawing:
     """Draw the rows `rows[0]` to `rows[1]` of an endless batch."""
+    steps = [*follow_rows(model, rows, given, sampling, seed)]
+    state, nfe = steps[-1]
+    return Drawing(state, nfe, tuple(state for state, _ in steps) if sampling.keep else ())
+
+
+def follow_rows(
+    model: Any, rows: tuple[int, int], given: Given, sampling: Sampling, seed: int
+) -> Iterator[tuple[dict[str, Tensor], int]]:
+    """Yield the states before the first step and after each, with the network calls so far.
+
+    The last ones are those of `draw_rows`.
+    """
     rng = random.rows(seed, *rows)
     sampling = sampling.of(model)
     state, known = _begin(model, rows[1] - rows[0], given, rng)
     grid = power_grid(sampling.steps, sampling.power)
     evaluation = sampling.reading(model, len(rng))
     if sampling.sequence_solver and known["translation"].all() and known["rotation"].all():
-        steps = _sequences(evaluation, state, known["residue"], sampling, rng)
-    else:
-        times = {name: _clock(grid, known[name]) for name in state}
-        if not sampling.sequence:
-            times["residue"] = _clock(0 * grid, known["residue"])
-        solver = sampling.solver(_count(known["residue"]))
-        steps = [state, *follow(evaluation, state, times, solver, rng)]
-    return Drawing(steps[-1], evaluation.nfe, tuple(steps) if sampling.keep else ())
+        yield from _sequences(evaluation, state, known["residue"], sampling, rng)
+        return
+    times = {name: _clock(grid, known[name]) for name in state}
+    if not sampling.sequence:
+        times["residue"] = _clock(0 * grid, known["residue"])
+    solver = sampling.solver(_count(known["residue"]))
+    yield state, 0
+    for following in follow(evaluation, state, times, solver, rng):
+        yield following, evaluation.nfe
 
 
 def _rest(weight: WeightLike | None) -> WeightLike:
@@ -235,8 +248,8 @@ def _rest(weight: WeightLike | None) -> WeightLike:
 
 def _sequences(
     reading: Evaluation, state: dict[str, Tensor], known: Tensor, sampling: Sampling, rng: Any
-) -> list[dict[str, Tensor]]:
-    """Return the steps of residues alone, beside frames that are given."""
+) -> Iterator[tuple[dict[str, Tensor], int]]:
+    """Yield the steps of residues alone, beside frames that are given."""
     frames = {name: value for name, value in state.items() if name != "residue"}
     beside = Beside(frames, dict.fromkeys(frames, 1.0), reading.condition)
     factor, solver = Factor(reading.model, "residue"), sampling.residue_solver(_count(known))
@@ -245,9 +258,9 @@ def _sequences(
         token_state(factor, state["residue"], rng, free=~known),
         Evaluation(factor, beside),
     )
-    steps = [begun, *follow(view, begun, times, solver, rng)]
-    reading.nfe = view.nfe
-    return [{**frames, "residue": step.tokens} for step in steps]
+    yield {**frames, "residue": begun.tokens}, 0
+    for step in follow(view, begun, times, solver, rng):
+        yield {**frames, "residue": step.tokens}, view.nfe
 
 
 def _count(known: Tensor) -> int:

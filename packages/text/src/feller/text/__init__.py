@@ -37,6 +37,7 @@ DOMAIN = Domain(
         "verify": "feller.text.commands.verify:verify_model",
     },
     demo="feller.text.commands.demo:demo",
+    app="feller.text.commands.app:watched",
     importers=(
         "feller.text.importing.decoders:DECODERS",
         "feller.text.importing.masked:MASKED",
