@@ -95,6 +95,17 @@ class Browser:
             await new Promise((done) => setTimeout(done, 500));"""
         )
 
+    def paints(self):
+        """Return when something was first shown, and the largest picture or text, in ms."""
+        return self.run(
+            """return new Promise((done) => {
+              const first = () => performance.getEntriesByName("first-contentful-paint")[0];
+              const seen = (list) => done([first().startTime, list.getEntries().at(-1).startTime]);
+              new PerformanceObserver(seen)
+                .observe({ type: "largest-contentful-paint", buffered: true });
+            })"""
+        )
+
     def shades(self, file=None):
         """Return how many greys a screenshot has; write it where a file is named."""
         data = base64.b64decode(self.call("Page.captureScreenshot")["data"])

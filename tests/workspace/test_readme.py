@@ -12,7 +12,8 @@ from feller.core.cli import COMMANDS
 from readme_models import README, filled
 
 ROOT = README.parent
-READMES = [README, ROOT / "packages" / "proteins" / "README.md"]
+PACKAGES = {name: ROOT / "packages" / name / "README.md" for name in ("core", "proteins")}
+READMES = [README, *PACKAGES.values()]
 HERE = Path(sys.executable).parent
 
 
@@ -35,7 +36,10 @@ def run(*command, cwd):
     return done.stdout
 
 
-@pytest.mark.parametrize("readme", [README, pytest.param(READMES[1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "readme",
+    [README, PACKAGES["core"], pytest.param(PACKAGES["proteins"], marks=pytest.mark.slow)],
+)
 def test_its_code_runs_as_written(readme, tmp_path):
     run(sys.executable, script(readme, tmp_path), cwd=tmp_path)
 

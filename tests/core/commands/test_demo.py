@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from browser import visit
+from devtools import chromium
 from PIL import Image
 from terminal import complaint, feller
 
@@ -193,6 +194,11 @@ def test_bundled_models_are_shown(tmp_path, monkeypatch):
         if file.endswith(".png"):
             with Image.open(out / file) as image:
                 assert image.size[0] > 240
+    for width in (400, 1200):
+        with chromium(tmp_path / str(width)) as browser:
+            browser.open((out / "index.html").as_uri(), width)
+            first, largest = browser.paints()
+            assert largest - first < 1000  # on a free core both are there within a second
     seen = visit(out / "index.html", 400, "await wait(5000); return 0")
     assert seen.complaints == seen.console == []
     assert seen.wide == (400, 400)
