@@ -20,6 +20,7 @@ import resource
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 import psutil
 import torch
 from recipes import DOMAINS, tiny
+from tqdm.auto import tqdm
 
 from feller.core.files import verify
 from feller.core.training import Recipe
@@ -34,6 +36,8 @@ from feller.core.training.checkpointing import checkpoints
 from feller.core.training.trainer import train
 
 SPEEDS = ("seconds", "samples_per_second")
+HANGS = 300.0
+"""Seconds of the clock for a session that takes one."""
 
 
 def session(recipe: Recipe, out: Path) -> multiprocessing.Process:
@@ -46,7 +50,6 @@ def session(recipe: Recipe, out: Path) -> multiprocessing.Process:
 def warm(recipe: Recipe, out: Path) -> None:
     """Import what a training imports late, which would be most of each session, and no thread."""
     from torch.utils.tensorboard import SummaryWriter
-    from tqdm.auto import tqdm
 
     assert SummaryWriter
     tqdm.monitor_interval = 0  # its thread
@@ -58,6 +61,7 @@ def _train(recipe: Recipe, out: Path) -> None:
     with (out.parent / f"{out.name}.said").open("a") as said:
         for number in (1, 2):
             os.dup2(said.fileno(), number)
+        tqdm.set_lock(threading.RLock())  # the one that forks share dies with who has it
         train(recipe, out, cpu=True)
 
 
@@ -90,9 +94,12 @@ def killed_until_it_ends(
     kills, faults = 0, []
     while True:
         process = session(recipe, out)
-        until = rng.uniform(0, longest)
+        until, since = rng.uniform(0, longest), time.monotonic()
         while process.is_alive() and _spent(process) < until:
             process.join(0.005)
+            if time.monotonic() - since > HANGS:
+                faults.append(f"{out}: process {process.pid} hangs")
+                return kills, faults
         process.join(rng.uniform(0, 0.05))
         alive = process.is_alive()
         process.kill()

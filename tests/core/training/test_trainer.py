@@ -23,6 +23,7 @@ from feller.core.files import locked
 from feller.core.nn.ema import EMA
 from feller.core.noise import Noised
 from feller.core.registry import load
+from feller.core.runs import read_run
 from feller.core.training import loop, trainer
 from feller.core.training.checkpointing import load_checkpoint
 from feller.core.training.loop import build_run
@@ -428,6 +429,26 @@ def test_each_signal_saves_and_has_its_exit_code(name, tmp_path, monkeypatch):
     assert code == 128 + number
     assert [found.name for found in (out / "checkpoints").iterdir()] == ["step_00000003"]
     assert not (out / "model").exists()
+
+
+def test_a_signal_while_the_model_is_written_is_too_late(tmp_path, monkeypatch):
+    plain = trainer.save_model
+
+    def killed(*given, **more):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return plain(*given, **more)
+
+    monkeypatch.setattr(trainer, "save_model", killed)
+
+    def fail(*_):
+        raise AssertionError("the signal got through")
+
+    before = signal.signal(signal.SIGUSR1, fail)
+    try:
+        assert train(points.recipe(steps=2), tmp_path / "a", cpu=True) == tmp_path / "a" / "model"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert read_run(tmp_path / "a").status == "finished"
 
 
 def test_a_second_run_in_the_folder_is_refused(tmp_path, monkeypatch):

@@ -105,16 +105,21 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
         number = _follow(run, out, stop, saver)
         saver.save()
         saver.finish()
-    if number == TIME_UP:
-        return False
-    if number:
+        if not number:  # a signal that comes now finds nothing left to stop: it is heeded no more
+            _finish(run, out, first)
+    if number and number != TIME_UP:
         accelerator.end_training()
         raise Stopped(number)
+    return not number
+
+
+def _finish(run: Run, out: Path, first: int) -> None:
+    """Write the models of a run that took all its steps, unless an earlier session did."""
+    accelerator = run.accelerator
     if run.step > first or not on_main(accelerator, lambda: _is_written(out / "model", run)):
         model = run.averaged()
         others = {name: whole(other.model) for name, other in run.ema.others.items()}
         on_main(accelerator, lambda: _save_model(run, model, others, out))
-    return True
 
 
 def _save_model(run: Run, model: Any, others: Mapping[str, Any], out: Path) -> None:
