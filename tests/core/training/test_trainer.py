@@ -17,6 +17,7 @@ from launching import ENVIRONMENT, launched
 from safetensors.torch import load_file
 from terminal import feller
 
+from feller.core.cards import ModelCard
 from feller.core.commands import train as commands_train
 from feller.core.couplings import MinibatchOT, coupling_of
 from feller.core.files import locked
@@ -111,19 +112,23 @@ def test_a_signal_ends_with_a_checkpoint(tmp_path):
 
 
 def test_slots_of_time_go_on_one_from_another(tmp_path, capsys):
-    """Each takes a step at least, saves, and has no model to show; the last has, as of one slot."""
+    """Each takes a step at least, saves, and has a model so far; the last has that of one slot."""
     whole = train(points.recipe(steps=4), tmp_path / "whole", cpu=True)
     recipe, out = points.recipe(steps=4, max_minutes=1e-9), tmp_path / "slots"
     for step in (1, 2, 3):
         assert train(recipe, out, cpu=True) is None
         said = f"stopped at step {step}; the same command goes on from here"
         assert said in capsys.readouterr().out
-        assert not (out / "model").exists()
+        assert ModelCard.read(out / "model").training["steps"] == step
+        so_far = load_file(out / "model" / "model.safetensors")
+        assert read_run(out).status == "stopped"
     model = train(recipe, out, cpu=True)
     assert model == out / "model"
     assert [line["step"] for line in log(out)] == [1, 2, 3, 4]
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (model, whole))
     assert all(ours[name].equal(theirs[name]) for name in theirs)
+    assert not all(so_far[name].equal(theirs[name]) for name in theirs)
+    assert read_run(out).status == "finished"
 
 
 def test_a_lost_step_is_logged_once(tmp_path):

@@ -4,8 +4,8 @@ Every field of the recipe is a flag: `--data.root DIR --training.steps 20000 --o
 `--out DIR` is the folder of the run. The same command resumes it, on the same data; `--new-data`
 allows other data. `--cpu` ignores accelerators. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after
 the current step: the state is saved, and the exit code is 128 + the number of the signal;
-`--training.max-minutes 9` ends it so with exit code 0, for slots that go on one from another. For
-several processes: `accelerate launch -m feller.core train RECIPE --out DIR ...`.
+`--training.max-minutes 9` ends it so with exit code 0 and the model so far, for slots that go on
+one from another. For several processes: `accelerate launch -m feller.core train RECIPE --out DIR`.
 """
 
 import argparse

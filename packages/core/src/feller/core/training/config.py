@@ -159,8 +159,8 @@ class Training:
     """Rank of adapters (LoRA, by the package `peft`) on linear and convolution layers, which are
     trained in place of the weights they start from; new weights are trained too. 0 for none."""
     max_minutes: float = 0.0
-    """Minutes after which a session saves its state and ends, to which a step and the saving add;
-    the same command goes on. 0 for no end."""
+    """Minutes after which a session saves its state and the model so far, and ends, to which a step
+    and the saving add; the same command goes on. 0 for no end."""
     seed: int = 0
     """Chooses the initial weights, the order of the data and all noise."""
     workers: int = 0

@@ -57,7 +57,8 @@ def train(
         new_data: Whether a run may go on with other data than it began with.
 
     Returns:
-        The model folder; None where `training.max_minutes` were up before the last step.
+        The model folder; None where `training.max_minutes` were up before the last step: it holds
+        the model so far.
 
     Raises:
         ValueError: When the recipe holds NaN; when `out` holds something else, a run of another
@@ -105,16 +106,18 @@ def _train(run: Run, out: Path, *, new_data: bool, until: float) -> bool:
         number = _follow(run, out, stop, saver)
         saver.save()
         saver.finish()
-        if not number:  # a signal that comes now finds nothing left to stop: it is heeded no more
+        if number in (0, TIME_UP):  # a signal that comes now finds nothing left to stop
             _finish(run, out, first)
-    if number and number != TIME_UP:
+    if number == TIME_UP:
+        accelerator.print(f"{out / 'model'} is that of step {run.step}: feller sample {out}")
+    elif number:
         accelerator.end_training()
         raise Stopped(number)
     return not number
 
 
 def _finish(run: Run, out: Path, first: int) -> None:
-    """Write the models of a run that took all its steps, unless an earlier session did."""
+    """Write the models of a run whose steps, or time, are up, unless an earlier session did."""
     accelerator = run.accelerator
     if run.step > first or not on_main(accelerator, lambda: _is_written(out / "model", run)):
         model = run.averaged()
