@@ -16,6 +16,7 @@ from feller.core.cards import ModelCard
 from feller.core.domains import list_models
 from feller.core.registry import read_card
 from readme_models import README, sample_of, table
+from site_speed import RESULTS, speed_page
 
 __all__ = ["generated", "navigation"]
 
@@ -48,7 +49,8 @@ def navigation() -> list[dict[str, Any]]:
     zoo = ["zoo/index.md", *(f"zoo/{name}.md" for name in list_models())]
     tutorials = [f"tutorials/{file.stem}.md" for file in _notebooks()]
     examples = [f"examples/{file.stem}.md" for file in _examples()]
-    benchmarks = ["benchmarks/index.md", "benchmarks/samplers.md", "imported-families.md"]
+    benchmarks = ["benchmarks/index.md", "benchmarks/samplers.md", "benchmarks/speed.md"]
+    benchmarks.append("imported-families.md")
     return [
         {"Home": "index.md"},
         {"Concepts": ["concepts.md", *_there("guide", GUIDE)]},
@@ -72,6 +74,7 @@ def generated() -> dict[str, str]:
     pages |= {f"examples/{file.stem}.md": _example(file) for file in _examples()}
     pages["examples/index.md"] = _listed("Examples", EXAMPLES, pages, "examples/")
     pages["benchmarks/index.md"] = _benchmarks()
+    pages["benchmarks/speed.md"] = speed_page(json.loads(RESULTS.read_text()))
     written = {name: (DOCS / name).read_text(encoding="utf-8") for name in _there("how-to", HOW_TO)}
     pages["how-to/index.md"] = _listed("How to", "", written, "how-to/")
     return pages | site_reference.pages()
@@ -187,8 +190,13 @@ def _benchmarks() -> str:
     found = json.loads((ROOT / "benchmarks" / "samplers" / "results.json").read_text())
     published = [row for row in found["rows"] if row["package"] != "feller-core"]
     packages = sorted({f"{row['package']} {row['version']}" for row in published})
+    speed = [row for row in json.loads(RESULTS.read_text())["rows"] if "ratio" in row]
     return BENCHMARKS.format(
-        samplers=len(published), packages=len(packages), names=", ".join(packages)
+        samplers=len(published),
+        packages=len(packages),
+        names=", ".join(packages),
+        jobs=len(speed),
+        peers=len({row["package"] for row in speed}),
     )
 
 
@@ -201,10 +209,9 @@ BENCHMARKS = """# Benchmarks
   the original.
 - [The zoo](../zoo/index.md): the figures of each bundled model, with intervals and protocols.
 
-Speed is measured by scripts in `benchmarks/`, ours and a peer's in turns in one process:
-`solvers.py` (loops, beside torchdiffeq), `path_sample.py` (x_t and its velocity, beside
-flow_matching and torchcfm), `jump_step.py`, `token_draws.py`, `rotations.py` (beside roma),
-`training_step.py`, `protein_reading.py`, `fine_tuning.py`. `uv run benchmarks/solvers.py` prints
-the ratios of your machine with the versions it ran; what another machine measured is no figure of
-this page.
+- [Speed](speed.md): {jobs} comparisons with {peers} packages, worst first.
+
+What each piece of feller costs is measured by more scripts in `benchmarks/`: `solvers.py` and
+`token_draws.py` (beside loops by hand), `jump_step.py`, `training_speed.py`, `protein_reading.py`,
+`fine_tuning.py`, `versions.py` (another checkout).
 """
