@@ -1,6 +1,7 @@
 """What the public sees besides the code: workflows call the gate, badges and links are true."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,14 @@ def test_the_version_is_one():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert versions == {cited}
     assert f"version={{{cited}}}" in (ROOT / "docs" / "citing.md").read_text()
+
+
+def test_the_packages_carry_one_version_and_it_is_released():
+    """The newest dated section of the changelog is that of the packages and of `CITATION.cff`."""
+    files = [ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.toml")]
+    versions = {tomllib.loads(file.read_text())["project"]["version"] for file in files}
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert changelog.index("## Unreleased") < changelog.index("## 0")
+    newest = re.search(r"^## (\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE)
+    assert versions == {citation} == {newest[1]}
