@@ -17,8 +17,8 @@ Each row is one piece of work that both do, by turns in one process and in rando
 {threads} thread. Times are of the processor, so other work on the machine does not add to them;
 freed memory is kept (`MALLOC_TRIM_THRESHOLD_`), so that neither side pays for pages that the other
 gave back. **Ratio** is feller's time over the peer's: below 1 feller is faster. The interval holds
-the median of the rounds' ratios with 95% probability. Rows are in the order of the ratio, worst
-first; in **bold**, feller is slower.
+the median of the rounds' ratios with 95% probability; of fewer than six rounds it is all of them.
+Rows are in the order of the ratio, worst first; in **bold**, feller is slower.
 
 Measured on {date}: {processor}, Python {python}, torch {torch}.
 
