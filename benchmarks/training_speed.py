@@ -16,7 +16,7 @@ For each recipe, in processes of their own:
 
 Each part is chosen by its name: `--parts shares compare planned resume`.
 
-The data folder holds `images/fashion_mnist.npz`, `text/tinyshakespeare.txt`, `proteins/*.zip`.
+The data folder holds `images/fashion_mnist.npz`, `text/tinyshakespeare.txt.gz`, `proteins/*.zip`.
 """
 
 import argparse
@@ -36,8 +36,8 @@ from typing import Any
 RECIPES = {
     "images/fashion-flow": "--data.root {0}/images",
     "images/fashion-joint": "--data.root {0}/images",
-    "text/shakespeare-ar": "--data.path {0}/text/tinyshakespeare.txt",
-    "text/shakespeare-mask": "--data.path {0}/text/tinyshakespeare.txt",
+    "text/shakespeare-ar": "--data.path {0}/text/tinyshakespeare.txt.gz",
+    "text/shakespeare-mask": "--data.path {0}/text/tinyshakespeare.txt.gz",
     "proteins/short-flow": "--data.path {0}/proteins/pdb_backbone_40_256.bcif.zip",
 }
 RESUMED = "images/cifar10-flow"
@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--parts", nargs="*", default=["shares", "compare", "planned", "resume"])
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()  # flags of a training, such as a smaller batch
     if options.worker:
         what, name, flags = json.loads(options.worker)
         parts = {"shares": shares, "serve": serve, "planned": planned}
@@ -271,7 +271,7 @@ def main() -> None:
         if options.only not in name:
             continue
         print(name, flush=True)
-        flags = where.format(options.data).split()
+        flags = [*where.format(options.data).split(), *more]
         if "shares" in options.parts:
             for threads in (1, 2):
                 started("shares", name, flags, threads).wait()

@@ -50,6 +50,7 @@ def test_columns_of_a_table(folder):
         (("size",), ("file_name", "name"), r"has no column file_name; there are name, size"),
         (("size",), ("b/1.png", 'b/1.png,"'), r"is not a readable \.csv file|has no line of"),
         (("width",), ("size,", '"si\nze",'), r"no column 'width'; there are si ze, text, angle$"),
+        (("size",), (",103,", ",1e300,"), r"conditions are finite numbers, not \[inf\]"),
         (("size",), (",103,", ",nan,"), r"conditions are finite numbers, not \[nan\]"),
     ],
 )

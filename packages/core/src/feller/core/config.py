@@ -170,7 +170,7 @@ def _(data: Mapping[str, Any], where: str) -> Any:
     try:
         return cls(**body)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
 
 
 def leaves(value: Any, prefix: str = "") -> dict[str, Any]:

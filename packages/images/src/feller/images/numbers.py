@@ -49,7 +49,8 @@ def chosen_numbers(
     for column in columns:
         if column not in names:
             raise DataError(f"{where} has no column {column!r}; there are {_listed(names)}")
-    chosen = torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
+    with np.errstate(over="ignore"):  # what is too large is infinite, and refused below
+        chosen = torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.float32))
     chosen = chosen[:, [list(names).index(column) for column in columns]]
     if not chosen.isfinite().all():
         row = int((~chosen.isfinite()).any(1).nonzero()[0])
