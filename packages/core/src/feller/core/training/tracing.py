@@ -110,8 +110,6 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
         moments = counter.held - before
         optimizer.zero_grad()
         average.update(model, 1)
-        own = [sum(p.nbytes for p in block.parameters()) for block in blocks(model)]
-        every = sum(p.nbytes for p in model.parameters())
     return Trace(
         samples=samples,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -125,11 +123,17 @@ def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
         update_flops=counter.flops - flops,
         moved=step,
         update=counter.moved - step,
-        block=max([every - sum(own), *own]),
+        block=_largest_part(model),
         calls=calls,
         update_calls=counter.calls - calls,
         tokens=_tokens(z),
     )
+
+
+def _largest_part(model: Any) -> int:
+    """Return the bytes of what is gathered at once where weights are sharded."""
+    own = [sum(p.nbytes for p in block.parameters()) for block in blocks(model)]
+    return max([sum(p.nbytes for p in model.parameters()) - sum(own), *own])
 
 
 def _example(recipe: Recipe, model: Any, samples: int) -> tuple[Any, Any]:
