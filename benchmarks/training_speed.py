@@ -7,8 +7,8 @@ For each recipe, in processes of their own:
 - on one thread and on two: seconds a step, the fraction of its time in products of matrices,
   convolutions and attention, calls that wait for a device (`item`), the fraction that waits for
   data;
-- one process of two threads against two processes of one, taking turns: the median ratio of
-  samples a second (1: as good);
+- one process of two threads against two processes of one, alone and as a group that shares each
+  batch (DDP), taking turns: the median ratios of samples a second (1: as good);
 - peak growth of anonymous memory and processor time a step on one thread, against the plan;
 - of `images/cifar10-flow` alone, whose state is of 36M weights: how long saving keeps training from
   its next step, and how long a new process takes beyond imports until it can go on, its files not
@@ -23,6 +23,7 @@ import argparse
 import gc
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -43,6 +44,8 @@ RECIPES = {
 RESUMED = "images/cifar10-flow"
 CIFAR10 = "--data.source npz --data.root {0}/images/cifar10_lossless_4000.npz"
 SAVES = 5
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Freed memory goes back at once, so that what a process has is what tensors take."""
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "attention")
 
 
@@ -216,13 +219,21 @@ def resume(name: str, flags: list[str]) -> None:
 
 def compare(name: str, flags: list[str], rounds: int) -> None:
     """Print what two processes of one thread do against one of two, by turns."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        port = str(tried.getsockname()[1])
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    ranks = [group | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     one = [started("serve", name, flags, 2)]
-    two = [started("serve", name, flags, 1) for _ in range(2)]
-    for group in (one, two):
-        turn(group, 2)
-    ratios = [2 * turn(one, 4) / turn(two, 4) for _ in range(rounds)]
-    print(f"  two processes of one thread / one of two: {statistics.median(ratios):.2f} x samples")
-    for each in (*one, *two):
+    two = [started("serve", name, flags, 1) for _ in ranks]
+    shared = [started("serve", name, flags, 1, rank) for rank in ranks]
+    for each in (one, two, shared):
+        turn(each, 2)
+    spent = [tuple(turn(each, 4) for each in (one, two, shared)) for _ in range(rounds)]
+    apart = statistics.median(2 * first / second for first, second, _ in spent)
+    ddp = statistics.median(first / third for first, _, third in spent)
+    print(f"  two processes / one of two threads: apart {apart:.2f} x samples, as DDP {ddp:.2f} x")
+    for each in (*one, *two, *shared):
         each.stdin.close()
         each.wait()
 
@@ -239,14 +250,12 @@ def turn(group: list[Any], count: int) -> float:
     return time.perf_counter() - begun
 
 
-def started(what: str, name: str, flags: list[str], threads: int) -> Any:
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        # Freed memory goes back at once, so that what a process has is what tensors take.
-        "MALLOC_MMAP_THRESHOLD_": "65536",
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-    }
+def started(
+    what: str, name: str, flags: list[str], threads: int, group: dict[str, str] | None = None
+) -> Any:
+    environment = {**os.environ, **(group or {}), "OMP_NUM_THREADS": str(threads)}
+    if what == "planned":
+        environment |= GIVE_BACK
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} if what == "serve" else {}
     command = [sys.executable, __file__, "--worker", json.dumps([what, name, flags])]
     return subprocess.Popen(command, env=environment, text=True, **pipes)
