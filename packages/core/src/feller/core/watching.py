@@ -183,8 +183,8 @@ def framed(watched: Watched, values: Sequence[Any]) -> Iterator[str]:
         >>> def frames(settings):
         ...     for i in range(settings["steps"]):
         ...         yield Frame(markup="<b>&middot;</b>", caption=f"step {i}")
-        >>> [len(figure) for figure in framed(Watched(controls=(steps,), frames=frames), [2])]
-        [68, 68]
+        >>> ["step 1" in shown for shown in framed(Watched(controls=(steps,), frames=frames), [2])]
+        [False, True]
         >>> [*framed(Watched(controls=(steps,), frames=frames), [10])]
         ['<p role="alert">steps is 1 to 9, not 10</p>']
     """
