@@ -5,8 +5,8 @@
 For each recipe, in processes of their own:
 
 - on one thread and on two: seconds a step, the fraction of its time in products of matrices,
-  convolutions and attention, calls that wait for a device (`item`), the fraction that waits for
-  data;
+  convolutions and attention, reads of a number (`item`: a step waits for that of an accelerator's
+  tensor), the fraction that waits for data;
 - one process of two threads against two processes of one, alone and as a group that shares each
   batch (DDP), taking turns: the median ratios of samples a second (1: as good);
 - peak growth of anonymous memory and processor time a step on one thread, against the plan;
@@ -92,7 +92,7 @@ def shares(name: str, flags: list[str]) -> None:
     items = sum(row.count for row in rows if row.key == "aten::_local_scalar_dense") / 3
     print(
         f"  {os.environ['OMP_NUM_THREADS']} thread(s): {spent / 5:.3f} s a step, products "
-        f"{good / total:.0%}, {items:.0f} waits for a device, data {waited[0] / spent:.1%}"
+        f"{good / total:.0%}, {items:.0f} reads of a number, data {waited[0] / spent:.1%}"
     )
 
 
