@@ -81,6 +81,15 @@ def test_a_folder_is_trained_resumed_and_sampled(kind, tmp_path):
     assert recipe.data.build().facts().shape == shape  # as it is written, so it is read
 
 
+def test_its_training_is_planned_by_its_data(tmp_path):
+    save(tmp_path / "a.png", "L", 16, 24)
+    code, out, error = feller("plan", "images/folder", "--data.root", tmp_path, "--json")
+    assert code == 0, error
+    codec = completed(tmp_path).recipe.model.codec
+    assert codec.shape == (1, 16, 24) and json.loads(out)["parameters"] > 0
+    assert "not a folder of images" in complaint("plan", "images/folder")
+
+
 def test_a_truncated_file_is_refused_in_a_line(tmp_path):
     save(tmp_path / "data" / "a.png", "RGB", 40, 40)
     file = tmp_path / "data" / "a.png"

@@ -11,7 +11,7 @@ from feller.core.training.tracing import Trace, trace_step
 from feller.images.codec import ImageCodec
 from feller.images.models import ImageModelConfig
 from feller.images.networks.dit import DIT_SIZES, DiTConfig
-from feller.images.recipes import cifar10_dit_flow, drawn_flow
+from feller.images.recipes import cifar10_dit_flow, drawn_flow, fashion_flow, fashion_meanflow
 from feller.text.recipes import text8_ar
 from feller.text.tokenizers import Characters
 
@@ -51,6 +51,12 @@ def test_a_small_network_waits_for_its_launches():
     assert slow.waits and not one.waits
     assert slow.seconds() == pytest.approx(1500 * 0.01)
     assert replace(slow, device=replace(one.device, launch=1e-5)).seconds() == pytest.approx(3.01)
+
+
+def test_forward_derivatives_are_counted():
+    flow, mean = (trace_step(recipe(), 2) for recipe in (fashion_flow, fashion_meanflow))
+    # One call more, one with its derivative, which is twice a call: 3 + 1 + 2 in place of 3.
+    assert 1.8 < mean.flops / flow.flops < 2.5
 
 
 def test_the_operations_of_a_step_are_counted():

@@ -210,7 +210,16 @@ class Beta(TimeDistribution):
     b: float = 2.0  # Second shape parameter: the larger, the more times are near the source.
 
     def quantile(self, u: Uniforms) -> Uniforms:
-        """Return the inverse of the regularised incomplete beta function."""
+        """Return the inverse of the regularised incomplete beta function.
+
+        With one shape 1 it is a power, and is taken where `u` is: an accelerator is not waited for.
+        """
+        if self.b == 1:
+            return _inside(u.detach() ** (1 / self.a))
+        if self.a == 1:
+            return _inside(1 - (1 - u.detach()) ** (1 / self.b))
+        if u.is_meta:  # a plan asks for shapes alone
+            return torch.empty_like(u)
         from scipy.special import betaincinv
 
         t = betaincinv(self.a, self.b, u.detach().double().cpu().numpy())

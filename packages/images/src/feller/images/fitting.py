@@ -5,7 +5,7 @@ until they have about 8 cells; so a step costs much the same at every size.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -45,6 +45,7 @@ class FittedModelConfig(ModelConfig):
     flip: bool | None = None
     channels: tuple[int, ...] = ()
     labels: bool = True
+    sized_by_data: ClassVar[bool] = True
 
     def build(self) -> Any:
         """Refuse: there are no data yet.

@@ -43,6 +43,8 @@ def run(argv: Sequence[str]) -> None:
     from feller.core.training.planning import DEVICES, measured_cpu, plan_of
 
     recipe = parse_recipe(options.recipe, flags, command="plan")
+    if recipe.model.sized_by_data:
+        recipe = recipe.model.completed(recipe, recipe.data.build("train")).recipe
     here = options.device == "cpu"
     device = measured_cpu() if here else DEVICES[options.device]
     used = options.utilisation or (1.0 if here else 0.4)

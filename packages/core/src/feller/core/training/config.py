@@ -66,9 +66,14 @@ class Evaluation(ABC):
 
 
 class ModelConfig(ABC):
-    """What a domain's model is made of; its card has `hub_task` as its task on the hub."""
+    """What a domain's model is made of.
+
+    Its card has `hub_task` as its task on the hub; where it is `sized_by_data`, it can only be
+    built once it is `completed`.
+    """
 
     hub_task: ClassVar[str] = "other"
+    sized_by_data: ClassVar[bool] = False
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -206,8 +206,10 @@ def _fused_attention(counter: _Counter) -> Iterator[None]:
     plain = F.scaled_dot_product_attention
 
     def fused(q: Tensor, k: Tensor, v: Tensor, *given: Any, **named: Any) -> Tensor:
-        known = q.is_meta
-        return _Attention.apply(q, k, v, counter) if known else plain(q, k, v, *given, **named)
+        # Where a loss asks for the plain products, as forward derivatives do, these are taken.
+        if q.is_meta and torch.backends.cuda.flash_sdp_enabled():
+            return _Attention.apply(q, k, v, counter)
+        return plain(q, k, v, *given, **named)
 
     F.scaled_dot_product_attention = fused  # pyright: ignore[reportAttributeAccessIssue]
     try:
