@@ -112,13 +112,17 @@ def test_noise_leaves_the_distribution_of_positions_alone_and_less_of_it_narrows
 
     monkeypatch.setattr(model.network, "forward", origin)
 
-    def spread(noise, scale):
-        sampling = Sampling(steps=50, power=1.0, noise=noise, noise_scale=scale, keep=True)
-        return float(draw(model, 32, nothing(8), sampling).steps[25]["translation"].std())
+    def spread(noise, scale, at=25, **final):
+        how = {"noise": noise, "noise_scale": scale} | final
+        sampling = Sampling(steps=50, power=1.0, keep=True, **how)
+        return float(draw(model, 32, nothing(8), sampling).steps[at]["translation"].std())
 
     assert spread(0.0, 1.0) == pytest.approx(0.5, rel=0.06)
     assert spread(0.5, 1.0) == pytest.approx(0.5, rel=0.06)
     assert spread(2.0, 0.3) < 0.4
+    assert spread(2.0, 0.3, final_noise_scale=1.0) == spread(2.0, 0.3)  # up to the middle
+    late = [spread(4.0, 0.3, 45, final_noise_scale=end) for end in (0.3, 1.0)]
+    assert late[0] < 0.07 and late[1] == pytest.approx(0.1, rel=0.15)
 
 
 def test_noise_leaves_the_distribution_of_rotations_alone_and_less_of_it_narrows_it(monkeypatch):
@@ -169,6 +173,9 @@ def test_noise_is_the_models_unless_it_is_asked_for(model):
     assert places(twin).equal(places(model, **asked))
     assert places(twin, noise=0.0, rotation_noise=0.0).equal(places(model))
     assert not places(twin).equal(places(twin, rotation_noise=0.0))
+    twin.config = replace(twin.config, final_noise_scale=1.0)
+    assert places(twin).equal(places(model, **asked, final_noise_scale=1.0))
+    assert places(twin, noise_scale=0.5).equal(places(model, **asked))  # one number for all times
     assert not places(twin).equal(places(model))
 
 

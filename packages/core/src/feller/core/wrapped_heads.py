@@ -23,6 +23,7 @@ from feller.core.generators import (
 from feller.core.heads import FlowHead, Head, Kinds, PosteriorHead
 from feller.core.times import expand_time, moving_time
 from feller.core.typing import Time
+from feller.core.weights import WeightLike, weight_of
 
 __all__ = ["LangevinHead", "TemperedHead"]
 
@@ -36,7 +37,8 @@ class LangevinHead(Head):
     Attributes:
         head: Reads the flow.
         variance: g^2, a function of the time, per unit time.
-        scale: What the noise is multiplied by; the drift is not.
+        scale: What the noise is multiplied by, a number or a function of the time; the drift is
+            not. At 1 the marginal distributions are the flow's, below 1 samples are more typical.
 
     Example:
         >>> from feller.core.paths import GaussianPath
@@ -48,7 +50,7 @@ class LangevinHead(Head):
 
     head: FlowHead
     variance: Callable[[Tensor], Tensor]
-    scale: float = 1.0
+    scale: WeightLike = 1.0
     kinds: ClassVar[Kinds] = frozenset[type[Generator]]({Flow, Diffusion})
     channels: ClassVar[int] = 1
 
@@ -63,7 +65,8 @@ class LangevinHead(Head):
         clock = expand_time(moving_time(t), x)
         score = path.convert(output, self.head.prediction, "score", x, clock)
         variance = self.variance(clock)
-        noise = Diffusion(variance / 2 * score, (self.scale**2 * variance).expand_as(x))
+        scale = weight_of(self.scale).at(x, t)
+        noise = Diffusion(variance / 2 * score, (scale**2 * variance).expand_as(x))
         return 1.0 * flow + stationary(noise)
 
     def estimate(self, path: Any, output: Tensor, x: Tensor, t: Time) -> Destination:

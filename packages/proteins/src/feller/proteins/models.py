@@ -58,7 +58,9 @@ class ProteinModelConfig(ModelConfig):
         jump: Default weight of their jump, 0 to 1.
         noise: Default Langevin noise of positions, in nm^2 per unit time.
         rotation_noise: Default Langevin noise of rotations, in units of their path's variance.
-        noise_scale: Default factor on all noise.
+        noise_scale: Default factor on all noise, up to t = 1/2.
+        final_noise_scale: Default factor at t = 1, where it gets evenly from t = 1/2 on;
+            `noise_scale` if None.
         sequence: Whether it is trained on residues; otherwise samples have unknown residues.
         codec: Atoms against frames.
     """
@@ -72,14 +74,15 @@ class ProteinModelConfig(ModelConfig):
     noise: float = 0.0
     rotation_noise: float = 0.0
     noise_scale: float = 1.0
+    final_noise_scale: float | None = None
     sequence: bool = True
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:
         """Refuse weights and noise that are none, and no mode."""
         check_weights("flow and jump", (self.flow, self.jump))
-        for name in ("noise", "rotation_noise", "noise_scale"):
-            if not 0 <= getattr(self, name) < math.inf:
+        for name in ("noise", "rotation_noise", "noise_scale", "final_noise_scale"):
+            if not 0 <= (getattr(self, name) or 0.0) < math.inf:
                 raise ValueError(f"{name} is at least 0 and finite, not {getattr(self, name)}")
         if self.modes < 1:
             raise ValueError(f"modes is at least 1, not {self.modes}")
@@ -100,7 +103,7 @@ class ProteinModelConfig(ModelConfig):
         *,
         noise: float = 0.0,
         rotation_noise: float = 0.0,
-        noise_scale: float = 1.0,
+        noise_scale: WeightLike = 1.0,
         temperature: float = 1.0,
         flow: WeightLike | None = None,
         jump: WeightLike | None = None,
@@ -111,8 +114,8 @@ class ProteinModelConfig(ModelConfig):
             noise: Langevin noise of positions; its variance is noise (1 - t) / (t + 0.05) nm^2 per
                 unit time.
             rotation_noise: That of rotations, in units of their path's own variance.
-            noise_scale: What noise is multiplied by: below 1 samples are more typical, and less
-                diverse, than the distribution.
+            noise_scale: What noise is multiplied by, also a function of time: below 1 samples are
+                more typical, and less diverse, than the distribution.
             temperature: Of residues; towards 0 they are the most likely ones.
             flow: The weight of the flow of rotations, also a function of time; its own if None.
             jump: That of their jump.

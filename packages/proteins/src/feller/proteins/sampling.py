@@ -42,7 +42,7 @@ from feller.proteins.networks.heads import check_noise
 
 __all__ = ["Drawing", "Sampling", "draw", "draw_rows", "follow_rows"]
 
-_NOISE = ("noise", "rotation_noise", "noise_scale")
+_NOISE = ("noise", "rotation_noise", "noise_scale", "final_noise_scale")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,11 @@ class Sampling:
             nm^2 a unit time. The model's if None.
         rotation_noise: The same of rotations, in units of their path's own variance. The model's if
             None.
-        noise_scale: By how much noise is scaled down: below 1 samples are more typical, and less
-            diverse, than the distribution. The model's if None.
+        noise_scale: What noise is multiplied by up to t = 1/2: below 1 samples are more typical,
+            and less diverse, than the distribution. The model's if None.
+        final_noise_scale: The same at t = 1, where it gets evenly: with 1 folds are typical, and
+            their geometry has the spread of the distribution. `noise_scale` where that is given;
+            else the model's if None.
         temperature: Divides the logits of residues; towards 0 they are the most likely ones.
         sequence_solver: How residues are drawn, by the name of a token solver
             (`feller.core.discrete.solvers.TOKEN_SOLVERS`): `events` is first hitting, exact at as
@@ -81,6 +84,7 @@ class Sampling:
     noise: float | None = None
     rotation_noise: float | None = None
     noise_scale: float | None = None
+    final_noise_scale: float | None = None
     temperature: float = 1.0
     sequence_solver: str | None = None
     sequence: bool = True
@@ -123,6 +127,8 @@ class Sampling:
         if self.sequence_solver is not None and not model.config.sequence:
             raise ValueError("the model was trained without residues: it takes no sequence_solver")
         own = {name: getattr(model.config, name) for name in _NOISE}
+        if self.noise_scale is not None:
+            own["final_noise_scale"] = None
         asked = {name: getattr(self, name) for name in _NOISE}
         noise = {name: own[name] if asked[name] is None else asked[name] for name in _NOISE}
         given = self.flow is not None or self.jump is not None
@@ -140,7 +146,8 @@ class Sampling:
             rows: How many there are. A solver of residues, which has their temperature, asks for
                 some of them.
         """
-        noise = {name: getattr(self, name) for name in _NOISE}
+        noise = {"noise": self.noise, "rotation_noise": self.rotation_noise}
+        noise["noise_scale"] = _scale(self.noise_scale, self.final_noise_scale)
         network, index = model.by_factor, None
         if model.config.network.self_conditioning:
             index = torch.arange(rows, device=next(model.parameters()).device)
@@ -237,6 +244,13 @@ def follow_rows(
     yield state, 0
     for following in follow(evaluation, state, times, solver, rng):
         yield following, evaluation.nfe
+
+
+def _scale(first: float, last: float | None) -> WeightLike:
+    """Return `first` up to t = 1/2, and from there evenly to `last`."""
+    if last is None or last == first:
+        return first
+    return lambda t: first + (last - first) * (2 * t - 1).clamp_min(0)
 
 
 def _rest(weight: WeightLike | None) -> WeightLike:

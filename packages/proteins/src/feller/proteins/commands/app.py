@@ -33,7 +33,7 @@ def watched(name: str) -> Watched:
         Slider(name="jump", label=label, value=model.config.jump, low=0, high=1, step=0.05),
         Slider(
             name="noise_scale",
-            label="Scale of the noise: below 1 more typical, 0 for none",
+            label="Scale of the noise in the first half: below 1 more typical, 0 for none",
             value=model.config.noise_scale,
             low=0,
             high=1,
@@ -55,7 +55,8 @@ def frames(model: Any, name: str, settings: Mapping[str, Any]) -> Iterator[Frame
     """
     weight, steps = settings["jump"], settings["steps"]
     model = model.weighted(flow=1 - weight, jump=weight)
-    how = Sampling(steps=steps, noise_scale=settings["noise_scale"])
+    final = model.config.final_noise_scale
+    how = Sampling(steps=steps, noise_scale=settings["noise_scale"], final_noise_scale=final)
     (batch,) = plan(DesignFlags(length=str(settings["length"])), CHAINS, seed=settings["seed"])
     radius = ROOM * float(NATIVE_RADIUS.at(np.array([float(settings["length"])]))[0])
     way, chains, caption = [], [], ""

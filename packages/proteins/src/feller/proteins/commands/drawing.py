@@ -46,7 +46,11 @@ class DrawFlags:
     """Langevin noise of rotations, in units of their path's variance, 0 for none; the model's own
     if None."""
     noise_scale: float | None = None
-    """Factor on all noise: below 1 samples are more typical and less diverse; the model's
+    """Factor on all noise up to t = 1/2: below 1 samples are more typical and less diverse; the
+    model's own if None."""
+    final_noise_scale: float | None = None
+    """Factor on all noise at t = 1, where it gets evenly from t = 1/2 on: with 1 folds are typical,
+    and bonds and angles as varied as natural ones; noise-scale if that is given, else the model's
     own if None."""
     temperature: float = 1.0
     """Sequence sampling temperature; 0 takes the most likely residues."""

@@ -99,14 +99,14 @@ class RotationHead(Head):
         flow: The weight of the flow: a number, or a function of time.
         jump: The weight of the jump, likewise.
         noise: How much Langevin diffusion, in units of the path's own variance.
-        noise_scale: What the noise is multiplied by; the drift is not.
+        noise_scale: What the noise is multiplied by, also a function of time; the drift is not.
     """
 
     modes: int
     flow: WeightLike = 1.0
     jump: WeightLike = 0.0
     noise: float = 0.0
-    noise_scale: float = 1.0
+    noise_scale: WeightLike = 1.0
 
     @property
     def channels(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -144,7 +144,8 @@ class RotationHead(Head):
 
     def _noise(self, path: Any, x: Tensor, t: Tensor, posterior: Mixture) -> Superposition:
         langevin = fisher_langevin(check_noise(path), x, t, posterior)
-        spread = self.noise * self.noise_scale**2 * langevin.variance
+        scale = weight_of(self.noise_scale).at(langevin.variance, t)
+        spread = self.noise * scale**2 * langevin.variance
         return stationary(RotationDiffusion(self.noise * langevin.drift, spread))
 
     def _parts(self, output: Tensor) -> tuple[Tensor, ...]:
