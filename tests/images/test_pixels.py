@@ -55,6 +55,18 @@ def test_a_file_cut_short_is_named_at_the_start(ending, lost, tmp_path):
         read_headers([file])
 
 
+@pytest.mark.parametrize("most", [255, 120, None])  # Pillow warns at the first, refuses at the next
+def test_more_pixels_than_pillow_thinks_sane_are_refused(most, monkeypatch, tmp_path):
+    file = tmp_path / "a.png"
+    Image.new("L", (16, 16)).save(file)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    if most is None:
+        assert read_headers([file])[0].width == 16
+        return
+    with pytest.raises(DataError, match=r"a\.png is not a readable image: .*256|16 x 16 pixels"):
+        read_headers([file])
+
+
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
 def test_what_a_damaged_note_says_does_not_matter(ending, exif, tmp_path):

@@ -112,7 +112,7 @@ def opened(file: Path | io.BytesIO) -> Iterator[Any]:
             isinstance(file, Path) and file.exists() and not file.is_file()
         ):  # opening a pipe would wait for ever
             raise ValueError("it is not a file")
-        with warnings.catch_warnings():  # of sizes within the limit, and of damaged notes
+        with warnings.catch_warnings():  # of sizes, which are checked, and of damaged notes
             warnings.simplefilter("ignore")
             with Image.open(file) as image:
                 _check_pixels(image)
@@ -227,7 +227,19 @@ def _read(file: Path, start: int, length: int) -> bytes:
 
 
 def _check_pixels(image: Any) -> None:
-    """Refuse numbers of which it is not known what is white: floats, and 32 or 12 bits."""
+    """Refuse more pixels than Pillow thinks sane, and numbers of which white is not known.
+
+    A file of a few hundred bytes can claim so many that reading takes seconds and gigabytes. These
+    numbers are floats, and those of 32 or 12 bits.
+    """
+    from PIL import Image
+
+    most, (width, height) = Image.MAX_IMAGE_PIXELS, image.size
+    if most is not None and width * height > most:
+        raise ValueError(
+            f"it has {height:,} x {width:,} pixels, and at most {most:,} are read "
+            "(PIL.Image.MAX_IMAGE_PIXELS): scale it down first"
+        )
     if image.mode == "LAB":
         raise ValueError("it is in Lab colours: convert it to RGB first")
     if image.mode[0] not in "IF":
