@@ -16,6 +16,7 @@ from paired import compare, show
 from torch import Tensor
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.grids import uniform_grid
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.schedules import CondOT, Cosine, Schedule
@@ -32,7 +33,6 @@ from feller.core.solvers import (
 )
 from feller.core.solvers.adaptive import _DENSE, _ERROR, _MATRIX, _NODES  # noqa: F401
 from feller.core.spaces import Euclidean
-from feller.core.times import uniform_grid
 
 STEPS = 100
 

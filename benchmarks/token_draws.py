@@ -18,11 +18,11 @@ from torch import Tensor
 from feller.core.discrete.categorical import draw_weighted
 from feller.core.discrete.models import Ids, TokenModel
 from feller.core.discrete.solvers import Leap
+from feller.core.grids import uniform_grid
 from feller.core.paths import MixturePath
 from feller.core.solvers import simulate
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
-from feller.core.times import uniform_grid
 
 B, N, V, STEPS = 8, 256, 50_257, 32
 

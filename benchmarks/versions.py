@@ -16,10 +16,10 @@ import torch
 from paired import compare, show
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.grids import uniform_grid
 from feller.core.paths import GaussianPath
 from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
-from feller.core.times import uniform_grid
 
 METHODS = {
     Flow: ("euler", "heun", "rk4", "dopri5", "ddim", "ddpm", "dpm++", "mixed"),

@@ -19,13 +19,13 @@ from feller.core.divergences import (
     SquaredNorm,
 )
 from feller.core.generators import Flow
+from feller.core.grids import uniform_grid
 from feller.core.heads import PosteriorHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import HEUN, Evaluation, RungeKutta, follow
-from feller.core.times import uniform_grid
 
 
 class AbsoluteError(BregmanDivergence):

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from feller.core.grids import uniform_grid
 from feller.core.heads import FlowHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
@@ -17,7 +18,6 @@ from feller.core.noise import Noised
 from feller.core.paths import GaussianPath
 from feller.core.schedules import VariancePreserving
 from feller.core.solvers import HEUN, Euler, Evaluation, RungeKutta, follow
-from feller.core.times import uniform_grid
 
 SEED = 0
 torch.set_num_threads(1)  # tensors are small: a second thread would wait for the first

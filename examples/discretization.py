@@ -10,10 +10,10 @@ import matplotlib.pyplot as plt
 import torch
 
 from feller.core.generators import Flow, Jump
+from feller.core.grids import uniform_grid
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import HEUN, Euler, Mixed, RungeKutta, simulate
-from feller.core.times import uniform_grid
 
 SEED, END = 0, 0.9
 torch.set_num_threads(1)

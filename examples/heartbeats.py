@@ -10,12 +10,12 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from feller.core.grids import logarithmic_grid
 from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.solvers import Mixed, simulate
-from feller.core.times import logarithmic_grid
 
 SEED, LENGTH, STEPS = 0, 64, 1000
 torch.set_num_threads(1)  # a second thread helps little and waits where cores are shared

@@ -9,11 +9,11 @@ import math
 import torch
 from torch import nn
 
+from feller.core.grids import uniform_grid
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.solvers import HEUN, RungeKutta, simulate
-from feller.core.times import uniform_grid
 
 
 class Network(nn.Module):

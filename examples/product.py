@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from feller.core.grids import uniform_grid
 from feller.core.heads import FlowHead, PosteriorHead, ProductHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
@@ -17,7 +18,6 @@ from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solvers import Euler, Mixed, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
-from feller.core.times import uniform_grid
 
 SEED, MASK = 0, 3
 torch.set_num_threads(1)  # tensors are small: a second thread would wait for the first

@@ -15,11 +15,11 @@ import torch
 
 from feller.core.algebra import weigh
 from feller.core.generators import Diffusion, Flow
+from feller.core.grids import uniform_grid
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Euler, simulate
-from feller.core.times import uniform_grid
 
 SEED, END = 0, 0.95
 torch.set_num_threads(1)

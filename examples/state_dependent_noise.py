@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.grids import uniform_grid
 from feller.core.models import Model
 from feller.core.noise import Noised
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Euler, simulate
-from feller.core.times import uniform_grid
 
 SEED, END = 0, 0.9
 torch.set_num_threads(1)  # tensors are small: a second thread would wait for the first

@@ -10,13 +10,13 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from feller.core.grids import logarithmic_grid
 from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.reweighted import Reweighted
 from feller.core.solvers import Euler, Mixed, simulate
-from feller.core.times import logarithmic_grid
 
 SEED, END = 0, 0.95
 torch.set_num_threads(1)  # tensors are small: a second thread would wait for the first

@@ -10,12 +10,13 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from feller.core.grids import uniform_grid
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.posteriors import NormalMixture
 from feller.core.solvers import HEUN, RungeKutta, simulate
-from feller.core.times import Beta, LogitNormal, Skewed, Uniform, UShaped, uniform_grid
+from feller.core.times import Beta, LogitNormal, Skewed, Uniform, UShaped
 
 SEED = 0
 CHOICES = [Uniform(), LogitNormal(), Beta(2.0, 2.0), Beta(1.0, 2.0), Skewed(), UShaped()]

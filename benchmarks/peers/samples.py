@@ -11,8 +11,8 @@ from feller.core import load
 from feller.core.solvers import Evaluation
 from feller.images.sampling import Sampling as Images
 from feller.proteins.design.conditioning import nothing
+from feller.proteins.drawing import draw
 from feller.proteins.sampling import Sampling as Proteins
-from feller.proteins.sampling import draw
 from feller.text.sampling import Sampling as Texts
 from feller.text.sampling import context, draw_texts
 

@@ -7,11 +7,11 @@ from peers.job import Job
 from torch import Tensor
 
 from feller.core.generators import Diffusion, Flow
+from feller.core.grids import uniform_grid
 from feller.core.models import Model
 from feller.core.paths import GaussianPath
 from feller.core.solvers import HEUN, Dopri5, Euler, RungeKutta, simulate
 from feller.core.spaces import Euclidean
-from feller.core.times import uniform_grid
 
 __all__ = ["flow_matching", "torchdiffeq", "torchsde"]
 

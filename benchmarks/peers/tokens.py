@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from feller.core.discrete.models import Ids, TokenModel
 from feller.core.discrete.solvers import Leap
+from feller.core.grids import uniform_grid
 from feller.core.paths import MixturePath
 from feller.core.solvers import simulate
 from feller.core.sources import Masked, UniformTokens
 from feller.core.spaces import Tokens
-from feller.core.times import uniform_grid
 
 __all__ = ["flow_matching"]
 

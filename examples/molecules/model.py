@@ -15,6 +15,7 @@ from torch.nn.functional import layer_norm, silu
 
 from feller.core.codec import Codec
 from feller.core.config import tagged
+from feller.core.grids import power_grid
 from feller.core.heads import FlowHead, PosteriorHead, ProductHead
 from feller.core.models import GeneratorModel
 from feller.core.nn.embeddings import sinusoids
@@ -22,7 +23,7 @@ from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.solvers import EndWithEstimate, Euler, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Euclidean, Tokens
-from feller.core.times import expand_time, power_grid
+from feller.core.times import expand_time
 from feller.core.training import Completed, ModelConfig
 
 SCALE = 1.4  # Angstrom in one unit: the spread of positions in QM9

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Diffusion, Flow, Jump
+from feller.core.grids import logarithmic_grid
 from feller.core.heads import FlowHead, JointHead, JumpHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
@@ -15,7 +16,6 @@ from feller.core.reweighted import Reweighted
 from feller.core.schedules import Cosine
 from feller.core.solvers import RungeKutta, simulate
 from feller.core.solvers.euler import Euler
-from feller.core.times import logarithmic_grid
 
 POINTS, WEIGHTS = torch.tensor([[-2.0], [2.0]]), torch.tensor([0.3, 0.7])
 FLOW, DIFFUSION, JUMP = (

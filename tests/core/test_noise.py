@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from feller.core.algebra import stationary
 from feller.core.generators import Diffusion, Flow, Jump
+from feller.core.grids import logarithmic_grid
 from feller.core.models import GeneratorModel, Model
 from feller.core.noise import Langevin, Noised
 from feller.core.paths import GaussianPath, MixturePath
@@ -18,7 +19,6 @@ from feller.core.solutions import langevin, solution
 from feller.core.solvers import Euler, simulate
 from feller.core.sources import UniformBox
 from feller.core.spaces import Euclidean, Interval
-from feller.core.times import logarithmic_grid
 
 D = torch.float64
 NOISES = {

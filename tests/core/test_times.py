@@ -1,4 +1,4 @@
-"""Time laws against scipy's distribution functions, grids against their formulas."""
+"""Distributions of times against scipy's distribution functions."""
 
 import math
 
@@ -15,12 +15,8 @@ from feller.core.times import (
     Uniform,
     UShaped,
     expand_time,
-    logarithmic_grid,
     moving_time,
-    power_grid,
-    shifted_grid,
     stratify,
-    uniform_grid,
 )
 
 
@@ -127,47 +123,6 @@ def test_a_float_time_is_not_rounded_to_a_token(like, dtype):
     t = expand_time(0.5, torch.zeros(2, dtype=like))
     assert t.dtype == dtype
     assert t == 0.5
-
-
-def test_uniform_grid():
-    assert_close(uniform_grid(3, start=0.1, end=0.7), torch.tensor([0.1, 0.3, 0.5, 0.7]))
-
-
-def test_shifted_grid():
-    assert_close(shifted_grid(4, 1.0), uniform_grid(4))
-    assert_close(shifted_grid(2, 3.0), torch.tensor([0.0, 0.25, 1.0]))
-
-
-def test_logarithmic_grid_shrinks_the_noise_by_one_factor():
-    noise = 1 - logarithmic_grid(5, end=0.99)
-    assert_close(noise[1:] / noise[:-1], torch.full((5,), 0.01 ** (1 / 5)), rtol=1e-5, atol=0)
-    assert_close(noise[[0, -1]], torch.tensor([1.0, 0.01]))
-
-
-@pytest.mark.parametrize(
-    ("grid", "message"),
-    [
-        (lambda: uniform_grid(0), "at least one step"),
-        (lambda: shifted_grid(0, 1.0), "at least one step"),
-        (lambda: logarithmic_grid(-1), "at least one step"),
-        (lambda: uniform_grid(2, start=0.5, end=0.5), "0 <= start < end <= 1"),
-        (lambda: uniform_grid(2, end=1.5), "0 <= start < end <= 1"),
-        (lambda: uniform_grid(2, start=-0.1), "0 <= start < end <= 1"),
-        (lambda: shifted_grid(2, 0.0), "shift is positive"),
-        (lambda: logarithmic_grid(2, end=1.0), "end is between 0 and 1"),
-    ],
-)
-def test_a_grid_says_what_is_wrong(grid, message):
-    with pytest.raises(ValueError, match=message):
-        grid()
-
-
-def test_a_power_grid_shrinks_what_is_left_by_a_power():
-    grid = power_grid(10, 3.0)
-    torch.testing.assert_close((1 - grid) ** (1 / 3), 1 - uniform_grid(10), rtol=0, atol=3e-3)
-    assert power_grid(7, 1.0).equal(uniform_grid(7))
-    with pytest.raises(ValueError, match="power is positive, not 0"):
-        power_grid(3, 0.0)
 
 
 def test_known_elements_get_a_time_at_which_they_move():

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from feller.core import random
+from feller.core.grids import uniform_grid
 from feller.core.registry import load
 from feller.core.solvers import Euler, simulate
-from feller.core.times import uniform_grid
 from feller.proteins.models import MASK, ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
 from feller.proteins.so3.rotations import exp

@@ -45,7 +45,7 @@ def test_the_core_imports_no_domain_and_no_domain_another():
 
 def test_every_package_is_under_an_import_contract():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    found = (ROOT / "packages").glob("*/pyproject.toml")
+    found = (ROOT / "packages").glob("*/src")  # one has no code
     packages = {f"feller.{path.parent.name}" for path in found}
     named = {
         name.strip()

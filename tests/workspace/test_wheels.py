@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 UV = os.environ.get("UV") or shutil.which("uv")
 PACKAGES = ("feller-core", "feller-images", "feller-proteins", "feller-text")
+WHOLE = "feller"  # has no code, and needs the others
 # Domain -> what no wheel of it may bring: the needs of the others.
 STRANGERS = {
     "images": ("transformers", "biotite"),
@@ -36,10 +37,10 @@ def run(*command, cwd):
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheels")
-    for package in PACKAGES:
+    for package in (WHOLE, *PACKAGES):
         run(UV, "build", "--wheel", "--package", package, "--out-dir", folder, cwd=ROOT)
     built = sorted(folder.glob("*.whl"))
-    assert len(built) == len(PACKAGES)
+    assert len(built) == 1 + len(PACKAGES)
     return built
 
 
@@ -72,6 +73,16 @@ def test_the_namespace_belongs_to_no_wheel(wheels):
     assert not [wheel.name for wheel in wheels if "feller/__init__.py" in names(wheel)]
 
 
+def test_one_wheel_asks_for_all_others(wheels):
+    (whole,) = (wheel for wheel in wheels if wheel.name.startswith(f"{WHOLE}-"))
+    assert all(".dist-info/" in name for name in names(whole))
+    with zipfile.ZipFile(whole) as archive:
+        (about,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        lines = archive.read(about).decode().splitlines()
+    asked = {line.split(": ")[1] for line in lines if line.startswith("Requires-Dist")}
+    assert {f"feller-{name}" for name in ("core", *STRANGERS)} <= asked
+
+
 def test_a_wheel_is_small(wheels):
     sizes = {wheel.name: wheel.stat().st_size for wheel in wheels}
     assert max(sizes.values()) < 40 * MEBIBYTE, sizes  # four trained models of images
@@ -79,7 +90,8 @@ def test_a_wheel_is_small(wheels):
 
 def test_a_wheel_carries_types_and_no_pickles(wheels):
     for wheel in wheels:
-        assert any(name.endswith("/py.typed") for name in names(wheel))
+        typed = any(name.endswith("/py.typed") for name in names(wheel))
+        assert typed or wheel.name.startswith(f"{WHOLE}-")
         assert not [n for n in names(wheel) if Path(n).suffix in (".pt", ".pth", ".ckpt", ".pkl")]
 
 

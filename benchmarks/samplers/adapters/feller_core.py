@@ -22,6 +22,7 @@ from feller.core.discrete.solvers import (
     TokenSolver,
 )
 from feller.core.generators import Diffusion, Flow, Generator, Jump
+from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.models import Model
 from feller.core.paths import GaussianPath, GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
@@ -30,7 +31,6 @@ from feller.core.solutions import solution
 from feller.core.solvers import named_solver, simulate
 from feller.core.sources import Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Sphere, Tokens, Torus
-from feller.core.times import logarithmic_grid, uniform_grid
 
 __all__ = ["manifolds", "samplers"]
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from feller.core.algebra import DerivedModel, backward, stationary
 from feller.core.generators import Categorical, Diffusion, Flow, Generator, Jump
+from feller.core.grids import logarithmic_grid
 from feller.core.models import Model
 from feller.core.noise import Langevin
 from feller.core.paths import GaussianPath, GeodesicPath, GeometricPath, MixturePath
@@ -19,7 +20,6 @@ from feller.core.solutions import mixture_corrector_from_posterior
 from feller.core.solvers import Euler, simulate
 from feller.core.sources import Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Interval, Sphere, Tokens, Torus
-from feller.core.times import logarithmic_grid
 
 POINTS, WEIGHTS = torch.tensor([[-2.0], [2.0]]), torch.tensor([0.3, 0.7])
 SAMPLES = 10_000

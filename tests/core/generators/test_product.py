@@ -6,12 +6,12 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.generators import Categorical, Flow, Jump, Product
+from feller.core.grids import logarithmic_grid
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteProductData
 from feller.core.solvers import Euler, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Euclidean, ProductSpace, Tokens
-from feller.core.times import logarithmic_grid
 
 PATH = ProductPath({"place": GaussianPath(), "token": MixturePath(Tokens(4), Masked(3))})
 POINTS = {  # the place tells of the token and the token of the place

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.core.generators import Diffusion, Flow, LangevinDiffusion
+from feller.core.grids import uniform_grid
 from feller.core.heads import DiffusionHead, DriftHead, FlowHead, JointHead, ScoreHead
 from feller.core.losses import Objective
 from feller.core.models import GeneratorModel
@@ -20,7 +21,6 @@ from feller.core.solutions import solution
 from feller.core.solvers import Euler, PredictorCorrector, RungeKutta, StochasticHeun, simulate
 from feller.core.sources import Masked, UniformBox
 from feller.core.spaces import Interval, Tokens
-from feller.core.times import uniform_grid
 from feller.core.verify import Reference, verify
 
 D = torch.float64

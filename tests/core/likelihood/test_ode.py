@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from feller.core import generators
 from feller.core.algebra import stationary
 from feller.core.generators import Diffusion, Flow, Jump
+from feller.core.grids import uniform_grid
 from feller.core.likelihood import HutchinsonTrace, log_likelihood, probability_flow
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath
@@ -20,7 +21,7 @@ from feller.core.schedules import CondOT, Cosine, VariancePreserving
 from feller.core.solvers import Dopri5, named_solver
 from feller.core.sources import UniformBox, UniformTokens
 from feller.core.spaces import Euclidean, Interval, Tokens
-from feller.core.times import expand_time, uniform_grid
+from feller.core.times import expand_time
 
 FINE = Dopri5(1e-7, 1e-7)
 NEAR = (0.0, 1 - 1e-7)

@@ -14,6 +14,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
+from feller.core.grids import uniform_grid
 from feller.core.likelihood import HutchinsonTrace, log_likelihood
 from feller.core.models import GeneratorModel
 from feller.core.paths import GeodesicPath
@@ -21,7 +22,6 @@ from feller.core.posteriors import FiniteData
 from feller.core.solvers import Dopri5, named_solver
 from feller.core.sources import UniformBox, UniformSphere
 from feller.core.spaces import Sphere, Torus
-from feller.core.times import uniform_grid
 
 ON_SPHERE = GeodesicPath(Sphere(), UniformSphere())
 ON_TORUS = GeodesicPath(Torus(), UniformBox(-math.pi, math.pi))

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from feller.core.algebra import DerivedModel, Model
 from feller.core.config import decode, encode
 from feller.core.generators import Diffusion, Flow
+from feller.core.grids import uniform_grid
 from feller.core.likelihood import log_likelihood
 from feller.core.noise import Noised
 from feller.core.pairs import Pair
@@ -20,7 +21,6 @@ from feller.core.posteriors import FiniteData
 from feller.core.schedules import Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.solvers import DDIM, Euler, PredictorCorrector, simulate
 from feller.core.sources import DataSource, UniformBox, UniformSphere
-from feller.core.times import uniform_grid
 from feller.core.verify import Reference, verify
 
 D = torch.float64

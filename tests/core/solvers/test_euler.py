@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
+from feller.core.grids import uniform_grid
 from feller.core.models import Model
 from feller.core.paths import GaussianPath, GeodesicPath
 from feller.core.posteriors import FiniteData
@@ -14,7 +15,6 @@ from feller.core.solutions import solution
 from feller.core.solvers import Euler, simulate
 from feller.core.sources import UniformBox, UniformSphere
 from feller.core.spaces import Sphere, Torus
-from feller.core.times import uniform_grid
 
 
 @pytest.mark.parametrize("steps", [1, 7])

@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Jump
+from feller.core.grids import uniform_grid
 from feller.core.likelihood import HutchinsonTrace, log_likelihood
 from feller.core.models import GeneratorModel
 from feller.core.noise import Noised
@@ -22,7 +23,6 @@ from feller.core.solvers import (
     WithGradient,
     simulate,
 )
-from feller.core.times import uniform_grid
 
 X_0 = torch.linspace(-1.5, 1.5, 6, dtype=torch.float64).reshape(3, 2)
 TIMES = uniform_grid(8, end=0.9)

@@ -5,9 +5,9 @@ from oracles import MASKED, MODELS, on_numbers, on_tokens, source
 from torch.testing import assert_close
 
 from feller.core.generators import Jump
+from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.solvers import Euler, follow, grid_for
 from feller.core.solvers.base import Evaluation
-from feller.core.times import logarithmic_grid, uniform_grid
 
 
 def test_the_grid_of_each_kind():

@@ -8,6 +8,7 @@ from oracles import MASKED, MODELS, PAIRS, on_tokens, p_value, source
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Jump
+from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.models import Model
 from feller.core.paths import GaussianPath, GeodesicPath
 from feller.core.posteriors import FiniteData, NormalMixture
@@ -15,7 +16,6 @@ from feller.core.schedules import Cosine
 from feller.core.solvers import MIDPOINT, Mixed, RungeKutta, simulate
 from feller.core.sources import UniformSphere
 from feller.core.spaces import Sphere
-from feller.core.times import logarithmic_grid, uniform_grid
 
 ONE = torch.ones(1, dtype=torch.float64)
 NORMAL = NormalMixture(GaussianPath(schedule=Cosine()), 1.5 * ONE[:, None], 0.5 * ONE, ONE)

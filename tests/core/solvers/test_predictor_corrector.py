@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Categorical, Diffusion, Flow, Jump
+from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.heads import PosteriorHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath, MixturePath
@@ -17,7 +18,7 @@ from feller.core.posteriors import FiniteData
 from feller.core.solvers import Dopri5, Euler, PredictorCorrector, simulate
 from feller.core.sources import UniformTokens
 from feller.core.spaces import Tokens
-from feller.core.times import expand_time, logarithmic_grid, uniform_grid
+from feller.core.times import expand_time
 
 N = 20_000
 FLOW = on_numbers(Flow)

@@ -8,6 +8,7 @@ import torchdiffeq
 from torch.testing import assert_close
 
 from feller.core.generators import Flow
+from feller.core.grids import uniform_grid
 from feller.core.guidance import Guided
 from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel, Model
@@ -25,7 +26,6 @@ from feller.core.solvers import (
     simulate,
 )
 from feller.core.spaces import Sphere, Torus
-from feller.core.times import uniform_grid
 
 # On the CondOT path with one normal the midpoint rule happens to be of order 3.
 NORMAL = NormalMixture(

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from feller.core import random
 from feller.core.discrete.solvers import ByFactor, TokenSolver
 from feller.core.generators import Flow
+from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel, Model
 from feller.core.paths import GaussianPath
@@ -27,7 +28,6 @@ from feller.core.solvers import (
     simulate,
 )
 from feller.core.solvers.base import check
-from feller.core.times import logarithmic_grid, uniform_grid
 
 
 def accepts(name, model):

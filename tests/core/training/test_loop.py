@@ -19,6 +19,7 @@ from feller.core.couplings import (
     ProductCoupling,
     coupling_of,
 )
+from feller.core.grids import uniform_grid
 from feller.core.heads import FlowHead, JointHead, PosteriorHead, ProductHead, ScoreHead
 from feller.core.models import GeneratorModel
 from feller.core.pair_data import PairData
@@ -26,7 +27,6 @@ from feller.core.paths import BridgePath, BrownianNoise, GaussianPath, MixturePa
 from feller.core.solvers import Euler, RungeKutta, simulate
 from feller.core.sources import DataSource, Masked
 from feller.core.spaces import Tokens
-from feller.core.times import uniform_grid
 from feller.core.training import DataConfig, ModelConfig, loop
 from feller.core.training.batches import ProcessRows
 from feller.core.training.loop import build_run, losses_of_rows, training_steps

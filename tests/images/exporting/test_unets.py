@@ -84,8 +84,8 @@ def test_diffusers_reads_what_is_written(made, fields, tmp_path, rng):
 @torch.no_grad()
 def test_a_pipeline_of_theirs_draws(tmp_path, rng):
     """Their Euler steps are ours."""
+    from feller.core.grids import uniform_grid
     from feller.core.solvers import named_solver, simulate
-    from feller.core.times import uniform_grid
 
     ours = model()
     export_model(ours, "diffusers", tmp_path / "out")

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from feller.core import load
 from feller.core.checkpoint import CheckpointError
+from feller.core.grids import uniform_grid
 from feller.core.importing import import_model
 from feller.core.solvers import named_solver, simulate
-from feller.core.times import uniform_grid
 from feller.images.importing.processes import from_diffusers
 
 SMALL = {

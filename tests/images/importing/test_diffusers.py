@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from feller.core import load
 from feller.core.checkpoint import CheckpointError, load_model
 from feller.core.cli import main
+from feller.core.grids import uniform_grid
 from feller.core.importing import import_model
 from feller.core.models import GeneratorModel
 from feller.core.solvers import (
@@ -25,7 +26,6 @@ from feller.core.solvers import (
     named_solver,
     simulate,
 )
-from feller.core.times import uniform_grid
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -10,9 +10,9 @@ from parity import same_outputs
 from safetensors.torch import save_file
 
 from feller.core.checkpoint import CheckpointError
+from feller.core.grids import uniform_grid
 from feller.core.importing import import_model
 from feller.core.solvers import named_solver, simulate
-from feller.core.times import uniform_grid
 
 DIM, HEADS, DEPTH, PATCH, CLASSES = 32, 4, 2, 2, 5
 

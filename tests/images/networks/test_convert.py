@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from feller.core.grids import uniform_grid
 from feller.core.heads import FlowHead
 from feller.core.models import GeneratorModel
 from feller.core.paths import GaussianPath
 from feller.core.solvers import named_solver, simulate
 from feller.core.spaces import Euclidean
-from feller.core.times import uniform_grid
 from feller.images.networks.convert import unet_from_diffusers, unet_state_from_diffusers
 from feller.images.networks.diffusers_config import unet_config_from_diffusers
 from feller.images.schedules import Tabulated

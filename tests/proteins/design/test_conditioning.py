@@ -4,9 +4,10 @@ import torch
 
 from feller.proteins.design.conditioning import backbone_of, motif_of, sequence_of
 from feller.proteins.design.contigs import parse_contigs
+from feller.proteins.drawing import draw
 from feller.proteins.models import ProteinModelConfig
 from feller.proteins.networks import FrameTransformerConfig
-from feller.proteins.sampling import Sampling, draw
+from feller.proteins.sampling import Sampling
 from feller.proteins.so3.rotations import exp
 from feller.proteins.structure.chain import Chain, codes_of
 from feller.proteins.structure.frames import ANGSTROM, atoms_from_frames, frames_from_atoms

@@ -8,8 +8,8 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.generators import Flow, Jump, Mixture, Point
+from feller.core.grids import uniform_grid
 from feller.core.posteriors import FiniteData
-from feller.core.times import uniform_grid
 from feller.proteins.so3.destinations import Isotropic
 from feller.proteins.so3.fisher import FISHER
 from feller.proteins.so3.jumps import PosteriorJump

@@ -7,11 +7,11 @@ Quaternions that follow the linear flow A on their sphere are at time 1 angular 
 import torch
 from torch.testing import assert_close
 
+from feller.core.grids import uniform_grid
 from feller.core.likelihood import HutchinsonTrace, log_likelihood
 from feller.core.models import GeneratorModel
 from feller.core.paths import GeodesicPath
 from feller.core.solvers import named_solver
-from feller.core.times import uniform_grid
 from feller.proteins.so3.rotations import Rotations, from_quaternion, to_quaternion
 from feller.proteins.so3.sources import UniformRotations
 

@@ -9,12 +9,12 @@ from scipy import stats
 from torch.testing import assert_close
 
 from feller.core.generators import Diffusion, Flow, Jump, Mixture, Point
+from feller.core.grids import uniform_grid
 from feller.core.paths import GeodesicPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solutions import from_posterior, solution
 from feller.core.solvers import Euler, simulate
 from feller.core.testing import check_solution
-from feller.core.times import uniform_grid
 from feller.core.verify import Plan
 from feller.proteins.so3.destinations import Isotropic
 from feller.proteins.so3.diffusion import RotationDiffusion

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from feller.core.config import tagged
+from feller.core.grids import uniform_grid
 from feller.core.models import GeneratorModel, Model
 from feller.core.own_models import TensorCodec
 from feller.core.paths import GaussianPath
 from feller.core.random import rows
 from feller.core.solvers import HEUN, RungeKutta, simulate
-from feller.core.times import uniform_grid
 from feller.core.training import DataConfig, ModelConfig
 
 

@@ -57,6 +57,10 @@ from feller.core.generators import Split as Split
 from feller.core.generators import Superposition as Superposition
 from feller.core.generators import backward as backward
 from feller.core.generators import stationary as stationary
+from feller.core.grids import logarithmic_grid as logarithmic_grid
+from feller.core.grids import power_grid as power_grid
+from feller.core.grids import shifted_grid as shifted_grid
+from feller.core.grids import uniform_grid as uniform_grid
 from feller.core.guidance import Guided as Guided
 from feller.core.guidance import guide as guide
 from feller.core.heads import DiffusionHead as DiffusionHead
@@ -175,10 +179,6 @@ from feller.core.times import Skewed as Skewed
 from feller.core.times import TimeDistribution as TimeDistribution
 from feller.core.times import Uniform as Uniform
 from feller.core.times import UShaped as UShaped
-from feller.core.times import logarithmic_grid as logarithmic_grid
-from feller.core.times import power_grid as power_grid
-from feller.core.times import shifted_grid as shifted_grid
-from feller.core.times import uniform_grid as uniform_grid
 from feller.core.training import Completed as Completed
 from feller.core.training import DataConfig as DataConfig
 from feller.core.training import Dataset as Dataset

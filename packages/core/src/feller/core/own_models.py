@@ -19,6 +19,7 @@ from feller.core.conditions import dropped, rows_of
 from feller.core.config import tagged
 from feller.core.discrete.solvers import Ancestral
 from feller.core.generators import Flow, Generator
+from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.guidance import Guided
 from feller.core.heads import Head, Kinds
 from feller.core.models import GeneratorModel, Model
@@ -26,7 +27,6 @@ from feller.core.nn.modes import evaluating
 from feller.core.paths import ConditionalPath
 from feller.core.solvers import HEUN, Euler, Mixed, RungeKutta, Solver, simulate
 from feller.core.spaces import Tokens
-from feller.core.times import logarithmic_grid, uniform_grid
 from feller.core.training.config import ModelConfig
 from feller.core.typing import Rng, Time
 

@@ -1,4 +1,4 @@
-"""Time: how it broadcasts, its distributions in training, the grids it follows in sampling.
+"""Time: how it broadcasts, and its distributions in training.
 
 A distribution of times is its quantile function: uniforms in, times out. So each can be drawn
 independently or stratified (one uniform offset, spread evenly over the batch, as in arXiv
@@ -31,17 +31,12 @@ __all__ = [
     "factor_times",
     "has_ended",
     "is_shared",
-    "logarithmic_grid",
     "moving_time",
-    "power_grid",
-    "shifted_grid",
     "stratify",
-    "uniform_grid",
     "where_moving",
 ]
 
 Uniforms = Float[Tensor, "*batch"]
-Grid = Float[Tensor, " times"]
 
 
 def expand_time(t: float | Tensor, x: Tensor) -> Tensor:
@@ -239,64 +234,6 @@ class UShaped(TimeDistribution):
     def quantile(self, u: Uniforms) -> Uniforms:
         """Invert the distribution function 1/2 + sinh(a (t - 1/2)) / (2 sinh(a/2))."""
         return _inside(0.5 + torch.asinh((2 * u - 1) * math.sinh(self.a / 2)) / self.a)
-
-
-def uniform_grid(steps: int, *, start: float = 0.0, end: float = 1.0) -> Grid:
-    """Return `steps + 1` equidistant times.
-
-    Example:
-        >>> uniform_grid(4)
-        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
-    """
-    return _grid(torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64), start, end)
-
-
-def shifted_grid(steps: int, shift: float) -> Grid:
-    """Return times t / (t + shift (1 - t)): a shift above 1 spends more steps near the source.
-
-    Source: Esser et al., arXiv 2403.03206, equation 23.
-    """
-    if shift <= 0:
-        raise ValueError(f"shift is positive, not {shift}")
-    t = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
-    return _grid(t / (t + shift * (1 - t)), 0.0, 1.0)
-
-
-def power_grid(steps: int, power: float) -> Grid:
-    """Return times 1 - (1 - u)^power of equidistant u: above 1, more steps near the data.
-
-    Example:
-        >>> power_grid(4, 2.0)
-        tensor([0.0000, 0.4375, 0.7500, 0.9375, 1.0000])
-    """
-    if power <= 0:
-        raise ValueError(f"power is positive, not {power}")
-    u = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
-    return _grid(1 - (1 - u) ** power, 0.0, 1.0)
-
-
-def logarithmic_grid(steps: int, *, end: float = 0.999) -> Grid:
-    """Return times uniform in log(1 - t), from 0 to `end` < 1.
-
-    On the CondOT path each step then shrinks the noise by the same factor, and a jump process jumps
-    with the same probability in each step.
-    """
-    if not 0 < end < 1:
-        raise ValueError(f"end is between 0 and 1, both excluded, not {end}")
-    t = torch.linspace(0, 1, _positive(steps) + 1, dtype=torch.float64)
-    return _grid(-torch.expm1(t * math.log1p(-end)) / end, 0.0, end)
-
-
-def _grid(unit: Tensor, start: float, end: float) -> Grid:
-    if not 0 <= start < end <= 1:
-        raise ValueError(f"a grid has 0 <= start < end <= 1, not start {start} and end {end}")
-    return (start + (end - start) * unit).float()
-
-
-def _positive(steps: int) -> int:
-    if steps < 1:
-        raise ValueError(f"a grid has at least one step, not {steps}")
-    return steps
 
 
 def _normal_quantile(u: Uniforms) -> Uniforms:

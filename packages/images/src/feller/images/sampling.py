@@ -21,10 +21,10 @@ from feller.core.checks import check_choices, check_sizes, check_weights
 from feller.core.config import tagged
 from feller.core.discrete.solvers import FirstHitting
 from feller.core.generators import Flow, Jump
+from feller.core.grids import Grid, logarithmic_grid, power_grid, shifted_grid, uniform_grid
 from feller.core.reweighted import Reweighted
 from feller.core.schedules import Schedule
 from feller.core.solvers import SOLVERS, Solver, named_solver
-from feller.core.times import Grid, logarithmic_grid, power_grid, shifted_grid, uniform_grid
 from feller.core.weights import WeightLike
 
 __all__ = ["SOLVER_HELP", "GridName", "Sampling", "mixed", "plan_of", "suited"]

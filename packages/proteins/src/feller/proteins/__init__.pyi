@@ -6,6 +6,7 @@ from feller.proteins.design.conditioning import Given as Given
 from feller.proteins.design.conditioning import backbone_of as backbone_of
 from feller.proteins.design.conditioning import motif_of as motif_of
 from feller.proteins.design.conditioning import sequence_of as sequence_of
+from feller.proteins.drawing import Drawing as Drawing
 from feller.proteins.inverse_folding import InverseFoldingModel as InverseFoldingModel
 from feller.proteins.losses import FrameLoss as FrameLoss
 from feller.proteins.models import ProteinModel as ProteinModel
@@ -18,7 +19,6 @@ from feller.proteins.recipes import multiflow as multiflow
 from feller.proteins.recipes import short_codesign as short_codesign
 from feller.proteins.recipes import short_flow as short_flow
 from feller.proteins.recipes import short_jump as short_jump
-from feller.proteins.sampling import Drawing as Drawing
 from feller.proteins.sampling import Sampling as Sampling
 from feller.proteins.so3.diffusion import RotationDiffusion as RotationDiffusion
 from feller.proteins.so3.paths import FisherPath as FisherPath

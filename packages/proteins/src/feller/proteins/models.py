@@ -227,7 +227,8 @@ class ProteinModel(nn.Module, Model):
             sampling: Fields of `feller.proteins.sampling.Sampling`: steps, flow, jump, batch_size,
                 and so on.
         """
-        from feller.proteins.sampling import Sampling, draw
+        from feller.proteins.drawing import draw
+        from feller.proteins.sampling import Sampling
 
         given = nothing(length) if given is None else given
         drawing = draw(self, n, given, Sampling(**sampling), seed=seed)

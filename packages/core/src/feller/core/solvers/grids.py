@@ -4,8 +4,8 @@ from typing import Any
 
 from feller.core.generators import Diffusion, Flow
 from feller.core.generators.base import is_kind
+from feller.core.grids import Grid, logarithmic_grid, uniform_grid
 from feller.core.paths import GaussianPath
-from feller.core.times import Grid, logarithmic_grid, uniform_grid
 
 __all__ = ["grid_for"]
 

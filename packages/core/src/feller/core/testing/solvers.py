@@ -8,13 +8,13 @@ from torch import Tensor
 from feller.core import random
 from feller.core.generators import Diffusion, Flow, Generator, Jump
 from feller.core.generators.base import is_kind
+from feller.core.grids import logarithmic_grid
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.solvers import Solver, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 from feller.core.testing.demands import LEAST_P, demand, fit_p_value, table_p_value
-from feller.core.times import logarithmic_grid
 
 __all__ = ["check_solver"]
 

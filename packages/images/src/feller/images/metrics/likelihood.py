@@ -6,6 +6,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.cards import Metric
 from feller.core.generators import Flow
+from feller.core.grids import uniform_grid
 from feller.core.intervals import mean_estimate
 from feller.core.likelihood import (
     BYTES,
@@ -18,7 +19,6 @@ from feller.core.likelihood import (
 )
 from feller.core.nn.modes import evaluating
 from feller.core.solvers import MIDPOINT, RungeKutta
-from feller.core.times import uniform_grid
 from feller.images.data import ImageData
 from feller.images.metrics.splits import some_of, splits
 from feller.images.models import ImageModel

@@ -12,8 +12,9 @@ from feller.core.watching import Control, Frame, Slider, Watched
 from feller.proteins.design.page import Sample, page
 from feller.proteins.design.tasks import DesignFlags, plan
 from feller.proteins.design.traces import trace
+from feller.proteins.drawing import follow_rows
 from feller.proteins.metrics.shape import NATIVE_RADIUS
-from feller.proteins.sampling import Sampling, follow_rows
+from feller.proteins.sampling import Sampling
 
 __all__ = ["watched"]
 

@@ -14,7 +14,8 @@ from feller.core.processes import shared
 from feller.core.registry import data_of
 from feller.proteins.design.conditioning import nothing
 from feller.proteins.design.tasks import Batch
-from feller.proteins.sampling import Drawing, Sampling, draw_rows
+from feller.proteins.drawing import Drawing, draw_rows
+from feller.proteins.sampling import Sampling
 from feller.proteins.structure.chain import Chain
 
 __all__ = ["DrawFlags", "cautions", "chains_of", "drawn", "frames_of", "trained_length"]
