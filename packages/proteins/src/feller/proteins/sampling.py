@@ -139,14 +139,14 @@ class Sampling:
                 some of them.
         """
         noise = {"noise": self.noise, "rotation_noise": self.rotation_noise}
-        noise["noise_scale"] = _scale(self.noise_scale, self.final_noise_scale)
+        scale = _scale(cast(float, self.noise_scale), self.final_noise_scale)
         network, index = model.by_factor, None
         if model.config.network.self_conditioning:
             index = torch.arange(rows, device=next(model.parameters()).device)
             network = SelfConditionedRows(network, rows, operator.itemgetter("translation"))
         temperature = self.temperature if self.sequence_solver is None else 1.0
         mixture = {"flow": self.flow, "jump": self.jump}
-        head = model.config.head(temperature=temperature, **noise, **mixture)
+        head = model.config.head(temperature=temperature, noise_scale=scale, **noise, **mixture)
         return Evaluation(GeneratorModel(network, model.path, head), index)
 
     def solver(self, residues: int) -> Solver:
