@@ -61,7 +61,7 @@ def test_clusters_are_matched_in_the_same_way(tmp_path):
         read_clusters(str(file), names)
     assert read_clusters(str(file), names, strict=False) == {0: "one"}
     file.write_text("id,homology_group\n1ake_A,one\n1ake,two\n")
-    with pytest.raises(DataError, match="pdb1ake is in two clusters, one and two"):
+    with pytest.raises(DataError, match="pdb1ake is in two clusters, 'one' and 'two'"):
         read_clusters(str(file), names)
     file.write_text("id,homology_group\n1ake_A\n")
     with pytest.raises(DataError, match=r"row 2 of .*a\.csv lacks its id or its homology_group"):

@@ -54,6 +54,7 @@ def test_lengths(text, found):
         ("8.5", "not '8.5'"),
         ("0", "at least 1, not 0"),
         ("9-3", "9-3 ends before it begins"),
+        ("9\n-3", "--length 9-3 ends before it begins"),
         ("60-99999999999999999999", "at most 10,000, not 99,999,"),
     ],
 )

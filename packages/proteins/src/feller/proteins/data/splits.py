@@ -142,7 +142,7 @@ def read_clusters(file: str, names: Names, *, strict: bool = True) -> dict[int, 
         unknown += [name] if found is None else []
         for i in found or ():
             if clusters.setdefault(i, cluster) != cluster:
-                both = f"{clusters[i]} and {cluster}"
+                both = f"{clusters[i]!r} and {cluster!r}"
                 raise DataError(f"{file}: {names.names[i]} is in two clusters, {both}")
     if strict:
         names.check(unknown, len(rows), file)

@@ -149,7 +149,7 @@ def length_range(text: str) -> tuple[int, int]:
     if low < 1:
         raise ValueError(f"--length is at least 1, not {low}")
     if high < low:
-        raise ValueError(f"--length {text.strip()} ends before it begins")
+        raise ValueError(f"--length {low}-{high} ends before it begins")
     if high > MOST_RESIDUES:
         raise ValueError(f"--length is at most {MOST_RESIDUES:,}, not {high:,}")
     return low, high
