@@ -252,7 +252,7 @@ def _build(recipe: Any, weights: Path, file: Path) -> Any:
     limit = _numbers(weights)
     try:
         # Weights that are made twice, to be tied or put in other words, are stored once.
-        return build_within(recipe.build, 2 * limit + 1_000_000)
+        return build_within(recipe.build, 2 * limit + 100_000)
     except SizeError as error:
         raise _undescribed(file, f"{error}, the weights hold {limit:,}") from None
     except _MISFITS as error:
