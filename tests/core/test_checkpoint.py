@@ -219,6 +219,11 @@ def test_a_flipped_bit_is_seen(folder):
     assert "model.safetensors is corrupt: its SHA-256 is " in refusal(folder)
 
 
+def test_a_digest_of_several_lines_is_shown_in_one(folder):
+    change(folder, "sha256", to="3f6\n07")
+    assert refusal(folder).endswith(r"config.json has '3f6\n07'")
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(name, folder):
     (folder / name).unlink()

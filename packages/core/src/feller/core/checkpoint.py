@@ -155,7 +155,7 @@ def checked_weights(folder: Path) -> Path:
         raise CheckpointError(f"{weights} is missing")
     if (found := digest(weights)) != config["sha256"]:
         raise CheckpointError(
-            f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']}"
+            f"{weights} is corrupt: its SHA-256 is {found}, config.json has {config['sha256']!r}"
         )
     return weights
 
