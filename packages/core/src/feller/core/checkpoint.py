@@ -22,6 +22,7 @@ from feller.core.config import ConfigError, decode, encode, fits, foreign_homes,
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
 from feller.core.devices import pick_device
 from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of, resolve
+from feller.core.errors import OneLine
 from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
@@ -38,7 +39,7 @@ _MISFITS = (
 )  # fmt: skip
 
 
-class CheckpointError(ValueError):
+class CheckpointError(OneLine, ValueError):
     """A model folder is missing something, or something in it is not what it should be."""
 
 

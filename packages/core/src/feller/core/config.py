@@ -15,6 +15,8 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, overload
 
+from feller.core.errors import OneLine
+
 __all__ = [
     "ConfigError", "decode", "encode", "fits", "foreign_homes", "home_of", "leaves", "tag_of",
     "tagged", "type_of",
@@ -26,7 +28,7 @@ _TAGS: dict[type, str] = {}
 _RENAMED: dict[type, Mapping[str, str]] = {}
 
 
-class ConfigError(ValueError):
+class ConfigError(OneLine, ValueError):
     """A configuration does not describe anything feller knows."""
 
 

@@ -15,6 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from feller.core.errors import OneLine
+
 __all__ = [
     "KNOWN_DOMAINS",
     "Domain",
@@ -35,7 +37,7 @@ __all__ = [
 KNOWN_DOMAINS = ("images", "text", "proteins")
 
 
-class RegistryError(LookupError):
+class RegistryError(OneLine, LookupError):
     """A model, recipe or domain does not exist, or is not installed."""
 
 

@@ -19,6 +19,8 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
+from feller.core.errors import OneLine
+
 __all__ = ["SizeError", "build_within", "memory_limit"]
 
 T = TypeVar("T")
@@ -30,7 +32,7 @@ TABLES = 100_000_000
 """Numbers that buffers may hold in any case: tables are not stored, or small."""
 
 
-class SizeError(ValueError):
+class SizeError(OneLine, ValueError):
     """A configuration asks for more than is allowed."""
 
 
