@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from feller.core.config import fits
-from feller.core.errors import OneLine
+from feller.core.errors import OneLineError
 from feller.core.files import read_json
 
 __all__ = ["CardError", "Metric", "ModelCard", "card_of", "keep_card"]
@@ -22,7 +22,7 @@ __all__ = ["CardError", "Metric", "ModelCard", "card_of", "keep_card"]
 T = TypeVar("T")
 
 
-class CardError(OneLine, ValueError):
+class CardError(OneLineError, ValueError):
     """A `card.json` is not a card."""
 
 

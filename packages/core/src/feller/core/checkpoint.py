@@ -22,7 +22,7 @@ from feller.core.config import ConfigError, decode, encode, fits, foreign_homes,
 from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, set_coupling
 from feller.core.devices import pick_device
 from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of, resolve
-from feller.core.errors import OneLine
+from feller.core.errors import OneLineError
 from feller.core.files import digest, published, read_json
 from feller.core.sizes import SizeError, build_within
 
@@ -39,7 +39,7 @@ _MISFITS = (
 )  # fmt: skip
 
 
-class CheckpointError(OneLine, ValueError):
+class CheckpointError(OneLineError, ValueError):
     """A model folder is missing something, or something in it is not what it should be."""
 
 

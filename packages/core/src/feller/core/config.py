@@ -15,7 +15,7 @@ from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, overload
 
-from feller.core.errors import OneLine
+from feller.core.errors import OneLineError
 
 __all__ = [
     "ConfigError", "decode", "encode", "fits", "foreign_homes", "home_of", "leaves", "tag_of",
@@ -28,7 +28,7 @@ _TAGS: dict[type, str] = {}
 _RENAMED: dict[type, Mapping[str, str]] = {}
 
 
-class ConfigError(OneLine, ValueError):
+class ConfigError(OneLineError, ValueError):
     """A configuration does not describe anything feller knows."""
 
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from feller.core.errors import OneLine
+from feller.core.errors import OneLineError
 
 __all__ = [
     "KNOWN_DOMAINS",
@@ -37,7 +37,7 @@ __all__ = [
 KNOWN_DOMAINS = ("images", "text", "proteins")
 
 
-class RegistryError(OneLine, LookupError):
+class RegistryError(OneLineError, LookupError):
     """A model, recipe or domain does not exist, or is not installed."""
 
 

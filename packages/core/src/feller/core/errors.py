@@ -2,12 +2,12 @@
 
 import re
 
-__all__ = ["DataError", "OneLine"]
+__all__ = ["DataError", "OneLineError"]
 
 _BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # where `str.splitlines` breaks
 
 
-class OneLine:
+class OneLineError:
     r"""A part of errors: their message is one line, whatever the names and numbers that it quotes.
 
     Example:
@@ -19,12 +19,13 @@ class OneLine:
         super().__init__(*map(_in_a_line, args))
 
 
-class DataError(OneLine, ValueError):
+class DataError(OneLineError, ValueError):
     """Data are missing, empty, corrupt, or not what was expected."""
 
 
 def _in_a_line(part: object) -> object:
     """Return text with its line breaks as a program would write them; all else as it is."""
-    if not isinstance(part, str):
+    # A worker of a DataLoader tells its traceback so, which is read in lines.
+    if not isinstance(part, str) or part.startswith("Caught "):
         return part
     return _BREAKS.sub(lambda found: ascii(found[0])[1:-1], part)

@@ -19,7 +19,7 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from feller.core.errors import OneLine
+from feller.core.errors import OneLineError
 
 __all__ = ["SizeError", "build_within", "memory_limit"]
 
@@ -32,7 +32,7 @@ TABLES = 100_000_000
 """Numbers that buffers may hold in any case: tables are not stored, or small."""
 
 
-class SizeError(OneLine, ValueError):
+class SizeError(OneLineError, ValueError):
     """A configuration asks for more than is allowed."""
 
 

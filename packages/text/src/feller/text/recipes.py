@@ -66,11 +66,11 @@ def shakespeare_ar() -> Recipe:
 
 
 def stdlib_mask() -> Recipe:
-    """The source of Python's standard library from masks, in subwords of 2.6 bytes.
+    """The source of Python's standard library from masks, in subwords of 3 bytes.
 
     The data are those of the Python that runs; one file in twenty is held out.
     """
-    pieces = bundled_pieces("python-1023")
+    pieces = bundled_pieces("python-4095")
     codec = TextCodec(tokenizer=pieces, length=128, has_end=True)
     data = TextData(
         source="stdlib",

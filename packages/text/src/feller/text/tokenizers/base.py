@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence, Set
 
 from feller.core.config import encode
-from feller.core.errors import OneLine
+from feller.core.errors import OneLineError
 
 __all__ = ["Tokenizer", "TokenizerError", "first_change"]
 
 
-class TokenizerError(OneLine, ValueError):
+class TokenizerError(OneLineError, ValueError):
     """A text has something the tokenizer does not know, or a tokenizer is not one."""
 
 
