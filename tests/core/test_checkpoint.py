@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+from dataclasses import replace
 
 import pictures
 import points
@@ -169,6 +170,16 @@ def test_weights_that_are_not_finite_replace_no_model(value, folder):
     with torch.no_grad():
         next(model.parameters())[0] = value
     with pytest.raises(CheckpointError, match=r"is not finite: .*tiny is not written"):
+        save_model(model, folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_model_whose_configuration_would_not_load_replaces_none(folder):
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    model = pictures.model()
+    model.config = replace(model.config)
+    object.__setattr__(model.config, "codec", None)  # types are checked in tests alone
+    with pytest.raises(ConfigError, match=r"^\w+\.codec: None is not ImageCodec$"):
         save_model(model, folder)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 

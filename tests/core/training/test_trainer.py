@@ -19,6 +19,7 @@ from terminal import feller
 
 from feller.core.cards import ModelCard
 from feller.core.commands import train as commands_train
+from feller.core.config import ConfigError
 from feller.core.couplings import MinibatchOT, coupling_of
 from feller.core.files import locked
 from feller.core.nn.ema import EMA
@@ -300,6 +301,14 @@ def test_a_recipe_with_nan_is_refused_before_the_data_are_read(tmp_path):
     recipe = points.recipe(steps=1)
     recipe = replace(recipe, model=replace(recipe.model, dropout=float("nan")))
     with pytest.raises(ValueError, match=r"model\.dropout is nan: give a number"):
+        train(recipe, tmp_path / "a", cpu=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_recipe_that_could_not_be_resumed_is_refused_before_the_data_are_read(tmp_path):
+    recipe = points.recipe(steps=1)
+    object.__setattr__(recipe.training, "start", None)  # types are checked in tests alone
+    with pytest.raises(ConfigError, match=r"^recipe\.training\.start: None is not str$"):
         train(recipe, tmp_path / "a", cpu=True)
     assert not (tmp_path / "a").exists()
 

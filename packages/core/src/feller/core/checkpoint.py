@@ -63,6 +63,7 @@ def save_model(
     Raises:
         CheckpointError: When the folder exists and is not a model's, the model has no
             configuration, or weights are not finite or too large for the dtype.
+        ConfigError: When its configuration has a value of the wrong type, and would not load.
         OSError: When it cannot be written.
     """
     folder = Path(folder)
@@ -74,6 +75,8 @@ def save_model(
         )
     if bad := [name for name, p in model.named_parameters() if not is_finite(p)]:
         raise CheckpointError(f"{bad[0]} is not finite: {folder} is not written")
+    encoded = encode(model.config)
+    decode(encoded, where=type(model.config).__name__)
     if card is None:
         card = card_of(model, folder.name)
     # A clone each: safetensors refuses tied weights.
@@ -82,7 +85,7 @@ def save_model(
         weights = fresh / "model.safetensors"
         save_file(tensors, weights)
         weights.chmod(0o644)  # safetensors writes for its owner alone
-        config = {"format": FORMAT, "model": encode(model.config), "sha256": digest(weights)}
+        config = {"format": FORMAT, "model": encoded, "sha256": digest(weights)}
         if (coupling := coupling_of(model)) != IndependentCoupling():
             config["coupling"] = encode(coupling)
         if homes := foreign_homes(config):

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from feller.core.cards import ModelCard
 from feller.core.checkpoint import read_config, save_model
-from feller.core.config import encode, fits, leaves
+from feller.core.config import decode, encode, fits, leaves
 from feller.core.files import digest, locked
 from feller.core.runs import noting_end
 from feller.core.training.checkpointing import latest_checkpoint, load_latest
@@ -61,16 +61,16 @@ def train(
         the model so far.
 
     Raises:
-        ValueError: When the recipe holds NaN; when `out` holds something else, a run of another
-            recipe, or one that another process is at; when the launcher asks for what the recipe
-            does not; when gradients or weights are no numbers.
+        ValueError: When the recipe holds NaN or a value of the wrong type; when `out` holds
+            something else, a run of another recipe, or one that another process is at; when the
+            launcher asks for what the recipe does not; when gradients or weights are no numbers.
         OSError: When the disk is full, or a process that reads data was killed.
         Stopped: After a signal ended the run early, its state saved; it is a `KeyboardInterrupt`.
     """
     out, until = Path(out), time.monotonic() + 60 * (recipe.training.max_minutes or math.inf)
     check_folder(out)
     recipe = with_model_of_start(recipe)
-    _check_numbers(recipe)
+    _check_recipe(recipe)
     accelerator = launched(recipe, out, cpu=cpu)
     known = new_weights(out) if latest_checkpoint(out / "checkpoints") else None
     run = build_run(recipe, accelerator, first_weights(recipe, accelerator, known))
@@ -83,9 +83,11 @@ def train(
     return out / "model" if complete else None
 
 
-def _check_numbers(recipe: Recipe) -> None:
-    """Refuse NaN, which passes most comparisons, means nothing and is no JSON."""
-    for key, value in leaves(encode(recipe)).items():
+def _check_recipe(recipe: Recipe) -> None:
+    """Refuse what could not be read again: a value of another type; NaN, which is no JSON."""
+    encoded = encode(recipe)
+    decode(encoded, where="recipe")
+    for key, value in leaves(encoded).items():
         if fits(value, float) and math.isnan(value):
             raise ValueError(f"{key} is {value}: give a number")
 
