@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 from torch.testing import assert_close
 
+from feller import core
 from feller.core.algebra import backward, stationary
 from feller.core.generators import Diffusion, Flow, Jump
 from feller.core.grids import logarithmic_grid
@@ -134,3 +135,13 @@ def test_only_weighed_models_add():
     with pytest.raises(TypeError, match="weigh each model"):
         0.5 * FLOW + JUMP
     assert len(sum([0.5 * FLOW, 0.5 * JUMP]).parts) == 2
+
+
+@pytest.mark.parametrize("role", ["stationary", "backward"])
+def test_the_public_names_take_models_and_generators(role):
+    flow = FiniteData(GaussianPath(), Flow, torch.tensor([[2.0]]))
+    mark = getattr(core, role)
+    model, generator = (1.0 * flow + 0.5 * mark(flow)), flow(torch.zeros(1, 1), 0.5)
+    summed = 1.0 * generator + 0.5 * mark(generator)
+    assert [part.role for part in model.parts] == [part.role for part in summed.parts]
+    assert model.parts[1].role == role

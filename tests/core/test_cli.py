@@ -157,6 +157,8 @@ class _Unreadable(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("error", [CardError("3.png: no image"), ValueError("3.png: no image")])
 def test_of_an_error_in_a_worker_of_a_loader_only_its_message_is_told(error, monkeypatch):
+    # PyTorch waits so long, 5 s, for a worker that had an error.
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
     loader = torch.utils.data.DataLoader(_Unreadable(error), num_workers=1)
     monkeypatch.setattr(show, "run", lambda argv: list(loader))
     assert complaint("show", "x") == "feller show: 3.png: no image"

@@ -46,3 +46,16 @@ def test_a_power_grid_shrinks_what_is_left_by_a_power():
     assert power_grid(7, 1.0).equal(uniform_grid(7))
     with pytest.raises(ValueError, match="power is positive, not 0"):
         power_grid(3, 0.0)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        lambda: logarithmic_grid(40, end=1 - 1e-9),
+        lambda: logarithmic_grid(10, end=1 - 1e-8),
+        lambda: uniform_grid(200, end=1 - 1e-9),
+    ],
+)
+def test_times_that_single_precision_cannot_tell_apart_are_refused(grid):
+    with pytest.raises(ValueError, match="are not apart in single precision: take fewer"):
+        grid()

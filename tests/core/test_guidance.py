@@ -366,3 +366,16 @@ def test_guided_jumps_approach_the_product_with_correctors_only(corrected, low, 
 def generator(rates):
     """Rates with what leaves each token on the diagonal."""
     return rates - torch.diag(rates.sum(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.int64])
+@pytest.mark.parametrize("states", [torch.float32, torch.float64])
+def test_scales_of_samples_have_any_type(dtype, states):
+    scales = torch.tensor([2, 3], dtype=dtype)
+    velocity = Guided(MODEL, scales)(X.to(states), 0.5, CONDITION.to(states)).velocity
+    assert_close(velocity, torch.tensor([[7.0], [17.0]], dtype=states))
+
+
+def test_one_number_has_no_deviation_to_go_back_to():
+    with pytest.raises(ValueError, match="rescale is of states of two numbers or more"):
+        Guided(MODEL, 2.0, rescale=0.7)(X, 0.5, CONDITION)

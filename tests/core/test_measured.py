@@ -106,3 +106,16 @@ def test_what_has_no_estimate_is_refused():
     flow = FiniteData(GaussianPath(), Flow, points)
     with pytest.raises(ValueError, match="std is at least 0 and spread positive"):
         Measured(flow, known, points[:1], spread=0.0)
+
+
+def test_what_is_not_measured_may_be_anything():
+    model = NormalMixture(GaussianPath(), torch.zeros(1, 2), torch.ones(1), torch.ones(1))
+    pixels = Pixels(torch.tensor([True, False]))
+    x, y = torch.zeros(1, 2), torch.tensor([[3.0, torch.nan]])
+    other = Measured(model, pixels, y.nan_to_num())(x, 0.5).velocity
+    assert Measured(model, pixels, y)(x, 0.5).velocity.equal(other)
+    with (
+        torch.inference_mode(),
+        pytest.raises(ValueError, match=r"takes gradients: torch\.no_grad, not inference_mode"),
+    ):
+        Measured(model, pixels, y)(x, 0.5)

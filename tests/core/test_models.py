@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from feller.core.generators import Flow
 from feller.core.heads import FlowHead
-from feller.core.models import GeneratorModel, Model
+from feller.core.models import GeneratorModel, Model, takes_condition
 from feller.core.parametrizations import convert
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.schedules import VariancePreserving
@@ -102,3 +102,23 @@ def test_a_network_that_returns_no_tensor_is_refused(output):
     model = GeneratorModel(lambda x, t, condition: output, GaussianPath())
     with pytest.raises(ValueError, match=f"returns a tensor, not a {type(output).__name__}"):
         model(torch.zeros(2, 2), 0.5)
+
+
+def test_a_network_that_torch_wraps_is_called_as_itself():
+    class Two(nn.Module):
+        def forward(self, x, t):
+            return -x
+
+    class Three(nn.Module):
+        def forward(self, x, t, condition=None):
+            return -x
+
+    compiled = torch.compile(Two(), backend="eager")
+    for wrapped in (compiled, nn.DataParallel(Two())):
+        assert not takes_condition(wrapped)
+        assert GeneratorModel(wrapped, GaussianPath())(torch.ones(2, 1), 0.5).velocity.shape == (
+            2,
+            1,
+        )
+    assert takes_condition(torch.compile(Three(), backend="eager"))
+    assert takes_condition(nn.DataParallel(Three()))

@@ -189,3 +189,9 @@ def test_noise_costs_what_its_model_costs():
             return Flow(-x)
 
     assert [model(Twice()).network_calls(0.5) for model in (Langevin, Noised)] == [2, 2]
+
+
+def test_an_option_of_g_with_a_default_is_not_the_state():
+    flow = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
+    noised = Noised(flow, lambda t, scale=0.7: scale * (1 - t))(torch.ones(2, 1), 0.5)
+    assert_close(noised.covariance, torch.full((2, 1), 0.35**2))

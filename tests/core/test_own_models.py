@@ -3,10 +3,12 @@ import torch
 from torch import nn
 
 from feller.core.config import decode, encode
+from feller.core.discrete.solvers import FirstHitting
 from feller.core.heads import FlowHead, JumpHead, PosteriorHead
 from feller.core.networks import buildable, network_config
 from feller.core.own_models import OwnModelConfig, TensorCodec
 from feller.core.paths import GaussianPath, MixturePath
+from feller.core.solvers import EndWithEstimate, Euler, simulate
 from feller.core.sources import Masked
 from feller.core.spaces import Tokens
 
@@ -77,3 +79,44 @@ def test_the_network_it_starts_with_is_copied_and_not_saved():
 def test_items_of_other_parts_are_refused():
     with pytest.raises(ValueError, match="a tensor, or a tensor and its condition, not str"):
         TensorCodec().encode("points")
+
+
+def test_no_mask_is_left_in_samples_of_tokens():
+    own = model(PosteriorHead(4), MASKED, numbers=4)
+    for solver in (None, FirstHitting()):
+        assert own.sample(2000, solver=solver).max() < 4
+
+
+def test_a_model_in_double_precision_draws_in_it():
+    own = model()
+    own.network.forward = lambda x, t, condition=None: own.network.layer(x)
+    assert own.double().sample(2, steps=1).dtype == torch.float64
+
+
+def test_samples_start_where_they_are_told_to():
+    own = model()
+    start = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert own.sample(start, steps=3).equal(own.sample(start, steps=3, seed=1))
+    assert not own.sample(start, steps=3).equal(own.sample(2, steps=3))
+    with pytest.raises(ValueError, match=r"source samples have shape \(2, 1\), not \(2, 2\)"):
+        own.sample(start[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (1, "a condition is a tensor with a row for each sample, not int"),
+        ([1, 2], "a condition is a tensor with a row for each sample, not int"),
+        (torch.ones(3), r"a condition of shape \(3,\) has no row for each of 2"),
+        ({"side": torch.ones(())}, r"a condition of shape \(\) has no row for each of 2"),
+    ],
+)
+def test_a_condition_without_a_row_for_each_is_refused(condition, message):
+    with pytest.raises(ValueError, match=message):
+        model().sample(2, condition=condition)
+
+
+def test_it_says_where_the_data_are():
+    own = model()
+    found = simulate(own, torch.zeros(2, 2), [0.0, 0.5, 1.0], EndWithEstimate(Euler()))
+    assert found.state.isfinite().all()

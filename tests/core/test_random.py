@@ -118,3 +118,19 @@ def test_no_rows_draw_nothing():
 def test_a_seed_is_no_generator():
     with pytest.raises(ValueError, match=r"rng is a torch\.Generator or one per row, not 0"):
         inspect.unwrap(random._draw)(torch.randn, (2, 2), 0, None)
+
+
+@pytest.mark.parametrize("rng", [torch.Generator(), random.rows(0, 0, 4), None], ids=type)
+def test_what_repeats_draws_the_same_and_leaves_the_rng_alone(rng):
+    again = random.repeating(rng)
+    first = random.normal((4, 3), again())
+    assert first.equal(random.normal((4, 3), again()))
+    if rng is not None:
+        assert not first.equal(random.normal((4, 3), rng))
+        other = random.repeating(rng)  # it has drawn since
+        assert not first.equal(random.normal((4, 3), other()))
+
+
+def test_noise_is_not_made_for_integers():
+    with pytest.raises(ValueError, match=r"noise is not of torch.int64: give data as numbers"):
+        random.normal((2, 3), None, like=torch.zeros(1, dtype=torch.int64))

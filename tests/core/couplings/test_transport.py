@@ -178,3 +178,9 @@ def test_without_conditions_it_is_the_inner_coupling(rng):
 def test_what_makes_no_plan_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("coupling", [EntropicOT(0.5), UnbalancedOT(0.5, 1.0), MinibatchOT()])
+def test_a_batch_may_be_empty(coupling):
+    none = torch.zeros(0, 2)
+    assert coupling(none, none).pair.shape == (0, 2)

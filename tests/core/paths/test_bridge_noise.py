@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from feller.core.paths import BridgeNoise, BrownianNoise, SineNoise
+from feller.core.pairs import Pair
+from feller.core.paths import BridgeNoise, BridgePath, BrownianNoise, SineNoise
 from feller.core.schedules import derivative
 
 NOISES = [BrownianNoise(), BrownianNoise(0.3), SineNoise(), SineNoise(2.0)]
@@ -37,3 +38,15 @@ def test_the_derivative_is_that_of_the_variance(noise):
 def test_a_scale_that_makes_no_noise_is_refused(kind, scale):
     with pytest.raises(ValueError, match="scale is positive"):
         kind(scale)
+
+
+def test_velocities_of_sine_noise_are_finite_at_both_ends(rng):
+    path, pair = BridgePath(noise=SineNoise(0.5)), Pair(torch.zeros(4, 1), torch.ones(4, 1))
+    for t in (0.0, 1.0):
+        assert_close(path.draw(pair, t, rng).velocity, torch.ones(4, 1), atol=1e-6, rtol=0)
+
+
+@every_noise
+def test_the_derivative_of_the_width(noise):
+    t = T[5:-5]
+    assert_close(noise.width_dot(t), derivative(lambda t: noise.variance(t).sqrt(), t))

@@ -52,3 +52,15 @@ def test_known_elements_are_certain():
     free = Normal(0.5, 0.5).log_prob(torch.tensor(0.3))
     assert_close(GaussianPath().log_density(x, t, z), free[None])
     assert GaussianPath().log_density(x, t, z + 1) == -torch.inf
+
+
+def test_a_schedule_that_does_not_start_at_the_source_is_refused():
+    class Exploding(CondOT):
+        def alpha(self, t):
+            return torch.ones_like(t)
+
+        def sigma(self, t):
+            return 80 * (1 - t)
+
+    with pytest.raises(ValueError, match="starts with deviation 1, and Exploding with 80: divide"):
+        GaussianPath(schedule=Exploding())

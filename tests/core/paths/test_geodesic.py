@@ -85,3 +85,13 @@ def test_known_elements_are_certain():
     x = torch.tensor([[0.5, 0.7]])
     density = path.log_density(x, 1.0, torch.tensor([[0.5, 0.6]]))
     assert density.tolist() == [[0.0, -math.inf]]
+
+
+def test_the_velocity_at_the_end_is_that_with_which_it_came(rng):
+    like = torch.empty(0, dtype=torch.float64)
+    z, x_0 = (UniformSphere().sample((50, 3), rng, like=like) for _ in range(2))
+    path = GeodesicPath(Sphere(), UniformSphere())
+    before, end = (path.draw(z, t, x_0=x_0) for t in (1 - 1e-7, 1.0))
+    assert end.x_t.equal(z)
+    assert_close(end.velocity, before.velocity, atol=1e-5, rtol=0)
+    assert_close(end.velocity.norm(dim=-1), Sphere().log(x_0, z).norm(dim=-1))

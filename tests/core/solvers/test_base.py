@@ -349,3 +349,8 @@ def test_a_network_that_asks_for_it_is_told_where_the_step_ends():
     assert_close(model(x, 0.5).velocity, -x)
     found = simulate(model, x, torch.linspace(0, 1, 41), RungeKutta(HEUN)).state
     assert_close(found, x * math.exp(-1), rtol=1e-3, atol=0)
+
+
+def test_a_network_alone_is_no_model():
+    with pytest.raises(ValueError, match="a Linear is no model: GeneratorModel"):
+        inspect.unwrap(base.Evaluation.__init__)(object(), torch.nn.Linear(1, 1))

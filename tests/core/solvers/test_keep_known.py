@@ -4,13 +4,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from feller.core import random
 from feller.core.discrete.solvers import FirstHitting
 from feller.core.generators import Flow, Jump
-from feller.core.paths import GaussianPath
+from feller.core.models import GeneratorModel
+from feller.core.paths import BridgePath, BrownianNoise, GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, VariancePreserving
 from feller.core.solvers import Dopri5, Euler, KeepKnown, simulate
+from feller.core.solvers.base import Evaluation
 from feller.core.solvers.keep_known import _back
+from feller.core.sources import Masked
+from feller.core.spaces import Tokens
 
 POINTS = torch.tensor([[-2.0, -1.0], [-2.0, 1.0], [2.0, 1.0]])
 KNOWN = torch.tensor([True, False])
@@ -65,3 +70,39 @@ def test_a_step_back_is_along_the_path(schedule, rng):
     alpha, sigma = (float(f(torch.tensor(0.5))) for f in (schedule.alpha, schedule.sigma))
     assert float(x.mean()) == pytest.approx(2 * alpha, abs=0.02)
     assert float(x.std()) == pytest.approx(sigma, rel=0.015)  # five standard errors
+
+
+def begun(path, z, x_0, rng):
+    """Return the known elements at 19 times, of a model that moves nothing."""
+    model = FiniteData(path, Jump if path.space.is_discrete else Flow, z)
+    solver = KeepKnown(Euler(), z, torch.tensor(True))
+    evaluation = Evaluation(model)
+    solver.begin(evaluation, x_0, [0.0, 1.0], rng)
+    return torch.stack([solver._held(evaluation, x_0, t / 20) for t in range(1, 20)])
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_known_token_arrives_once_and_its_time_comes_from_the_rng(rows):
+    path = MixturePath(Tokens(3), Masked(2))
+    z, x_0 = torch.randint(2, (64, 5)), torch.full((64, 5), 2)
+
+    def walk(seed):
+        rng = random.rows(seed, 0, 64) if rows else torch.Generator().manual_seed(seed)
+        return begun(path, z, x_0, rng)
+
+    known = walk(0) == z
+    assert (known[1:] | ~known[:-1]).all()  # what has arrived stays
+    assert 0.4 < known[9].float().mean() < 0.6
+    assert walk(0).equal(walk(0))
+    assert not walk(0).equal(walk(1))
+
+
+def test_what_is_known_of_a_bridge_keeps_its_noise(rng):
+    z, x_0 = torch.full((500, 1), 3.0), torch.zeros(500, 1)
+    path = BridgePath(noise=BrownianNoise(2.0))
+    solver = KeepKnown(Euler(), z, torch.tensor(True))
+    evaluation = Evaluation(GeneratorModel(lambda x, t, condition: x, path))
+    solver.begin(evaluation, x_0, [0.0, 1.0], rng)
+    one, other = (solver._held(evaluation, x_0, t) - 3 * t for t in (0.4, 0.5))
+    assert one.std() > 0.8
+    assert_close(one / 0.24**0.5, other / 0.25**0.5)  # the same xi

@@ -8,7 +8,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from feller.core.checkpoint import CheckpointError, load_model
+from feller.core.couplings import EntropicOT, GivenPairs
 from feller.core.networks import buildable
+from feller.core.pair_data import PairData
+from feller.core.paths import BridgePath, BrownianNoise
+from feller.core.sources import DataSource
 from feller.core.training.own import GivenData, train
 
 POINTS = torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).repeat(8, 1)
@@ -123,3 +127,42 @@ def test_what_is_held_out_has_its_loss_in_the_log(tmp_path):
     assert sum("validation" in json.loads(line) for line in lines) == 2
     with pytest.raises(ValueError, match="the held-out data are those that are trained on"):
         train(POINTS, Net(), tmp_path / "b", steps=2, validate_every=1, **QUIET)
+
+
+def test_bridges_and_pairs_train(tmp_path):
+    bridge = BridgePath(noise=BrownianNoise(0.5))
+    made = train(
+        POINTS, Net(), tmp_path / "a", path=bridge, coupling=EntropicOT(0.5), steps=1, **QUIET
+    )
+    assert made.sample(3, steps=2).shape == (3, 2)
+    pairs = PairData(POINTS + 1, POINTS)
+    between = BridgePath(source=DataSource())
+    options = {"coupling": GivenPairs(), "steps": 1} | QUIET
+    made = train(pairs, Net(), tmp_path / "b", path=between, **options)
+    assert made.sample(POINTS[:3], steps=2).shape == (3, 2)
+    straight = train(pairs, Net(), tmp_path / "c", **options)  # on the Gaussian path: reflow
+    assert straight.coupling == GivenPairs()
+
+
+class Embedded(Net):
+    def __init__(self):
+        super().__init__()
+        self.side = nn.Embedding(2, 2)
+
+    def forward(self, x, t, condition=None):
+        return super().forward(x, t) + self.side(condition)
+
+
+def test_a_network_that_cannot_go_without_its_condition_is_told_so_before_training(tmp_path):
+    data = TensorDataset(POINTS, torch.zeros(len(POINTS), dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"a row's condition -1 or NaN: index out of range"):
+        train(data, buildable(Embedded)(), tmp_path / "a", steps=1, condition_drop=0.1, **QUIET)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
+def test_a_condition_that_cannot_say_nothing_is_refused(dtype, tmp_path):
+    data = TensorDataset(POINTS, torch.zeros(len(POINTS), dtype=dtype))
+    told = buildable(Embedded)()
+    with pytest.raises(ValueError, match=f"a condition of {dtype} has no -1: make it torch.int64"):
+        train(data, told, tmp_path / "a", steps=1, condition_drop=0.1, **QUIET)

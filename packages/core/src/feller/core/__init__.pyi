@@ -1,4 +1,6 @@
 from feller.core.algebra import SuperposedModel as SuperposedModel
+from feller.core.algebra import backward as backward
+from feller.core.algebra import stationary as stationary
 from feller.core.cards import Metric as Metric
 from feller.core.cards import ModelCard as ModelCard
 from feller.core.checkpoint import CheckpointError as CheckpointError
@@ -55,8 +57,6 @@ from feller.core.generators import Point as Point
 from feller.core.generators import Product as Product
 from feller.core.generators import Split as Split
 from feller.core.generators import Superposition as Superposition
-from feller.core.generators import backward as backward
-from feller.core.generators import stationary as stationary
 from feller.core.grids import logarithmic_grid as logarithmic_grid
 from feller.core.grids import power_grid as power_grid
 from feller.core.grids import shifted_grid as shifted_grid

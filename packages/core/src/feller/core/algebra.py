@@ -188,14 +188,23 @@ def weigh(weight: WeightLike, model: Any) -> "SuperposedModel":
     return SuperposedModel((ModelPart(weight_of(weight), model),))
 
 
-def stationary(model: Any) -> "SuperposedModel":
-    """Mark a model that leaves the marginal distribution alone: it adds at any weight."""
-    return SuperposedModel((ModelPart(weight_of(1.0), model, "stationary"),))
+def stationary(part: Any) -> Any:
+    """Mark a model, or a generator, that leaves the marginal distribution alone.
+
+    It adds at any weight.
+    """
+    return _in_role(part, "stationary")
 
 
-def backward(model: Any) -> "SuperposedModel":
-    """Mark a model whose generator solves the KFE backward in time."""
-    return SuperposedModel((ModelPart(weight_of(1.0), model, "backward"),))
+def backward(part: Any) -> Any:
+    """Mark a model, or a generator, that solves the KFE backward in time."""
+    return _in_role(part, "backward")
+
+
+def _in_role(part: Any, role: Role) -> Any:
+    if isinstance(part, Generator):
+        return Superposition((Part(1.0, part, role),))
+    return SuperposedModel((ModelPart(weight_of(1.0), part, role),))
 
 
 @dataclass(frozen=True)

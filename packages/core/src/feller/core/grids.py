@@ -60,7 +60,13 @@ def logarithmic_grid(steps: int, *, end: float = 0.999) -> Grid:
 def _grid(unit: Tensor, start: float, end: float) -> Grid:
     if not 0 <= start < end <= 1:
         raise ValueError(f"a grid has 0 <= start < end <= 1, not start {start} and end {end}")
-    return (start + (end - start) * unit).float()
+    grid = (start + (end - start) * unit).float()
+    if not (grid.diff() > 0).all() or (end < 1 and grid[-1] == 1):
+        raise ValueError(
+            f"{len(grid) - 1} steps to end = {end} are not apart in single precision: take fewer, "
+            "or an end farther from 1"
+        )
+    return grid
 
 
 def _positive(steps: int) -> int:

@@ -4,8 +4,7 @@ With scale w the guided model goes w times as far from the unconditional model t
 one: in the velocity, u_0 + w (u_c - u_0) (Ho and Salimans, arXiv 2207.12598); in the log rate of a
 jump, :math:`R_c^w R_0^{1-w}` (Nisonoff et al., arXiv 2406.01572); in the log-probabilities of a
 posterior (Schiff et al., arXiv 2412.10193). Instead of the unconditional model there may be any
-that is worse (autoguidance). On an interval of time: Kynkäänniemi et al., arXiv
-2404.07724.
+that is worse (autoguidance). On an interval of time: Kynkäänniemi et al., arXiv 2404.07724.
 """
 
 from dataclasses import dataclass, field, replace
@@ -106,8 +105,7 @@ class Guided(DerivedModel):
         conditional = _ask(self.model, x, t, condition, s)
         if not self._acts(t, condition):
             return conditional
-        given = condition if self.weak else None
-        start = _ask(self.weak or self.model, x, t, given, s)
+        start = _ask(self.weak or self.model, x, t, condition if self.weak else None, s)
         if "" in conditional.by_factor():
             scale = self._scale_at(x, t)
         else:
@@ -123,12 +121,18 @@ class Guided(DerivedModel):
         return not (self._idle or self._is_outside(t))
 
     def _scale_at(self, x: Tensor, t: Any) -> Scale:
-        if is_shared(t):
-            scale = 1.0 if self._is_outside(t) else self.scale
-            return scale if is_shared(scale) else expand_time(scale, x)
+        if self._is_outside(t):
+            return 1.0
+        if is_shared(t) and is_shared(self.scale):
+            return self.scale
+        double = x.dtype == torch.float64
+        scale = expand_time(self.scale, x).to(torch.float64 if double else torch.float32)
         low, high = self.interval
-        acts = expand_time((t >= low) & (t <= high), x)
-        return torch.where(acts, expand_time(self.scale, x), 1.0)
+        return (
+            scale
+            if is_shared(t)
+            else torch.where(expand_time((t >= low) & (t <= high), x), scale, 1.0)
+        )
 
     def _is_outside(self, t: Any) -> bool:
         low, high = self.interval
@@ -140,9 +144,8 @@ def _finite(scale: Scale) -> Scale:
     """Return a scale as a float, or as a tensor of one for each sample."""
     scales = torch.as_tensor(scale)
     if scales.ndim > 1:
-        raise ValueError(
-            f"scale is a number, or one for each sample, not of shape {(*scales.shape,)}"
-        )
+        shape = (*scales.shape,)
+        raise ValueError(f"scale is a number, or one for each sample, not of shape {shape}")
     if not bool(scales.isfinite().all()):
         raise ValueError(f"scale is a finite number, not {scale}")
     return scales if scales.ndim else float(scales)
@@ -170,13 +173,9 @@ def guide(unconditional: Any, conditional: Any, scale: Any) -> Generator:
     """
     guided = _GUIDES.find(type(conditional))
     if guided is None or guided is not _GUIDES.find(type(unconditional)):
-        raise ValueError(_unknown(unconditional, conditional))
+        names = " and ".join(type(g).__name__ for g in (unconditional, conditional))
+        raise ValueError(f"guidance between {names} is not known")
     return guided(conditional, unconditional, scale)
-
-
-def _unknown(unconditional: Generator, conditional: Generator) -> str:
-    names = " and ".join(type(g).__name__ for g in (unconditional, conditional))
-    return f"guidance between {names} is not known"
 
 
 _GUIDES = ByKind()
@@ -254,6 +253,8 @@ def _rescaled(guided: Any, conditional: Any, fraction: float) -> Generator:
 
 @_RESCALES.register(Flow)
 def _rescale_flow(guided: Flow, conditional: Flow, fraction: float) -> Flow:
+    if guided.velocity[0].numel() < 2:
+        raise ValueError("rescale is of states of two numbers or more")
     std, wanted = (g.velocity.flatten(1).std(1) for g in (guided, conditional))
     factor = fraction * wanted / std.clamp_min(torch.finfo(std.dtype).tiny) + 1 - fraction
     return Flow(expand_time(factor, guided.velocity) * guided.velocity)

@@ -87,7 +87,13 @@ class Measured(DerivedModel):
             )
 
     def __call__(self, x: Tensor, t: Time, condition: Any = None) -> Flow:
-        """Return the flow given the measurement."""
+        """Return the flow given the measurement.
+
+        Raises:
+            ValueError: Under `torch.inference_mode`.
+        """
+        if torch.is_inference_mode_enabled():
+            raise ValueError("a measurement takes gradients: torch.no_grad, not inference_mode")
         check_times(t)
         t = each_clock(lambda t: max(t, _FIRST) if is_shared(t) else t.clamp_min(_FIRST), t)
         clock, schedule = expand_time(t, x), self.path.schedule
@@ -98,7 +104,7 @@ class Measured(DerivedModel):
             velocity = velocity_of(self.model(state, t, condition))
             estimate = self.path.convert(velocity, "velocity", "x_1", state, t)
             seen = self.measurement(estimate)
-            residual = (self.y - seen).detach()
+            residual = self.measurement.residual(self.y, seen.detach())
             weighed = self.measurement.solve(residual, r, self.std**2)
             term = torch.autograd.grad((seen * weighed).sum(), state)[0]
         way = variance / alpha * term

@@ -26,6 +26,10 @@ class Measurement(ABC):
     def solve(self, residual: Tensor, r: Tensor, variance: float) -> Tensor:
         """Return (r A A^T + variance)^-1 of a residual, shaped as A z is; r broadcasts."""
 
+    def residual(self, y: Tensor, seen: Tensor) -> Tensor:
+        """Return y less A z."""
+        return y - seen
+
 
 @dataclass(frozen=True)
 class Pixels(Measurement):
@@ -48,6 +52,10 @@ class Pixels(Measurement):
     def solve(self, residual: Tensor, r: Tensor, variance: float) -> Tensor:
         """Divide by r + variance; what is not measured has no residual."""
         return torch.where(self.known, residual / (r + variance), 0.0)
+
+    def residual(self, y: Tensor, seen: Tensor) -> Tensor:
+        """Return y less A z of what is measured; of the rest y may be anything, such as NaN."""
+        return torch.where(self.known, y - seen, 0.0)
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,10 @@ def takes_condition(network: Any) -> bool:
         >>> takes_condition(lambda x, t: x), takes_condition(lambda x, t, condition: x)
         (False, True)
     """
+    # What torch wraps around a network takes anything.
+    network = getattr(network, "_orig_mod", network)
+    if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        network = network.module
     try:
         parameters = inspect.signature(getattr(network, "forward", network)).parameters.values()
     except (TypeError, ValueError):  # of what has no signature nothing is known

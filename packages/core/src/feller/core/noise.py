@@ -144,13 +144,17 @@ class Noised(DerivedModel):
 
 
 def _depends_on_state(noise: Noise) -> bool:
-    """Say whether g is a function of (t, x); torch's own, without a signature, are of t."""
+    """Say whether g is a function of (t, x); torch's own, without a signature, are of t.
+
+    What has a default is an option of the function, not the state.
+    """
     if not callable(noise):
         return False
     try:
-        return len(inspect.signature(noise).parameters) > 1
+        asked = [p.default is p.empty for p in inspect.signature(noise).parameters.values()]
     except ValueError:
         return False
+    return sum(asked) > 1
 
 
 def _variance(

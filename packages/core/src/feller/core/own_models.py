@@ -15,7 +15,7 @@ import feller.core.networks  # noqa: F401  (registers the type of networks of on
 from feller.core import random
 from feller.core.checks import check_count, check_seed
 from feller.core.codec import Codec
-from feller.core.conditions import dropped, rows_of
+from feller.core.conditions import check_rows, dropped
 from feller.core.config import tagged
 from feller.core.discrete.solvers import Ancestral
 from feller.core.generators import Flow, Generator
@@ -134,9 +134,13 @@ class OwnModel(nn.Module, Model):
         """Return the generator at the states `x` and time `t`, for a step to `s`."""
         return self.model(x, t, condition, s)
 
+    def estimate(self, x: Any, t: Time, condition: Any = None) -> Any:
+        """Return where the data are, given `x` at time `t`: a distribution of each element."""
+        return self.model.estimate(x, t, condition)
+
     def sample(
         self,
-        n: int,
+        n: int | Tensor,
         *,
         condition: Any = None,
         steps: int = 20,
@@ -147,7 +151,7 @@ class OwnModel(nn.Module, Model):
         """Draw `n` states.
 
         Args:
-            n: How many.
+            n: How many; or the source samples to start from, such as those to translate.
             condition: A row for each, as the data had it; None for none.
             steps: Steps from source to data.
             guidance: Scale of classifier-free guidance, for a model trained with
@@ -157,22 +161,28 @@ class OwnModel(nn.Module, Model):
             seed: Sample i depends on the seed and on i.
 
         Raises:
-            ValueError: On less than no samples, and when the solver does not take the model.
+            ValueError: On less than no samples, a condition without a row for each, source
+                samples of another shape, and when the solver does not take the model.
         """
-        check_count("n", n)
         check_seed(seed)
         if guidance != 1 and condition is None:
             raise ValueError("guidance needs a condition: without one there is nothing to guide to")
         first = next(self.parameters(), torch.empty(0))
-        like = first.new_empty(0, dtype=torch.get_default_dtype())
-        rng = random.rows(seed, 0, n, stream="sample")
-        x_0 = self.path.sample_source((n, *self.config.shape), rng, like=like)
-        given = rows_of(condition, slice(None))
+        like = first.new_empty(0, dtype=torch.promote_types(first.dtype, torch.get_default_dtype()))
+        count = len(n) if isinstance(n, Tensor) else n
+        check_count("n", count)
+        rng = random.rows(seed, 0, count, stream="sample")
+        check_rows(condition, count)
+        shape = count, *self.config.shape
+        x_0 = n if isinstance(n, Tensor) else self.path.sample_source(shape, rng, like=like)
+        if x_0.shape != shape:
+            raise ValueError(f"source samples have shape {(*x_0.shape,)}, not {shape}")
         model: Any = self if guidance == 1 else Guided(self, guidance)
-        times = uniform_grid(steps) if self.kinds == {Flow} else logarithmic_grid(steps)
+        reaches_end = self.kinds == {Flow} or isinstance(self.path.space, Tokens)
+        times = uniform_grid(steps) if reaches_end else logarithmic_grid(steps)
         chosen = self._solver() if solver is None else solver
         with evaluating(self), torch.no_grad():
-            return simulate(model, x_0, times, chosen, rng, condition=given).state.cpu()
+            return simulate(model, x_0, times, chosen, rng, condition=condition).state.cpu()
 
     def preview(self, stem: Path) -> None:
         """Write 64 samples as an array; nothing of a model that is never without a condition."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from feller.core.checks import check_count, check_seed
 from feller.core.typing import Ragged, Rng
 
-__all__ = ["integers", "normal", "ragged", "rows", "seed_of", "uniform"]
+__all__ = ["integers", "normal", "ragged", "repeating", "rows", "seed_of", "uniform"]
 
 Shape = Sequence[int]
 
@@ -49,6 +49,33 @@ def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Ge
     return [torch.Generator().manual_seed(each) for each in seeds]
 
 
+def repeating(rng: Rng) -> Callable[[], Rng]:
+    """Return a function whose every call gives new generators that draw the same.
+
+    They follow from the state of `rng`, which draws nothing itself unless it is PyTorch's own.
+
+    Args:
+        rng: A generator, or one for each row; None for PyTorch's own.
+
+    Example:
+        >>> again = repeating(rows(0, 0, 2))
+        >>> uniform((2, 3), again()).equal(uniform((2, 3), again()))
+        True
+    """
+    if rng is None:
+        rng = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+    alone = isinstance(rng, torch.Generator)
+    given = [rng] if alone else list(rng.generators if isinstance(rng, Ragged) else rng)
+    seeds = [seed_of("again", each.get_state().numpy().tobytes().hex()) for each in given]
+
+    def again() -> Rng:
+        pairs = zip(given, seeds, strict=True)
+        made = [torch.Generator(each.device).manual_seed(seed) for each, seed in pairs]
+        return made[0] if alone else made
+
+    return again
+
+
 def ragged(rng: Rng, chosen: Tensor) -> Rng:
     """Return the rng of the chosen elements of a batch, flattened."""
     if rng is None or isinstance(rng, torch.Generator | Ragged):
@@ -57,7 +84,13 @@ def ragged(rng: Rng, chosen: Tensor) -> Rng:
 
 
 def normal(shape: Shape, rng: Rng, *, like: Tensor | None = None) -> Tensor:
-    """Draw standard normals of the given shape, with the dtype and device of `like`."""
+    """Draw standard normals of the given shape, with the dtype and device of `like`.
+
+    Raises:
+        ValueError: When `like` holds integers.
+    """
+    if like is not None and not like.is_floating_point():
+        raise ValueError(f"noise is not of {like.dtype}: give data as numbers, data.float()")
     return _draw(lambda size, **where: torch.randn(size, **where), shape, rng, like)
 
 

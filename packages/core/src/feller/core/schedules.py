@@ -71,7 +71,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def sigma(self, t: Times) -> Times:
-        """Return the noise coefficient, falling to 0 (`Geometric`: to its width) at t = 1."""
+        """Return the noise coefficient, falling from 1 to 0 (`Geometric`: to its width)."""
 
     def alpha_dot(self, t: Times) -> Times:
         """Return the time derivative of `alpha`."""

@@ -224,6 +224,8 @@ def sinkhorn(cost: Tensor, epsilon: float, penalty: float = math.inf) -> Tensor:
         >>> sinkhorn(torch.tensor([[0.0, 9.0], [9.0, 0.0]]), 1.0).round(decimals=3).tolist()
         [[0.5, 0.0], [0.0, 0.5]]
     """
+    if not len(cost):
+        return cost.double()
     damping = 1.0 if penalty == math.inf else penalty / (penalty + epsilon)
     even = -math.log(len(cost))
     log_kernel = -cost.double() / epsilon
@@ -249,8 +251,8 @@ def _cost(coupling: Coupling, x_0: Tensor, x_1: Tensor) -> Tensor:
 def _draw(weights: Tensor, u: Tensor) -> Tensor:
     """Return an index of each row of weights, in proportion to them, by a uniform each."""
     running = weights.cumsum(-1)
-    found = torch.searchsorted(running, (u * running[:, -1])[:, None])
-    return found[:, 0].clamp_max(weights.shape[-1] - 1)
+    found = torch.searchsorted(running, u[:, None] * running[:, -1:])
+    return found.reshape(len(weights)).clamp_max(weights.shape[-1] - 1)
 
 
 def _one_hot(labels: Tensor) -> Tensor:

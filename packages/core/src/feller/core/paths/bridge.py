@@ -91,8 +91,7 @@ class BridgePath(ConditionalPath):
         way = torch.addcmul(way, schedule.alpha_dot(clock), z.x_1)
         if xi is None or self.noise is None:
             return Drawn(x, way)
-        g_dot = self.noise.variance_dot(clock) / (2 * self.noise.variance(clock).sqrt())
-        return Drawn(x, torch.addcmul(way, g_dot, xi))
+        return Drawn(x, torch.addcmul(way, self.noise.width_dot(clock), xi))
 
     def log_density(self, x: Tensor, t: Time, z: Pair) -> Tensor:
         """Return log p_t(x | z) in nats, summed over an event; `x` and `z` broadcast.

@@ -28,6 +28,10 @@ class BridgeNoise(ABC):
         """Return the time derivative of g^2."""
         return derivative(self.variance, t)
 
+    def width_dot(self, t: Tensor) -> Tensor:
+        """Return the time derivative of g."""
+        return self.variance_dot(t) / (2 * self.variance(t).sqrt())
+
 
 @tagged("brownian_noise")
 @dataclass(frozen=True)
@@ -83,3 +87,7 @@ class SineNoise(BridgeNoise):
     def variance_dot(self, t: Tensor) -> Tensor:
         """Return 4 pi s^2 sin^3(pi t) cos(pi t)."""
         return 4 * pi * self.scale**2 * torch.sin(pi * t) ** 3 * torch.cos(pi * t)
+
+    def width_dot(self, t: Tensor) -> Tensor:
+        """Return pi s sin(2 pi t)."""
+        return pi * self.scale * torch.sin(2 * pi * t)

@@ -40,6 +40,20 @@ class GaussianPath(ConditionalPath):
     schedule: Schedule = field(default_factory=CondOT)
     source: ClassVar[Source] = Gaussian()
 
+    def __post_init__(self) -> None:
+        """Refuse a schedule that does not start at the source.
+
+        Raises:
+            ValueError: When sigma is not 1 at t = 0, but for a twentieth, as it is not where
+                variances explode.
+        """
+        start = float(self.schedule.sigma(torch.zeros((), device="cpu")))
+        if not abs(start - 1) <= 0.05:
+            raise ValueError(
+                f"a Gaussian path starts with deviation 1, and {type(self.schedule).__name__} with "
+                f"{start:.3g}: divide alpha and sigma by sqrt(alpha^2 + sigma^2)"
+            )
+
     def sample(self, z: Tensor, t: Time, rng: Rng = None, *, x_0: Tensor | None = None) -> Tensor:
         """Return alpha_t z + sigma_t x_0."""
         check_times(t)

@@ -51,7 +51,8 @@ class GeodesicPath(ConditionalPath):
         x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
         kappa = self.schedule.alpha(expand_time(t, z))
         x_t = self.space.exp(x_0, kappa * self.space.log(x_0, z))
-        return torch.where(kappa == 1, z, x_t)  # exactly: what is known stays as it is
+        # Exactly: what is known stays as it is. Its velocity is that with which it came.
+        return torch.where(kappa == 1, z + (x_t - x_t.detach()), x_t)
 
     def log_density(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Return log p_t(x | z) of each element in nats per volume; `x` and `z` broadcast.

@@ -45,6 +45,9 @@ class Evaluation:
     """
 
     def __init__(self, model: Model, condition: Any = None) -> None:
+        if not hasattr(model, "space"):
+            name = type(model).__name__
+            raise ValueError(f"a {name} is no model: GeneratorModel(network, path, head) makes one")
         self.model = model
         self.condition = condition
         self.space: Any = model.space

@@ -1,13 +1,15 @@
 r"""Known elements: kept on their own way from noise to data while a solver moves the others.
 
 At each time the known elements are put where the path has them, :math:`x_t = \alpha_t z + \sigma_t
-x_0` on the Gaussian one, for noise that they keep; the model is asked at states that hold them. As
+x_0` on the Gaussian one, for noise that they keep: what the path draws is drawn once, so that a
+token arrives once and stays. The model is asked at states that hold them. As
 it did not know what is given later, others may not suit them: **resampling** steps back from s to t
 by the noise of the path, and takes the step again (RePaint, Lugmayr et al., arXiv 2201.09865,
 algorithm 1). It holds for any generator: only the path is asked.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +55,7 @@ class KeepKnown(Solver):
     known: Tensor
     repeats: int = 1
     _x_0: Tensor | None = field(default=None, init=False, repr=False)
+    _again: Callable[[], Rng] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take and refuse what the solver does."""
@@ -81,7 +84,7 @@ class KeepKnown(Solver):
         """
         if not is_shared(times[0]) or times[0] != 0:
             raise ValueError("known elements are kept on grids that begin at 0, by one clock")
-        self._x_0 = x_0
+        self._x_0, self._again = x_0, random.repeating(rng)
         return self.solver.begin(model, x_0, times, rng)
 
     def step(self, model: Evaluation, x: Any, t: Any, s: Any, rng: Rng) -> Any:
@@ -92,7 +95,8 @@ class KeepKnown(Solver):
         return x
 
     def _held(self, model: Evaluation, x: Tensor, t: Any) -> Tensor:
-        there = model.path.sample(self.z.to(x).expand_as(x), t, x_0=self._x_0)
+        z = model.path.given(self._x_0, self.z.to(x).expand_as(x))
+        there = model.path.sample(z, t, self._again and self._again(), x_0=self._x_0)
         return torch.where(self.known.to(x.device), there, x)
 
 

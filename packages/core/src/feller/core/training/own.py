@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from feller.core.checkpoint import load_model
+from feller.core.conditions import dropped
 from feller.core.config import encode, tagged
+from feller.core.couplings import couple
 from feller.core.heads import FlowHead, Head
 from feller.core.losses import Loss, Objective
 from feller.core.models import takes_condition
 from feller.core.networks import check_rebuilt, network_config
 from feller.core.nn.modes import evaluating
 from feller.core.own_models import OwnModel, OwnModelConfig, TensorCodec
+from feller.core.pair_data import PairData
+from feller.core.pairs import states_of
 from feller.core.paths import ConditionalPath, GaussianPath
 from feller.core.spaces import Euclidean
 from feller.core.training.config import DataConfig, Optimizer, Recipe, Training
@@ -75,6 +79,8 @@ class GivenData(DataConfig):
 def _given(data: Any) -> Any:
     """Return data of a program as a data set, or a stream."""
     name = type(data).__name__
+    if isinstance(data, PairData):
+        return data
     if is_stream(data):
         return data if isinstance(data, Stream) else Stream(data)
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
@@ -128,11 +134,14 @@ def train(
 
     Args:
         data: Data points, batch first; or a torch `Dataset` with a length, whose items are a data
-            point, or a data point and its condition (a tensor, a number, or a dict of them); or a
+            point, or a data point and its condition (a tensor, a number, or a dict of them); or
+            `PairData`, with the coupling `GivenPairs()` where their rows belong together; or a
             stream of such items or of one or two columns, such as an `IterableDataset` of torch or
             of `datasets`; `Stream(data, block=100_000)` shuffles more of it at once.
         network: Called as `network(x, t)` or, where its `forward` takes a third argument,
-            `network(x, t, condition)`, with x `(b, *event)` and t `(b,)`, 0 noise and 1 data. What
+            `network(x, t, condition)`, with x `(b, *event)` and t `(b,)`, 0 noise and 1 data. With
+            `condition_drop` it is asked, too, where the condition says nothing: class -1, or NaN
+            (`torch.where(y < 0, classes, y)` makes one class more of that). What
             a trained network already knows is kept. With arguments of its own, it is marked
             `feller.core.buildable`.
         out: The folder.
@@ -163,7 +172,7 @@ def train(
     """
     flags = _split(settings)
     given = GivenData.of(data, flags["run"].pop("held_out", None))
-    z, condition = TensorCodec().encode(_two(given.build()))
+    z, condition = states_of(_two(given.build()), TensorCodec().encode)
     config = OwnModelConfig(
         network=network_config(network),
         path=GaussianPath(Euclidean(z.ndim - 1)) if path is None else path,
@@ -202,15 +211,22 @@ def _two(data: Any) -> Any:
     return data.first(2) if isinstance(data, Stream) else data[[0, min(1, len(data) - 1)]]
 
 
-def _try(recipe: Recipe, z: Tensor, condition: Any) -> None:
-    """Ask the network once, and make it again once, before anything is written."""
+def _try(recipe: Recipe, z: Any, condition: Any) -> None:
+    """Ask the network once, and make it again once, before anything is written.
+
+    With `condition_drop` the first of both rows says nothing.
+    """
     config: Any = recipe.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = config.build()
         device = next((p.device for p in model.parameters()), z.device)
         model, t = model.cpu(), torch.full((len(z),), 0.5)
-        x = model.path.sample(z, t)
+        batch = couple(model.path, recipe.coupling, z, None, condition)
+        z = model.path.given(batch.pair.x_0, batch.pair.x_1)
+        x, condition = model.path.sample(z, t, x_0=batch.pair.x_0), batch.condition
+        if recipe.training.condition_drop:
+            condition = dropped(condition, torch.arange(len(t)) == 0)
         try:
             with evaluating(model):
                 recipe.objective.by_part(model, model.path, z, t, x, condition=condition)
@@ -219,6 +235,7 @@ def _try(recipe: Recipe, z: Tensor, condition: Any) -> None:
                 "network(x, t, condition)" if takes_condition(model.network) else "network(x, t)"
             )
             shown = f"with x {tuple(x.shape)} and t {tuple(t.shape)}"
+            shown += ", a row's condition -1 or NaN" * bool(recipe.training.condition_drop)
             reason = " ".join(str(error).split()) or type(error).__name__
             name = type(model.network).__name__
             raise ValueError(f"{name}, called as {called} {shown}: {reason:.300}") from error
