@@ -1,8 +1,9 @@
 """What every test may ask for: seeded randomness, and real data where there is some.
 
-Whole folders of the quick suite are shared out among processes, one a core and four at most; a
-file, a test, or a choice by `-k` or `-m` runs in this process, without the seconds that others need
-to start. `-n 0` keeps all in one, `-n 2` shares anything out.
+Whole folders of the quick suite, and of what the gate runs beside it (`-m gate`), are shared out
+among processes, one a core and four at most; a file, a test, or another choice by `-k` or `-m` runs
+in this process, without the seconds that others need to start. `-n 0` keeps all in one, `-n 2`
+shares anything out.
 """
 
 import os
@@ -34,7 +35,7 @@ def pytest_cmdline_main(config):
     option = config.option
     folders = all(Path(argument).is_dir() for argument in config.args)
     alone = option.keyword or option.usepdb or option.collectonly or option.record_samples
-    quick = option.markexpr == "not slow and not compile and not wheel"
+    quick = option.markexpr in ("not slow and not gate and not compile and not wheel", "gate")
     if folders and quick and not alone and getattr(option, "numprocesses", 0) is None:
         option.numprocesses = min(4, _cores())
         option.dist = "worksteal"  # neighbours, which share what a module builds, stay together

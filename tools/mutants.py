@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+OTHERS = "not slow and not compile and not wheel"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Mutant:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(self.source, folder, dirs_exist_ok=True)
             self._within(Path(folder)).write_text(self.broken())
-            options = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider")
+            options = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", OTHERS)
             command = [sys.executable, "-m", "pytest", *options, str(self.tests)]
             done = subprocess.run(
                 command,

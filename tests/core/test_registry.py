@@ -138,6 +138,7 @@ def from_hub(environment, *given):
     return done.stdout.splitlines()
 
 
+@pytest.mark.gate
 def test_a_model_comes_from_the_hub(tmp_path):
     folder = save_model(pictures.model(), tmp_path / "tiny", card=pictures.CARD)
     (folder / "optimizer.bin").write_bytes(b"not needed")

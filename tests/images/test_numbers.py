@@ -78,6 +78,7 @@ def test_rows_of_an_array(folder, tmp_path):
         data("", "all", source="drawn")
 
 
+@pytest.mark.gate
 def test_from_a_folder_to_samples(folder, tmp_path):
     """One recipe: the numbers are read, scaled, dropped and asked for."""
     run, flags = tmp_path / "run", ("--data.conditions", "size", "angle")

@@ -98,6 +98,7 @@ def test_the_size_and_the_colours_are_read_off_the_images(home):
     assert isinstance(data.suited(), ShardImages)
 
 
+@pytest.mark.gate
 def test_a_recipe_trains_on_shards_of_the_web_by_flags(home, tmp_path, monkeypatch):
     """And goes on from a step, with the log of a run that was not stopped."""
     from feller.core.commands.train import run

@@ -83,6 +83,7 @@ def test_no_residue_and_no_sample(model):
         draw(model, 1, nothing(0), Sampling())
 
 
+@pytest.mark.gate
 def test_noise_leaves_the_distribution_of_positions_alone_and_less_of_it_narrows_it(monkeypatch):
     """All data at the origin: places at time t are normal, with deviation 1 - t."""
     model = ProteinModelConfig(network=FrameTransformerConfig(dim=8, depth=2, num_heads=1)).build()
@@ -106,6 +107,7 @@ def test_noise_leaves_the_distribution_of_positions_alone_and_less_of_it_narrows
     assert late[0] < 0.07 and late[1] == pytest.approx(0.1, rel=0.15)
 
 
+@pytest.mark.gate
 def test_noise_leaves_the_distribution_of_rotations_alone_and_less_of_it_narrows_it(monkeypatch):
     """All data unturned: rotations at time t are isotropic Fisher, of the path's concentration."""
     model = ProteinModelConfig(network=FrameTransformerConfig(dim=8, depth=2, num_heads=1)).build()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__)
-QUICK = "not slow and not compile and not wheel"
+QUICK = "not slow and not gate and not compile and not wheel"
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def share(monkeypatch):
 def test_folders_are_shared_out(share):
     assert 1 <= share(HERE.parents[1]) <= 4
     assert 1 <= share(HERE.parent, HERE.parents[1] / "core") <= 4
+    assert 1 <= share(HERE.parents[1], markexpr="gate") <= 4
 
 
 def test_where_no_system_says_what_a_process_may_use_the_cores_count(share, monkeypatch):
@@ -50,6 +51,7 @@ def test_a_file_or_a_choice_is_not(share):
     assert share(f"{HERE}::test_a_file_or_a_choice_is_not") is None
     assert share(HERE.parent, keyword="times") is None
     assert share(HERE.parent, markexpr="slow") is None
+    assert share(HERE, markexpr="gate") is None
     assert share(HERE.parent, usepdb=True) is None
     assert share(HERE.parent, collectonly=True) is None
     assert share(HERE.parent, record_samples=True) is None

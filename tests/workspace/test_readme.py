@@ -38,12 +38,17 @@ def run(*command, cwd):
 
 @pytest.mark.parametrize(
     "readme",
-    [README, PACKAGES["core"], pytest.param(PACKAGES["proteins"], marks=pytest.mark.slow)],
+    [
+        pytest.param(README, marks=pytest.mark.gate),
+        pytest.param(PACKAGES["core"], marks=pytest.mark.gate),
+        pytest.param(PACKAGES["proteins"], marks=pytest.mark.slow),
+    ],
 )
 def test_its_code_runs_as_written(readme, tmp_path):
     run(sys.executable, script(readme, tmp_path), cwd=tmp_path)
 
 
+@pytest.mark.gate
 def test_its_code_passes_mypy_and_pyright(tmp_path):
     files = [script(readme, tmp_path) for readme in READMES]
     run(HERE / "mypy", "--strict", "--cache-dir", ROOT / ".mypy_cache", *files, cwd=tmp_path)

@@ -43,6 +43,7 @@ def test_a_table_is_printed():
     assert "3 of 3 pass\nerrors below " in out
 
 
+@pytest.mark.gate
 def test_each_run_has_times_and_directions_of_its_own():
     def seed(*argv):
         _, out, _ = feller("verify", "--path", "geodesic", "--space", "torus", "--json", *argv)

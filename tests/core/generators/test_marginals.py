@@ -210,6 +210,7 @@ def p_of_tokens(x, path, t):
     return stats.chisquare(counts[kept].numpy(), shares.numpy()).pvalue
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize(("path", "name"), TOKENS)
 def test_of_tokens(path, name):
     path = TOKEN_PATHS[path]

@@ -50,6 +50,7 @@ def joint_p_value(x):
     return strays / len(x["token"]), stats.chisquare(counts, WEIGHTS.double() * total).pvalue
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("kind", [Flow, Jump])
 def test_a_product_returns_the_joint_law(kind, rng):
     x_0 = source(8_000, rng)
@@ -59,6 +60,7 @@ def test_a_product_returns_the_joint_law(kind, rng):
     assert p > 1e-3
 
 
+@pytest.mark.gate
 def test_factors_have_their_own_clocks(rng):
     """The token first, then the place given the token: the joint law is the same."""
     x_0 = source(8_000, rng)

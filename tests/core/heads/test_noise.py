@@ -73,6 +73,7 @@ def test_together_they_are_the_diffusion_of_the_table(rng):
     assert_close(found.covariance, expected.covariance)
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize(
     ("weights", "solver"),
     [((1.0, 0.0), RungeKutta()), ((1.0, 1.0), Euler()), ((1.0, 0.3), StochasticHeun())],
@@ -82,6 +83,7 @@ def test_one_model_is_simulated_as_a_flow_and_as_a_diffusion(weights, solver, rn
     assert simulated(Reweighted(MODEL, weights), solver, rng) > 1e-3
 
 
+@pytest.mark.gate
 def test_a_model_with_a_score_of_its_own_takes_noise(rng):
     noised = Noised(MODEL, 1.2)
     assert noised.kinds == frozenset({Diffusion})

@@ -278,6 +278,7 @@ def test_levels_rise(levels):
         evidence_bound(model, z, levels=torch.tensor(levels))
 
 
+@pytest.mark.gate
 def test_a_sample_may_be_one_element(rng):
     path, z = MixturePath(Tokens(3, event_dim=0), Masked(2)), torch.tensor([0, 1])
     bound = evidence_bound(FiniteData(path, Jump, z), z, strata=Strata(count=400), rng=rng)

@@ -80,6 +80,7 @@ def test_a_flow_may_reach_the_data():
     )
 
 
+@pytest.mark.gate
 def test_a_product_is_held_to_both_tolerances(rng):
     model = MODELS["product"]
     run = simulate(model, source(model, 5000, rng), [0.0, 0.9], Adaptive(), rng)

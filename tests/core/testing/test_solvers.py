@@ -28,6 +28,7 @@ STEPS = {
 SAMPLES = {"thinning": 60}
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("name", SOLVERS)
 def test_ours_pass(name):
     solver = Thinning(margin=2.0) if name == "thinning" else named_solver(name)

@@ -62,6 +62,7 @@ def test_accumulation_changes_nothing(accelerator):
     assert losses(whole, accelerator) == pytest.approx(losses(parts, accelerator), rel=1e-5)
 
 
+@pytest.mark.gate
 def test_it_learns_the_corners(accelerator):
     run = build_run(without_dropout(points.recipe(steps=400, batch_size=64)), accelerator)
     first = None
@@ -179,6 +180,7 @@ class PairConfig(ModelConfig):
         return model
 
 
+@pytest.mark.gate
 def test_products_train_in_the_same_loop(accelerator):
     """Corners come out with their labels: the place tells of the token."""
     recipe = replace(points.recipe(batch_size=64, condition_drop=0.0), model=PairConfig())
@@ -266,6 +268,7 @@ def test_a_bridge_learns_to_translate_given_pairs(accelerator):
     assert torch.allclose(x_1, torch.full((1, 2), 4.0), atol=0.6)
 
 
+@pytest.mark.gate
 def test_sets_that_do_not_belong_together_are_coupled_in_the_loop(accelerator):
     """Transport of unpaired sets moves by 4, without the turn of the pairs."""
     run, _ = trained_on_pairs(accelerator, MinibatchOT(), BridgeConfig(), paired=False)

@@ -143,6 +143,7 @@ def alone(tmp_path_factory):
     return out
 
 
+@pytest.mark.gate
 def test_two_processes_that_split_a_model_give_the_curve_of_one_and_one_goes_on(alone, tmp_path):
     out = tmp_path / "split"
     run(2, out, 7, "sharding=fsdp")

@@ -100,6 +100,7 @@ def test_mixed_precision_on_a_cpu_is_refused(tmp_path):
         train(points.recipe(steps=2, mixed_precision="bf16"), tmp_path / "a", cpu=True)
 
 
+@pytest.mark.gate
 def test_a_signal_ends_with_a_checkpoint(tmp_path):
     out = tmp_path / "a"
     process = subprocess.Popen([sys.executable, SCRIPT, "1000000", out], stderr=subprocess.DEVNULL)
@@ -223,6 +224,7 @@ def test_an_error_in_one_of_two_processes_loses_nothing(rank, tmp_path):
     assert [found.name for found in (out / "checkpoints").iterdir()] == ["step_00000012"]
 
 
+@pytest.mark.gate
 def test_two_processes_give_the_curve_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     train(points.script_recipe(steps=12, evaluate_every=6, evaluate_n=2), one, cpu=True)
@@ -515,6 +517,7 @@ def broken(script, *words):
     return done.stdout
 
 
+@pytest.mark.gate
 def test_a_run_that_is_killed_anywhere_is_the_run():
     assert "0 faults" in broken("kill.py", "--kills", 3, "--steps", 8)
 

@@ -41,6 +41,7 @@ class Normal(Model):
         return Flow(self.exact(x.flatten(1), t).velocity.view(x.shape))
 
 
+@pytest.mark.gate
 def test_the_bits_of_a_normal_distribution_are_its_density():
     model = drawn_flow().model.build()
     assert model.path.space == Euclidean(3)

@@ -107,6 +107,7 @@ def truthful(n, labels):
     return images[[int((known == label).nonzero()[i]) for i, label in enumerate(labels)]]
 
 
+@pytest.mark.gate
 def test_a_perfect_model(data):
     model, calls = artist(truthful)
     how = Sampling(solver="euler", grid="uniform", steps=9, guidance=2.5)

@@ -32,6 +32,7 @@ def evaluation(shapes):
     return ImageEvaluation(drawn_flow().model.build(), data, n=BLOCK + 6)
 
 
+@pytest.mark.gate
 def test_blocks_are_the_same_each_time(evaluation):
     assert evaluation.blocks == 2
     first, last = (evaluation.look(block) for block in range(2))

@@ -1,10 +1,12 @@
 """`feller app` on proteins."""
 
+import pytest
 import tiny_proteins
 
 from feller.proteins.commands import app
 
 
+@pytest.mark.gate
 def test_backbones_are_drawn_at_each_step_and_at_last_in_3d(tmp_path):
     watched = app.watched(str(tiny_proteins.save(tmp_path / "tiny")))
     settings = {control.name: control.value for control in watched.controls}

@@ -243,6 +243,7 @@ def seen(tmp_path_factory):
     return json.loads(report[1].replace("&lt;", "<").replace("&gt;", ">")), asked, picture
 
 
+@pytest.mark.gate
 def test_the_browser_shows_a_backbone(seen):
     report, _, picture = seen
     assert "error" not in report

@@ -43,6 +43,7 @@ def test_both_forms_are_the_series(sigma):
         assert (gap <= 1e-6 * (1 + exact.abs()[there])).all()
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 1.2, 2.0])
 def test_the_distribution_solves_the_heat_equation(sigma):
     """d log f / d tau = (d^2 log f / dw^2 + score^2 + cot(w / 2) score) / 2."""

@@ -4,6 +4,7 @@ Quaternions that follow the linear flow A on their sphere are at time 1 angular 
 (Tyler, Biometrika 74, 1987), with Sigma = exp(2 A), and opposite ones are the same rotation.
 """
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -24,6 +25,7 @@ def velocity(x, t, condition):
     return torch.func.jvp(from_quaternion, (q,), (along,))[1]
 
 
+@pytest.mark.gate
 def test_a_flow_of_rotations(rng):
     model = GeneratorModel(velocity, GeodesicPath(Rotations(), UniformRotations()))
     x = UniformRotations().sample((6, 1, 3, 3), rng, like=torch.zeros(0).double())

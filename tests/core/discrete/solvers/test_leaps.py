@@ -126,6 +126,7 @@ def test_only_what_jumps_is_asked(rng):
     assert (chains.nfe <= 6).all()
 
 
+@pytest.mark.gate
 def test_history(rng):
     model = exact_model("mask", *random_law(V, 6), v=V)
     chains = drawn(model, Leap(), torch.zeros(2000, 6, dtype=torch.int64), rng, steps=8)
