@@ -1,5 +1,6 @@
 """`feller sample` of a model of sequences."""
 
+import numpy as np
 import pytest
 import structures
 import torch
@@ -41,3 +42,27 @@ def test_what_it_does_not_do(model, tmp_path):
     assert "temperature" in complaint(
         "sample", model, "--backbones", tmp_path / "a.pdb", "--temperature", -1
     )
+
+
+def test_a_backbone_without_oxygens_is_designed(model, tmp_path):
+    chain = structures.chain(20, name="a")
+    chain.atoms[:, 3] = np.nan
+    write_chains([chain], tmp_path / "a.pdb")
+    out = tmp_path / "some.fasta"
+    code, said, err = feller("sample", model, "--backbones", tmp_path / "a.pdb", "-n", 2,
+                             "--temperature", 1, "--out", out)  # fmt: skip
+    assert (code, err) == (0, "")
+    assert len(set(out.read_text().split()[1::2])) == 2
+    assert "of which 0." in said
+
+
+def test_what_is_not_read_and_what_stays_is_said(model, tmp_path):
+    chain = structures.chain(20, name="a")
+    chain.atoms[3:5, 1] = np.nan
+    write_chains([chain], tmp_path / "ab" / "a.pdb")
+    (tmp_path / "ab" / "b.cif").write_text("garbage")
+    code, _, err = feller("sample", model, "--backbones", tmp_path / "ab", "-n", 1,
+                          "--out", tmp_path / "some.fasta")  # fmt: skip
+    assert code == 0
+    assert "passed over b: " in err
+    assert "2 residues without N, CA or C stay" in err

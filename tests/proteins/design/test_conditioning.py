@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from feller.proteins.networks import FrameTransformerConfig
 from feller.proteins.sampling import Sampling
 from feller.proteins.so3.rotations import exp
 from feller.proteins.structure.chain import Chain, codes_of
-from feller.proteins.structure.frames import ANGSTROM, atoms_from_frames, frames_from_atoms
+from feller.proteins.structure.frames import atoms_from_frames
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +44,21 @@ def test_unknown_residues_of_a_sequence_are_drawn(model):
     assert drawn.sequence[:2] == "MK" and drawn.sequence[2] != "X"
 
 
-def about_middle(known):
-    place, _ = frames_from_atoms(torch.from_numpy(known.atoms))
-    return known.atoms - (place.mean(0) / ANGSTROM).numpy()
-
-
-def test_inverse_folding_keeps_the_backbone(model):
-    known = chain()
-    known.atoms[:] += np.random.default_rng(0).normal(0, 0.05, known.atoms.shape)  # not ideal
+def test_inverse_folding_keeps_the_backbone_its_place_and_its_numbers(model):
+    known = replace(chain(), index=chain().index + 40, letter="B")
+    known.atoms[:] += np.random.default_rng(0).normal(30, 0.05, known.atoms.shape)  # not ideal
     for c in model.sample(2, given=backbone_of(known), steps=5):
-        assert np.array_equal(c.atoms, about_middle(known))
+        assert np.array_equal(c.atoms, known.atoms)
+        assert np.array_equal(c.index, known.index)
+        assert c.letter == "B"
         assert "X" not in c.sequence
+
+
+def test_a_broken_backbone_is_refused():
+    known = chain()
+    known.atoms[5:] += 20
+    with pytest.raises(ValueError, match="is broken after residue"):
+        backbone_of(known)
 
 
 def test_an_oxygen_that_is_not_given_is_placed(model):

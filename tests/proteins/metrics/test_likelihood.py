@@ -36,5 +36,27 @@ def test_a_trained_model_finds_its_own_sequences_likelier():
 def test_what_is_unknown_is_not_counted():
     model = ProteinModelConfig().build()
     (chain,) = model.sample(1, length=6, steps=2)
-    with pytest.raises(ValueError, match="no residue of these chains has a known name"):
+    with pytest.raises(ValueError, match="no residue of whole chains has a known name"):
         sequence_likelihood(model, [replace(chain, residues=np.full(6, 20, np.uint8))])
+
+
+def test_chains_that_lack_atoms_are_left_out_and_said_so():
+    model = ProteinModelConfig().build()
+    whole, other = model.sample(2, length=8, steps=2)
+    broken = replace(other, atoms=other.atoms.copy())
+    broken.atoms[3, 2] = np.nan
+    found = sequence_likelihood(model, [whole, broken], draws=1)
+    assert found.value == sequence_likelihood(model, [whole], draws=1).value
+    assert found.protocol.endswith("; 1 chains that lack atoms are left out")
+
+
+def test_numbers_of_residues_of_a_whole_chain_count_for_nothing():
+    """52A, or a relative's leap in numbers, is the next residue."""
+    model = load("proteins/short-codesign")
+    (chain,) = model.sample(1, length=24, steps=20)
+    leap = np.arange(24, dtype=np.int32) + 10 * (np.arange(24) > 11).astype(np.int32)
+    codes = np.minimum(np.arange(24), 20).astype(np.int32)
+    first = sequence_likelihood(model, [chain], draws=1).value
+    for index in (leap, codes):
+        other = replace(chain, index=index)
+        assert sequence_likelihood(model, [other], draws=1).value == pytest.approx(first, abs=1e-4)

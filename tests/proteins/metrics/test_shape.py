@@ -1,6 +1,7 @@
 """Shapes against sums over pairs, power laws that are known, and distances in a straight line."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_compact_chains_are_within_three_spreads(factor, share):
 def test_contact_order_of_a_hairpin():
     """Two antiparallel rows: residue i touches n - 1 - i."""
     up = [(0.0, 3.8 * i, 0.0) for i in range(10)]
-    down = [(5.0, 3.8 * i, 0.0) for i in reversed(range(10))]
+    down = [(4.0, 3.8 * i, 0.0) for i in reversed(range(10))]
     pairs = [
         (i, j)
         for i in range(20)
@@ -123,3 +124,16 @@ def test_separations_are_numbers():
     for wrong in ("0", "x", "-3", "+"):
         with pytest.raises(ValueError, match="a separation is a number"):
             distance_counts([line(5)], wrong)
+
+
+def test_residues_over_a_gap_are_as_far_apart_as_their_numbers_say():
+    whole = regular(20)
+    kept = np.delete(np.arange(20), slice(8, 13))
+    gap = replace(
+        whole, atoms=whole.atoms[kept], residues=whole.residues[kept], index=whole.index[kept]
+    )
+    three = distance_counts([gap], "3")[0]
+    pairs = [(i, i + 3) for i in kept if i + 3 in kept]
+    assert three.sum() == len(pairs)
+    far = [np.linalg.norm(whole.atoms[i, 1] - whole.atoms[j, 1]) for i, j in pairs]
+    assert np.flatnonzero(three).max() <= max(far) / WIDTH

@@ -32,3 +32,10 @@ def test_what_stands_alone_is_one_by_its_name_only():
     assert codes("ALA", "SEP", "ALA", atoms=atoms) == [0, 20, 0]
     atoms[1, 0] = np.nan
     assert codes("ALA", "HIE", "ALA", atoms=atoms) == [0, -1, 0]
+
+
+def test_caps_are_no_residues():
+    """ACE is bonded to the first residue, and has no CA."""
+    atoms = regular(3).atoms
+    atoms[0, 1] = np.nan
+    assert codes("ACE", "ALA", "ALA", atoms=atoms) == [-1, 0, 0]

@@ -2,9 +2,15 @@ import math
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from feller.proteins.so3.rotations import exp
-from feller.proteins.structure.frames import IDEAL, atoms_from_frames, frames_from_atoms
+from feller.proteins.structure.frames import (
+    IDEAL,
+    atoms_from_frames,
+    frames_from_atoms,
+    with_missing_oxygens,
+)
 
 
 def frames(n=6, dtype=torch.float64):
@@ -78,3 +84,19 @@ def test_the_oxygen_is_in_the_plane_of_the_peptide_and_the_last_has_psi_minus_40
         assert abs(float(plane @ (o[i] - c[i]))) < 1e-9 * float(plane.norm())
     last = dihedral(*atoms[-1])
     assert last == pytest.approx(140.0, abs=1e-6)  # psi + 180
+
+
+def test_oxygens_that_are_missing_are_placed_and_no_others(rng):
+    atoms = atoms_from_frames(
+        torch.randn(6, 3, generator=rng), exp(torch.randn(6, 3, generator=rng))
+    )
+    given = atoms.clone()
+    given[0, 3] += 1
+    given[[2, 5], 3] = torch.nan
+    given[4, 0] = torch.nan
+    filled = with_missing_oxygens(given)
+    assert_close(filled[0], given[0])
+    assert_close(filled[[2, 5]], atoms[[2, 5]], atol=1e-3, rtol=0)
+    given[3, 3] = torch.nan  # its next residue has no N
+    alone = with_missing_oxygens(given)[3]
+    assert_close((alone[3] - alone[2]).norm(), torch.tensor(1.231), atol=1e-3, rtol=0)

@@ -103,7 +103,8 @@ def encode(value: Any) -> Any:
         known = [field.name for field in fields(value) if field.init]
     except TypeError:
         name = type(value).__qualname__
-        raise ConfigError(f"a configuration cannot hold a {name}") from None
+        hint = "make its class a dataclass, marked with feller.core.tagged"
+        raise ConfigError(f"a configuration cannot hold a {name}: {hint}") from None
     body = {name: encode(getattr(value, name)) for name in known}
     return {"type": tag_of(value), **body}
 

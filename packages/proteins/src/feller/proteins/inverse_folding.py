@@ -29,6 +29,7 @@ from feller.core.spaces import Tokens
 from feller.core.training import ModelConfig
 from feller.proteins.networks.message_passing import Encoded, MessageNetwork, MessageNetworkConfig
 from feller.proteins.structure.chain import LETTERS, UNKNOWN, Chain
+from feller.proteins.structure.frames import with_missing_oxygens
 
 __all__ = ["InverseFoldingConfig", "InverseFoldingModel", "OnBackbone"]
 
@@ -69,16 +70,18 @@ class InverseFoldingModel(nn.Module):
     def given(self, chain: Chain, order: Int[Tensor, " n"] | None = None) -> "OnBackbone":
         """Return the model of tokens on one backbone.
 
+        Oxygens that are missing are placed; a residue without N, CA or C is not seen.
+
         Args:
             chain: The backbone.
             order: The residues in the order in which they see each other; that of the chain if
                 None.
         """
-        known = np.asarray(np.isfinite(chain.atoms).all((1, 2)))
-        like = next(self.parameters())
-        atoms = torch.from_numpy(np.where(known[:, None, None], chain.atoms, 0.0)).to(like)
-        index = torch.from_numpy(chain.index.astype(np.int64)).to(like.device)
+        like, known = next(self.parameters()), chain.has_frame
+        atoms = with_missing_oxygens(torch.from_numpy(chain.atoms)).to(like)
+        index = torch.from_numpy(chain.positions.astype(np.int64)).to(like.device)
         valid = torch.from_numpy(known).to(like.device)
+        atoms = torch.where(valid[:, None, None], atoms, 0.0)
         order = torch.arange(len(chain)) if order is None else order
         encoded = self.network.encode(atoms, index, valid)
         return OnBackbone(self.network, encoded, order.argsort().to(like.device))
@@ -95,7 +98,7 @@ class InverseFoldingModel(nn.Module):
         """Draw sequences, residue by residue in a random order.
 
         Args:
-            chain: The backbone; residues with missing atoms stay.
+            chain: The backbone; residues without N, CA or C stay, oxygens are placed.
             n: How many.
             temperature: Divides the logits.
             keep: Residues of the chain that stay, counted from 0.

@@ -131,7 +131,7 @@ def _likelihood(name: str, asked: ModelFlags, reference: list[Chain] | None) -> 
     model = load(name, device=asked.draw.device)
     if not (asked.likelihood and reference and model.config.sequence):
         return []
-    named = [chain for chain in reference if (chain.residues < KNOWN).any()]
+    named = [c for c in reference if (c.residues < KNOWN).any() and c.has_frame.all()]
     if not named:
         return []
     return [sequence_likelihood(model, named[: asked.likelihood], seed=asked.measure.seed)]

@@ -1,5 +1,6 @@
 """`feller sample` of a model of sequences: residues for the backbones of files, as FASTA."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,9 @@ from jaxtyping import Bool
 from feller.core.flags import parse_flags
 from feller.core.processes import is_first
 from feller.core.registry import load
+from feller.proteins.design.inputs import read_structures
 from feller.proteins.inverse_folding import InverseFoldingModel
 from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
-from feller.proteins.structure.reading import read_chains, sorted_out
 from feller.proteins.structure.writing import write_fasta
 
 __all__ = ["SequenceFlags", "sample"]
@@ -25,7 +26,8 @@ class SequenceFlags:
     """Draw sequences for backbones."""
 
     backbones: Path
-    """A structure file, or a folder of such; every chain is drawn for."""
+    """A structure file, a folder or a .zip of them. Every chain is drawn for; what is not read is
+    named."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
     """Sequences of each backbone."""
     temperature: float = 0.1
@@ -45,14 +47,16 @@ def sample(name: str, argv: Sequence[str]) -> None:
         ValueError: On senseless flags, or where no file holds a chain.
     """
     flags = parse_flags(SequenceFlags, argv, prog=f"feller sample {name}")
-    chains, refused = sorted_out(read_chains(flags.backbones))
-    if not chains:
-        reason = f": {refused[0]}" if refused else ""
-        raise ValueError(f"{flags.backbones} holds no chain{reason}")
+    chains, refusals = read_structures(flags.backbones)
     model = load(name, InverseFoldingModel, device=flags.device)
     designs = [design for chain in chains for design in _designs(model, chain, flags)]
     if is_first():  # all draw the same
         write_fasta(designs, flags.out)
+        for refusal in refusals:
+            print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
+        for chain in (chain for chain in chains if not chain.has_frame.all()):
+            stay = int((~chain.has_frame).sum())
+            print(f"{chain.name}: {stay} residues without N, CA or C stay", file=sys.stderr)
     pairs = zip(np.repeat(np.arange(len(chains)), flags.n), designs, strict=True)
     native = [_recovered(chains[i], design) for i, design in pairs]
     found = np.concatenate([*native, np.zeros(0)])
@@ -69,5 +73,5 @@ def _designs(model: InverseFoldingModel, chain: Chain, flags: SequenceFlags) -> 
 
 
 def _recovered(chain: Chain, design: Chain) -> Bool[np.ndarray, " n"]:
-    """Return, of the known residues, whether the design has them."""
-    return (chain.residues == design.residues)[chain.residues != UNKNOWN]
+    """Return, of the known residues that are drawn, whether the design has them."""
+    return (chain.residues == design.residues)[(chain.residues != UNKNOWN) & chain.has_frame]

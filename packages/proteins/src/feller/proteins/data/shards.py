@@ -260,7 +260,8 @@ def _finish(folder: Path, portions: int) -> Shards:
     if not counts["taken"]:
         name, _, reason = refusals[0]
         raise DataError(f"no chain is fit to learn from ({said}); the first is {name}: {reason}")
-    tqdm.write(f"chains: {said}", file=sys.stderr)
+    reasons = f"; reasons are in {folder / 'refusals.txt'}" if refusals else ""
+    tqdm.write(f"chains: {said}{reasons}", file=sys.stderr)
     index = {
         "counts": counts,
         "shards": [[f"{i:05d}.safetensors", part["size"]] for i, part in enumerate(facts)],

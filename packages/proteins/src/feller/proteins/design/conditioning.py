@@ -15,8 +15,19 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from feller.proteins.design.contigs import Contigs
-from feller.proteins.structure.chain import MOST_RESIDUES, UNKNOWN, Chain, check_frames
-from feller.proteins.structure.frames import ANGSTROM, frames_from_atoms, with_oxygens
+from feller.proteins.structure.chain import (
+    MOST_RESIDUES,
+    UNKNOWN,
+    Chain,
+    check_frames,
+    check_whole,
+)
+from feller.proteins.structure.frames import (
+    ANGSTROM,
+    frames_from_atoms,
+    with_missing_oxygens,
+    with_oxygens,
+)
 
 __all__ = ["Given", "backbone_of", "check_positive", "motif_of", "nothing", "sequence_of"]
 
@@ -33,12 +44,14 @@ class Given:
             where there are none.
         kept: For each residue of a scaffold the chain and the number it has in the motif, None
             where it is new; nothing where there is no motif.
+        like: The chain whose place and numbers a sample has; None for about the middle, from 1 on.
     """
 
     state: dict[str, Tensor]
     known: dict[str, Bool[Tensor, " n"]]
     atoms: Float32[np.ndarray, "n 4 3"]
     kept: tuple[tuple[str, int] | None, ...] = ()
+    like: Chain | None = None
 
     def __len__(self) -> int:
         """Return the number of residues."""
@@ -46,6 +59,10 @@ class Given:
 
     def restored(self, chain: Chain) -> Chain:
         """Return a sample with the atoms that were given, instead of those of ideal residues."""
+        if self.like is not None:
+            whole = with_missing_oxygens(torch.from_numpy(self.like.atoms)).numpy()
+            letter, index = self.like.letter, self.like.index
+            return replace(chain, atoms=whole, index=index, letter=letter)
         given, atoms = torch.from_numpy(self.atoms), torch.from_numpy(chain.atoms)
         # First without oxygens: where one is that was not given depends on the atoms that were.
         three = torch.where(given.isnan(), atoms, given)[:, :3]
@@ -92,10 +109,12 @@ def backbone_of(chain: Chain) -> Given:
     """Return a chain whose frames are known, about their middle: what is drawn is a sequence.
 
     Raises:
-        ValueError: When an atom is missing.
+        ValueError: When an atom is missing, or the chain is broken.
     """
     check_frames(chain)
-    return _given(chain.atoms, torch.full((len(chain),), UNKNOWN))
+    check_whole(chain)
+    given = _given(chain.atoms, torch.full((len(chain),), UNKNOWN))
+    return replace(given, like=chain)
 
 
 def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:

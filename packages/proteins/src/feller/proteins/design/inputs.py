@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from feller.proteins.design.contigs import Contigs
-from feller.proteins.structure.chain import LETTERS, MOST_RESIDUES, Chain, check_frames, codes_of
+from feller.proteins.structure.chain import (
+    LETTERS,
+    MOST_RESIDUES,
+    Chain,
+    check_frames,
+    check_whole,
+    codes_of,
+)
 from feller.proteins.structure.reading import Refusal, entries, read_entries, sorted_out
 
 __all__ = [
@@ -68,9 +75,7 @@ def read_backbones(path: Path) -> list[Chain]:
         raise ValueError(f"{path}: {refusal.name}: {refusal.reason}")
     for chain in chains:
         check_frames(chain)
-        broken = np.flatnonzero(chain.breaks)
-        if len(broken):
-            raise ValueError(f"{chain.name} is broken after residue {chain.index[broken[0]]}")
+        check_whole(chain)
     return chains
 
 

@@ -31,12 +31,12 @@ def sequence_likelihood(
 
     Args:
         model: A protein model that was trained on residues.
-        chains: Native chains.
+        chains: Native chains; those with a residue without N, CA or C are left out.
         draws: Noisy sequences of each, a network call each.
         seed: Chooses them.
 
     Raises:
-        ValueError: When no chain has a residue whose name is known.
+        ValueError: When no whole chain has a residue whose name is known.
 
     Example:
         >>> from feller.proteins.models import ProteinModelConfig
@@ -45,18 +45,21 @@ def sequence_likelihood(
         >>> metric.name
         'bits per residue'
     """
+    whole = [chain for chain in chains if chain.has_frame.all()]
 
     def cost(i: int) -> float:
         rng = random.rows(seed, i, i + 1, stream="likelihood")
-        return _bits(model, chains[i], draws, rng)
+        return _bits(model, whole[i], draws, rng)
 
     with evaluating(model), torch.no_grad():
-        bits = list(shared(range(len(chains)), cost))
-    sizes = [int((chain.residues < KNOWN).sum()) for chain in chains]
+        bits = list(shared(range(len(whole)), cost))
+    sizes = [int((chain.residues < KNOWN).sum()) for chain in whole]
     if not sum(sizes):
-        raise ValueError("no residue of these chains has a known name")
+        raise ValueError("no residue of whole chains has a known name")
     value, low, high = mean_estimate(bits, sizes)
     how = f"upper bound, given backbones, {len(bits)} chains, {draws} draws each, seed {seed}"
+    if len(whole) < len(chains):
+        how += f"; {len(chains) - len(whole)} chains that lack atoms are left out"
     if not math.isfinite(low):
         return Metric(name="bits per residue", value=value, protocol=how)
     return Metric(name="bits per residue", value=value, low=low, high=high, protocol=how)
@@ -67,7 +70,7 @@ def _bits(model: Any, chain: Chain, draws: int, rng: Any) -> float:
     raw = {
         "atoms": torch.as_tensor(chain.atoms)[None].float().to(device),
         "residues": torch.as_tensor(chain.residues)[None].long().to(device),
-        "index": torch.as_tensor(chain.index)[None].long().to(device),
+        "index": torch.as_tensor(chain.positions)[None].long().to(device),
     }
     state, index = model.codec.encode(raw)
     residue = state.pop("residue")

@@ -177,7 +177,7 @@ def _inputs(chain: Chain) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     atoms = torch.from_numpy(np.where(known[:, None, None], chain.atoms, 0.0)).float()
     mask = torch.from_numpy(known).float()
     residues = torch.from_numpy(chain.residues.astype(np.int64))
-    index = torch.from_numpy(chain.index.astype(np.int64))
+    index = torch.from_numpy(chain.positions.astype(np.int64))
     return atoms[None], residues[None], mask[None], index[None], torch.ones_like(mask)[None]
 
 

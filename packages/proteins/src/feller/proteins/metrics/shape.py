@@ -151,17 +151,16 @@ def _sums(number: np.ndarray, values: np.ndarray, chains: int) -> np.ndarray:
 
 def _order(chain: Chain, reach: float) -> float:
     ca = chain.atoms[:, 1].astype(np.float64)
-    i, j = np.nonzero(np.triu(np.square(ca[:, None] - ca[None]).sum(-1) < reach**2, APART))
-    return float((j - i).mean()) / len(ca) if len(i) else math.nan
+    apart = np.subtract.outer(chain.positions, chain.positions).T
+    near = np.square(ca[:, None] - ca[None]).sum(-1) < reach**2
+    found = apart[near & (apart >= APART)]
+    return float(found.mean()) / len(ca) if len(found) else math.nan
 
 
 def _pairs(chain: Chain, apart: int, beyond: bool) -> np.ndarray:
     """Return the distances of pairs so many positions apart, or at least so many."""
     ca = chain.atoms[:, 1].astype(np.float64)
-    if beyond:
-        i, j = np.triu_indices(len(ca), apart)
-    else:
-        i = np.arange(max(0, len(ca) - apart))
-        j = i + apart
+    between = np.subtract.outer(chain.positions, chain.positions).T
+    i, j = np.nonzero(between >= apart if beyond else between == apart)
     far = np.sqrt(np.square(ca[i] - ca[j]).sum(-1))
     return far[np.isfinite(far)]

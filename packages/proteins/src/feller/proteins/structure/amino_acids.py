@@ -34,7 +34,8 @@ def codes_of_names(
     """Return the numbers of residues: 20 of unknown ones, -1 of what is no residue of the chain.
 
     What is named for its protons is the residue that it is, and what is bonded to a neighbour as
-    residues are is an unknown one whatever its name: left out, it would break the chain.
+    residues are is an unknown one whatever its name: left out, it would break the chain. What has
+    no CA, such as the caps ACE and NME, is none.
 
     Args:
         names: Of up to three letters or more.
@@ -45,7 +46,8 @@ def codes_of_names(
         return codes
     linked = bonded(atoms)
     within = np.append(linked, False) | np.append(False, linked)
-    for i in np.flatnonzero(codes < 0):
+    has_ca = np.isfinite(atoms[:, 1]).all(-1)
+    for i in np.flatnonzero((codes < 0) & has_ca):
         if within[i]:
             codes[i] = _PROTONATED.get(names[i], UNKNOWN)
         elif names[i] in _amino_acids():

@@ -21,6 +21,7 @@ __all__ = [
     "Chain",
     "bonded",
     "check_frames",
+    "check_whole",
     "codes_of",
 ]
 
@@ -133,6 +134,17 @@ def check_frames(chain: Chain) -> None:
             f"residue {number} of {chain.name} has N, CA and C where no bonds are: are its "
             "positions in Angstrom?"
         )
+
+
+def check_whole(chain: Chain) -> None:
+    """Refuse a chain that is broken.
+
+    Raises:
+        ValueError: When it is: residues would be taken for neighbours that are none.
+    """
+    broken = np.flatnonzero(chain.breaks)
+    if len(broken):
+        raise ValueError(f"{chain.name} is broken after residue {chain.index[broken[0]]}")
 
 
 def bonded(atoms: Float[np.ndarray, "n 4 3"]) -> Bool[np.ndarray, " m"]:

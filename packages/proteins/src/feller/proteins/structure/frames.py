@@ -19,7 +19,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["ANGSTROM", "IDEAL", "atoms_from_frames", "frames_from_atoms", "with_oxygens"]
+__all__ = [
+    "ANGSTROM",
+    "CARBONYL",
+    "IDEAL",
+    "atoms_from_frames",
+    "frames_from_atoms",
+    "with_oxygens",
+]
 
 ANGSTROM = 0.1
 """One Angstrom, in nanometres."""
@@ -27,7 +34,9 @@ ANGSTROM = 0.1
 IDEAL = ((-0.525, 1.363, 0.0), (0.0, 0.0, 0.0), (1.526, 0.0, 0.0))
 """Positions of N, CA and C in their frame, in Angstrom."""
 
-_CARBONYL = 1.231
+CARBONYL = 1.231
+"""The length of C=O, in Angstrom."""
+
 _LAST_PSI = math.radians(-40.0)
 
 
@@ -92,8 +101,25 @@ def with_oxygens(
     n, ca, c = three.unbind(-2)
     outward = _unit(_unit(c - ca)[..., :-1, :] + _unit(c[..., :-1, :] - n[..., 1:, :]))
     last = rotation[..., -1:, :, :] @ _last_direction(three)
-    oxygen = c + _CARBONYL * torch.cat([outward, last], dim=-2)
+    oxygen = c + CARBONYL * torch.cat([outward, last], dim=-2)
     return torch.stack([n, ca, c, oxygen], dim=-2)
+
+
+def with_missing_oxygens(atoms: Float[Tensor, "*b n 4 3"]) -> Float[Tensor, "*b n 4 3"]:
+    """Return N, CA, C and O in Angstrom, with an oxygen in each residue that has the others.
+
+    Where the next residue has no N, it is where psi is -40 degrees.
+
+    Args:
+        atoms: N, CA, C and O of the residues of a chain in order; NaN where one is missing.
+    """
+    three, oxygen = atoms[..., :3, :], atoms[..., 3, :]
+    _, rotation = frames_from_atoms(three)
+    placed = with_oxygens(three, rotation)[..., 3, :]
+    alone = three[..., 2, :] + CARBONYL * rotation @ _last_direction(three)
+    placed = torch.where(placed.isnan(), alone, placed)
+    oxygen = torch.where(oxygen.isnan(), placed, oxygen)
+    return torch.cat([three, oxygen[..., None, :]], dim=-2)
 
 
 def _last_direction(like: Tensor) -> Tensor:

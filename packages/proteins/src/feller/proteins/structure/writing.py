@@ -206,7 +206,7 @@ def _array(chain: Chain, b_factors: np.ndarray | None = None) -> Any:
     names = np.array([*map(ProteinSequence.convert_letter_1to3, LETTERS), "UNK"])
     array = struc.AtomArray(len(residue))
     array.coord = chain.atoms[known].round(3)
-    array.chain_id = np.full(len(residue), "A")
+    array.chain_id = np.full(len(residue), chain.letter if len(chain.letter) == 1 else "A")
     array.res_id = chain.index[residue]
     array.ins_code = _insertion_codes(chain)[residue]
     array.res_name = names[chain.residues][residue]
