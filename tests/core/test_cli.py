@@ -1,5 +1,6 @@
 """The command line as a whole: quick, without torch where it can, and with errors of one line."""
 
+import gc
 import json
 import os
 import re
@@ -159,9 +160,10 @@ class _Unreadable(torch.utils.data.Dataset):
 def test_of_an_error_in_a_worker_of_a_loader_only_its_message_is_told(error, monkeypatch):
     # PyTorch waits so long, 5 s, for a worker that had an error.
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
-    loader = torch.utils.data.DataLoader(_Unreadable(error), num_workers=1)
-    monkeypatch.setattr(show, "run", lambda argv: list(loader))
+    load = torch.utils.data.DataLoader
+    monkeypatch.setattr(show, "run", lambda argv: list(load(_Unreadable(error), num_workers=1)))
     assert complaint("show", "x") == "feller show: 3.png: no image"
+    gc.collect()  # it waits now, and not where PyTorch's own wait is back
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), IndexError("x"), RuntimeError("x")])

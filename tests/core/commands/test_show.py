@@ -7,7 +7,10 @@ import pictures
 import pytest
 from terminal import complaint, feller
 
+from feller.core.domains import list_models, list_recipes
 from feller.core.training.cost import cost_of
+
+NEEDS_DATA = ("images/folder",)  # those of lm1b and owt need a tokenizer
 
 
 @pytest.fixture
@@ -61,3 +64,16 @@ def test_a_bundled_model():
     code, out, _ = feller("show", "images/fashion-flow", "--json")
     assert code == 0
     assert json.loads(out)["dataset"] == "fashion-mnist"
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("domain", ["images", "text", "proteins"])
+def test_every_model_and_recipe_is_shown(domain):
+    every = (name for name in {*list_models(), *list_recipes()} if name.startswith(domain))
+    for name in sorted(every):
+        code, out, err = feller("show", name)
+        if name in NEEDS_DATA or name.startswith(("text/lm1b", "text/owt")):
+            assert (code, out) == (2, "") and err.startswith("feller show: ")
+        else:
+            assert (code, err) == (0, ""), name
+            assert "| parameters | " in out

@@ -29,7 +29,7 @@ def test_the_table_is_verified(monkeypatch):
     """Each tenth row of it; `test_rows` verifies them all."""
     few = list(core_verify.cases())[::10]
     monkeypatch.setattr(core_verify, "cases", lambda: iter(few))
-    code, found = rows()
+    code, found = rows("--seed", 0)  # of 200 samples alone, another is unlucky now and then
     assert code == 0
     assert len(found) == len(few) > 5
     assert all(row["passed"] for row in found)

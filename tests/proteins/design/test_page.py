@@ -256,6 +256,7 @@ def test_the_browser_shows_a_backbone(seen):
     assert report["third"]["warm"] == 0 < report["third"]["cold"]
 
 
+@pytest.mark.gate
 def test_the_browser_asks_for_nothing(seen):
     assert seen[1] == []
 
@@ -265,6 +266,7 @@ def test_a_request_would_be_seen(tmp_path):
     assert set(asked) == {"http://nowhere.invalid/a.png"}
 
 
+@pytest.mark.gate
 def test_the_controls_change_what_is_shown(seen):
     report, _, _ = seen
     names = ("first", "rainbow", "atoms", "trace", "start", "second", "level", "third")
@@ -280,6 +282,7 @@ def test_the_controls_change_what_is_shown(seen):
     assert report["start"]["ink"] > 1.5 * report["first"]["ink"]  # noise is drawn in one piece
 
 
+@pytest.mark.gate
 def test_samples_are_listed_with_their_facts(seen):
     rows = [row.split("\t") for row in seen[0]["rows"]]
     assert rows[0] == ["sample", "radius", "helix"]
@@ -288,6 +291,7 @@ def test_samples_are_listed_with_their_facts(seen):
     assert rows[2][2] == "1"
 
 
+@pytest.mark.gate
 def test_a_trajectory_is_played_to_its_end(seen):
     report, _, _ = seen
     assert report["playing"]["shown"] == "one 0 cartoon structure"

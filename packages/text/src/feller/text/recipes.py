@@ -43,7 +43,7 @@ SHAKESPEARE = Characters("\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 
 def shakespeare_mask() -> Recipe:
-    """Characters of Shakespeare from masks: 1.1 MB of text, in two core-hours.
+    """Characters of Shakespeare from masks: 1.1 MB of text, in five core-hours.
 
     The data are the file `tinyshakespeare.txt`, of which the last tenth is held out.
     """

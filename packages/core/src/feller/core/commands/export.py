@@ -14,7 +14,9 @@ def run(argv: Sequence[str]) -> None:
         description="Write a model as a folder that another library reads: U-Nets for diffusers, "
         "masked language models for transformers.",
     )
-    parser.add_argument("model", help="a model such as images/fashion-flow, a folder, or a run")
+    parser.add_argument(
+        "model", help="a model whose network is of diffusers or transformers, a folder, or a run"
+    )
     parser.add_argument(
         "--to", required=True, metavar="LIBRARY",
         help="diffusers or transformers (default: none, give it)",

@@ -66,7 +66,7 @@ class FlowHead(Head):
     """The output is a velocity, or what determines it on the path.
 
     Attributes:
-        prediction: What the network returns: the velocity, x_1, the noise or the score.
+        prediction: What the network returns: velocity, x_1, noise, score or v.
     """
 
     prediction: Parametrization = "velocity"

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from feller.core.algebra import Model
 from feller.core.losses import Loss, Objective
 from feller.core.training.config import ModelConfig
 
@@ -89,20 +90,40 @@ def cost_of(config: ModelConfig, objective: Loss | None = None) -> Cost:
             z, condition = model.codec.example(1)
         except LookupError:
             return Cost(parameters)
+        if not isinstance(
+            model, Model
+        ):  # such as one that is autoregressive: it is asked otherwise
+            return Cost(parameters)
         t = torch.full((1,), 0.5)
-        x = model.path.sample(z, t)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(x, t, condition)
-        kept: dict[int, Any] = {}
+        asked = z, t, model.path.sample(z, t)
+        flops = _operations(model, asked[2], t, condition)
+        return Cost(parameters, flops, _kept(model, objective or Objective(), asked, condition))
 
-        def keep(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            kept[storage._cdata] = storage
-            return tensor
 
-        model.train()
+def _operations(model: Any, x: Any, t: Tensor, condition: Any) -> int:
+    model.requires_grad_(False)  # the counter looks for graphs of weights, which no_grad has not
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x, t, condition)
+    model.requires_grad_(True)
+    return int(counter.get_total_flops())
+
+
+def _kept(
+    model: Any, objective: Loss, asked: tuple[Any, Tensor, Any], condition: Any
+) -> int | None:
+    """Return the bytes kept for a gradient; None of a loss that looks at the numbers themselves."""
+    kept: dict[int, Any] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    model.train()
+    try:
         with saved_tensors_hooks(keep, lambda tensor: tensor):
-            (objective or Objective()).by_part(model, model.path, z, t, x, condition=condition)
+            objective.by_part(model, model.path, *asked, condition=condition)
+    except NotImplementedError:
+        return None
     own = {p.untyped_storage()._cdata for p in model.parameters()}
-    size = sum(storage.nbytes() for key, storage in kept.items() if key not in own)
-    return Cost(parameters, counter.get_total_flops(), size)
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)

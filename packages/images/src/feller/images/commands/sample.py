@@ -49,7 +49,7 @@ class DrawFlags:
     grid: GridName = "auto"
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
-    """Last time, in (0, 1]; None is 1, for jumps and diffusions that at which sigma is 0.001."""
+    """Last time, in (0, 1]; if None 1 for flows, and where sigma is 0.001 for jumps and diffusions."""
 
     def sampling(self) -> Sampling:
         """Return what they ask for.
@@ -94,7 +94,7 @@ class SampleFlags:
     blur: float = 1.5
     """Standard deviation of the blur of --image, in pixels, with --seen blur."""
     repeats: int = 1
-    """How often each step is taken with --mask; 5 or 10 suit the new pixels better to the old."""
+    """How often each step is taken with --mask; 5 to 10 blend new and known pixels better."""
     between: tuple[Path, Path] | None = None
     """Two images to draw -n between, from noises on the arc between theirs."""
     pairs: bool = False

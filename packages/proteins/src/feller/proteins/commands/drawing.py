@@ -64,7 +64,7 @@ class DrawFlags:
     batch_size: int | None = None
     """Samples simulated at once; if None 32 of up to 128 residues, fewer of longer ones."""
     device: str = "auto"
-    """cpu, cuda, mps, ...; auto takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto takes an accelerator if there is one (not mps, which has no float64)."""
 
     def sampling(self, *, keep: bool = False) -> Sampling:
         """Return how to draw; `keep` keeps every step.
