@@ -49,7 +49,7 @@ class DrawFlags:
     grid: GridName = "auto"
     """Spacing of the time steps; auto chooses by the schedule and the solver."""
     end: float | None = None
-    """Last time, in (0, 1]; if None 1 for flows, and where sigma is 0.001 for jumps and diffusions."""
+    """Last time, in (0, 1]; if None 1 for flows, and where sigma is 0.001 for others."""
 
     def sampling(self) -> Sampling:
         """Return what they ask for.
