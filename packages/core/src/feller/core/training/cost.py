@@ -12,7 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from feller.core.algebra import Model
-from feller.core.losses import Loss, Objective
+from feller.core.losses import Loss, Objective, Sample
 from feller.core.training.config import ModelConfig
 
 __all__ = ["Cost", "cost_of"]
@@ -95,9 +95,9 @@ def cost_of(config: ModelConfig, objective: Loss | None = None) -> Cost:
         ):  # such as one that is autoregressive: it is asked otherwise
             return Cost(parameters)
         t = torch.full((1,), 0.5)
-        asked = z, t, model.path.sample(z, t)
-        flops = _operations(model, asked[2], t, condition)
-        return Cost(parameters, flops, _kept(model, objective or Objective(), asked, condition))
+        sample = Sample(z, t, model.path.sample(z, t))
+        flops = _operations(model, sample.x_t, t, condition)
+        return Cost(parameters, flops, _kept(model, objective or Objective(), sample, condition))
 
 
 def _operations(model: Any, x: Any, t: Tensor, condition: Any) -> int:
@@ -108,9 +108,7 @@ def _operations(model: Any, x: Any, t: Tensor, condition: Any) -> int:
     return int(counter.get_total_flops())
 
 
-def _kept(
-    model: Any, objective: Loss, asked: tuple[Any, Tensor, Any], condition: Any
-) -> int | None:
+def _kept(model: Any, objective: Loss, sample: Sample, condition: Any) -> int | None:
     """Return the bytes kept for a gradient; None of a loss that looks at the numbers themselves."""
     kept: dict[int, Any] = {}
 
@@ -122,7 +120,7 @@ def _kept(
     model.train()
     try:
         with saved_tensors_hooks(keep, lambda tensor: tensor):
-            objective.by_part(model, model.path, *asked, condition=condition)
+            objective.by_part(model, model.path, *sample, condition=condition)
     except NotImplementedError:
         return None
     own = {p.untyped_storage()._cdata for p in model.parameters()}
