@@ -9,6 +9,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import site_formulas
 import site_pages
@@ -28,6 +29,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in site_pages.generated().items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_markdown(text: str, page: Page, **_: Any) -> str:
+    """Lead the links of a page of `docs`, which name files of the repository, to their pages."""
+    name = page.file.src_uri
+    return text if page.file.generated_by else site_pages.linked(text, f"docs/{name}", name)
 
 
 def on_page_content(text: str, **_: Any) -> str:

@@ -18,7 +18,7 @@ from feller.core.registry import read_card
 from readme_models import README, sample_of, table
 from site_speed import RESULTS, speed_page
 
-__all__ = ["generated", "navigation"]
+__all__ = ["generated", "linked", "navigation"]
 
 ROOT = README.parent
 DOCS, SOURCE = ROOT / "docs", "https://github.com/feller-zoo/feller/blob/main"
@@ -35,6 +35,14 @@ MOVED = {
 PLACES = MOVED | {
     "docs/notebooks": "tutorials/index.md",
     "examples/README.md": "examples/index.md",
+    "packages": "api/index.md",
+}
+KINDS = {
+    r"examples/(\w+)\.py": r"examples/\1.md",
+    r"docs/notebooks/(\w+)\.ipynb": r"tutorials/\1.md",
+    r"docs/(.+)": r"\1",
+    r"packages/\w+/src/feller/(\w+)/weights/([\w-]+)/README\.md": r"zoo/\1/\2.md",
+    r"packages/\w+/src/feller/(\w+)/(\w+)": r"api/\1.\2.md",
 }
 GUIDE = "paths couplings sources generators heads losses times solvers guidance likelihood verify"
 HOW_TO = (
@@ -109,15 +117,20 @@ def _examples() -> list[Path]:
 def _moved(source: str) -> str:
     """Return a file of the repository with its links as they are on the site."""
     text = BADGE.sub("", (ROOT / source).read_text(encoding="utf-8"))
-    return LINK.sub(lambda found: _address(found[1], source, MOVED[source]), text)
+    return linked(text, source, MOVED[source])
+
+
+def linked(text: str, source: str, page: str) -> str:
+    """Return the text of a file of the repository with its links as they are from its page."""
+    return LINK.sub(lambda found: _address(found[1], source, page), text)
 
 
 def _address(link: str, source: str, page: str) -> str:
     """Return where a link of a file leads from its page: on the site, or to the source."""
     file = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
-    target = PLACES.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else "")
-    example = re.fullmatch(r"examples/(\w+)\.py", file)
-    target = f"examples/{example[1]}.md" if example else target
+    target = PLACES.get(file) or next(
+        (re.sub(kind, place, file) for kind, place in KINDS.items() if re.fullmatch(kind, file)), ""
+    )
     home = posixpath.dirname(page) or "."
     return posixpath.relpath(target, home) if target else f"{SOURCE}/{file}"
 

@@ -63,3 +63,17 @@ def test_positions_go_up_along_the_chain_and_leap_over_breaks():
     assert np.diff(torn.positions).tolist() == [1, 1, 1, 4, 1, 1, 1]
     back = replace(torn, index=np.where(np.arange(8) > 3, 1, torn.index).astype(np.int32))
     assert np.diff(back.positions)[3] == 2
+
+
+def test_some_residues_of_a_chain_keep_their_numbers_and_codes():
+    whole = replace(chain(5), index=np.array([1, 52, 52, 52, 60], np.int32), insertions="  AB ")
+    part = whole.only(np.array([False, True, False, True, True]))
+    assert part.index.tolist() == [52, 52, 60]
+    assert part.insertions == " B "
+    assert (part.atoms == whole.atoms[[1, 3, 4]]).all()
+    assert whole.only(np.array([4])).index.tolist() == [60]
+
+
+def test_codes_that_do_not_tell_residues_apart_are_given_anew():
+    twice = replace(chain(3), index=np.array([5, 5, 5], np.int32), insertions=" AA")
+    assert twice.insertion_codes == ["", "A", "B"]

@@ -98,6 +98,17 @@ def test_numbers_may_skip_fall_and_repeat(format, tmp_path):
 
 
 @every_format
+def test_insertion_codes_come_back(format, tmp_path):
+    number = np.array([111, 111, 112, 112, 113], dtype=np.int32)  # as IMGT counts
+    (file,) = write_chains([chain(5, index=number, insertions=" AA  ")], tmp_path, format)
+    assert list(read(file).ins_code[::4]) == ["", "A", "A", "", ""]
+    (back,) = read_chains(file)
+    assert isinstance(back, Chain)
+    assert back.insertions == " AA  "
+    assert back.insertion_codes == ["", "A", "A", "", ""]
+
+
+@every_format
 def test_b_factors_come_back(format, tmp_path):
     values = np.linspace(0, 99, 25)
     (file,) = write_chains([chain()], tmp_path, format, b_factors=[values])

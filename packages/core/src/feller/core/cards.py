@@ -66,7 +66,7 @@ class ModelCard:
         name: The model's full name.
         task: What it does, in a few words.
         summary: A sentence or two.
-        licence: Licence of the weights.
+        licence: Licence of the weights; empty where their owner has named none.
         parameters: Number of weights.
         data: What it was trained on, with source and licence.
         dataset: The named data set that its figures compare with.
@@ -82,7 +82,7 @@ class ModelCard:
     name: str
     task: str = ""
     summary: str = ""
-    licence: str = "Apache-2.0"
+    licence: str = ""
     parameters: int = 0
     data: str = ""
     dataset: str = ""
@@ -154,11 +154,12 @@ class ModelCard:
             for metric in self.metrics
             if math.isfinite(metric.value)
         ]
-        licence, known = self.licence.lower(), re.fullmatch(r"[\w.+-]+", self.licence)
+        known = re.fullmatch(r"[\w.+-]+", self.licence)
+        licence = self.licence.lower() if known else "other" if self.licence else None
         found = ModelCardData(
             model_name=self.name,
-            license=licence if known else "other",
-            license_name=None if known else self.licence,
+            license=licence,
+            license_name=self.licence if licence == "other" else None,
             library_name="feller",
             pipeline_tag=None if self.hub_task == "other" else self.hub_task,
             tags=["feller", "generator-matching"],

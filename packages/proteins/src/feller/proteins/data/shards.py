@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,9 +214,7 @@ def _build(stem: Path, portion: Sequence[Entry], filters: Filters) -> int:
 
 def _framed(chain: Chain) -> Chain:
     """Return the residues that have a frame: one that lacks N, CA or C is a gap."""
-    has = chain.has_frame
-    rows = chain.atoms[has], chain.residues[has], chain.index[has]
-    return replace(chain, atoms=rows[0], residues=rows[1], index=rows[2])
+    return chain.only(chain.has_frame)
 
 
 def _packed(chains: list[Chain]) -> dict[str, np.ndarray]:

@@ -61,8 +61,7 @@ class Given:
         """Return a sample with the atoms that were given, instead of those of ideal residues."""
         if self.like is not None:
             whole = with_missing_oxygens(torch.from_numpy(self.like.atoms)).numpy()
-            letter, index = self.like.letter, self.like.index
-            return replace(chain, atoms=whole, index=index, letter=letter)
+            return replace(self.like, name=chain.name, atoms=whole, residues=chain.residues)
         given, atoms = torch.from_numpy(self.atoms), torch.from_numpy(chain.atoms)
         # First without oxygens: where one is that was not given depends on the atoms that were.
         three = torch.where(given.isnan(), atoms, given)[:, :3]

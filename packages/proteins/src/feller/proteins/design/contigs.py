@@ -171,7 +171,7 @@ def _cut(segment: Kept, chains: Mapping[str, Chain]) -> Chain:
     if len(missing):
         raise ValueError(f"contig {segment}: {chain.name} has no residue {missing[0]}")
     at = np.flatnonzero(np.isin(chain.index, wanted))
-    part = Chain(chain.name, chain.atoms[at], chain.residues[at], chain.index[at])
+    part = chain.only(at)
     numbers, counts = np.unique(part.index, return_counts=True)
     if (counts > 1).any():
         raise ValueError(

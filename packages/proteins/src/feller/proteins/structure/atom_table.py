@@ -160,8 +160,11 @@ def _chain(columns: Columns, name: str) -> Chain | None:
     kept = codes >= 0
     if not kept.any():
         return None
-    index = columns.number[starts][kept]
-    return Chain(name, atoms[kept], codes[kept].astype(np.uint8), index, columns.resolution)
+    numbers, insertions = columns.number[starts], columns.insertion[starts]
+    told = np.where(_told(insertions), insertions, " ")
+    letters = "".join(code[0] for code in told.tolist()) if _told(told).any() else ""
+    residues = codes.astype(np.uint8)
+    return Chain(name, atoms, residues, numbers, columns.resolution, insertions=letters).only(kept)
 
 
 def _starts(columns: Columns) -> np.ndarray:

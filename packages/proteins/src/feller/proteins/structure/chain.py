@@ -5,10 +5,11 @@ canonical ones, numbered in the alphabetical order of their letters, or unknown,
 """
 
 import math
-from dataclasses import dataclass
+import string
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 __all__ = [
     "ATOMS",
@@ -55,6 +56,8 @@ class Chain:
         index: Residue numbers, those of the authors where a file has two kinds.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
         letter: Of the chain in its file, where it has one.
+        insertions: The insertion code of each residue, a space where it has none: 52 and 52A are
+            `" A"`. Empty where no residue has one.
 
     Example:
         >>> atoms = np.zeros((3, 4, 3), dtype=np.float32)
@@ -68,15 +71,40 @@ class Chain:
     index: Int32[np.ndarray, " n"]
     resolution: float = math.nan
     letter: str = ""
+    insertions: str = ""
 
     def __len__(self) -> int:
         """Return the number of residues."""
         return len(self.residues)
 
+    def only(self, rows: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> "Chain":
+        """Return some of the residues: those where a mask is true, or at some positions."""
+        atoms, residues, index = self.atoms[rows], self.residues[rows], self.index[rows]
+        codes = "".join(np.array(list(self.insertions))[rows]) if self.insertions else ""
+        return replace(self, atoms=atoms, residues=residues, index=index, insertions=codes)
+
     @property
     def sequence(self) -> str:
         """One letter a residue, `X` for unknown."""
         return "".join((LETTERS + "X")[code] for code in self.residues)
+
+    @property
+    def insertion_codes(self) -> list[str]:
+        """What tells residues of one number apart: its own codes, else "", A, B and on.
+
+        Raises:
+            ValueError: When there are more of one number than letters.
+        """
+        own = [code.strip() for code in self.insertions]
+        if own and len({*zip(self.index.tolist(), own, strict=True)}) == len(self):
+            return own
+        positions = np.arange(len(self))
+        starts = np.diff(self.index, prepend=self.index[:1] - 1) != 0
+        repeat = positions - np.maximum.accumulate(np.where(starts, positions, 0))
+        codes = ["", *string.ascii_uppercase]
+        if repeat.max(initial=0) >= len(codes):
+            raise ValueError(f"{self.name}: more than {len(codes)} residues share a number")
+        return [codes[i] for i in repeat]
 
     @property
     def steps(self) -> Float32[np.ndarray, " m"]:

@@ -2,15 +2,15 @@
 
 A chain is written as chain A, one file a chain. Residue 20, which is unknown or not decided yet, is
 `UNK` in structures and `X` in sequences: it comes back as unknown, and is never taken for a
-glycine. Atoms whose position is not known are left out. Residues that share a number get insertion
-codes: 52, 52A, 52B. mmCIF and BinaryCIF hold 3 decimals, as PDB does.
+glycine. Atoms whose position is not known are left out. Residues that share a number have the
+insertion codes that they were read with, or get some: 52, 52A, 52B. mmCIF and BinaryCIF hold 3
+decimals, as PDB does.
 
 A file is written beside its target, then moved there: readers see the old or the new one.
 """
 
 import os
 import re
-import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -208,7 +208,7 @@ def _array(chain: Chain, b_factors: np.ndarray | None = None) -> Any:
     array.coord = chain.atoms[known].round(3)
     array.chain_id = np.full(len(residue), chain.letter if len(chain.letter) == 1 else "A")
     array.res_id = chain.index[residue]
-    array.ins_code = _insertion_codes(chain)[residue]
+    array.ins_code = np.array(chain.insertion_codes)[residue]
     array.res_name = names[chain.residues][residue]
     array.atom_name = np.array(ATOMS)[atom]
     array.element = np.array([name[0] for name in ATOMS])[atom]
@@ -216,17 +216,6 @@ def _array(chain: Chain, b_factors: np.ndarray | None = None) -> Any:
     values = np.zeros(len(chain.residues)) if b_factors is None else np.asarray(b_factors)
     array.set_annotation("b_factor", values[residue].astype(float).round(2))
     return array
-
-
-def _insertion_codes(chain: Chain) -> np.ndarray:
-    """Return "", A, B and on for residues that share a number."""
-    positions = np.arange(len(chain.index))
-    starts = np.diff(chain.index, prepend=chain.index[:1] - 1) != 0
-    repeat = positions - np.maximum.accumulate(np.where(starts, positions, 0))
-    codes = np.array(["", *string.ascii_uppercase])
-    if repeat.max(initial=0) >= len(codes):
-        raise ValueError(f"{chain.name}: more than {len(codes)} residues share a number")
-    return codes[repeat]
 
 
 def _check(name: str, array: Any, file: Path) -> None:

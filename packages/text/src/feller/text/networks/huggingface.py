@@ -11,10 +11,9 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-import tyro
 from huggingface_hub.errors import StrictDataclassError
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError
@@ -24,6 +23,7 @@ from feller.core.config import tagged
 from feller.core.nn.embeddings import TimeEmbedding
 from feller.core.nn.text_encoder import refuse_fetching
 from feller.core.sizes import SizeError
+from feller.text.definitions import Definition
 from feller.text.networks.base import TextNetworkConfig
 from feller.text.networks.entrances import embed, entrance, without_idle_parts, words
 from feller.text.networks.refusals import (
@@ -61,7 +61,7 @@ class HuggingFaceConfig(TextNetworkConfig):
         0
     """
 
-    definition: Annotated[str, tyro.conf.arg(metavar="FILE")]
+    definition: Definition
     pretrained: str = ""
     mask: int | None = None
     conditioned: bool = False

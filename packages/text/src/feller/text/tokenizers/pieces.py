@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
-
-import tyro
+from typing import Any, NamedTuple
 
 from feller.core.config import tagged
+from feller.text.definitions import Definition
 from feller.text.tokenizers.base import Tokenizer, TokenizerError
 
 __all__ = ["Pieces", "Token", "bundled_pieces"]
@@ -40,7 +39,7 @@ class Pieces(Tokenizer):
             which is then read; empty in a recipe that leaves the choice open, and does not run.
     """
 
-    definition: Annotated[str, tyro.conf.arg(metavar="FILE")]
+    definition: Definition
 
     def __post_init__(self) -> None:
         """Read the file, and refuse what is not a tokenizer."""
