@@ -92,7 +92,9 @@ def test_a_folder_without_a_model_is_refused(toys, tmp_path):
         f"{tmp_path} has no config.json: it is neither a model nor a finished run"
     )
     assert "unknown model" in refusal(model_folder, "toys/no-model")
-    assert "unknown model" in refusal(model_folder, str(tmp_path / "nothing"))
+    said = refusal(model_folder, str(tmp_path / "nothing"))
+    assert said.startswith(f"unknown model '{tmp_path / 'nothing'}', and no such file; there are")
+    assert ", and no such file" in refusal(model_folder, "mine.pdb")
 
 
 def test_a_folder_is_loaded(tmp_path):

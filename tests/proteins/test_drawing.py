@@ -320,6 +320,8 @@ def test_a_solver_needs_residues(model):
     alone.config = replace(model.config, sequence=False)
     with pytest.raises(ValueError, match="was trained without residues: it takes no sequence_so"):
         draw(alone, 1, nothing(4), Sampling(steps=2, sequence_solver="events"))
+    with pytest.raises(ValueError, match="was trained without residues: it takes no temperature"):
+        draw(alone, 1, nothing(4), Sampling(steps=2, temperature=0.5))
 
 
 @pytest.mark.parametrize("name", ["events", "remask"])

@@ -93,7 +93,10 @@ def test_a_model_of_backbones_draws_no_residues(motif, tmp_path):
     name = save_model(made, tmp_path / "backbones", card=tiny_proteins.CARD)
     (found,) = sample(name, tmp_path / "a", "-n", 1, "--length", 5)
     assert found.sequence == 5 * "X" and not (tmp_path / "a" / "samples.fasta").exists()
-    (folded,) = sample(name, tmp_path / "b", "-n", 1, "--fold", "MKVLAA")
+    fold = ("-n", 1, "--fold", "MKVLAA", *FAST)
+    code, _, warning = feller("sample", name, "--out", tmp_path / "b", *fold)
+    assert code == 0 and "it may not heed those of --fold" in warning
+    (folded,) = read_chains(tmp_path / "b")
     assert folded.sequence == "MKVLAA" and (tmp_path / "b" / "samples.fasta").exists()
     said = complaint("sample", name, "--inverse-fold", motif, "--out", tmp_path / "c")
     assert "was trained without residues" in said

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from feller.core.errors import OneLineError
@@ -205,4 +205,5 @@ def unknown(what: str, name: str) -> str:
     )
     if what == "type":
         hint += "; a type of your own is known once its module is imported"
-    return f"unknown {what} {name!r}; {hint}"
+    path = what == "model" and (PurePath(name).suffix or PurePath(name).is_absolute())
+    return f"unknown {what} {name!r}{', and no such file' if path else ''}; {hint}"

@@ -113,11 +113,13 @@ class Sampling:
         """Return it with what it leaves to a model filled in.
 
         Raises:
-            ValueError: When the rotations of the model cannot have noise, or there is a solver of
-                residues that the model does not draw.
+            ValueError: When the rotations of the model cannot have noise, or there is a solver or
+                a temperature of residues that the model does not draw.
         """
-        if self.sequence_solver is not None and not model.config.sequence:
-            raise ValueError("the model was trained without residues: it takes no sequence_solver")
+        shaped = self.sequence_solver is not None or self.temperature != 1
+        if shaped and not model.config.sequence:
+            name = "temperature" if self.sequence_solver is None else "sequence_solver"
+            raise ValueError(f"the model was trained without residues: it takes no {name}")
         own = {name: getattr(model.config, name) for name in _NOISE}
         if self.noise_scale is not None:
             own["final_noise_scale"] = None

@@ -74,11 +74,8 @@ def sample(name: str, argv: Sequence[str]) -> None:
     )
     folder.check()
     model, start, nfe = load(name, device=flags.draw.device), time.perf_counter(), 0
-    if flags.design.inverse_fold is not None and not model.config.sequence:
-        raise ValueError(
-            f"{name} was trained without residues: --inverse-fold needs a model of them"
-        )
-    for line in cautions(model, batches, how, trained_length(name)):
+    said = _without_residues(model, flags.design)
+    for line in [*said, *cautions(model, batches, how, trained_length(name))]:
         print(f"warning: {line}", file=sys.stderr)
     for batch, drawing in drawn(model, batches, how):
         nfe = drawing.nfe
@@ -93,6 +90,19 @@ def sample(name: str, argv: Sequence[str]) -> None:
     _tell(
         folder, {"nfe": nfe, "seconds": round(seconds, 3), "seed": flags.seed}, as_json=flags.json
     )
+
+
+def _without_residues(model: Any, design: DesignFlags) -> list[str]:
+    """Return what to know where a model was trained without residues."""
+    if model.config.sequence:
+        return []
+    if design.inverse_fold is not None:
+        raise ValueError(
+            "the model was trained without residues: --inverse-fold needs a model of them"
+        )
+    if design.fold is None:
+        return []
+    return ["the model was trained without residues: it may not heed those of --fold"]
 
 
 def _tell(folder: SampleFolder, facts: dict[str, Any], *, as_json: bool) -> None:
