@@ -63,3 +63,6 @@ def test_samples_repeat_and_keep_what_is_not_known(tmp_path):
     assert model.sample(one, 0) == []
     with pytest.raises(ValueError, match="n"):
         model.sample(one, -1)
+    for outside in (12, -1):
+        with pytest.raises(ValueError, match=rf"keep: .* has residues 0 \.\.\. 11, not {outside}"):
+            model.sample(one, 1, keep=(0, outside))

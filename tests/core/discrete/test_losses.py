@@ -211,6 +211,15 @@ def test_states_that_are_no_tokens_are_refused():
         CrossEntropy()(model, model.path, z, torch.tensor([0.3, 0.6]), z)
 
 
+@pytest.mark.parametrize("token", [-1, 99])
+def test_tokens_outside_of_the_vocabulary_are_refused(token):
+    model, z = texts.model("mask"), torch.zeros(1, 8, dtype=torch.int64)
+    wrong = torch.full_like(z, token)
+    for data, state in ((wrong, z), (z, wrong)):
+        with pytest.raises(ValueError, match=rf"tokens are 0 \.\.\. \d+, these {token}"):
+            CrossEntropy()(model, model.path, data, torch.tensor([0.5]), state)
+
+
 def test_names_and_times_that_are_none():
     with pytest.raises(ValueError, match="chain is forward or reverse, not 'Forward'"):
         texts.misspelt(Bound(), chain="Forward")

@@ -17,7 +17,7 @@ from feller.core.paths import (
     MixturePath,
     SineNoise,
 )
-from feller.core.schedules import Cosine, Geometric, Polynomial, VariancePreserving
+from feller.core.schedules import CondOT, Cosine, Geometric, Polynomial, VariancePreserving
 from feller.core.sources import Gaussian, Masked, UniformBox, UniformSphere, UniformTokens
 from feller.core.spaces import Euclidean, Interval, Manifold, Sphere, Tokens, Torus
 
@@ -237,3 +237,18 @@ def test_a_source_may_draw_less_than_its_space():
         (Euclidean(), UniformBox()),
     ]:
         MixturePath(space, source)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "said"),
+    [
+        ("space", CondOT(), r"MixturePath: space is a StateSpace, not CondOT; name the parts"),
+        ("source", Tokens(4), r"MixturePath: source is a Source, not Tokens"),
+        ("schedule", Masked(3), r"MixturePath: schedule is a Schedule, not Masked"),
+    ],
+)
+def test_parts_in_the_wrong_order_are_refused(name, part, said):
+    path = MixturePath(Tokens(4), Masked(3))
+    object.__setattr__(path, name, part)  # types are checked in tests: users' are not
+    with pytest.raises(TypeError, match=said):
+        path.__post_init__()

@@ -109,6 +109,9 @@ class InverseFoldingModel(nn.Module):
         """
         check_count("n", n)
         check_seed(seed)
+        for i in keep:
+            if not 0 <= i < len(chain):
+                raise ValueError(f"keep: {chain.name} has residues 0 ... {len(chain) - 1}, not {i}")
         with evaluating(self):
             model = self.given(chain)
             free = model.encoded.valid.clone()

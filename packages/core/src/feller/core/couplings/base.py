@@ -187,7 +187,9 @@ class GivenPairs(Coupling):
 def couple(
     path: Any, coupling: Coupling, z: Any, rng: Rng = None, condition: Any = None
 ) -> PairBatch:
-    """Return the pairs of a batch of training data: `path.given` makes a conditioning variable.
+    """Return the pairs of a batch of training data.
+
+    A path is asked with `z = path.given(pair.x_0, pair.x_1)` and `path.sample(z, t, x_0=pair.x_0)`.
 
     Args:
         path: The path, from whose source samples are drawn where the data are no pairs.

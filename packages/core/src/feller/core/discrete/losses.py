@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from feller.core.checks import check_choices, check_times
+from feller.core.checks import check_choices, check_times, readable
 from feller.core.config import tagged
 from feller.core.discrete.chunked_logits import Reading
 from feller.core.discrete.elbo import Rows, cross_entropy, forward_bound, reverse_bound
@@ -47,12 +47,16 @@ class _TokenLoss(Loss):
         """Return the loss of each sequence; 0 for one without noise.
 
         Raises:
-            ValueError: When states are no tokens, or the model's generator no jump along the path.
+            ValueError: When states are no tokens of the path, or the model's generator is no jump
+                along it.
         """
         check_times(t)
         check_path(model, path)
         if not isinstance(path.space, Tokens):
             raise ValueError(f"{type(self).__name__} is a loss of Tokens, not of {path.space}")
+        for tokens in (z, x_t):
+            if readable(tokens):
+                path.space.check(tokens)
         log_pi = log_source(path.source, path.space.size).to(z.device)
         noise, time = log_pi[x_t] > -torch.inf, expand_time(t, x_t)
         data, state = z[noise], x_t[noise]

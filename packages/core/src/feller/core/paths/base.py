@@ -20,7 +20,7 @@ from feller.core.sources import Source
 from feller.core.spaces import StateSpace
 from feller.core.typing import Rng, Time
 
-__all__ = ["ConditionalPath", "Drawn", "check_source"]
+__all__ = ["ConditionalPath", "Drawn", "check_parts", "check_source"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,19 @@ class ConditionalPath(ABC):
             f"{what} takes the score from a velocity, which determines it on a GaussianPath and "
             f"not on a {type(self).__name__}: train a ScoreHead, whose score needs no velocity"
         )
+
+
+def check_parts(path: ConditionalPath) -> None:
+    """Refuse a path whose parts are not of their kinds, as one given in the wrong order.
+
+    Raises:
+        TypeError: When one is not.
+    """
+    for name, kind in (("space", StateSpace), ("source", Source), ("schedule", Schedule)):
+        given, own = getattr(path, name), type(path).__name__
+        if not isinstance(given, kind):
+            found = f"{name} is a {kind.__name__}, not {type(given).__name__}"
+            raise TypeError(f"{own}: {found}; name the parts, {own}({name}=...)")
 
 
 def check_source(space: StateSpace, source: Source) -> None:

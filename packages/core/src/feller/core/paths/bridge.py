@@ -22,7 +22,7 @@ from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.generators import Generator
 from feller.core.pairs import Pair, is_pair
-from feller.core.paths.base import ConditionalPath, Drawn, check_source
+from feller.core.paths.base import ConditionalPath, Drawn, check_parts, check_source
 from feller.core.paths.bridge_noise import BridgeNoise, BrownianNoise
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Gaussian, Source
@@ -61,6 +61,7 @@ class BridgePath(ConditionalPath):
 
     def __post_init__(self) -> None:
         """Refuse what is not pinned at both ends, and a source outside the space."""
+        check_parts(self)
         check_mixing(self.schedule)
         check_source(self.space, self.source)
         ends = torch.tensor([0.0, 1.0], dtype=torch.float64, device="cpu")

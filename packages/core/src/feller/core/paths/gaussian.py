@@ -14,7 +14,7 @@ from torch import Tensor
 from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.parametrizations import Parametrization, convert
-from feller.core.paths.base import ConditionalPath, Drawn
+from feller.core.paths.base import ConditionalPath, Drawn, check_parts
 from feller.core.schedules import CondOT, Schedule
 from feller.core.sources import Gaussian, Source
 from feller.core.spaces import Euclidean
@@ -47,6 +47,7 @@ class GaussianPath(ConditionalPath):
             ValueError: When sigma is not 1 at t = 0, but for a twentieth, as it is not where
                 variances explode.
         """
+        check_parts(self)
         start = float(self.schedule.sigma(torch.zeros((), device="cpu")))
         if not abs(start - 1) <= 0.05:
             raise ValueError(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from feller.core.checks import check_times
 from feller.core.config import tagged
-from feller.core.paths.base import ConditionalPath, check_source
+from feller.core.paths.base import ConditionalPath, check_parts, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
 from feller.core.spaces import Manifold
@@ -42,6 +42,7 @@ class GeodesicPath(ConditionalPath):
 
     def __post_init__(self) -> None:
         """Refuse a schedule that does not start at 0, and a source outside the space."""
+        check_parts(self)
         check_mixing(self.schedule)
         check_source(self.space, self.source)
 

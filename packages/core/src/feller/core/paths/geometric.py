@@ -16,7 +16,7 @@ from torch import Tensor
 from feller.core import random
 from feller.core.checks import check_times
 from feller.core.config import tagged
-from feller.core.paths.base import ConditionalPath
+from feller.core.paths.base import ConditionalPath, check_parts
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import UniformTokens
 from feller.core.spaces import Tokens
@@ -48,6 +48,7 @@ class GeometricPath(ConditionalPath):
 
     def __post_init__(self) -> None:
         """Refuse a fraction outside (0, 1), one token, and a schedule that does not start at 0."""
+        check_parts(self)
         if not 0 < self.noise < 1:
             raise ValueError(f"noise is between 0 and 1, both excluded, not {self.noise}")
         if self.space.size < 2:

@@ -16,7 +16,7 @@ from feller.core import random
 from feller.core.checks import check_times
 from feller.core.config import tagged
 from feller.core.generators import Generator, Jump
-from feller.core.paths.base import ConditionalPath, check_source
+from feller.core.paths.base import ConditionalPath, check_parts, check_source
 from feller.core.schedules import CondOT, Schedule, check_mixing
 from feller.core.sources import Source
 from feller.core.spaces import StateSpace
@@ -47,6 +47,7 @@ class MixturePath(ConditionalPath):
 
     def __post_init__(self) -> None:
         """Refuse a schedule that does not start at 0, and a source outside the space."""
+        check_parts(self)
         check_mixing(self.schedule)
         check_source(self.space, self.source)
 
