@@ -71,7 +71,8 @@ def save_model(
         raise CheckpointError(f"{folder} exists and is not a model folder: choose another")
     if getattr(model, "config", None) is None or not hasattr(model, "state_dict"):
         raise CheckpointError(
-            f"a {type(model).__name__} has no configuration to build it of: save what it is made of"
+            f"a {type(model).__name__} has no configuration to build it of: keep its state_dict "
+            "with torch.save, or let feller.core.train make the model (OwnModel)"
         )
     if bad := [name for name, p in model.named_parameters() if not is_finite(p)]:
         raise CheckpointError(f"{bad[0]} is not finite: {folder} is not written")
