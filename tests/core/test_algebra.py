@@ -38,6 +38,7 @@ def is_the_law(model, end=0.9):
     return stats.kstest(x.double().flatten().numpy(), law).pvalue > 1e-3
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize(
     "model",
     [

@@ -156,6 +156,7 @@ class _Unreadable(torch.utils.data.Dataset):
         return 1
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("error", [CardError("3.png: no image"), ValueError("3.png: no image")])
 def test_of_an_error_in_a_worker_of_a_loader_only_its_message_is_told(error, monkeypatch):
     # PyTorch waits so long, 5 s, for a worker that had an error.
@@ -178,6 +179,7 @@ def test_ctrl_c_is_no_error(monkeypatch):
     assert feller("show", "x") == (130, "", "")
 
 
+@pytest.mark.gate
 def test_the_exit_code_reaches_the_shell():
     done = python("-m", "feller.core", "show", "images/nothing")
     assert done.returncode == 2

@@ -59,6 +59,7 @@ CHOSEN = {
 }
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_a_folder_is_trained_resumed_and_sampled(kind, tmp_path):
     root, out = tmp_path / "data", tmp_path / "run"

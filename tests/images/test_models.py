@@ -398,6 +398,7 @@ HEADS = {
 STEPS = {"jump on the mixture path": 100, "masked levels": 36, "uniform levels": 150}
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("name", HEADS)
 def test_an_exact_network_of_each_head_draws_the_images(name):
     """Each as often as it should be, to half a grey level, by the solver and grid that suit it."""

@@ -324,6 +324,7 @@ def test_a_solver_needs_residues(model):
         draw(alone, 1, nothing(4), Sampling(steps=2, temperature=0.5))
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("name", ["events", "remask"])
 def test_a_sequence_is_likely_given_the_backbone_that_it_was_drawn_for(name):
     """In bits a residue: cold draws below warm ones, those below letters by chance."""

@@ -35,6 +35,7 @@ def recipe(tmp_path, model, objective, **training):
     )
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize(
     ("model", "objective"),
     [(texts.config(), CrossEntropy()), (texts.causal_config(), NextToken())],

@@ -111,6 +111,7 @@ def test_a_corrector_is_added():
     assert {row["generator"] for row in found} == {"diffusion + 2 corrector"}
 
 
+@pytest.mark.gate
 def test_a_figure_is_drawn(tmp_path):
     file = tmp_path / "sides.png"
     assert feller("verify", "--path", "geodesic", "--plot", file).code == 0

@@ -55,6 +55,7 @@ def distance(path, model, steps: int, speed: float = 1.0) -> float:
     return float((p - law(path, times[-1])).abs().sum()) / 2
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("name", ["jump", "forth and back"])
 @pytest.mark.parametrize("path", PATHS)
 def test_the_error_halves_with_the_steps(path, name):
@@ -64,6 +65,7 @@ def test_the_error_halves_with_the_steps(path, name):
     assert fine < 0.01
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("path", PATHS)
 def test_that_of_rates_two_percent_off_does_not(path):
     model = models(PATHS[path])["jump"]

@@ -21,6 +21,7 @@ class Planted:
         return os.system, (self.command,)
 
 
+@pytest.mark.gate
 def test_averaged_weights_come_first_and_numbers_beside_them(tmp_path):
     file = tmp_path / "a.pt"
     held = {"model": {"w": torch.zeros(2)}, "ema": {"w": torch.ones(2)}, "step": 7, "kind": "x"}
@@ -33,6 +34,7 @@ def test_averaged_weights_come_first_and_numbers_beside_them(tmp_path):
         read_pickle(file, "net")
 
 
+@pytest.mark.gate
 def test_planted_code_is_refused_and_not_run(tmp_path):
     mark = tmp_path / "run"
     file = tmp_path / "model.pt"

@@ -133,6 +133,7 @@ class Reversed(points.Corners):
         return super().__getitem__([self.size - 1 - i for i in indices])
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

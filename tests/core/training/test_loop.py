@@ -259,6 +259,7 @@ def trained_on_pairs(accelerator, coupling, model, steps=300, *, paired=True):
     return run, [float(record.loss) for record in training_steps(run)]
 
 
+@pytest.mark.gate
 def test_a_bridge_learns_to_translate_given_pairs(accelerator):
     """In the middle all pairs meet at 2: the mean velocity there is that of 0 to 4."""
     run, _ = trained_on_pairs(accelerator, GivenPairs("a test"), BridgeConfig())

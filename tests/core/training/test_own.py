@@ -70,6 +70,7 @@ def test_conditions_of_several_parts_are_dropped(tmp_path):
     assert not model.sample(3, condition=side, steps=2).equal(model.sample(3, steps=2))
 
 
+@pytest.mark.gate
 def test_an_own_type_is_refused_by_the_name_of_its_module(tmp_path):
     train(POINTS, Net(), tmp_path / "a", steps=0, **QUIET)
     code = f"from feller.core import load; load({str(tmp_path / 'a')!r})"

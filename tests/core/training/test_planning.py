@@ -64,6 +64,7 @@ def test_the_operations_of_a_step_are_counted():
     assert 100 < few.calls == more.calls < 10_000 and few.update_calls > 0
 
 
+@pytest.mark.gate
 def test_accumulation_is_what_fits_first():
     recipe, device = drawn_flow(), replace(DEVICES["a100"], memory=60e6)
     found = plan_of(recipe, device)

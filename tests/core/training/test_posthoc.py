@@ -59,6 +59,7 @@ class Walk(nn.Module):
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
 
+@pytest.mark.gate
 def test_any_width_is_near_the_average_that_was_followed(tmp_path):
     steps, every, rng = 2_000, 50, torch.Generator().manual_seed(0)
     asked = (0.05, 0.07, 0.1, 0.13, 0.2)

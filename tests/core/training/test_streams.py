@@ -156,6 +156,7 @@ class Network(nn.Module):
         return self.layer(torch.cat([x, t[:, None], condition[:, None].float()], 1))
 
 
+@pytest.mark.gate
 def test_a_stream_trains_and_goes_on_bit_for_bit(tmp_path):
     more = {"batch_size": 8, "checkpoint_every": 5, "sample_every": 0, "cpu": True}
     network = Network()

@@ -386,6 +386,7 @@ def test_a_checkpoint_that_falls_on_a_bad_step_is_made_after_it(tmp_path, monkey
     assert names == ["step_00000006", "step_00000007"]
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("error", [ValueError("a corrupt image"), RuntimeError("anything")])
 def test_an_error_of_the_data_loses_nothing(error, tmp_path, monkeypatch):
     out, recipe = tmp_path / "a", points.recipe(steps=8)

@@ -55,6 +55,7 @@ def test_the_bits_of_a_normal_distribution_are_its_density():
     assert likelihood(model, DATA, n=1, steps=2).low is None
 
 
+@pytest.mark.gate
 def test_a_diffusion_has_its_elbo():
     """Of the very images that are measured, all it is left to guess is which of them."""
     model = drawn_flow().model.build()

@@ -156,6 +156,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_seen_by_a_function_that_looks_there(fault):
     known = found(fault, ONE_TIME, flow=0.0, jump=1.0)

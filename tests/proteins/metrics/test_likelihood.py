@@ -24,6 +24,7 @@ def test_guessing_costs_what_twenty_names_do():
     assert sequence_likelihood(model, chains[:1], draws=2).low is None
 
 
+@pytest.mark.gate
 def test_a_trained_model_finds_its_own_sequences_likelier():
     model = load("proteins/short-codesign")
     chains = model.sample(3, length=24, steps=20)
