@@ -66,3 +66,18 @@ def test_what_is_not_read_and_what_stays_is_said(model, tmp_path):
     assert code == 0
     assert "passed over b: " in err
     assert "2 residues without N, CA or C stay" in err
+
+
+def test_residues_that_are_named_stay(model, tmp_path):
+    a, b = structures.chain(20, name="a", first=5), structures.chain(12, name="b", seed=1)
+    structures.write(structures.atom_array({"A": a, "B": b}), tmp_path / "ab.pdb")
+    out, flags = tmp_path / "some.fasta", ("--backbones", tmp_path / "ab.pdb", "-n", 2)
+    code, _, _ = feller("sample", model, *flags, "--keep", "A5-23,B2", "--temperature", 1,
+                           "--out", out)  # fmt: skip
+    assert code == 0
+    first, second, third, fourth = out.read_text().split()[1::2]
+    assert first[:19] == second[:19] == a.sequence[:19]
+    assert third[1] == fourth[1] == b.sequence[1]
+    assert third != fourth
+    for wrong, reason in (("A40-41", "no backbone has such residues"), ("7", "names residues of")):
+        assert reason in complaint("sample", model, *flags, "--keep", wrong, "--out", out)

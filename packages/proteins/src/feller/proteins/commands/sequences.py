@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from feller.core.flags import parse_flags
 from feller.core.processes import is_first
 from feller.core.registry import load
+from feller.proteins.design.contigs import Contigs, parse_contigs
 from feller.proteins.design.inputs import read_structures
 from feller.proteins.inverse_folding import InverseFoldingModel
 from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
@@ -30,6 +31,8 @@ class SequenceFlags:
     named."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
     """Sequences of each backbone."""
+    keep: str | None = None
+    """Residues that stay, as contigs name them: A12,A30-45; none if None."""
     temperature: float = 0.1
     """Divides the logits; 1 draws as the model says."""
     out: Path = Path("sequences.fasta")
@@ -44,12 +47,17 @@ def sample(name: str, argv: Sequence[str]) -> None:
     """Draw sequences for the backbones of files.
 
     Raises:
-        ValueError: On senseless flags, or where no file holds a chain.
+        ValueError: On senseless flags, or where no file holds a chain, or none a residue to keep.
     """
     flags = parse_flags(SequenceFlags, argv, prog=f"feller sample {name}")
     chains, refusals = read_structures(flags.backbones)
+    kept = _kept(chains, flags.keep)
     model = load(name, InverseFoldingModel, device=flags.device)
-    designs = [design for chain in chains for design in _designs(model, chain, flags)]
+    designs = [
+        design
+        for chain, keep in zip(chains, kept, strict=True)
+        for design in _designs(model, chain, keep, flags)
+    ]
     if is_first():  # all draw the same
         write_fasta(designs, flags.out)
         for refusal in refusals:
@@ -58,20 +66,36 @@ def sample(name: str, argv: Sequence[str]) -> None:
             stay = int((~chain.has_frame).sum())
             print(f"{chain.name}: {stay} residues without N, CA or C stay", file=sys.stderr)
     pairs = zip(np.repeat(np.arange(len(chains)), flags.n), designs, strict=True)
-    native = [_recovered(chains[i], design) for i, design in pairs]
+    native = [_recovered(chains[i], design, kept[i]) for i, design in pairs]
     found = np.concatenate([*native, np.zeros(0)])
     native = f", of which {found.mean():.3f} of the residues are native" if found.size else ""
     print(f"{flags.out}: {len(designs)} sequences of {len(chains)} backbones{native}")
 
 
-def _designs(model: InverseFoldingModel, chain: Chain, flags: SequenceFlags) -> list[Chain]:
-    drawn = model.sample(chain, flags.n, temperature=flags.temperature, seed=flags.seed)
+def _kept(chains: Sequence[Chain], text: str | None) -> list[tuple[int, ...]]:
+    """Return the positions of the residues of each chain that stay."""
+    contigs = parse_contigs(text) if text is not None else Contigs(())
+    if len(contigs.kept) < len(contigs.segments):
+        raise ValueError(f"--keep names residues of chains, A12,A30-45, not {text!r}")
+    for segment in contigs.kept:
+        if not any(len(segment.rows(chain)) for chain in chains):
+            raise ValueError(f"--keep {segment}: no backbone has such residues")
+    each = [[i for s in contigs.kept for i in s.rows(chain).tolist()] for chain in chains]
+    return [tuple(rows) for rows in each]
+
+
+def _designs(
+    model: InverseFoldingModel, chain: Chain, keep: tuple[int, ...], flags: SequenceFlags
+) -> list[Chain]:
+    how = {"temperature": flags.temperature, "seed": flags.seed}
+    drawn = model.sample(chain, flags.n, keep=keep, **how)
     return [
         replace(chain, name=f"{chain.name}-{i + 1}", residues=codes_of(sequence))
         for i, sequence in enumerate(drawn)
     ]
 
 
-def _recovered(chain: Chain, design: Chain) -> Bool[np.ndarray, " n"]:
+def _recovered(chain: Chain, design: Chain, keep: tuple[int, ...]) -> Bool[np.ndarray, " n"]:
     """Return, of the known residues that are drawn, whether the design has them."""
-    return (chain.residues == design.residues)[(chain.residues != UNKNOWN) & chain.has_frame]
+    drawn = chain.has_frame & ~np.isin(np.arange(len(chain)), keep)
+    return (chain.residues == design.residues)[(chain.residues != UNKNOWN) & drawn]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from jaxtyping import Int
 
 from feller.core.random import seed_of
 from feller.proteins.structure.chain import ATOMS, MOST_RESIDUES, UNKNOWN, Chain
@@ -53,6 +54,12 @@ class Kept:
     def kept(self) -> tuple["Kept", ...]:
         """The segment."""
         return (self,)
+
+    def rows(self, chain: Chain) -> Int[np.ndarray, " m"]:
+        """Return the positions of the residues in a chain; none where its letter is another."""
+        if chain.letter not in ("", self.chain):
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero((self.first <= chain.index) & (chain.index <= self.last))
 
     @property
     def low(self) -> int:
