@@ -203,7 +203,10 @@ def follow(
     solver: Solver,
     rng: Rng = None,
 ) -> Iterator[Any]:
-    """Yield the state at each time of the grid after the first: the loop behind `simulate`."""
+    """Yield the state at each time of the grid after the first: the loop behind `simulate`.
+
+    `[x_0, *follow(Evaluation(model, condition), x_0, times, solver, rng)]` is a trajectory.
+    """
     states = _states(model, x_0, times, solver, rng)
     next(states)
     return states
