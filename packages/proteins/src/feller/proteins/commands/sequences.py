@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from feller.core.flags import parse_flags
 from feller.core.processes import is_first
 from feller.core.registry import load
-from feller.proteins.design.contigs import Contigs, parse_contigs
+from feller.proteins.design.contigs import rows_kept
 from feller.proteins.design.inputs import read_structures
 from feller.proteins.inverse_folding import InverseFoldingModel
 from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
@@ -51,7 +51,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     """
     flags = parse_flags(SequenceFlags, argv, prog=f"feller sample {name}")
     chains, refusals = read_structures(flags.backbones)
-    kept = _kept(chains, flags.keep)
+    kept = rows_kept(flags.keep, chains)
     model = load(name, InverseFoldingModel, device=flags.device)
     designs = [
         design
@@ -72,30 +72,18 @@ def sample(name: str, argv: Sequence[str]) -> None:
     print(f"{flags.out}: {len(designs)} sequences of {len(chains)} backbones{native}")
 
 
-def _kept(chains: Sequence[Chain], text: str | None) -> list[tuple[int, ...]]:
-    """Return the positions of the residues of each chain that stay."""
-    contigs = parse_contigs(text) if text is not None else Contigs(())
-    if len(contigs.kept) < len(contigs.segments):
-        raise ValueError(f"--keep names residues of chains, A12,A30-45, not {text!r}")
-    for segment in contigs.kept:
-        if not any(len(segment.rows(chain)) for chain in chains):
-            raise ValueError(f"--keep {segment}: no backbone has such residues")
-    each = [[i for s in contigs.kept for i in s.rows(chain).tolist()] for chain in chains]
-    return [tuple(rows) for rows in each]
-
-
 def _designs(
-    model: InverseFoldingModel, chain: Chain, keep: tuple[int, ...], flags: SequenceFlags
+    model: InverseFoldingModel, chain: Chain, keep: list[int], flags: SequenceFlags
 ) -> list[Chain]:
     how = {"temperature": flags.temperature, "seed": flags.seed}
-    drawn = model.sample(chain, flags.n, keep=keep, **how)
+    drawn = model.sample(chain, flags.n, keep=tuple(keep), **how)
     return [
         replace(chain, name=f"{chain.name}-{i + 1}", residues=codes_of(sequence))
         for i, sequence in enumerate(drawn)
     ]
 
 
-def _recovered(chain: Chain, design: Chain, keep: tuple[int, ...]) -> Bool[np.ndarray, " n"]:
+def _recovered(chain: Chain, design: Chain, keep: list[int]) -> Bool[np.ndarray, " n"]:
     """Return, of the known residues that are drawn, whether the design has them."""
     drawn = chain.has_frame & ~np.isin(np.arange(len(chain)), keep)
     return (chain.residues == design.residues)[(chain.residues != UNKNOWN) & drawn]

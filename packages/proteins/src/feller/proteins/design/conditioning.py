@@ -5,6 +5,7 @@ given a sequence, a motif is built around. The rest begins at the source. Frames
 ideal residues; a sample has the given atoms at their positions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -104,16 +105,21 @@ def sequence_of(chain: Chain) -> Given:
     return _given(_missing(len(chain)), _residues(chain))
 
 
-def backbone_of(chain: Chain) -> Given:
+def backbone_of(chain: Chain, keep: Sequence[int] = ()) -> Given:
     """Return a chain whose frames are known, about their middle: what is drawn is a sequence.
+
+    Args:
+        chain: The chain.
+        keep: Positions of residues that are known too, counted from 0.
 
     Raises:
         ValueError: When an atom is missing, or the chain is broken.
     """
     check_frames(chain)
     check_whole(chain)
-    given = _given(chain.atoms, torch.full((len(chain),), UNKNOWN))
-    return replace(given, like=chain)
+    residue = torch.full((len(chain),), UNKNOWN)
+    residue[list(keep)] = _residues(chain)[list(keep)]
+    return replace(_given(chain.atoms, residue), like=chain)
 
 
 def motif_of(contigs: Contigs, parts: list[Chain], lengths: list[int]) -> Given:

@@ -18,7 +18,7 @@ from jaxtyping import Int
 from feller.core.random import seed_of
 from feller.proteins.structure.chain import ATOMS, MOST_RESIDUES, UNKNOWN, Chain
 
-__all__ = ["Contigs", "Kept", "New", "parse_contigs"]
+__all__ = ["Contigs", "Kept", "New", "parse_contigs", "rows_kept"]
 
 _KEPT = re.compile(r"(?:([A-Za-z]+)|(\w+):)(-?\d+)(?:-(-?\d+))?")
 _NEW = re.compile(r"(\d+)(?:-(\d+))?")
@@ -35,6 +35,10 @@ class New:
     def kept(self) -> tuple["Kept", ...]:
         """Nothing."""
         return ()
+
+    def rows(self, chain: Chain) -> Int[np.ndarray, " m"]:
+        """Return no position of a chain."""
+        return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,25 @@ def parse_contigs(text: str) -> Contigs:
             f"contigs make at most {MOST_RESIDUES:,} residues, not {contigs.extent[1]:,}"
         )
     return contigs
+
+
+def rows_kept(text: str | None, chains: Sequence[Chain]) -> list[list[int]]:
+    """Return the positions of the residues of each chain that `--keep` names.
+
+    Raises:
+        ValueError: When it names new residues, or some that no chain has.
+
+    Example:
+        >>> rows_kept(None, [])
+        []
+    """
+    segments = () if text is None else parse_contigs(text).segments
+    for segment in segments:
+        if not segment.kept:
+            raise ValueError(f"--keep names residues of chains, A12,A30-45, not {text!r}")
+        if not any(len(segment.rows(chain)) for chain in chains):
+            raise ValueError(f"--keep {segment}: no backbone has such residues")
+    return [[i for s in segments for i in s.rows(chain).tolist()] for chain in chains]
 
 
 def _segment(text: str) -> New | Kept:

@@ -8,13 +8,14 @@ on how many there are nor on how they are batched.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from feller.core.random import seed_of
 from feller.proteins.design.conditioning import Given, backbone_of, motif_of, nothing, sequence_of
-from feller.proteins.design.contigs import Contigs, parse_contigs
+from feller.proteins.design.contigs import Contigs, parse_contigs, rows_kept
 from feller.proteins.design.inputs import length_range, read_backbones, read_motif, read_sequences
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.writing import LONGEST_STEM, file_stems
@@ -38,6 +39,8 @@ class DesignFlags:
     """Fold a sequence: its letters, or a FASTA file, of which every record is folded."""
     inverse_fold: Path | None = None
     """Draw sequences for the backbones of a structure file."""
+    keep: str | None = None
+    """Residues that --inverse-fold keeps, as contigs name them: A12,A30-45; none if None."""
     contigs: str | None = None
     """Build around a motif: 10-40,A163-181,10-40 are new residues, residues of --motif, and new
     ones; 1:163-181 are residues of a chain that is named by a digit."""
@@ -128,10 +131,11 @@ def _tasks(flags: DesignFlags, seed: int) -> list[_Task]:
     _check(flags)
     if flags.fold is not None:
         chains = read_sequences(flags.fold)
-        return _fixed(chains, sequence_of, seed)
+        return _fixed(chains, [partial(sequence_of, chain) for chain in chains], seed)
     if flags.inverse_fold is not None:
         chains = read_backbones(flags.inverse_fold)
-        return _fixed(chains, backbone_of, seed)
+        kept = zip(chains, rows_kept(flags.keep, chains), strict=True)
+        return _fixed(chains, [partial(backbone_of, chain, rows) for chain, rows in kept], seed)
     return [_scaffold(flags, seed) if flags.contigs is not None else _free(flags, seed)]
 
 
@@ -149,9 +153,11 @@ def _check(flags: DesignFlags) -> None:
         raise ValueError(f"--length is not for {given[0]}, which says how long a chain is")
     if flags.motif is not None and flags.contigs is None:
         raise ValueError("--motif needs --contigs: which residues to keep, and what to build")
+    if flags.keep is not None and flags.inverse_fold is None:
+        raise ValueError("--keep is for --inverse-fold: contigs name what a motif keeps")
 
 
-def _fixed(chains: list[Chain], given: Callable[[Chain], Given], seed: int) -> list[_Task]:
+def _fixed(chains: list[Chain], given: list[Callable[[], Given]], seed: int) -> list[_Task]:
     """Return a task for each chain; a single one is called as samples are."""
     count = len(chains)
     # The number of a sample follows, and must not be what is cut off.
@@ -160,11 +166,11 @@ def _fixed(chains: list[Chain], given: Callable[[Chain], Given], seed: int) -> l
         _Task(
             name="sample" if count == 1 else stem,
             lengths=lambda i: (),
-            given=lambda lengths, chain=chain: given(chain),
+            given=lambda lengths, known=known: known(),
             seed=seed if count == 1 else seed_of(seed, chain.name),
             alike=True,
         )
-        for chain, stem in zip(chains, stems, strict=True)
+        for chain, stem, known in zip(chains, stems, given, strict=True)
     ]
 
 
