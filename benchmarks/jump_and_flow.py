@@ -5,7 +5,7 @@
 Flow and jump have one marginal distribution, and so has every mixture of them, also one whose
 weights change with time (Generator Matching, arXiv 2410.20587, proposition 3): what differs is how
 errors of the network and of the steps add up. There is no noise beside. What was measured is kept
-in `--out`, so that the same command goes on; `--figure FILE` draws it.
+in `--out`, so that the same command goes on; `--figure FILE` draws it, `--table` prints it.
 """
 
 import argparse
@@ -93,6 +93,17 @@ def draw(results: dict[str, Any], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
+def table(results: dict[str, Any]) -> str:
+    """Return the figures as Markdown, a row for each number of steps and mixture."""
+    lines = [f"| steps | rotations | {' | '.join(SHOWN)} |", "|---" * (len(SHOWN) + 2) + "|"]
+    for steps in STEPS:
+        for mixture in MIXTURES:
+            rows = [results[f"{mixture}, {steps} steps"][name] for name in SHOWN]
+            cells = [f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" for row in rows]
+            lines.append(f"| {steps} | {mixture} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure what is missing, and print or draw what there is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -103,6 +114,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("jump_and_flow.json"), help="results")
     parser.add_argument("--figure", type=Path, help="file to draw; none if not given")
+    parser.add_argument("--table", action="store_true", help="print what was measured as a table")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     done = json.loads(asked.out.read_text()) if asked.out.exists() else {}
@@ -116,6 +128,8 @@ def main() -> None:
         print(f"{key}: {shown}", flush=True)
     if asked.figure:
         draw(done, asked.figure)
+    if asked.table:
+        print(table(done))
 
 
 if __name__ == "__main__":

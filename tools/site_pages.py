@@ -58,7 +58,7 @@ def navigation() -> list[dict[str, Any]]:
     tutorials = [f"tutorials/{file.stem}.md" for file in _notebooks()]
     examples = [f"examples/{file.stem}.md" for file in _examples()]
     benchmarks = ["benchmarks/index.md", "benchmarks/samplers.md", "benchmarks/speed.md"]
-    benchmarks.append("imported-families.md")
+    benchmarks += ["imported-families.md", "jump-and-flow.md"]
     return [
         {"Home": "index.md"},
         {"Concepts": ["concepts.md", *_there("guide", GUIDE)]},
@@ -221,6 +221,9 @@ BENCHMARKS = """# Benchmarks
 - [Imported families](../imported-families.md): the largest difference of each imported network from
   the original.
 - [The zoo](../zoo/index.md): the figures of each bundled model, with intervals and protocols.
+
+- [Flow, jump and mixtures](../jump-and-flow.md) of protein rotations: bonds, clashes, folds and
+  diversity of one network in 25 settings.
 
 - [Speed](speed.md): {jobs} comparisons with {peers} packages, worst first.
 
