@@ -11,6 +11,7 @@ from tokenizers import models, pre_tokenizers
 
 from feller.core.config import decode, encode
 from feller.core.training import Dataset
+from feller.core.training.fingerprints import difference, fingerprint
 from feller.text import corpora
 from feller.text.corpora import DataError
 from feller.text.data import TextData
@@ -252,3 +253,27 @@ def test_what_a_tokenizer_loses_is_reported_each_time(tmp_path, capsys):
         assert said.endswith("; 2 of 6 ids are unknown\n")
     one_file(tmp_path, "to be to", **options).build()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "options", [{"config": "xx"}, {"split": "validation"}, {"pattern": "*.md"}]
+)
+def test_what_a_source_does_not_read_is_refused(tmp_path, options):
+    file = tmp_path / "a.txt"
+    file.write_text("abc" * 30)
+    (name,) = options
+    with pytest.raises(DataError, match=rf"--data\.{name} .* is for --data\.source"):
+        next(TextData(path=str(file), **options).texts())
+
+
+def test_windows_of_other_text_are_other_data(tmp_path):
+    def windows(text):
+        (tmp_path / "a.txt").write_text(text)
+        return TextData(path=str(tmp_path / "a.txt"), length=4, cache=str(tmp_path / "ids")).build()
+
+    text = "abcd" * 5_000
+    first, again = (fingerprint(windows(text)) for _ in range(2))
+    other = fingerprint(windows(text[:9_999] + "x" + text[10_000:]))
+    assert difference(again, first) == ""
+    assert difference(other, first) == "the items themselves are others"
+    assert difference(other, {"items": first["items"], "groups": None, "sample": "old"}) == ""

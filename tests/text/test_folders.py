@@ -72,3 +72,10 @@ def test_names_in_another_encoding(tmp_path):
         (tmp_path / os.fsdecode(b"na\xefve%d.txt" % i)).write_text("text")
     data = TextData(source="folder", path=str(tmp_path), held_out="documents", test_fraction=0.5)
     assert len([*data.texts("train"), *data.texts("test")]) == 9
+
+
+def test_a_held_out_file_behind_a_link_is_not_trained_on(folder):
+    data = TextData(source="folder", path=str(folder), test_path=str(folder.parent / "elsewhere"))
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=r"c\.txt is held out, and trained on"):
+            next(data.texts(split))

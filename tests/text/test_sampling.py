@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import texts
 import torch
@@ -190,6 +191,33 @@ def test_special_ids_are_drawn_where_they_are_wanted(solver, noise):
     assert set(wanted.flatten().tolist()) == {0, 1, 2, 3}
 
 
+def test_the_end_of_a_text_is_drawn():
+    made = Library(models.WordLevel({"[PAD]": 0, "a": 1, "<|endoftext|>": 2}))
+    made.add_special_tokens(["[PAD]", "<|endoftext|>"])
+    pieces = Pieces(made.to_str())
+    assert (pieces.special, pieces.ends, pieces.undrawn) == ({0, 2}, {2}, {0})
+    model = texts.model(codec=TextCodec(tokenizer=pieces, length=8))
+    drawn = draw_texts(model, context(model.codec), 40, Sampling(steps=4)).x
+    assert set(drawn.flatten().tolist()) == {1, 2}
+
+
+def test_labels_of_any_integer_kind():
+    model = texts.model(num_classes=3)
+
+    def drawn(label):
+        return draw_texts(model, context(model.codec), 2, Sampling(steps=2), condition=label).x
+
+    for label in (np.int64(1), np.array([1, 1]), [np.int64(1)] * 2):
+        assert drawn(label).equal(drawn(1))
+    with pytest.raises(ValueError, match=r"a label is a whole number, not 1\.5"):
+        drawn(1.5)
+
+
+def test_special_is_yes_or_no():
+    with pytest.raises(ValueError, match="special is True or False, not 'no'"):
+        texts.model().sample(1, special="no")
+
+
 def test_a_tokenizer_of_special_tokens_alone_is_reported():
     made = Library(models.WordLevel({"[PAD]": 0}))
     made.add_special_tokens(["[PAD]"])
@@ -206,7 +234,7 @@ class Guide(ClassifierFree):
         return self.model.parameters()
 
 
-@pytest.mark.parametrize("field", ["steps", "batch_size"])
+@pytest.mark.parametrize("field", ["steps", "batch_size", "top_k", "block"])
 def test_numbers_are_whole(field):
     with pytest.raises(ValueError, match=f"{field} is a whole number, not 1.5"):
         misspelt(Sampling(), **{field: 1.5})

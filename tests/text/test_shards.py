@@ -51,3 +51,21 @@ def test_what_is_no_text_is_refused(sample, reason, home):
     webs.write_shard(home / "a0.tar", {"x": sample})
     with pytest.raises(DataError, match=reason):
         list(shard_texts(str(home / "a0.tar"), "body"))
+
+
+@pytest.mark.parametrize("pattern", ["*.tar", "a{0..1}.tar"])
+def test_a_shard_that_is_held_out_is_not_trained_on(home, pattern):
+    data = TextData(source="shards", path=str(home / pattern), test_path=str(home / "a1.tar"))
+    with pytest.raises(DataError, match=r"a1\.tar is held out, and trained on"):
+        next(data.texts("test"))
+
+
+def test_a_mark_of_byte_order_is_no_text(home):
+    webs.write_shard(home / "a0.tar", {"x": {"txt": b"\xef\xbb\xbffirst"}})
+    assert next(shard_texts(str(home), "body")) == ("a0.tar#0", "first")
+
+
+def test_half_a_character_is_refused(home):
+    webs.write_shard(home / "a0.tar", {"x": {"json": b'{"body": "x\\udc80y"}'}})
+    with pytest.raises(DataError, match=r"a0\.tar#0 is no text: it has U\+DC80, half a character"):
+        list(shard_texts(str(home), "body"))

@@ -196,3 +196,11 @@ def test_parquet_is_read_where_its_library_is(tmp_path, monkeypatch):
     made.parquet = SimpleNamespace(ParquetFile=File)
     monkeypatch.setitem(sys.modules, "pyarrow", made)
     assert read(tmp_path / "a.parquet") == ["one", "two"]
+
+
+@pytest.mark.parametrize("half", ["\\udc80", "\\ud83d"])
+def test_half_a_character_is_refused(tmp_path, half):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "whole"}\n{"text": "x' + half + 'y"}\n')
+    with pytest.raises(DataError, match=r"row 2 is no text: it has U\+D(C80|83D), half a char"):
+        list(documents("file", str(file)))

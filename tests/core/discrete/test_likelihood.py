@@ -1,5 +1,6 @@
 """Likelihoods: unbiased, the entropy at the optimum, the chain rule's mean over orders."""
 
+import inspect
 import itertools
 import math
 
@@ -183,3 +184,27 @@ def test_orders_that_are_none():
     model = exact_model("mask", POINTS, WEIGHTS)
     with pytest.raises(ValueError, match="ranks of a text are 0"):
         chain_rule(model, POINTS, 1 + torch.arange(POINTS.shape[1]).expand(POINTS.shape))
+
+
+@pytest.mark.parametrize(
+    ("x", "counted", "reason"),
+    [
+        (POINTS[0], None, r"states are a batch \(b, \.\.\.\) of Tokens"),
+        (POINTS[:2], torch.ones(N, dtype=torch.bool), r"counted is of each token, \(2, 3\), not"),
+        (torch.full((2, N), V), None, r"data are tokens 0 \.\.\. 2, and 3 is the mask"),
+    ],
+)
+def test_what_is_no_batch_of_data_is_refused(x, counted, reason):
+    model = exact_model("mask", POINTS, WEIGHTS)
+    with pytest.raises(ValueError, match=reason):
+        inspect.unwrap(likelihood.drawn_bounds)(model, x, counted=counted)
+
+
+def test_ids_of_any_width_are_data():
+    model = exact_model("mask", POINTS, WEIGHTS)
+    bounds = inspect.unwrap(likelihood.drawn_bounds)  # types are checked in tests: users' are not
+    wide, narrow = (
+        bounds(model, POINTS[:2].to(kind), random.rows(0, 0, 2), draws=2)
+        for kind in (torch.int64, torch.uint8)
+    )
+    assert narrow.equal(wide)

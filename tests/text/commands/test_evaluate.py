@@ -1,6 +1,7 @@
 """`feller evaluate` on text."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import texts
@@ -80,3 +81,13 @@ def test_what_cannot_be_drawn_is_refused_before_the_long_work(
     monkeypatch.setattr("feller.text.metrics.report.likelihood", None)
     folder = save_model(texts.model("uniform"), tmp_path / "model", card=CARD)
     assert reason in complaint("evaluate", folder, "--data.path", corpus, *flags)
+
+
+def test_contexts_too_short_for_runs_have_a_likelihood(tmp_path, corpus):
+    codec = replace(texts.CODEC, length=3)
+    short = save_model(texts.model(codec=codec), tmp_path / "short", card=CARD)
+    flags = ("--data.path", corpus, "--data.length", 3, "-n", 2, "--steps", 2, "--draws", 1)
+    code, out, err = feller("evaluate", short, *flags)
+    assert code == 0
+    assert "bits per byte" in out
+    assert "no samples are measured: texts of 3 tokens have no runs of 4" in err

@@ -63,7 +63,9 @@ def test_a_token_that_is_drawn_again_has_not_changed():
     assert after.level.tolist() == [[0, 0, 0.5, 0], [0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize(("token", "message"), [(4, r"0 \.\.\. 3, these 0 \.\.\. 4"), (-1, "-1")])
+@pytest.mark.parametrize(
+    ("token", "message"), [(4, r"0 \.\.\. 2, these 0 \.\.\. 4"), (3, "these 0"), (-1, "-1")]
+)
 def test_a_given_token_of_another_vocabulary_is_refused(token, message):
     x = X.clone()
     x[0, 0] = token

@@ -124,7 +124,7 @@ class CausalModel(nn.Module):
         """
         if n < 0 or length < 0:
             raise ValueError(f"n and length are at least 0, not {n, length}")
-        special = sorted(self.codec.tokenizer.special)
+        special = sorted(self.codec.tokenizer.undrawn)
         rng: Any = random.rows(seed, 0, n, stream="sample")
         x = torch.zeros((n, 0), dtype=torch.int64, device=self.network.head.weight.device)
         with evaluating(self):

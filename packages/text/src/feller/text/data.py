@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ from feller.text.corpora import (
     passages,
 )
 from feller.text.cutting import Cut, write_ids
-from feller.text.folders import refuse_overlap, state_of
-from feller.text.shards import shard_states
+from feller.text.folders import files_read, refuse_overlap, state_of
+from feller.text.shards import shard_names, shard_states
 from feller.text.tables import Table
 from feller.text.tokenizers import Bytes, Tokenizer
 from feller.text.tokenizers.streams import encode_pieces
@@ -46,6 +46,9 @@ from feller.text.tokenizers.streams import encode_pieces
 __all__ = ["TextData", "Windows"]
 
 Split = Literal["train", "test"]
+
+_FOR = (("config", "datasets", ""), ("split", "datasets", "train"), ("pattern", "folder", "*"))
+"""Fields that one source alone reads, and what they are where nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class Windows:
     def __len__(self) -> int:
         """Return the number of windows."""
         return (len(self.ids) - self.length) // self.stride + 1
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what distinguishes it from windows of any other text: a digest of all ids."""
+        found = hashlib.sha256(np.ascontiguousarray(self.ids).data).hexdigest()
+        return {"items": len(self), "groups": None, "content": found}
 
     def __getitem__(self, indices: list[int]) -> tuple[Int[Tensor, "b n"], str]:
         """Return a batch of windows and the name of how they were cut."""
@@ -166,15 +174,7 @@ class TextData(DataConfig):
         Raises:
             DataError: When the corpus is missing or empty.
         """
-        if self.source.startswith("stdlib") and (self.path or self.test_path):
-            raise DataError(
-                f"the source {self.source} is the library of this Python, not "
-                f"{self.path or self.test_path}: give --data.source file, or folder, too"
-            )
-        if self.path and self.test_path:
-            refuse_overlap(self.path, self.test_path)
-        if self.test_split and self.test_split == self.split and not self.test_path:
-            raise DataError(f"--data.test-split {self.split} is what is trained on: give another")
+        self._check()
         every = self._corpus(split)
         if self.test_path or self.test_split:
             yield from passages(every)
@@ -211,6 +211,27 @@ class TextData(DataConfig):
             separator=self.separator,
             table=Table(column=self.column, config=self.config, split=chosen),
         )
+
+    def _check(self) -> None:
+        """Refuse what would not be read, and texts that are both trained on and held out."""
+        if self.source.startswith("stdlib") and (self.path or self.test_path):
+            raise DataError(
+                f"the source {self.source} is the library of this Python, not "
+                f"{self.path or self.test_path}: give --data.source file, or folder, too"
+            )
+        for name, source, unused in _FOR:
+            if self.source != source and (value := getattr(self, name)) != unused:
+                raise DataError(
+                    f"--data.{name} {value} is for --data.source {source}: leave it out"
+                )
+        if self.path and self.test_path:
+            refuse_overlap(self.path, self.test_path, self._read)
+        if self.test_split and self.test_split == self.split and not self.test_path:
+            raise DataError(f"--data.test-split {self.split} is what is trained on: give another")
+
+    def _read(self, path: str) -> set[str]:
+        """Return the files that are read, links resolved."""
+        return shard_names(path) if self.source == "shards" else files_read(path, self.pattern)
 
     @property
     def _ids(self) -> int:

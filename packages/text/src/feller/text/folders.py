@@ -4,12 +4,12 @@ A link to a folder is followed, once, where it leads out of the folder; what lie
 any case. `Path.rglob` follows none, and a corpus that is linked together would lack most of itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from feller.text.packed import DataError
 
-__all__ = ["files_under", "refuse_overlap", "state_of"]
+__all__ = ["files_read", "files_under", "refuse_overlap", "state_of"]
 
 
 def files_under(root: Path, pattern: str = "*") -> list[Path]:
@@ -21,11 +21,28 @@ def files_under(root: Path, pattern: str = "*") -> list[Path]:
     return sorted({p for folder in _folders(root) for p in folder.rglob(pattern) if p.is_file()})
 
 
-def refuse_overlap(path: str, test_path: str) -> None:
+def files_read(path: str, pattern: str = "*") -> set[str]:
+    """Return the files that a file or folder stands for, links resolved; none of what is neither.
+
+    Example:
+        >>> files_read("nowhere")
+        set()
+    """
+    root = Path(path)
+    files = files_under(root, pattern) if root.is_dir() else [root] if root.is_file() else []
+    return {str(file.resolve()) for file in files}
+
+
+def refuse_overlap(path: str, test_path: str, read: Callable[[str], set[str]] = files_read) -> None:
     """Refuse a text that is held out and trained on.
 
+    Args:
+        path: What is trained on.
+        test_path: What is held out.
+        read: From each to the files that are read.
+
     Raises:
-        DataError: When both are one folder, or one lies in the other.
+        DataError: When both are one folder, one lies in the other, or a file is read of both.
     """
     one, other = Path(path).resolve(), Path(test_path).resolve()
     if one == other or one in other.parents or other in one.parents:
@@ -33,6 +50,8 @@ def refuse_overlap(path: str, test_path: str) -> None:
             f"--data.test-path {test_path} is held out, and --data.path {path} trains on it: give "
             "two folders that lie apart"
         )
+    for file in sorted(read(path) & read(test_path))[:1]:
+        raise DataError(f"{file} is held out, and trained on: give two texts that lie apart")
 
 
 def state_of(path: str) -> list[object]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from feller.core.errors import DataError
 
-__all__ = ["DataError", "open_text", "suffix_of"]
+__all__ = ["DataError", "check_characters", "open_text", "suffix_of"]
 
 EXPANSION = 100
 """How many times its own size a packed file may unpack to."""
@@ -40,6 +40,19 @@ def suffix_of(file: Path) -> str:
     """
     name = Path(file.stem) if file.suffix.lower() in _OPEN else file
     return name.suffix.lower()
+
+
+def check_characters(text: str, name: str) -> None:
+    r"""Refuse halves of characters, which JSON can spell (`"\ud83d"`) and no text has.
+
+    Raises:
+        DataError: When there is one.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(text[error.start]):04X}"
+        raise DataError(f"{name} is no text: it has {half}, half a character") from None
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def books_ar() -> Recipe:
 
 
 def text8_mask() -> Recipe:
-    """text8 (27 characters, 256 a context) from masks, with 92M weights.
+    """text8 (27 characters, 256 a context) from masks, with 85M weights.
 
     Shi et al., arXiv 2406.04329, report at most 1.37 bits per character at this size.
     """

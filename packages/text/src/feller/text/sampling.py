@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -56,7 +57,8 @@ class Sampling:
         top_p: Draw from the fewest most likely tokens whose probabilities reach this sum; from all
             if None.
         block: Tokens of a block; blocks are drawn from left to right, all at once if None.
-        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown.
+        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown;
+            ends of texts such as <|endoftext|> are drawn in any case.
         batch_size: Texts simulated at once.
     """
 
@@ -72,8 +74,9 @@ class Sampling:
     def __post_init__(self) -> None:
         """Refuse what draws nothing."""
         check_token_solver(self.solver)
-        for name in ("steps", "batch_size"):
-            _check_whole(name, getattr(self, name))
+        for name in ("steps", "batch_size", "top_k", "block"):
+            if (value := getattr(self, name)) is not None:
+                _check_whole(name, value)
         if self.steps < 1 or self.batch_size < 1:
             raise ValueError(
                 f"steps and batch_size are at least 1, not {self.steps, self.batch_size}"
@@ -244,10 +247,14 @@ def sampling_of(options: Mapping[str, Any]) -> Sampling:
 
 def _labels(condition: Any, n: int, device: torch.device) -> Any:
     """Return numbers of classes as a tensor with one for each text; other conditions as given."""
-    if isinstance(condition, Sequence) and all(isinstance(label, int) for label in condition):
-        condition = torch.tensor(condition, dtype=torch.int64)
-    if isinstance(condition, int):
-        condition = torch.full((n,), condition)
+    if isinstance(condition, Sequence) and all(isinstance(c, Integral) for c in condition):
+        condition = np.array(condition, dtype=np.int64)
+    if isinstance(condition, np.ndarray):
+        condition = torch.from_numpy(condition)
+    if isinstance(condition, Integral):
+        condition = torch.full((n,), int(condition))
+    elif isinstance(condition, Real):
+        raise ValueError(f"a label is a whole number, not {condition}")
     if isinstance(condition, Tensor) and condition.ndim and len(condition) != n:
         raise ValueError(f"there are {len(condition)} labels for {n} texts: give one for each")
     return condition.to(device) if isinstance(condition, Tensor) else condition
@@ -260,7 +267,7 @@ def shaping_for(model: Any, sampling: Sampling) -> Shaping:
     codec = getattr(model, "codec", None)
     if codec is None or sampling.special:
         return sampling.shaping
-    without = tuple(sorted(codec.tokenizer.special))
+    without = tuple(sorted(codec.tokenizer.undrawn))
     if len(without) >= codec.vocabulary(has_mask=False).sampleable:
         raise ValueError("all tokens of the tokenizer are special: give --special, to draw them")
     return replace(sampling.shaping, without=without)
@@ -268,7 +275,11 @@ def shaping_for(model: Any, sampling: Sampling) -> Shaping:
 
 def _check_kind(name: str, value: object) -> None:
     """Refuse an option that is no name or number where one is due; None leaves some of them out."""
-    if name == "special" or (value is None and name in ("top_k", "top_p", "block")):
+    if value is None and name in ("top_k", "top_p", "block"):
+        return
+    if name == "special":
+        if not isinstance(value, bool):
+            raise ValueError(f"special is True or False, not {value!r}")
         return
     if name not in ("solver", "temperature", "top_p"):
         _check_whole(name, value)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from feller.core.remote import is_remote
 from feller.core.shards import Shards, find_shards
-from feller.text.packed import DataError
+from feller.text.packed import DataError, check_characters
 
-__all__ = ["shard_states", "shard_texts"]
+__all__ = ["shard_names", "shard_states", "shard_texts"]
 
 
 def shard_texts(where: str, column: str) -> Iterator[tuple[str, str]]:
@@ -34,6 +34,12 @@ def shard_texts(where: str, column: str) -> Iterator[tuple[str, str]]:
             number += 1
 
 
+def shard_names(where: str) -> set[str]:
+    """Return the shards that a name means: addresses, and files with links resolved."""
+    names = (shard.name for shard in find_shards(where, ""))
+    return {name if is_remote(name) else str(Path(name).resolve()) for name in names}
+
+
 def shard_states(where: str) -> list[object]:
     """Return what changes when shards do; of those on the web, their addresses alone."""
     found: list[object] = []
@@ -49,7 +55,7 @@ def shard_states(where: str) -> list[object]:
 def _text(sample: dict[str, bytes], name: str, column: str) -> str:
     try:
         if "txt" in sample:
-            return sample["txt"].decode("utf-8")
+            return sample["txt"].decode("utf-8-sig")
         found = json.loads(sample["json"])[column] if "json" in sample else None
     except UnicodeDecodeError as error:
         raise DataError(f"{name} is not UTF-8: {error.reason}") from None
@@ -57,4 +63,5 @@ def _text(sample: dict[str, bytes], name: str, column: str) -> str:
         raise DataError(f"{name}: its .json has no column {column!r}: give --data.column") from None
     if not isinstance(found, str):
         raise DataError(f"{name} has no text, but {', '.join(sample) or 'nothing'}")
+    check_characters(found, name)
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from feller.text.packed import DataError, open_text, suffix_of
+from feller.text.packed import DataError, check_characters, open_text, suffix_of
 
 __all__ = ["Table", "has_saved_data", "is_table", "rows_of_data_set", "rows_of_file"]
 
@@ -124,6 +124,7 @@ def _texts(rows: Iterator[Mapping[str, Any]], name: str, column: str) -> Iterato
             kind = type(text).__name__
             raise DataError(f"{name} has a {kind} in column {column!r} of row {number}, no text")
         if text:
+            check_characters(text, f"{name}, row {number}")
             yield text
 
 

@@ -76,10 +76,17 @@ def drawn_bounds(
         counted: Whose likelihood it is, given the rest; all if None. A state of which none is
             counted costs nothing.
         condition: An entry for each state, or one for all.
+
+    Raises:
+        ValueError: When states are no batch of tokens, or have a mask; when `counted` is not of
+            their shape, or the model was never trained on the condition.
     """
-    model.path.space.check(x)
-    counted = torch.ones_like(x, dtype=torch.bool) if counted is None else counted
     tokens = token_model(model, tuple(x.shape[1:]))
+    x = _data(tokens, x)
+    tokens.check_condition(condition)
+    counted = torch.ones_like(x, dtype=torch.bool) if counted is None else counted
+    if counted.shape != x.shape:
+        raise ValueError(f"counted is of each token, {tuple(x.shape)}, not {tuple(counted.shape)}")
     x, counted = x[:, None].flatten(1), counted[:, None].flatten(1)
     totals = [torch.zeros(draws, 0, dtype=torch.float64, device=x.device)]
     for rows in _parts(tokens, x):
@@ -114,8 +121,10 @@ def chain_rule(
         condition: An entry for each text, or one for all.
 
     Raises:
-        ValueError: When the source is not all mask, or the ranks are not 0 ... n - 1.
+        ValueError: When the source is not all mask, or the ranks are not 0 ... n - 1; when states
+            are no batch of tokens, or have a mask.
     """
+    x = _data(model, x)
     texts = _Texts(model, x, torch.ones_like(x, dtype=torch.bool), condition)
     if not texts.hides:
         raise ValueError("the chain rule reveals masks: it asks for a mask source")
@@ -170,6 +179,17 @@ def bits_per_byte(
         bits[document] += cost / math.log(2)
         bytes_[document] += size
     return mean_estimate([*bits.values()], [*bytes_.values()])
+
+
+def _data(model: TokenModel, x: Tensor) -> Tensor:
+    """Return the states of a batch as int64; refuse what is none, and masks, which are no data."""
+    space, count = model.path.space, model.vocabulary.sampleable
+    space.check(x)
+    if x.ndim != space.event_dim + 1:
+        raise ValueError(f"states are a batch (b, ...) of {space}, not {tuple(x.shape)}")
+    if x.numel() and int(x.max()) >= count:
+        raise ValueError(f"data are tokens 0 ... {count - 1}, and {int(x.max())} is the mask")
+    return x.long()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import singledispatch
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,15 @@ SAMPLE = 64
 """Items that are read, evenly spread, the first and the last among them."""
 TWICE = 8
 """Items that are read twice, as data that are drawn at random have no fixed sample."""
+
+
+_PARTS: Mapping[str, str] = MappingProxyType(
+    {
+        "groups": "the lengths of items",
+        "sample": "the items themselves",
+        "content": "the items themselves",  # all of them, where data have a digest of their own
+    }
+)
 
 
 def fingerprint(data: Any) -> Fingerprint:
@@ -64,7 +73,7 @@ def difference(now: Fingerprint, before: Fingerprint) -> str:
     """Say how data are others than before, or nothing."""
     if now.get("items") != before.get("items"):
         return f"{now.get('items')} items, not {before.get('items')}"
-    for name, what in (("groups", "the lengths of items"), ("sample", "the items themselves")):
+    for name, what in _PARTS.items():
         pair = now.get(name), before.get(name)
         if None not in pair and pair[0] != pair[1]:
             return f"{what} are others"

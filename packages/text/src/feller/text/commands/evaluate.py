@@ -10,7 +10,6 @@ import tyro
 
 from feller.core.flags import parse_flags
 from feller.core.registry import data_of, load
-from feller.text.corpora import DataError
 from feller.text.data import TextData
 from feller.text.sampling import Sampling, context
 
@@ -65,7 +64,7 @@ def evaluate(name: str, argv: Sequence[str]) -> None:
     try:
         if samples:
             metrics += variety(model, data, split, how, n=flags.n, seed=flags.seed)
-    except DataError as error:  # the likelihood stands all the same
+    except ValueError as error:  # the likelihood stands all the same
         print(f"feller evaluate: no samples are measured: {error}", file=sys.stderr)
     if flags.json:
         print(json.dumps([asdict(metric) for metric in metrics], indent=2))

@@ -21,11 +21,18 @@ class Tokenizer(ABC):
 
     Attributes:
         special: Ids that no text has but those that name them, such as padding or a class.
+        ends: Those special ids that end a text, which texts that are joined have between them.
         unknown: The id of whatever has none; None where there is no such id.
     """
 
     special: Set[int] = frozenset()
+    ends: Set[int] = frozenset()
     unknown: int | None = None
+
+    @property
+    def undrawn(self) -> Set[int]:
+        """Ids that no sample has: the special ones, but those that end a text."""
+        return self.special - self.ends
 
     @property
     @abstractmethod

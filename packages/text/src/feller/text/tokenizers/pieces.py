@@ -14,6 +14,9 @@ from feller.text.tokenizers.base import Tokenizer, TokenizerError
 
 __all__ = ["Pieces", "Token", "bundled_pieces"]
 
+_ENDS = {"<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|im_end|>", "<|eos|>"}
+"""Of GPT-2 and what is trained on its ids, LLaDA, Llama and Qwen. Others' `</s>` may begin, too."""
+
 
 class Token(NamedTuple):
     """A token of a text.
@@ -86,6 +89,12 @@ class Pieces(Tokenizer):
     def special(self) -> Set[int]:
         """Ids of tokens that the definition calls special, and of what is unknown."""
         return _special(self.definition)
+
+    @property
+    def ends(self) -> Set[int]:
+        """Ids of special tokens by which decoders of published models end a text."""
+        added = _pieces(self.definition).get_added_tokens_decoder()
+        return frozenset(i for i in self.special if i in added and added[i].content in _ENDS)
 
     @property
     def unknown(self) -> int | None:

@@ -127,7 +127,8 @@ def token_state(
         block: Draw left to right, in blocks that start at multiples of this; all at once if None.
 
     Raises:
-        ValueError: When a given token is none of the vocabulary's, or a block has no length.
+        ValueError: When a given token is none that is drawn, such as a mask, or a block has no
+            length.
 
     Example:
         >>> from feller.text.recipes import shakespeare_mask
@@ -138,7 +139,8 @@ def token_state(
         tensor([ 1, 65, 65])
     """
     free = torch.ones_like(x, dtype=torch.bool) if free is None else free
-    given, size = x[~free], model.path.space.size
+    ids = getattr(model, "vocabulary", None)
+    given, size = x[~free], model.path.space.size if ids is None else ids.sampleable
     if given.numel() and not 0 <= int(given.min()) <= int(given.max()) < size:
         raise ValueError(
             f"given tokens are 0 ... {size - 1}, these {int(given.min())} ... {int(given.max())}"
