@@ -135,6 +135,7 @@ def test_a_blurred_image_is_sharpened(normal):
         ((8, 8, 1), {"seen": "blur"}, "draws 8x8 with 3 channels, the image is 8x8 with 1"),
         ((8, 8, 3), {"mask": (4, 8)}, "the model draws 8x8, but the mask is 4x8"),
         ((8, 8, 3), {"seen": "blur", "width": 0.0}, "the width of a blur is positive, not 0.0"),
+        ((8, 8, 3), {"seen": "blur", "repeats": 2}, "repeats is of known pixels, which need a m"),
         ((3, 3, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
         ((3, 4, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
         ((16, 16, 3), {"seen": "small"}, "the sides of a small image divide those of 8x8"),
@@ -178,4 +179,21 @@ def test_pictures_by_flags(tmp_path):
     two = ("--between", tmp_path / "a.png", tmp_path / "m.png", "-n", 3, "--steps", 2)
     assert feller("sample", folder, *two, "--out", tmp_path / "arc.npz").code == 0
     wrong = feller("sample", folder, "--mask", tmp_path / "m.png", "--out", tmp_path / "b.npz")
-    assert "--mask and --seen belong to an --image: give one" in wrong.err
+    assert "--mask, --seen and --repeats belong to an --image: give one" in wrong.err
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "reason"),
+    [
+        ("image", torch.float32, r"a given image has bytes, 0 to 255, not torch\.float32"),
+        ("mask", torch.uint8, r"a mask is true where pixels are drawn, not torch\.uint8"),
+    ],
+)
+def test_numbers_of_another_kind_are_refused(field, kind, reason):
+    given = Given(
+        image=torch.zeros(8, 8, 3, dtype=torch.uint8), mask=torch.ones(8, 8, dtype=torch.bool)
+    )
+    # Types are checked in tests: users' are not.
+    object.__setattr__(given, field, getattr(given, field).to(kind))
+    with pytest.raises(ValueError, match=reason):
+        given.__post_init__()

@@ -399,3 +399,12 @@ def test_a_part_of_an_npz_file_that_is_no_array(tmp_path):
         DataError, match=r"none of the arrays train_images or images; it has odd name$"
     ):
         npz_arrays(tmp_path / "a.npz", "train")
+
+
+@pytest.mark.parametrize("options", [{"gray": True}, {"width": 4}, {"fit": "pad"}])
+def test_what_is_not_read_is_refused(options):
+    (name,) = options
+    with pytest.raises(
+        DataError, match=rf"--data\.{name} .* is for --data\.source folder or shards"
+    ):
+        ImageData(source="drawn", **options).build()

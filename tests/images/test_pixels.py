@@ -138,3 +138,13 @@ def test_images_of_another_shape_are_cut_or_padded_or_stretched(fit, columns, tm
 def test_sides_need_not_be_equal(tmp_path):
     Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
     assert Reading((4, 6)).read(tmp_path / "a.png").shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+def test_a_photograph_that_was_turned_has_the_sides_it_is_read_with(ending, tmp_path):
+    exif, file = Image.Exif(), tmp_path / f"a.{ending}"
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(file, exif=exif)
+    (header,) = read_headers([file])
+    with Image.open(file) as image:
+        assert (header.height, header.width) == upright(image).size[::-1] == (64, 32)

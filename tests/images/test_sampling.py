@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ from feller.core.spaces import Euclidean
 from feller.images.codec import ImageCodec
 from feller.images.models import ImageModelConfig
 from feller.images.networks import UNetConfig
-from feller.images.sampling import Sampling, suited
+from feller.images.sampling import Sampling, plan_of, suited
 from feller.images.schedules import Tabulated
 from feller.images.shapes import draw_shapes
 
@@ -122,6 +123,27 @@ def test_words_say_what_is_not_usual():
     assert how.words() == (
         "mixed, 4 steps, power grid to 0.999, mix 0.5 0.5 to 1 0, guidance 2.0, in [0.1, 0.9], "
         "rescaled 0.5, away from worse"
+    )
+
+
+def test_scales_are_a_tuple_however_they_are_given():
+    model, _ = images_of(CondOT())
+    for scales in ([1.0, 9.0], np.array([1.0, 9.0])):
+        how = Sampling()
+        object.__setattr__(how, "guidance", scales)  # types are checked in tests: users' are not
+        how.__post_init__()
+        assert how.guidance == (1.0, 9.0)
+    with pytest.raises(ValueError, match="guidance is one for each of 4 images"):
+        model.draw(4, None, Sampling(guidance=(1.0, 1.0)))
+
+
+def test_a_solver_with_its_own_times_takes_no_grid():
+    model, _ = images_of(CondOT())
+    for asked in ({"grid": "power"}, {"end": 0.2}):
+        with pytest.raises(ValueError, match="first_hitting has times of its own"):
+            plan_of(Sampling(solver="first_hitting", steps=8, **asked), model)
+    assert Sampling(solver="first_hitting", steps=8, grid="uniform").words() == (
+        "first_hitting, 8 steps"
     )
 
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from terminal import feller
+from terminal import complaint, feller
 
 
 def test_a_plan_takes_flags_of_the_recipe():
@@ -27,3 +27,7 @@ def test_what_cannot_be_planned_is_one_line():
         code, _, err = feller("plan", *argv)
         assert code == 2
         assert len(err.splitlines()) == 1
+
+
+def test_a_utilisation_of_nothing_is_refused():
+    assert "utilisation in (0, 1]" in complaint("plan", "images/drawn-flow", "--utilisation", 0)

@@ -78,3 +78,13 @@ def test_a_recipe_without_an_example_is_refused():
     with pytest.raises(LookupError, match="has no example"):
         trace_step(points.recipe(), 2)
     assert torch.get_default_device().type == "cpu"
+
+
+def test_each_average_is_a_copy_and_adapters_alone_have_gradients():
+    recipe = small()
+    one = trace_step(recipe, 1)
+    two = replace(recipe, training=replace(recipe.training, ema_decays=(0.9, 0.99)))
+    assert trace_step(two, 1).averages == pytest.approx(3 * one.averages, rel=0.01)
+    pytest.importorskip("peft", reason="adapters need peft")
+    thin = replace(recipe, training=replace(recipe.training, start="somewhere", lora=2))
+    assert 0 < trace_step(thin, 1).gradients < 0.3 * one.gradients

@@ -1,9 +1,12 @@
 """U-Nets that diffusers reads back: the same outputs, and a scheduler of the same process."""
 
+import json
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from feller.core import load
 from feller.core.checkpoint import CheckpointError
@@ -134,3 +137,14 @@ def test_other_networks_and_heads(tmp_path):
     ]:
         with pytest.raises(CheckpointError, match=reason):
             export_model(config.build(), "diffusers", tmp_path / "out")
+
+
+def test_classes_without_a_null_class_come_back(tmp_path):
+    ours = model(classes=2)
+    ours.config = replace(ours.config, condition_drop=0.0)
+    export_model(ours, "diffusers", tmp_path / "out")
+    fields = json.loads((tmp_path / "out" / "unet" / "config.json").read_text())
+    assert fields["num_class_embeds"] == 2
+    again, x = load(tmp_path / "out"), torch.randn(2, 3, 8, 8)
+    label = torch.tensor([0, 1])
+    assert_close(again(x, 0.5, label).velocity, ours(x, 0.5, label).velocity, rtol=1e-4, atol=1e-4)

@@ -83,6 +83,16 @@ def test_ddpm_s_steps(prediction, tmp_path, rng):
     assert float((found - right).norm() / right.norm()) < 1e-4
 
 
+def test_what_a_scheduler_says_can_be_said_without_its_file(tmp_path):
+    write(tmp_path, diffusers.DDIMScheduler())
+    for file in tmp_path.rglob("scheduler_config.json"):
+        file.unlink()
+    given = {"scheduler": "DDPMScheduler", "prediction_type": "v_prediction"}
+    found = import_model(tmp_path, given | {"num_train_timesteps": 500}).model
+    assert found.config.head.prediction == "v"
+    assert len(found.path.schedule.alphas_cumprod) == 500
+
+
 @torch.no_grad()
 def test_a_rectified_flow(tmp_path, rng):
     """Their Euler steps on an even grid are ours."""

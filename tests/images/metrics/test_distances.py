@@ -25,3 +25,26 @@ def test_figures_and_what_they_are_for_real_images():
     assert "extrapolated to infinitely many images, where 60 training images" in unbiased
     assert f"{NEAREST} neighbours among 60 training images, where test images" in precision
     assert len(distances.of(pixels(NEAREST, 2), "5 samples")) == 2
+
+
+def test_real_images_in_order_of_their_classes_are_as_good_as_drawn_ones():
+    """Balls are of a random part of the test images, not of the first class alone."""
+    network = FeatureNetwork("pixels", lambda x: x.flatten(1) / 255)
+
+    def two(n, seed):
+        return torch.cat([pixels(n, seed) // 4, 192 + pixels(n, seed + 1) // 4])
+
+    distances = Distances(
+        network, "by pixels", network.embed(two(200, 0)), network.embed(two(30, 2))
+    )
+    coverage = distances.of(two(30, 4), "60 samples")[-1]
+    usual = float(coverage.protocol.rsplit("where test images have ", 1)[1])
+    assert abs(coverage.value - usual) < 0.2
+    assert usual > 0.7
+
+
+def test_balls_are_of_no_more_images_than_the_smallest_set_has():
+    network = FeatureNetwork("pixels", lambda x: x.flatten(1) / 255)
+    few, many = network.embed(pixels(4, 0)), network.embed(pixels(20, 1))
+    found = Distances(network, "by pixels", few, many).of(pixels(20, 2), "20 samples")
+    assert [figure.name for figure in found] == ["KID", "FID"]

@@ -159,6 +159,13 @@ def test_copies_have_ratio_zero_and_new_images_one(rng):
     assert nearest_neighbour_ratio(half, train, test).high < 0.7
 
 
+def test_an_interval_needs_two_images(rng):
+    images = pixels(rng, 5, 2, 2, 1)
+    for few, test in ((images[:1], images), (images, images[:1])):
+        with pytest.raises(ValueError, match="an interval needs two images, and two test images"):
+            nearest_neighbour_ratio(few, images, test)
+
+
 def test_the_interval_of_a_ratio(rng):
     """The spread of the ratio over fresh sets is what the interval says."""
     train = pixels(rng, 60, 2, 2, 1)

@@ -213,8 +213,19 @@ def test_without_a_test_split_a_random_half_stands_for_it(tmp_path, no_network):
     model, _ = artist(lambda n, labels: shapes(n, seed=9)[0], ("a", "b"))
     (ratio,) = evaluate(model, ImageData(source="npz", root=str(tmp_path / "one.npz")), n=40)
     assert ratio.low < 1 < ratio.high
-    assert "which has no test split: a random half stands for it" in ratio.protocol
-    assert "200 training images over that of 40 test images" in ratio.protocol
+    assert (
+        "which has no test split: a random half of what was trained on stands for it"
+        in ratio.protocol
+    )
+    assert "400 training images over that of 40 test images" in ratio.protocol
+
+
+def test_copies_are_seen_without_a_test_split(tmp_path, no_network):
+    images, labels = shapes(400)
+    np.savez(tmp_path / "one.npz", images=images, labels=labels)
+    model, _ = artist(lambda n, labels: images[:n], ("a", "b"))
+    (ratio,) = evaluate(model, ImageData(source="npz", root=str(tmp_path / "one.npz")), n=40)
+    assert ratio.value == 0
 
 
 def test_images_that_the_model_does_not_draw_are_refused(data, tmp_path):

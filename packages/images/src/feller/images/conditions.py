@@ -78,6 +78,14 @@ class Given:
     def __post_init__(self) -> None:
         """Refuse a mask without use, and none where it is needed."""
         check_choices(self)
+        if self.image.dtype != torch.uint8:
+            raise ValueError(f"a given image has bytes, 0 to 255, not {self.image.dtype}")
+        if self.mask is not None and self.mask.dtype != torch.bool:
+            raise ValueError(
+                f"a mask is true where pixels are drawn, not {self.mask.dtype}: give mask > 0"
+            )
+        if self.repeats != 1 and self.mask is None:
+            raise ValueError(f"repeats is of known pixels, which need a mask, not of {self.seen}")
         if (self.mask is None) == (self.seen == "pixels"):
             raise ValueError(
                 "known pixels need a mask, white where pixels are drawn"

@@ -132,6 +132,9 @@ class ImageData(DataConfig):
         Raises:
             DataError: When data are missing or corrupt.
         """
+        for name in () if self.source in ("folder", "shards") else ("width", "gray", "fit"):
+            if (value := getattr(self, name)) != getattr(ImageData, name):
+                raise DataError(f"--data.{name} {value} is for --data.source folder or shards")
         found = _SOURCES[self.source](self, split)
         if self.conditions and not found.columns:
             raise DataError(f"{self.source} has no numbers for conditions: npz and folder may")

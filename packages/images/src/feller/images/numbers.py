@@ -62,7 +62,8 @@ def with_numbers(images: FolderImages, asked: Sequence[str]) -> FolderImages:
     """Return the images of a folder with numbers instead of classes.
 
     They stand in `metadata.csv`, a line for each image by its `file_name` (with its folder, where
-    it is in one), or in `conditions.npy`, a row for each in the order of their paths.
+    it is in one), or in `conditions.npy`, a row for each: the files of a folder by name, then those
+    of its folders.
 
     Raises:
         DataError: When there is no such file, an image has no line, or a column no numbers.

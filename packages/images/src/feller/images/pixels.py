@@ -27,6 +27,7 @@ Fit = Literal["crop", "pad", "stretch"]
 _TAIL = 65_536
 _LAST = {"PNG": b"IEND", "JPEG": b"\xff\xd9", "JPEG2000": b"\xff\xd9"}  # at the end of a file
 _PLACES = {273: 279, 324: 325}  # in a TIFF, where strips or tiles are and how long
+_WIDTH = 256  # in a TIFF
 _ORIENTATION, _LYING = 274, (5, 6, 7, 8)  # in EXIF: of a camera that was turned by 90 degrees
 
 _WORDS = {
@@ -167,11 +168,20 @@ def _header(image: Any) -> Header:
     width, height = image.size
     gray = image.mode[0] in "1I" or image.mode in ("L", "LA", "La")
     frames = bool(getattr(image, "is_animated", False))
-    if image.format in ("JPEG", "MPO", "TIFF"):  # a PNG has it behind its pixels
-        with suppress(*_FAULTS):
-            if image.getexif().get(_ORIENTATION) in _LYING:
-                height, width = width, height
+    if _lies(image):
+        height, width = width, height
     return Header(height, width, gray, frames)
+
+
+def _lies(image: Any) -> bool:
+    """Say whether sides change places when an image is turned as its camera was held."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # it would be behind the pixels, if anywhere
+    with suppress(*_FAULTS):
+        if image.format == "TIFF" and image.width != image.tag_v2.get(_WIDTH, image.width):
+            return False  # Pillow has changed them
+        return image.getexif().get(_ORIENTATION) in _LYING
+    return False
 
 
 def upright(image: Any) -> Any:

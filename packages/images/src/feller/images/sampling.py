@@ -94,8 +94,11 @@ class Sampling:
             check_sizes(self, "steps")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {self.batch_size}")
-        if not np.isfinite(self.guidance).all():
+        scales = np.asarray(self.guidance, dtype=float)
+        if scales.ndim > 1 or not np.isfinite(scales).all():
             raise ValueError(f"guidance is a finite number, not {self.guidance}")
+        if scales.ndim:  # a list would not be checked against the number of images
+            object.__setattr__(self, "guidance", tuple(scales.tolist()))
         for name in ("mix", "mix_end"):
             if getattr(self, name):
                 check_weights(name, getattr(self, name))
@@ -123,7 +126,7 @@ class Sampling:
     def words(self) -> str:
         """Return how images are drawn in words, without what is as usual."""
         found = [f"{self.solver}, {self.steps} steps"]
-        if self.grid != "auto":
+        if self.grid != "auto" and self.solver != _BY_PIXELS:
             found.append(f"{self.grid} grid" + (f" to {self.end:g}" if self.end else ""))
         if self.mix:
             found.append(
@@ -215,8 +218,13 @@ def plan_of(sampling: Sampling, model: Any) -> tuple[Solver, Grid | None]:
     Args:
         sampling: How images are drawn, without `auto`.
         model: An `ImageModel`.
+
+    Raises:
+        ValueError: When there are times for a solver that has its own.
     """
     if sampling.solver == _BY_PIXELS:
+        if sampling.grid not in ("auto", "uniform") or sampling.end is not None:
+            raise ValueError(f"{_BY_PIXELS} has times of its own: it takes no grid and no end")
         return FirstHitting(-(-math.prod(model.codec.shape) // (sampling.steps or _STEPS))), None
     return named_solver(sampling.solver), sampling.times(model.path.schedule)
 

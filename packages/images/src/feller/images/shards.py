@@ -6,6 +6,7 @@ file `.cls`, or `label` or `cls` in a file `.json`.
 
 import io
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,17 +131,26 @@ def _image(sample: dict[str, bytes], number: int) -> io.BytesIO:
     raise DataError(f"sample {number} has no image, but {', '.join(sample) or 'nothing'}")
 
 
+def _whole(label: Any) -> int:
+    """Return a label as a number; refuse 1.7, `true` and `1_0`, which `int` would take."""
+    if isinstance(label, str) and re.fullmatch(r"\s*[+-]?\d+\s*", label):
+        return int(label)
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise ValueError(f"{label!r} is no whole number")
+    return label
+
+
 def _label(sample: dict[str, bytes], number: int | None) -> int | None:
     """Return the class of a sample; None without one, where no number is given to name it."""
     try:
         if "cls" in sample:
-            return int(sample["cls"])
+            return _whole(sample["cls"].decode("ascii"))
         described = json.loads(sample["json"]) if "json" in sample else {}
         found = (
             described.get("label", described.get("cls")) if isinstance(described, dict) else None
         )
         if found is not None or number is None:
-            return None if found is None else int(found)
+            return None if found is None else _whole(found)
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise DataError(f"sample {number or 0} has a label that is no whole number") from None
     raise DataError(f"sample {number} has no label, and others have: label all or none")

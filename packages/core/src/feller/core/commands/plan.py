@@ -47,7 +47,8 @@ def run(argv: Sequence[str]) -> None:
         recipe = recipe.model.completed(recipe, recipe.data.build("train")).recipe
     here = options.device == "cpu"
     device = measured_cpu() if here else DEVICES[options.device]
-    used = options.utilisation or (1.0 if here else 0.4)
+    asked, usual = options.utilisation, 1.0 if here else 0.4
+    used = usual if asked is None else asked
     plan = plan_of(recipe, device, count=options.gpus, utilisation=used)
     print(json.dumps(_facts(plan), indent=2) if options.json else _page(options.recipe, plan))
 

@@ -24,6 +24,8 @@ from torch.utils.flop_counter import flop_registry
 
 from feller.core.nn.ema import EMA
 from feller.core.training.config import Recipe
+from feller.core.training.lora import adapted
+from feller.core.training.posthoc import further_averages
 from feller.core.training.sharding import blocks, recomputed
 
 __all__ = ["Trace", "trace_step"]
@@ -89,12 +91,18 @@ def trace_step(recipe: Recipe, samples: int, *, recompute: bool = False) -> Trac
         raise ValueError(f"a step of this recipe cannot be taken without numbers: {said}") from None
 
 
+def _built(recipe: Recipe) -> Any:
+    """Return the model that is trained, with adapters where they alone are."""
+    model: Any = recipe.model.build().train()
+    return adapted(model, recipe.training.lora, ()) if recipe.training.lora else model
+
+
 def _traced(recipe: Recipe, samples: int, recompute: bool) -> Trace:
     with _Counter() as counter, _fused_attention(counter):
         with torch.device("meta"):
-            model: Any = recipe.model.build().train()
-            weights = counter.held
-            average = EMA(model, recipe.training.ema_decay)
+            model = _built(recipe)
+            weights, others = counter.held, further_averages(recipe.training)
+            average = EMA(model, recipe.training.ema_decay, others=others)
             averages = counter.held - weights
             if recompute:
                 recomputed(model)

@@ -175,8 +175,8 @@ def _draw(
 def _given(flags: SampleFlags, model: ImageModel) -> Given | None:
     """Return what is known of the images."""
     if flags.image is None:
-        if flags.mask is not None or flags.seen != "pixels":
-            raise ValueError("--mask and --seen belong to an --image: give one")
+        if flags.mask is not None or flags.seen != "pixels" or flags.repeats != 1:
+            raise ValueError("--mask, --seen and --repeats belong to an --image: give one")
         return None
     if flags.between is not None:
         raise ValueError("give --image or --between, not both")

@@ -73,6 +73,8 @@ def to_diffusers(model: Any, folder: Path) -> dict[str, str]:
     _refuse_others(model)
     scheduler = _scheduler(model, config)
     fields, state = _fields(model), _state(network, config, scheduler)
+    if (classes := "class_embedding.weight") in state:  # without a null class it has no row for it
+        state[classes] = state[classes][: fields["num_class_embeds"]].clone()
     (folder / "unet").mkdir()
     (folder / "scheduler").mkdir()
     name = scheduler.config["_class_name"]

@@ -6,7 +6,7 @@ from typing import Any
 from feller.core.checkpoint import CheckpointError
 from feller.core.importing import Foreign, Imported, Importer
 from feller.images.importing.models import Labels, image_model, sides
-from feller.images.importing.processes import Process, from_diffusers
+from feller.images.importing.processes import SCHEDULER_FIELDS, Process, from_diffusers
 from feller.images.networks.convert import unet_state_from_diffusers
 from feller.images.networks.diffusers_config import unet_config_from_diffusers
 
@@ -37,7 +37,8 @@ def process_of(foreign: Foreign) -> Process:
             f"{foreign.path} has no scheduler_config.json, and its weights do not show what they "
             "predict: put it there, or give --set scheduler=DDPMScheduler"
         )
-    return from_diffusers(found | {k: v for k, v in foreign.options.items() if k in found})
+    given = {k: v for k, v in foreign.options.items() if k in found or k in SCHEDULER_FIELDS}
+    return from_diffusers(found | given)
 
 
 def _is_unet(foreign: Foreign) -> bool:
@@ -46,7 +47,8 @@ def _is_unet(foreign: Foreign) -> bool:
 
 def _convert(foreign: Foreign) -> Imported:
     folder = part_of(foreign, "unet")
-    theirs = {k: v for k, v in folder.config.items() if k not in ("scheduler", "null_class")}
+    others = {"scheduler", "null_class", *SCHEDULER_FIELDS}
+    theirs = {k: v for k, v in folder.config.items() if k not in others}
     # `_null_class` is what `feller export` writes.
     null = bool(foreign.options.get("null_class", folder.config.get("_null_class", False)))
     process, config = process_of(folder), unet_config_from_diffusers(theirs, null_class=null)

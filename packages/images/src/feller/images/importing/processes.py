@@ -22,7 +22,9 @@ from feller.core.schedules import CondOT, Schedule
 from feller.core.spaces import Euclidean
 from feller.images.schedules import Tabulated
 
-__all__ = ["Process", "data_flow", "discrete", "forward_flow", "from_diffusers"]
+__all__ = [
+    "SCHEDULER_FIELDS", "Process", "data_flow", "discrete", "forward_flow", "from_diffusers",
+]  # fmt: skip
 
 _PREDICTIONS: Mapping[str, Parametrization] = MappingProxyType(
     {"epsilon": "noise", "sample": "x_1", "v_prediction": "v"}
@@ -113,6 +115,16 @@ def forward_flow(time_scale: float = 1.0) -> Process:
 def data_flow() -> Process:
     """Return the process of a flow from noise to data whose network predicts the data."""
     return Process(schedule=CondOT(), prediction="x_1", time_scale=1.0)
+
+
+SCHEDULER_FIELDS = frozenset(
+    {
+        *("prediction_type", "num_train_timesteps", "trained_betas", "rescale_betas_zero_snr"),
+        *("beta_schedule", "beta_start", "beta_end", "clip_sample", "timestep_spacing"),
+        *("shift", "flow_shift", "use_flow_sigmas", "use_dynamic_shifting", "invert_sigmas"),
+    }
+)
+"""Fields of a scheduler that say which process it is of; a network has none of them."""
 
 
 def from_diffusers(theirs: Mapping[str, Any]) -> Process:

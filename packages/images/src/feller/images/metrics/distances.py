@@ -16,6 +16,7 @@ from feller.images.metrics.frechet import (
 )
 from feller.images.metrics.kid import kernel_distance
 from feller.images.metrics.neighbours import neighbours
+from feller.images.metrics.splits import some_of
 
 __all__ = ["Distances", "metric"]
 
@@ -63,11 +64,12 @@ class Distances:
         floor = f"{alike} {frechet_distance(self.same, self.real):.4g}, the bias at this n"
         found.append(metric(f"FID{suffix}", frechet_estimate(seen, self.real), floor))
         found += self._unbiased(seen, how, suffix)
-        n = min(len(seen), len(self.same))
+        n = min(map(len, (seen, self.same, self.real)))
         if n <= NEAREST:
             return found
-        balls = neighbours(seen[:n], self.same[:n], k=NEAREST)
-        usual = neighbours(self.real[:n], self.same[:n], k=NEAREST)
+        drawn, same, real = (some_of(x, n, 0) for x in (seen, self.same, self.real))
+        balls = neighbours(drawn, same, k=NEAREST)
+        usual = neighbours(real, same, k=NEAREST)
         protocol = f"{how}; {self.words}; {NEAREST} neighbours among {n} training images"
         return found + [
             metric(

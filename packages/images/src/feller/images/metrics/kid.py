@@ -85,9 +85,15 @@ def kernel_distance(
 
 
 def nearest_distances(
-    images: Images, pool: UInt8[Tensor, "m h w c"], *, chunk: int = 2_000
+    images: Images, pool: UInt8[Tensor, "m h w c"], *, rank: int = 1, chunk: int = 2_000
 ) -> Float[Tensor, " n"]:
     """Return how far each image is from the nearest one of a pool.
+
+    Args:
+        images: The images.
+        pool: Those among which it is sought.
+        rank: 2 for the second nearest, where the images are of the pool themselves.
+        chunk: Images compared at once.
 
     Returns:
         Euclidean distances of pixels that run from 0 to 1; exact, and 0 for a copy.
@@ -97,11 +103,15 @@ def nearest_distances(
         >>> (255 * nearest_distances(pool[:2] + 10, pool)).round()
         tensor([10., 10.], dtype=torch.float64)
     """
-    return torch.cat([_nearest(part, pool, chunk) for part in images.split(chunk)])
+    return torch.cat([_nearest(part, pool, rank, chunk) for part in images.split(chunk)])
 
 
 def nearest_neighbour_ratio(
-    images: Images, train: UInt8[Tensor, "m h w c"], test: UInt8[Tensor, "k h w c"]
+    images: Images,
+    train: UInt8[Tensor, "m h w c"],
+    test: UInt8[Tensor, "k h w c"],
+    *,
+    held_out: bool = True,
 ) -> Estimate:
     """Return the mean distance of images to the training set over that of test images.
 
@@ -109,8 +119,15 @@ def nearest_neighbour_ratio(
     lowers it: read it beside the kernel distance. The interval assumes that the two means are
     independent and normal.
 
+    Args:
+        images: The images.
+        train: All training images.
+        test: Test images.
+        held_out: Whether they are no training images. Where they are, the nearest of each is sought
+            among the others.
+
     Raises:
-        ValueError: When all test images are in the training set.
+        ValueError: When all test images are in the training set, or there are not two of a kind.
 
     Example:
         >>> from feller.images.shapes import draw_shapes
@@ -121,7 +138,10 @@ def nearest_neighbour_ratio(
         >>> ratio.low < 1 < ratio.high
         True
     """
-    near, usual = nearest_distances(images, train), nearest_distances(test, train)
+    if min(len(images), len(test)) < 2:
+        raise ValueError("an interval needs two images, and two test images")
+    near = nearest_distances(images, train)
+    usual = nearest_distances(test, train, rank=1 if held_out else 2)
     if usual.mean() == 0:
         raise ValueError("every test image is a training image too: nothing to compare with")
     ratio = float(near.mean() / usual.mean())
@@ -164,18 +184,22 @@ def _kernel(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "
     return (x @ y.T / x.shape[-1] + 1).pow(3)
 
 
-def _nearest(images: Images, pool: UInt8[Tensor, "m h w c"], chunk: int) -> Float[Tensor, " n"]:
+def _nearest(
+    images: Images, pool: UInt8[Tensor, "m h w c"], rank: int, chunk: int
+) -> Float[Tensor, " n"]:
     """Find the nearest by |y|^2 - 2 x . y in single precision, then measure it exactly."""
     x = _flat(images)
     scores, indices = [], []
     for start, part in zip(range(0, len(pool), chunk), pool.split(chunk), strict=True):
         y = _flat(part)
-        score, index = torch.addmm(y.square().sum(-1), x, y.T, alpha=-2).min(-1)
-        scores.append(score)
+        score = torch.addmm(y.square().sum(-1), x, y.T, alpha=-2)
+        least, index = score.topk(min(rank, len(part)), largest=False)
+        scores.append(least)
         indices.append(index + start)
-    best = torch.stack(scores).argmin(0, keepdim=True)
-    nearest = pool[torch.stack(indices).gather(0, best)[0]]
-    return (_flat(images).double() - _flat(nearest).double()).norm(dim=-1)
+    best = torch.cat(scores, -1).topk(rank, largest=False).indices
+    nearest = pool[torch.cat(indices, -1).gather(-1, best)]
+    y = rearrange(nearest, "n k h w c -> n k (h w c)").float() / 255
+    return (x[:, None].double() - y.double()).norm(dim=-1).sort(-1).values[:, rank - 1]
 
 
 def _flat(images: Images) -> Features:

@@ -55,7 +55,8 @@ def likelihood(
     """
     if n < 1 or steps < 1:
         raise ValueError(f"a likelihood needs an image and a step, not {n} and {steps}")
-    _, test, labels, name = splits(model, data)
+    real = splits(model, data)
+    test, labels, name = real.test, real.labels, real.name
     device, rng = next(model.parameters()).device, torch.Generator().manual_seed(seed)
     z = model.codec.encode((some_of(test, n, seed), None))[0].to(device)
     condition = None

@@ -142,7 +142,7 @@ def evaluate(
     labels = _conditions(model, real, n, seed)
     always = model.config.condition_drop == 0  # it does not know how to draw without a label
     drawn, how = _draw(model, n, labels if always else None, plain, seed)
-    near = _neighbours(drawn, real.train, some_of(real.test, n, seed), f"{how}; {real.name}")
+    near = _neighbours(drawn, real, some_of(real.test, n, seed), f"{how}; {real.name}")
     near = replace(near, protocol="; ".join([near.protocol, *judges.missing]))
     found = [*judges.distances(drawn, how), *judges.coverage(drawn, real.test, how), near]
     if labels is None or not judges:
@@ -254,9 +254,10 @@ def _judge(classifier: Classifier, test: Images, labels: Tensor | None, name: st
     return f"bundled classifier, right on {right} of {len(test)} test images of {name}"
 
 
-def _neighbours(images: Images, train: Tensor, test: Tensor, protocol: str) -> Metric:
-    how = f"pixel distance to {len(train)} training images over that of {len(test)} test images"
-    ratio = nearest_neighbour_ratio(images, train, test)
+def _neighbours(images: Images, real: Splits, test: Tensor, protocol: str) -> Metric:
+    count = len(real.known)
+    how = f"pixel distance to {count} training images over that of {len(test)} test images"
+    ratio = nearest_neighbour_ratio(images, real.known, test, held_out=real.held_out)
     return metric("nearest-neighbour ratio", ratio, f"{protocol}, {how}")
 
 

@@ -24,14 +24,18 @@ class Splits(NamedTuple):
     """Real images.
 
     Attributes:
-        train: Training images.
+        known: All training images.
+        train: Those of them that are no test images.
         test: Test images.
+        held_out: Whether these are no training images.
         labels: The labels of test images, or their numbers, where these are known.
         name: What the data are called.
     """
 
+    known: Images
     train: Images
     test: Images
+    held_out: bool
     labels: Int[Tensor, " n"] | Float[Tensor, "n d"] | None
     name: str
 
@@ -41,12 +45,12 @@ def splits(model: Any, data: ImageData) -> Splits:
     (train, _), (test, labels) = (_read(model, data, split) for split in ("train", "test"))
     name = Path(data.root).name if data.source in ("npz", "folder") else data.source
     if not train.equal(test):
-        return Splits(train, _several(test), labels, name)
+        return Splits(train, train, _several(test), True, labels, name)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     known, held_out = order.tensor_split(2)
-    name = f"{name}, which has no test split: a random half stands for it"
+    name = f"{name}, which has no test split: a random half of what was trained on stands for it"
     known_labels = None if labels is None else labels[held_out]
-    return Splits(train[known], _several(test[held_out]), known_labels, name)
+    return Splits(train, train[known], _several(test[held_out]), False, known_labels, name)
 
 
 def _several(test: Tensor) -> Tensor:
