@@ -12,6 +12,7 @@ CARDS = {
     "images/a-flow": ModelCard(
         name="a-flow",
         task="images",
+        licence="Apache-2.0",
         parameters=1_234_567,
         metrics=(
             Metric(name="accuracy", value=0.5, low=0.25, high=0.75),

@@ -47,7 +47,7 @@ def test_the_bits_of_a_normal_distribution_are_its_density():
     assert model.path.space == Euclidean(3)
     model.model = Exact(model, Normal())
     found = likelihood(model, DATA, n=6, steps=20)
-    _, test, _, _ = splits(model, DATA)
+    test = splits(model, DATA).test
     z = model.codec.encode((some_of(test, 6, 0), None))[0]
     nats = (0.5 * z.square() + 0.5 * math.log(2 * math.pi)).mean()
     assert found.value == pytest.approx(float(nats) / math.log(2) + math.log2(127.5), abs=0.02)
@@ -59,7 +59,7 @@ def test_the_bits_of_a_normal_distribution_are_its_density():
 def test_a_diffusion_has_its_elbo():
     """Of the very images that are measured, all it is left to guess is which of them."""
     model = drawn_flow().model.build()
-    _, test, _, _ = splits(model, DATA)
+    test = splits(model, DATA).test
     points = model.codec.encode((some_of(test, 4, 0), None))[0]
     exact = FiniteData(model.path, Diffusion, points)
     model.model = Exact(model, exact)

@@ -46,7 +46,11 @@ def run(argv: Sequence[str]) -> None:
     print(f"{'model':{width}}  size   task")
     for card in cards:
         print(_wrapped(f"{card.name:{width}}  {_size(card.parameters)}  {card.task}".rstrip()))
-        print(_wrapped("    " + "; ".join([*map(_quality, card.metrics[:1]), card.licence])))
+        print(
+            _wrapped(
+                "    " + "; ".join(filter(None, [*map(_quality, card.metrics[:1]), card.licence]))
+            )
+        )
     print("\n" + _wrapped(f"recipes: {', '.join(recipes) or 'none'}"))
     if missing:
         packages = " ".join(f"feller-{name}" for name in missing)

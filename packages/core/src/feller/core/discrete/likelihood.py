@@ -82,11 +82,9 @@ def drawn_bounds(
             their shape, or the model was never trained on the condition.
     """
     tokens = token_model(model, tuple(x.shape[1:]))
-    x = _data(tokens, x)
     tokens.check_condition(condition)
     counted = torch.ones_like(x, dtype=torch.bool) if counted is None else counted
-    if counted.shape != x.shape:
-        raise ValueError(f"counted is of each token, {tuple(x.shape)}, not {tuple(counted.shape)}")
+    x = _data(tokens, x, counted)
     x, counted = x[:, None].flatten(1), counted[:, None].flatten(1)
     totals = [torch.zeros(draws, 0, dtype=torch.float64, device=x.device)]
     for rows in _parts(tokens, x):
@@ -124,7 +122,7 @@ def chain_rule(
         ValueError: When the source is not all mask, or the ranks are not 0 ... n - 1; when states
             are no batch of tokens, or have a mask.
     """
-    x = _data(model, x)
+    x = _data(model, x, torch.ones_like(x, dtype=torch.bool))
     texts = _Texts(model, x, torch.ones_like(x, dtype=torch.bool), condition)
     if not texts.hides:
         raise ValueError("the chain rule reveals masks: it asks for a mask source")
@@ -181,14 +179,20 @@ def bits_per_byte(
     return mean_estimate([*bits.values()], [*bytes_.values()])
 
 
-def _data(model: TokenModel, x: Tensor) -> Tensor:
-    """Return the states of a batch as int64; refuse what is none, and masks, which are no data."""
+def _data(model: TokenModel, x: Tensor, counted: Tensor) -> Tensor:
+    """Return the states of a batch as int64; refuse what is none, and masks that are to be known.
+
+    A mask that is not counted is a token that is not known, such as a residue.
+    """
     space, count = model.path.space, model.vocabulary.sampleable
     space.check(x)
     if x.ndim != space.event_dim + 1:
         raise ValueError(f"states are a batch (b, ...) of {space}, not {tuple(x.shape)}")
-    if x.numel() and int(x.max()) >= count:
-        raise ValueError(f"data are tokens 0 ... {count - 1}, and {int(x.max())} is the mask")
+    if counted.shape != x.shape:
+        raise ValueError(f"counted is of each token, {tuple(x.shape)}, not {tuple(counted.shape)}")
+    last = int(x[counted].max()) if counted.any() else 0
+    if last >= count:
+        raise ValueError(f"data are tokens 0 ... {count - 1}, and {last} is the mask")
     return x.long()
 
 
