@@ -46,11 +46,8 @@ def run(argv: Sequence[str]) -> None:
     print(f"{'model':{width}}  size   task")
     for card in cards:
         print(_wrapped(f"{card.name:{width}}  {_size(card.parameters)}  {card.task}".rstrip()))
-        print(
-            _wrapped(
-                "    " + "; ".join(filter(None, [*map(_quality, card.metrics[:1]), card.licence]))
-            )
-        )
+        said = [*map(_quality, card.metrics[:1]), card.licence]
+        print(_wrapped("    " + "; ".join(filter(None, said))))
     print("\n" + _wrapped(f"recipes: {', '.join(recipes) or 'none'}"))
     if missing:
         packages = " ".join(f"feller-{name}" for name in missing)
