@@ -408,3 +408,10 @@ def test_what_is_not_read_is_refused(options):
         DataError, match=rf"--data\.{name} .* is for --data\.source folder or shards"
     ):
         ImageData(source="drawn", **options).build()
+
+
+def test_a_size_that_the_images_have_not_is_refused(tmp_path):
+    np.savez(file := tmp_path / "own.npz", images=noise(4, 16, 16, 3))
+    said = refusal(ImageData(source="npz", root=str(file), size=32).build)
+    assert said.startswith("--data.size 32") and "16 x 16" in said
+    assert len(ImageData(source="npz", root=str(file), size=16).build()) == 4
