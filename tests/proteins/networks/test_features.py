@@ -7,11 +7,13 @@ import torch
 from torch.testing import assert_close
 
 from feller.proteins.networks.features import (
+    ATOMS,
     GEOMETRY,
     LINKS,
     RADIAL,
     RELATIVE,
     SURROUNDINGS,
+    atom_distances,
     geometry,
     links,
     radial,
@@ -42,6 +44,27 @@ def test_geometry_is_the_plain_formula(rng):
             assert_close(seen[1, i, j, RADIAL:], expected, rtol=0, atol=1e-12)
     bumps = radial(squared_distances(place))
     assert_close(seen[..., :RADIAL], bumps, rtol=0, atol=1e-12)
+
+
+def test_distances_of_atoms_are_those_of_the_drawn_atoms(rng):
+    place, rotation = frames(rng)
+    index = torch.tensor([[0, 1, 2, 3, 4, 5], [10, 11, 12, 20, 21, 22]])
+    seen = atom_distances(place, rotation, index)
+    assert seen.shape == (2, 6, 6, ATOMS)
+    n, ca, c, o = (0.1 * atoms_from_frames(place, rotation)).unbind(2)
+    # The ideal CB of ProteinMPNN.
+    to_ca, to_c = ca - n, c - ca
+    out = torch.linalg.cross(to_ca, to_c)
+    cb = ca - 0.58273431 * 10 * out + 0.56802827 * to_ca - 0.54067466 * to_c
+    for b, last in ((0, {5}), (1, {2, 5})):
+        for i in range(6):
+            if i in last:  # no peptide
+                o[b, i] = c[b, i] + 0.1231 * to_c[b, i] / to_c[b, i].norm()
+        for i in range(6):
+            for j in range(6):
+                pairs = (cb[b, i], cb[b, j]), (o[b, i], n[b, j]), (n[b, i], o[b, j])
+                expected = torch.cat([radial((one - two).square().sum()) for one, two in pairs])
+                assert_close(seen[b, i, j], expected, rtol=0, atol=2e-4)
 
 
 def test_bumps_stand_from_0_to_22_angstrom_and_widen():
@@ -148,7 +171,7 @@ def test_no_motion_of_the_world_changes_what_is_seen(rng):
     moved = place @ turn.T, turn @ rotation
     index = torch.arange(6).expand(2, 6)
     assert_close(geometry(*moved), geometry(place, rotation), rtol=0, atol=1e-12)
-    for see in (surroundings, links):
+    for see in (surroundings, links, atom_distances):
         assert_close(see(place, rotation, index), see(*moved, index), rtol=0, atol=1e-12)
 
 
@@ -159,7 +182,7 @@ def test_slopes_are_finite_where_positions_coincide(dtype, rng):
     place, rotation = place.requires_grad_(), rotation.requires_grad_()
     index = torch.arange(6).expand(2, 6)
     total = geometry(place, rotation).square().sum()
-    for see in (surroundings, links):
+    for see in (surroundings, links, atom_distances):
         total = total + see(place, rotation, index).square().sum()
     (total + radial(squared_distances(place)).sum()).backward()
     assert place.grad.isfinite().all()
@@ -173,3 +196,4 @@ def test_slopes_are_right(rng):
     assert torch.autograd.gradcheck(geometry, inputs)
     index = torch.arange(3)[None]
     assert torch.autograd.gradcheck(lambda *x: surroundings(*x, index), inputs)
+    assert torch.autograd.gradcheck(lambda *x: atom_distances(*x, index), inputs)

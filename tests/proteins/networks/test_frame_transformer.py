@@ -15,7 +15,7 @@ from feller.proteins.so3.rotations import Rotations, exp
 SMALL = {"dim": 16, "pair": 8, "depth": 2, "num_heads": 2}
 VARIANTS = [
     {},
-    {"points": 2},
+    {"points": 2, "atom_distances": True},
     {"self_conditioning": True},
     {"updates": 1},
 ]

@@ -140,11 +140,12 @@ class PairBias(nn.Module):
         dim: Channels of a residue.
         pair: Channels of a pair.
         biases: Biases of a pair: heads, for all blocks together.
+        seen: Channels of what is seen of a pair.
     """
 
-    def __init__(self, dim: int, pair: int, biases: int) -> None:
+    def __init__(self, dim: int, pair: int, biases: int, seen: int = GEOMETRY) -> None:
         super().__init__()
-        self.see = nn.Linear(GEOMETRY, pair, bias=False)
+        self.see = nn.Linear(seen, pair, bias=False)
         self.weigh = nn.Linear(pair, biases + _POOLS)
         self.ends = nn.Linear(dim, 2 * pair)
         self.take = nn.Linear(_POOLS * pair, dim)
@@ -153,7 +154,7 @@ class PairBias(nn.Module):
         self,
         x: Float[Tensor, "b n d"],
         chain: Float[Tensor, "#b n n pair"],
-        seen: Float[Tensor, "b n n geometry"],
+        seen: Float[Tensor, "b n n seen"],
     ) -> tuple[Float[Tensor, "b biases n n"], Float[Tensor, "b n d"]]:
         """Return biases, and what is added to the residues.
 

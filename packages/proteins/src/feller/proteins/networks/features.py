@@ -15,14 +15,16 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from feller.proteins.structure.frames import ANGSTROM, IDEAL
+from feller.proteins.structure.frames import ANGSTROM, CARBONYL, IDEAL
 
 __all__ = [
+    "ATOMS",
     "GEOMETRY",
     "LINKS",
     "RADIAL",
     "RELATIVE",
     "SURROUNDINGS",
+    "atom_distances",
     "geometry",
     "links",
     "radial",
@@ -36,6 +38,9 @@ RADIAL = 16
 
 GEOMETRY = RADIAL + 12
 """Channels of a pair: a distance, a direction and a rotation."""
+
+ATOMS = 3 * RADIAL
+"""Channels of the distances of a pair's atoms."""
 
 _REACH = 32
 RELATIVE = 2 * (2 * _REACH + 1)
@@ -52,6 +57,7 @@ _NEAR, _FAR = 0.2, 2.2  # nanometres
 _SOFT = 0.01
 _EDGE = 9.0  # widths of a bump
 
+_CB = (-0.527, -0.774, -1.212)  # Angstrom, in the frame of its residue
 _PEPTIDE = (0.1329, 0.2425, 0.2431, 0.3802)  # medians of native chains
 _STRAIN = 0.01
 
@@ -72,9 +78,12 @@ def relative_index(index: Int[Tensor, "b n"]) -> Int[Tensor, "b n n"]:
     return apart + (RELATIVE // 2) * broken
 
 
-def squared_distances(position: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n n"]:
-    """Return the squared distances of positions, in their unit squared."""
-    return (position[:, None, :] - position[:, :, None]).square().sum(-1)
+def squared_distances(
+    position: Float[Tensor, "b n 3"], other: Float[Tensor, "b n 3"] | None = None
+) -> Float[Tensor, "b n n"]:
+    """Return the squared distances of positions from others, or from themselves if None."""
+    other = position if other is None else other
+    return (other[:, None, :] - position[:, :, None]).square().sum(-1)
 
 
 def radial(square: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs bumps"]:
@@ -108,6 +117,35 @@ def geometry(
     turned = mine @ rearrange(rotation, "b j x k -> b x (j k)")
     turned = rearrange(turned, "b (i c) (j k) -> b i j (c k)", c=3, k=3)
     return torch.cat([radial(square), direction, turned], dim=-1)
+
+
+def atom_distances(
+    position: Float[Tensor, "b n 3"],
+    rotation: Float[Tensor, "b n 3 3"],
+    index: Int[Tensor, "b n"],
+) -> Float[Tensor, "b n n atoms"]:
+    """Return distances of CB and CB, of O and N, and of N and O of every pair, through bumps.
+
+    They tell which side chains touch and where hydrogen bonds are. The oxygen is where the next
+    residue's N puts it, if there is one; otherwise it is not in a peptide, and lies along CA-C.
+
+    Args:
+        position: Positions in nanometres.
+        rotation: Rotations.
+        index: Numbers of residues.
+    """
+    inside = position.new_tensor((*IDEAL, _CB)) * ANGSTROM
+    n, ca, c, cb = (rotation @ inside.mT + position[..., None]).unbind(-1)
+    bond = F.pad(c[:, :-1] - n[:, 1:], (0, 0, 0, 1))
+    linked = F.pad(index.diff(dim=1) == 1, (0, 1))[..., None]
+    outward = _soft_unit(_soft_unit(c - ca) + torch.where(linked, _soft_unit(bond), 0.0))
+    o = c + CARBONYL * ANGSTROM * outward
+    bonded = radial(squared_distances(o, n))
+    return torch.cat([radial(squared_distances(cb)), bonded, bonded.transpose(1, 2)], dim=-1)
+
+
+def _soft_unit(v: Tensor) -> Tensor:
+    return v * torch.rsqrt(v.square().sum(-1, keepdim=True) + (_SOFT / 10) ** 2)
 
 
 def surroundings(

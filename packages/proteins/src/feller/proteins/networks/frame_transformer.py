@@ -36,7 +36,16 @@ from feller.proteins.networks.blocks import (
     Modulated,
     PairBias,
 )
-from feller.proteins.networks.features import LINKS, SURROUNDINGS, geometry, links, surroundings
+from feller.proteins.networks.features import (
+    ATOMS,
+    GEOMETRY,
+    LINKS,
+    SURROUNDINGS,
+    atom_distances,
+    geometry,
+    links,
+    surroundings,
+)
 from feller.proteins.so3.rotations import exp
 
 __all__ = ["FrameOutput", "FrameTransformer", "FrameTransformerConfig"]
@@ -61,6 +70,8 @@ class FrameTransformerConfig:
         num_heads: Heads of attention.
         updates: How often frames are moved: after every `depth / updates` blocks.
         points: Points of a head of attention (invariant point attention); 0 for none.
+        atom_distances: Whether pairs are seen through distances of CB to CB and of O to N, too:
+            which side chains touch, and where hydrogen bonds are.
         self_conditioning: Whether the network sees distances of its own earlier estimate.
         dropout: Probability of dropping a value at the end of a branch, in training.
         conditions: Named conditions of a chain.
@@ -72,6 +83,7 @@ class FrameTransformerConfig:
     num_heads: int = 4
     updates: int = 2
     points: int = 0
+    atom_distances: bool = False
     self_conditioning: bool = False
     dropout: float = 0.0
     conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
@@ -220,7 +232,9 @@ class _Group(nn.Module):
         super().__init__()
         depth = config.depth // config.updates
         self.look = nn.Linear(SURROUNDINGS + LINKS, config.dim)
-        self.pairs = PairBias(config.dim, config.pair, depth * config.num_heads)
+        self.sees_atoms = config.atom_distances
+        seen = GEOMETRY + ATOMS * self.sees_atoms
+        self.pairs = PairBias(config.dim, config.pair, depth * config.num_heads, seen)
         self.blocks = nn.ModuleList(
             FrameBlock(config.dim, config.num_heads, config.points, config.dropout)
             for _ in range(depth)
@@ -245,6 +259,8 @@ class _Group(nn.Module):
             here = position, rotation, index
             around = torch.cat([surroundings(*here), links(*here)], dim=-1)
             seen = geometry(position, rotation)
+            if self.sees_atoms:
+                seen = torch.cat([seen, atom_distances(*here)], dim=-1)
         x = x + self.look(around.to(self.look.weight.dtype))
         biases, taken = self.pairs(x, chain, seen)
         x = x + taken
