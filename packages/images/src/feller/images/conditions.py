@@ -47,13 +47,13 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What is known of the images to be drawn.
+    """What is known of the images to sample.
 
     Attributes:
         image: What was seen, bytes `(h, w, c)`.
         seen: What that is: some `pixels` of the image, the mean of its channels (`gray`), its means
             over blocks (`small`, whose size sets theirs), or the image after a Gaussian `blur`.
-        mask: Which pixels are drawn; the others are known. For `pixels` alone.
+        mask: Which pixels are sampled; the others are known. For `pixels` only.
         width: Standard deviation of the blur, in pixels.
         std: Standard deviation of the noise in what was seen, where white is 1 and black -1.
         repeats: How often each step is taken for `pixels`; above 1 the others suit them better.

@@ -46,16 +46,16 @@ class ImageModelConfig(ModelConfig):
     """What an `ImageModel` is made of.
 
     Attributes:
-        network: A U-Net, a DiT or a JiT. Its `out_channels` are the image's; the numbers that the
-            head reads for each come of themselves.
+        network: A U-Net, a DiT or a JiT. Its `out_channels` are those of the image; the channels
+            that the head needs for each are added automatically.
         codec: Size of the images, their labels, and whether they are tokens.
-        path: The conditional path: on numbers Gaussian, or a mixture; on tokens a mixture.
+        path: The conditional path: Gaussian or mixture for continuous pixels, mixture for tokens.
         head: How the network's output is read.
-        condition_drop: Fraction of images that it was trained on without their labels, written by
-            training: with 0 it cannot sample without a label, with 1 not with one. None if unknown,
-            as before training.
-        pixel_times: Whether pixels have times of their own, for exact inpainting: train it by
-            times such as `KnownPixels`.
+        condition_drop: Fraction of images trained without their labels, written by training: with 0
+            the model cannot sample without a label, with 1 not with one. None if unknown, as before
+            training.
+        pixel_times: Whether pixels have their own times, for exact inpainting: train with `times`
+            such as `KnownPixels`.
     """
 
     hub_task: ClassVar[str] = "unconditional-image-generation"

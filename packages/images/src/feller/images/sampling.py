@@ -55,24 +55,23 @@ class Sampling:
     """How images are drawn.
 
     Attributes:
-        steps: Steps of the solver; None for 20, or 2 of a model of average velocities (MeanFlow).
-        solver: Its name; `auto` chooses by the schedule. Of masked pixels also `first_hitting`:
+        steps: Steps of the solver; None for 20, or 2 for a model of average velocities (MeanFlow).
+        solver: Its name; `auto` chooses by the schedule. For masked pixels also `first_hitting`:
             event by event (arXiv 2409.02908), exact with as many steps as pixels.
-        guidance: Scale of guidance; 1 is none. One for all images, or one for each.
-        interval: The times between which guidance acts.
-        rescale: How far guided velocities are brought back to the spread of those that are not,
-            from 0 to 1.
+        guidance: Guidance scale, for all images or for each; 1 is none.
+        interval: Interval of times in which guidance acts.
+        rescale: How far guided velocities are rescaled to the spread of unguided ones, from 0 to 1.
         autoguidance: A worse model, by name or folder, to guide away from; empty for the model
             itself without its label.
         mix: Weights of the parts of a joint model, such as its flow and its jump; empty for those
             it was built with.
-        mix_end: Their weights at t = 1, where they change evenly with time; empty for `mix`.
+        mix_end: Their weights at t = 1, reached linearly in time; empty for `mix`.
         batch_size: Images simulated at once.
         grid: The times of the steps: `uniform`; `power`, shorter towards the data; `shifted`,
             shorter towards the source; `logarithmic`, by equal steps of log sigma; `auto`
             chooses by the schedule and the solver.
-        end: The last time, in (0, 1]; None for 1, and on the logarithmic grid, or where `grid` is
-            `auto` for jumps and diffusions, for that at which sigma is .001 (on CondOT t = .999).
+        end: The last time, in (0, 1]; If None 1; but on the logarithmic grid, or for jumps and
+            diffusions with `grid` `auto`, when sigma is .001 (on CondOT t = .999).
     """
 
     steps: int | None = None

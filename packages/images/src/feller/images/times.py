@@ -26,8 +26,8 @@ _LEAST, _MOST = 0.25, 0.75  # of each side
 class KnownPixels(TimeDistribution):
     """One time for all pixels but, in some of the samples, known ones, at t = 1.
 
-    Known are the pixels outside of a box, those inside of one, or each with a probability of its
-    own for the sample, in a third of these samples each. Boxes have sides of a quarter to three
+    In a third of these samples each, the known pixels are those outside a box, those inside a box,
+    or each pixel with a probability drawn for the sample. Boxes have sides of a quarter to three
     quarters of the image's.
 
     Attributes:

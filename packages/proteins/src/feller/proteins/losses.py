@@ -68,7 +68,7 @@ class FrameLoss(Loss):
         contact: Weight of the loss of contacts.
         hold: Time in [0, 1] from which the weight over time no longer rises.
         settle: Time up to which the weight of rotation velocities rises, as the cube of time; 0 if
-            it is the same at all times. Early on they are large, and hardly known.
+            it is the same at all times. Early velocities are large and hard to predict.
     """
 
     translation: float = 2.0

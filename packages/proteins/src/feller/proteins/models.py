@@ -59,8 +59,8 @@ class ProteinModelConfig(ModelConfig):
         noise: Default Langevin noise of positions, in nm^2 per unit time.
         rotation_noise: Default Langevin noise of rotations, in units of their path's variance.
         noise_scale: Default factor on all noise, up to t = 1/2.
-        final_noise_scale: Default factor at t = 1, where it gets evenly from t = 1/2 on;
-            `noise_scale` if None.
+        final_noise_scale: Default factor at t = 1, reached linearly from t = 1/2; `noise_scale` if
+            None.
         sequence: Whether it is trained on residues; otherwise samples have unknown residues.
         codec: Atoms against frames.
     """

@@ -28,7 +28,7 @@ __all__ = ["FrameTimes", "residue_clocks"]
 @tagged("proteins/frame_times")
 @dataclass(frozen=True, kw_only=True)
 class FrameTimes(TimeDistribution):
-    """Each sample trains one job, drawn by its fraction of the samples; they sum to one.
+    """Each sample trains one task, drawn with its probability; they sum to one.
 
     Attributes:
         base: The distribution of a time.

@@ -86,7 +86,7 @@ class Windows:
 @tagged("text/data", renamed={"share": "test_fraction"})
 @dataclass(frozen=True, kw_only=True)
 class TextData(DataConfig):
-    """Which text, and how it is tokenized.
+    """Where text comes from, and how it is tokenized.
 
     Attributes:
         source: `file`, `folder`, `stdlib` (Python's source), `stdlib-docs` (its docs), `datasets`,
@@ -99,10 +99,10 @@ class TextData(DataConfig):
         separator: String between the documents of a text file; one document if empty.
         column: Column of the text in a `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file, or a
             data set; if empty, files are plain text whatever their suffix.
-        config: Configuration of a data set that has several.
+        config: Configuration of a data set, if it has several.
         split: Split of a data set to train on.
         test_split: Split to hold out; a part of `split` if empty.
-        tokenizer: That of the model.
+        tokenizer: The model's tokenizer.
         has_end: Whether an end-of-document token follows each document, as in the model's codec.
         length: Window length, in tokens.
         stride: Tokens between the starts of training windows.

@@ -61,8 +61,8 @@ class TextModelConfig(ModelConfig):
     Attributes:
         network: Its network.
         codec: The tokenizer and the length of a context.
-        noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or a
-            mask and now and then a token (`mask+uniform`).
+        noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or
+            mostly masks with some tokens (`mask+uniform`).
         frequencies: Frequency of each sampleable id, for unigram.
         uniform_probability: Probability of a token instead of a mask, for mask+uniform.
         schedule: The schedule in training; sampling may use another.

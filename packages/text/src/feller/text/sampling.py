@@ -45,20 +45,21 @@ LONGEST = 2**20
 @tagged("text/sampling")
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How text is drawn.
+    """How text is sampled.
 
     Attributes:
         solver: `leap` (tau-leaping) or `ancestral` for any source; for masks also `events` (first
             hitting; exact at as many steps as tokens), `confidence`, `margin` or `entropy`
-            (confidence-based decoding) and `remask`; `corrected` for leaps with a Gibbs draw each.
-        steps: Steps of each block; solvers that reveal tokens one by one take about so many calls.
+            (confidence-based decoding) and `remask`; `corrected` for leaps, each followed by a
+            Gibbs draw.
+        steps: Steps of each block; solvers that reveal tokens one by one use about that many calls.
         temperature: Divides the logits; 0 takes the most likely token.
-        top_k: Draw from that many of the most likely tokens; from all if None.
-        top_p: Draw from the fewest most likely tokens whose probabilities reach this sum; from all
+        top_k: Sample from this many of the most likely tokens; from all if None.
+        top_p: Sample from the fewest most likely tokens whose probabilities sum to this; from all
             if None.
-        block: Tokens of a block; blocks are drawn from left to right, all at once if None.
-        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown;
-            ends of texts such as <|endoftext|> are drawn in any case.
+        block: Tokens per block, sampled from left to right; all at once if None.
+        special: Also sample the tokenizer's special tokens, such as [PAD], [CLS] and [UNK]; ends of
+            texts such as <|endoftext|> are always sampled.
         batch_size: Texts simulated at once.
     """
 

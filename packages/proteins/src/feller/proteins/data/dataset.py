@@ -99,24 +99,25 @@ class Parts:
 @tagged("proteins/data", renamed={"share": "test_fraction"})
 @dataclass(frozen=True, kw_only=True)
 class ProteinData(DataConfig):
-    """Which chains, and how they are cut.
+    """Which chains to use, and how they are cropped.
 
     Attributes:
         path: A structure file, a folder of them, or a `.zip`.
-        train_ids: A file with the names of the chains to train on, one a line (1abc_A, pdb1abc or
-            1ABC); all that are not held out, nor relatives of those, when empty.
-        test_ids: A file with the names of those held out; all not trained on, nor relatives of
-            those, when empty. Without either file, clusters are held out by a hash of their names.
+        train_ids: A file with the names of the chains to train on, one per line (1abc_A, pdb1abc or
+            1ABC); if empty, all chains that are not held out or related to those.
+        test_ids: A file with the names of the chains to hold out; if empty, all that are not
+            trained on or related to those. Without either file, clusters are held out by a hash of
+            their names.
         clusters: A `.csv` with the columns `id` and `homology_group`. Chains that are not in it,
             or all when empty, are clustered by their sequences.
-        unmatched: `refuse` or `pass` over names in these files that match no chain.
-        filters: What is fit to learn from.
+        unmatched: `refuse` (raise an error) or `pass` over names in these files without a chain.
+        filters: Which chains are used.
         crop: Largest length of a training example, in residues.
-        long: `crop` cuts a part out of longer chains, `drop` leaves them out.
-        width: Lengths are cut to a multiple of this many residues.
-        rounds: Visits of each cluster in an epoch, with other members and other ends.
+        long: For longer chains: `crop` cuts out a part, `drop` leaves them out.
+        width: Lengths are cropped to a multiple of this many residues.
+        rounds: Visits to each cluster per epoch, each with another member and crop.
         test_fraction: Fraction of clusters to hold out, if no file says which.
-        seed: Random seed of ends and members.
+        seed: Random seed of crops and members.
         workers: Number of processes that read structures that are not cached yet.
         cache: Folder for parsed structures; the user's cache folder when empty.
     """

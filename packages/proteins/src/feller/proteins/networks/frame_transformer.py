@@ -59,9 +59,9 @@ class FrameTransformerConfig:
         pair: Channels of a pair of residues.
         depth: Number of blocks.
         num_heads: Heads of attention.
-        updates: How often frames are moved: after every `depth / updates` blocks.
-        points: Points of a head of attention (invariant point attention); 0 for none.
-        self_conditioning: Whether the network sees distances of its own earlier estimate.
+        updates: Number of frame updates: one after every `depth / updates` blocks.
+        points: Points per attention head (invariant point attention); 0 for none.
+        self_conditioning: Whether the network sees the distances of its previous estimate.
         dropout: Probability of dropping a value at the end of a branch, in training.
         conditions: Named conditions of a chain.
     """
