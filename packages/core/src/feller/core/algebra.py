@@ -175,7 +175,7 @@ class ModelPart:
     Attributes:
         weight: The weight.
         model: The model.
-        role: Whether it moves along the path, leaves it alone, or moves back along it.
+        role: Whether it moves along the path, leaves p_t unchanged, or moves back along it.
     """
 
     weight: Weight
@@ -209,7 +209,7 @@ def _in_role(part: Any, role: Role) -> Any:
 
 @dataclass(frozen=True)
 class SuperposedModel(Model):
-    """A weighted sum of models on one path; each is asked in turn.
+    """A weighted sum of models on one path; each is called in turn.
 
     Raises:
         ValueError: When the models have different paths, spaces or couplings; when asked for a

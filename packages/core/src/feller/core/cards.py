@@ -33,8 +33,8 @@ class Metric:
     Attributes:
         name: What was measured.
         value: The figure.
-        low: Lower end of its 95% interval; None where none is stated.
-        high: Upper end; None where `low` is.
+        low: Lower end of its 95% interval; None if unknown.
+        high: Upper end; None if `low` is.
         protocol: How: samples, seed, solver, NFE, reference.
 
     Raises:
@@ -66,17 +66,16 @@ class ModelCard:
         name: The model's full name.
         task: What it does, in a few words.
         summary: A sentence or two.
-        licence: Licence of the weights; empty where their owner has named none.
+        licence: Licence of the weights; empty if their owner has not chosen one.
         parameters: Number of weights.
         data: What it was trained on, with source and licence.
-        dataset: The named data set that its figures compare with.
+        dataset: The named data set that its figures are measured on.
         training: Steps, seconds, cores, seed and so on.
         sampling: Default solver, steps and guidance.
         metrics: What was measured.
         limitations: What it does not do.
         references: Papers.
-        hub_task: Its task in the words of the Hugging Face Hub, such as
-            `unconditional-image-generation`.
+        hub_task: Its task tag on the Hugging Face Hub, such as `unconditional-image-generation`.
     """
 
     name: str

@@ -95,12 +95,12 @@ def push(
     token: str | None = None,
     message: str = "",
 ) -> Repository:
-    """Commit the folder of a model to a repository, which is made where there is none.
+    """Commit the folder of a model to a repository, which is created if it does not exist.
 
     Args:
         folder: The folder, whose weights are those that its configuration means.
         name: Such as `org/repo`.
-        revision: A branch, made where there is none; `main` by default.
+        revision: A branch, created if it does not exist; `main` by default.
         private: Whether a new repository is for its owner alone.
         token: A token that may write; by default that of `hf auth login` or `HF_TOKEN`.
         message: Of the commit.

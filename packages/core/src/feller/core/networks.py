@@ -88,9 +88,9 @@ class OwnNetwork:
     """A network that is not feller's.
 
     Attributes:
-        module: The module in which its class, or what makes it, is defined.
+        module: The module that defines its class, or the function that makes it.
         name: Its name there.
-        arguments: Names and values of what it is made with.
+        arguments: Names and values of the arguments that build it.
 
     Raises:
         ValueError: When the module is not imported, or the name is not marked `buildable` there.

@@ -93,7 +93,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """What a data set of pairs yields: states that no codec has to encode.
+    """A batch of a data set of pairs: states that need no codec.
 
     Attributes:
         pair: The pairs.

@@ -26,10 +26,10 @@ class RunRecord:
     Attributes:
         folder: Its folder.
         status: `running` while a process holds its lock; `finished` with all of its steps and a
-            model; `stopped` where it was asked to end and goes on by the same command; `failed`
-            after an error, or where it was killed.
-        why: The error, in one line; empty without.
-        step: The last step that is known.
+            model; `stopped` if it was asked to stop and the same command resumes it; `failed` after
+            an error, or if it was killed.
+        why: The error, in one line; empty if there is none.
+        step: The last step recorded.
         steps: Steps that its recipe asks for.
         lines: Its log.
     """

@@ -102,10 +102,10 @@ class Shards:
 
     Attributes:
         shards: Where they are.
-        cache: The folder of what is fetched from the web, and of what is known of shards; the
-            user's cache folder if empty.
-        pool: Shards that are read at once.
-        most: Bytes that the cache keeps.
+        cache: The folder for downloads and for metadata of shards; the user's cache folder if
+            empty.
+        pool: Number of shards read at a time.
+        most: Maximum size of the cache, in bytes.
 
     Raises:
         DataError: When a shard cannot be read, or is no tar file without compression.

@@ -205,9 +205,9 @@ class Masked(Source):
 @tagged("data_source")
 @dataclass(frozen=True)
 class DataSource(Source):
-    """A data set, of which nothing is drawn here: training reads pairs, a simulation is given x_0.
+    """A data set, not sampled here: training reads pairs, and simulation is given x_0.
 
-    It has no density that is known, so that nothing asks for one in vain.
+    Its density is unknown, and asking for it raises an error.
     """
 
     def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:

@@ -27,12 +27,12 @@ Rows = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Start:
-    """What a model took from another, and what it did not.
+    """Which weights a model took from another, and which it did not.
 
     Attributes:
-        taken: How many tensors, whole or in part.
+        taken: Number of tensors taken, whole or in part.
         initialised: The weights that are new, whole or in part, each with what is new about it.
-        left: The weights of the other that have no place, each with its shape.
+        left: Weights of the other model that were not used, each with its shape.
     """
 
     taken: int

@@ -157,7 +157,7 @@ class TimeDistribution(ABC):
 @tagged("uniform_times")
 @dataclass(frozen=True)
 class Uniform(TimeDistribution):
-    """Every time alike."""
+    """Uniform times."""
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return `u`."""

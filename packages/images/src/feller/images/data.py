@@ -94,8 +94,7 @@ class ImageData(DataConfig):
         root: The folder of a named set (torchvision's layout, or `fashion_mnist.npz` in it), the
             file of `npz`, the folder of `folder`; of `shards` a folder, a pattern of files
             (`DIR/*.tar`), an address with numbers in braces (`https://HOST/a-{000..099}.tar`) or an
-            index of `wids`. `{split}` in it becomes `train` or `test`; otherwise the last tenth is
-            held out.
+            index of `wids`. `{split}` in it is `train` or `test`; else the last tenth is held out.
         download: Let torchvision download a named set.
         size: Height of images of `folder`, `shards` and `drawn`, in pixels; None infers the size of
             `folder` and `shards` from their images.

@@ -46,11 +46,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that make pairs.
+    """The indices of the rows that form pairs.
 
     Attributes:
-        of_0: Indices of source samples, one a pair; None for all as they are.
-        of_1: Indices of data points; None for all as they are.
+        of_0: Indices of source samples, one per pair; None for all in order.
+        of_1: Indices of data points; None for all in order.
     """
 
     of_0: Tensor | None = None
@@ -61,9 +61,9 @@ class Coupling(ABC):
     """A rule that pairs the rows of two batches.
 
     Attributes:
-        independent: Whether a source sample says nothing of its data point.
+        independent: Whether source samples are independent of their data points.
         respects_condition: Whether the source given a condition stays the source.
-        takes_pairs: Whether it is of data that are pairs already.
+        takes_pairs: Whether the data must be pairs already.
     """
 
     independent: ClassVar[bool] = False
@@ -87,7 +87,7 @@ class Coupling(ABC):
         """Return the pairs, and the condition of each.
 
         Raises:
-            ValueError: When the batches have other shapes or cannot be paired, or there is a
+            ValueError: When the batches differ in shape or cannot be paired, or there is a
                 condition that the coupling ignores.
         """
         if condition is not None and not self.respects_condition:
@@ -146,7 +146,7 @@ class Coupling(ABC):
 @tagged("independent")
 @dataclass(frozen=True)
 class IndependentCoupling(Coupling):
-    """Pairs as drawn."""
+    """Source samples and data points paired as drawn, independently."""
 
     independent: ClassVar[bool] = True
     respects_condition: ClassVar[bool] = True
@@ -169,7 +169,7 @@ class IndependentCoupling(Coupling):
 @tagged("given_pairs")
 @dataclass(frozen=True)
 class GivenPairs(Coupling):
-    """Pairs of the data themselves: translations, or those of a model (`feller.core.pair_data`).
+    """Pairs that come with the data: translations, or pairs from a model (`feller.core.pair_data`).
 
     Attributes:
         source: Where they come from, such as the name of the model that made them.
@@ -199,7 +199,8 @@ def couple(
         condition: The condition of each data point.
 
     Raises:
-        ValueError: When the coupling is of pairs and the data are none, or the other way round.
+        ValueError: When the coupling needs pairs and the data are not pairs, or the other way
+            round.
 
     Example:
         >>> import torch
@@ -230,7 +231,7 @@ def coupling_of(model: Any) -> Coupling:
 
 
 def set_coupling(model: nn.Module, coupling: Coupling) -> None:
-    """Let a model, and the model within it, say which coupling it is trained with.
+    """Record in a model, and the model it wraps, which coupling it is trained with.
 
     Raises:
         ValueError: When what it learns is wrong for pairs that depend on each other.

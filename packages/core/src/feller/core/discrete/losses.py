@@ -87,7 +87,7 @@ class CrossEntropy(_TokenLoss):
 
     Attributes:
         mean: Over which tokens of a sequence: those that may be noise (`noise`), or all (`all`),
-            the others counting as zero.
+            with zero for the others.
     """
 
     mean: Literal["noise", "all"] = "noise"
@@ -110,8 +110,8 @@ class Bound(_TokenLoss):
     """A bound on the negative log-likelihood, per token.
 
     Attributes:
-        chain: Of which chain given the data: the one that jumps to them once (`forward`), or that
-            of the noise run backward (`reverse`), which is tighter.
+        chain: Which chain given the data: the one that jumps to them once (`forward`), or the
+            reversed noising chain (`reverse`), which is tighter.
     """
 
     chain: Literal["forward", "reverse"] = "reverse"

@@ -132,11 +132,11 @@ class TokenModel(Model, ABC):
 class PosteriorTokens(TokenModel):
     """A model of generators as a token model. A factor of a product is one as a `Factor`.
 
-    States of more axes than one, such as pixels, are sequences here, in their order in memory.
+    States with more than one axis, such as pixels, are flattened to sequences.
 
     Attributes:
         model: Returns generators on a mixture path of tokens.
-        event: The shape of a state, `(n,)` of a sequence.
+        event: The shape of a state, `(n,)` for a sequence.
 
     Raises:
         ValueError: When the mask is not the last id.

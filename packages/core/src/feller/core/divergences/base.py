@@ -31,12 +31,12 @@ _MIDDLE = 0.5  # in the domain of every divergence
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers a divergence compares.
+    """The range of values that a divergence compares.
 
     Attributes:
-        low: The least.
-        high: The largest.
-        closed: Whether the finite ends belong to it.
+        low: The smallest value.
+        high: The largest value.
+        closed: Whether the finite ends are included.
     """
 
     low: float = -torch.inf

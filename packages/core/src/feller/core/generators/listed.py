@@ -83,7 +83,7 @@ class Categorical(Listed):
 
 @dataclass(frozen=True)
 class Atoms(Listed):
-    """Numbers out of a short list: pixel levels, the values of a finite posterior.
+    """Values from a short list: pixel levels, the values of a finite posterior.
 
     Attributes:
         logits: Their log-probabilities, up to a constant of each row.
@@ -166,7 +166,7 @@ class Binned(Listed):
 
 @dataclass(frozen=True)
 class MovedBinned(Listed):
-    """A distribution on bins at a position and in a unit that each element has.
+    """A distribution on bins with an origin and a unit for each element.
 
     Attributes:
         binned: That of (y - origin) / unit.

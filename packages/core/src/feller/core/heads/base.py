@@ -63,7 +63,7 @@ class Head(ABC):
 @tagged("flow_head")
 @dataclass(frozen=True)
 class FlowHead(Head):
-    """The output is a velocity, or what determines it on the path.
+    """The output is a velocity, or a quantity that determines it on the path.
 
     Attributes:
         prediction: What the network returns: velocity, x_1, noise, score or v.

@@ -31,7 +31,8 @@ class ScoreHead(Head):
     times `noise`. Source: Albergo, Boffi and Vanden-Eijnden, arXiv 2303.08797, equation 2.17.
 
     Attributes:
-        noise: A multiple of the variance of the path's own diffusion; 1 makes that beside a flow.
+        noise: A multiple of the variance of the path's own diffusion; with a flow, 1 gives that
+            diffusion.
     """
 
     noise: float = 1.0

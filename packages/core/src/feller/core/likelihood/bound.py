@@ -46,17 +46,17 @@ __all__ = ["EvidenceBound", "Strata", "evidence_bound"]
 
 @dataclass(frozen=True)
 class Strata:
-    """Times at which the path term is looked at: two in each of `count` intervals of [0, end].
+    """Times at which the path term is evaluated: two in each of `count` intervals of [0, end].
 
     Two draws in each interval estimate its variance without bias. Intervals are equal in
     1 - (1 - t)^(1 / power): a power of 2 takes the noise out of rates that are rare events at
-    the hazard 1 / (1 - t), those of masks; a larger one looks closer at t = 1.
+    the hazard 1 / (1 - t), those of masks; a larger power puts more times near t = 1.
 
     Attributes:
-        count: How many intervals.
+        count: Number of intervals.
         end: The last time T; 1 is for mixture paths only, and for models that are sure of elements
             that have arrived.
-        power: How much closer the intervals are at t = 1.
+        power: How strongly the intervals concentrate near t = 1.
 
     Raises:
         ValueError: When these make no intervals.
@@ -91,9 +91,9 @@ class EvidenceBound:
     """A bound on the evidence of each sample, term by term, in nats.
 
     Attributes:
-        prior: What the source does not know of z.
-        path: What the model's path costs more than that of z.
-        reconstruction: What is left to guess at the last time.
+        prior: Nats for what the source does not determine of z.
+        path: The divergence of the model's path from that of z.
+        reconstruction: Nats of z given the state at the last time.
         error: The standard error of their sum.
         nfe: Network calls per sample.
     """

@@ -43,14 +43,14 @@ __all__ = ["LogLikelihood", "log_likelihood", "probability_flow"]
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """Log-densities, and what they cost.
+    """Log-densities, with their errors and network calls.
 
     Attributes:
         nats: The log-density of each sample.
-        error: The standard error over the probes of an estimated trace, nan of a single one; None
-            where the trace is exact. The error of the solver is not in it.
-        nfe: Network calls per sample; each has a backward pass a direction behind it.
-        x_0: Where the samples came from, `(b, *event)`, in the space of the model.
+        error: The standard error over the probes of an estimated trace, nan for a single probe;
+            None if the trace is exact. It does not include the error of the solver.
+        nfe: Network calls per sample; each is followed by a backward pass per direction.
+        x_0: The source samples that the data map back to, `(b, *event)`, in the space of the model.
     """
 
     nats: Float[Tensor, " b"]

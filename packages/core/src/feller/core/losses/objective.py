@@ -47,13 +47,12 @@ class Objective(Loss):
     """A divergence between the conditional and the predicted generator.
 
     The loss of a sample is the mean over its elements. The parts of a superposition are trained
-    each for itself, and their losses added: its weights count only when it is simulated, those of
-    the objective when it is trained. The losses of the factors of a product add, too. The log names
-    each.
+    separately and their losses added: its own weights matter only in simulation, those of the
+    objective only in training. The losses of the factors of a product also add. The log names each.
 
-    The loss of jumps and posteriors is without the path's rate of events. Times that rate, and the
-    number of elements, the loss of a jump integrates over time to the relative entropy of the path
-    measures, a bound on that of the data.
+    The loss of jumps and posteriors leaves out the path's rate of events. Multiplied by that rate
+    and the number of elements, the loss of a jump integrates over time to the relative entropy of
+    the path measures, a bound on that of the data.
 
     Attributes:
         divergence: The Bregman divergence of flows and diffusions.

@@ -18,11 +18,11 @@ __all__ = ["ClassCondition", "FloatCondition", "ImageCondition", "VectorConditio
 @tagged("class_condition")
 @dataclass(frozen=True, kw_only=True)
 class ClassCondition(Condition):
-    """A class, `(b,)` whole numbers; -1 for none.
+    """A class, integers `(b,)`; -1 for none.
 
     Attributes:
-        classes: How many there are.
-        drop: Fraction of training samples from which it is dropped.
+        classes: Number of classes.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     classes: int
@@ -49,11 +49,11 @@ class ClassCondition(Condition):
 @tagged("float_condition")
 @dataclass(frozen=True, kw_only=True)
 class FloatCondition(Condition):
-    """A number, `(b,)`; NaN for none. It is seen through sines, as a time is.
+    """A number, `(b,)`; NaN for none. It is embedded by sinusoids, like the time.
 
     Attributes:
-        scale: What it is multiplied by: the finest wave has length 6.3 / scale.
-        drop: Fraction of training samples from which it is dropped.
+        scale: Factor on the number: the shortest wave has length 6.3 / scale.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     scale: float = 1.0
@@ -76,11 +76,11 @@ class FloatCondition(Condition):
 @tagged("vector_condition")
 @dataclass(frozen=True, kw_only=True)
 class VectorCondition(Condition):
-    """Several numbers, `(b, size)`; NaN for none. An embedding that is known before is one too.
+    """A vector, `(b, size)`, such as a precomputed embedding; NaN for none.
 
     Attributes:
-        size: How many there are.
-        drop: Fraction of training samples from which it is dropped.
+        size: Length of the vector.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     size: int
@@ -108,8 +108,8 @@ class ImageCondition(Condition):
     """An image, `(b, image_channels, h, w)`; NaN for none. It lies beside the state, of its size.
 
     Attributes:
-        image_channels: Its channels. One more says where it is given.
-        drop: Fraction of training samples from which it is dropped.
+        image_channels: Channels of the image; one more marks where it is given.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     image_channels: int

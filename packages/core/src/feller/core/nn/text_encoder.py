@@ -30,8 +30,8 @@ class TextCondition(Condition):
 
     Attributes:
         encoder: The folder of the encoder, and of its tokenizer.
-        definition: Its `config.json`, which is read from the folder if empty.
-        drop: Fraction of training samples from which it is dropped.
+        definition: Its `config.json`; read from the folder if empty.
+        drop: Fraction of training samples for which the condition is dropped.
 
     Raises:
         ValueError: When the folder has no configuration.

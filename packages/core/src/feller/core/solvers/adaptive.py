@@ -72,13 +72,13 @@ class Dopri5(Solver):
 
     The error is the root mean square over the whole batch of |error| / (atol + rtol |x|), as in
     torchdiffeq and scipy, so rows of a batch share their steps. A model that is singular at t = 1
-    wants a grid that ends before.
+    needs a grid that ends before it.
 
     Attributes:
         rtol: Relative tolerance.
         atol: Absolute tolerance.
-        max_steps: Most steps, accepted or not, between two times of the grid.
-        end: The model is not asked after this time; the grid ends there or before.
+        max_steps: Maximum number of steps, accepted or not, between two times of the grid.
+        end: The model is not called after this time; the grid ends there or before.
     """
 
     rtol: float = 1e-5

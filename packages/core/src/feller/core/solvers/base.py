@@ -141,7 +141,7 @@ class Solver(ABC):
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulation gives.
+    """The result of a simulation.
 
     Attributes:
         state: The states at the last time, `(b, *event)`; of a product, a dict of them.

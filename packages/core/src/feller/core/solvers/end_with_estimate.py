@@ -22,12 +22,13 @@ __all__ = ["EndWithEstimate"]
 
 @dataclass
 class EndWithEstimate(Solver):
-    """A solver whose last step is a draw of the model's estimate of the data. One call.
+    """A solver whose last step draws from the model's estimate of the data, with one call.
 
-    What stands still by its clock stays, and so does what is data already: any token but the mask.
+    Elements whose time is fixed stay, and so do elements that are already data: any token but the
+    mask.
 
     Attributes:
-        solver: Takes the steps before.
+        solver: Takes all steps before the last.
 
     Example:
         >>> from feller.core.heads import FlowHead

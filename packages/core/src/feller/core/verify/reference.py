@@ -20,7 +20,7 @@ class Reference:
         points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
             of coupled pairs on any path, a `Pair` of source samples and data points.
         weights: Their probabilities; uniform if None.
-        conditions: What the model is given with each point, if anything.
+        conditions: The condition of each point, if any.
     """
 
     points: Any
