@@ -119,7 +119,7 @@ def test_what_weights_do_not_tell_has_to_be_said(tmp_path):
         with pytest.raises(CheckpointError, match=f"give --set {name}="):
             import_model(tmp_path, less)
     for name, value in [("objective", "x"), ("noise_schedule", "y")]:
-        with pytest.raises(CheckpointError, match=f"{name} = '{value}' is not held"):
+        with pytest.raises(CheckpointError, match=f"{name} = '{value}' is not supported"):
             import_model(tmp_path, asked | {name: value})
     with pytest.raises(CheckpointError, match="num_heads = 2 at widths"):
         import_model(theirs_file(tmp_path), {"num_heads": 2, "objective": "flow", "image_size": 16})

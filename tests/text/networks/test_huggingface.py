@@ -280,7 +280,7 @@ def test_a_context_beyond_the_positions_is_refused(kind, longest):
     ("options", "reason"),
     [
         ({"definition": "{}"}, "no configuration of transformers: it has no model_type"),
-        ({"definition": "nowhere.json"}, "nowhere.json is no configuration"),
+        ({"definition": "nowhere.json"}, "nowhere.json is not a configuration"),
     ],
 )
 def test_what_is_no_configuration_is_refused(options, reason):

@@ -192,7 +192,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key in sorted(config.keys() - {"coupling", "modules"} ^ expected):
         raise CheckpointError(f"{file}: {key!r} is {'missing' if key in expected else 'unknown'}")
     if not fits(config.get("modules", {}), dict):
-        raise CheckpointError(f"{file}: 'modules' is no mapping from types to modules")
+        raise CheckpointError(f"{file}: 'modules' is not a mapping from types to modules")
     model = config["model"]
     if not (fits(model, dict) and fits(model.get("type"), str)):
         raise CheckpointError(f"{file}: 'model' has no 'type', such as 'images/model'")
@@ -282,5 +282,5 @@ def _undescribed(file: Path, error: object) -> CheckpointError:
 def _coupling(config: Any, file: Path) -> Coupling:
     coupling = decode(config, where=f"{file}.coupling")
     if not fits(coupling, Coupling):
-        raise CheckpointError(f"{file}: 'coupling' is no coupling, such as 'minibatch_ot'")
+        raise CheckpointError(f"{file}: 'coupling' is not a coupling, such as 'minibatch_ot'")
     return coupling

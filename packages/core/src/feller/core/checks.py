@@ -185,7 +185,7 @@ def _(value: Any) -> bool:
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse a seed that is no whole number: others are hashed as they print, None to one value.
+    """Refuse a seed that is not a whole number: others are hashed as they print, None to one value.
 
     Raises:
         ValueError: When it is not.
@@ -198,7 +198,7 @@ def check_seed(seed: Any) -> None:
 
 
 def check_count(name: str, n: Any) -> None:
-    """Refuse a number of things that is no whole number of at least 0.
+    """Refuse a number of things that is not a whole number of at least 0.
 
     Raises:
         ValueError: When it is not.

@@ -234,7 +234,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    """Say whether a value is of a type; of what is no type, such as Any, everything is."""
+    """Say whether a value is of a type; of what is not a type, such as Any, everything is."""
     return isinstance(value, kind) if isinstance(kind, type) and kind is not Any else True
 
 

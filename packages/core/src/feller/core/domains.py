@@ -139,7 +139,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def zoos() -> dict[str, Path]:
-    """Return the folders of models of packages that are no domain, by the names of their zoos.
+    """Return the folders of models of packages that are not domains, by the names of their zoos.
 
     Such a package has an entry point `NAME = "package"` in the group `feller.zoo`, and model
     folders in `package/weights`, of which none is imported or run: they are `NAME/MODEL`.

@@ -153,7 +153,7 @@ def _clock(t: Time, x: Tensor) -> Tensor:
 
 
 def _single(output: Any) -> Tensor:
-    """Return the output in single precision at least; refuse what is no tensor, such as a tuple."""
+    """Return the output in at least single precision; raise an error if it is not a tensor."""
     if not isinstance(output, Tensor):
         raise ValueError(f"a network returns a tensor, not a {type(output).__name__}")
     if not output.is_floating_point():

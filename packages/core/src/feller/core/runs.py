@@ -62,10 +62,10 @@ def find_runs(folder: Path) -> list[RunRecord]:
     """Return the runs in a folder, itself or at any depth, by name.
 
     Raises:
-        ValueError: When it is no folder.
+        ValueError: When it is not a folder.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder of runs")
+        raise ValueError(f"{folder} is not a folder of runs")
     return [read_run(file.parent) for file in sorted(folder.rglob("recipe.json"))]
 
 

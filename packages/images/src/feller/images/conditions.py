@@ -127,7 +127,7 @@ class Given:
                 f"repeats is 1, not {self.repeats}, for a model that takes known pixels as they are"
             )
         x_0 = torch.where(known, z, plan.x_0)
-        if not pixel_times:  # what is no mask stays, as where so much is known in training
+        if not pixel_times:  # what is not a mask stays, as where so much is known in training
             start = _time_of(plan.model.path.schedule, float(known.double().mean()))
             grid = plan.times if plan.times is not None else torch.tensor([0.0, 1.0])
             return plan._replace(x_0=x_0, times=start + (1 - start) * grid)
@@ -180,7 +180,7 @@ def read_image(file: str | Path, channels: int) -> UInt8[Tensor, "h w c"]:
     """Read an image in gray (one channel) or colour, transparent parts white.
 
     Raises:
-        DataError: When it is no image.
+        DataError: When it is not an image.
     """
     with opened(Path(file)) as image:
         shown = opaque(upright(image), "white").convert("L" if channels == 1 else "RGB")
@@ -191,6 +191,6 @@ def read_mask(file: str | Path) -> Bool[Tensor, "h w"]:
     """Read a mask: true where it is lighter than middle gray.
 
     Raises:
-        DataError: When it is no image.
+        DataError: When it is not an image.
     """
     return read_image(file, 1)[..., 0] > 127

@@ -218,8 +218,8 @@ def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.nd
     for name in names:
         if name in arrays:
             found = arrays[name]
-            if not isinstance(found, np.ndarray):  # numpy returns the bytes of what is no array
-                raise DataError(f"{name} in it is no array of numpy's")
+            if not isinstance(found, np.ndarray):  # numpy returns the bytes of what is not an array
+                raise DataError(f"{name} in it is not an array of numpy's")
             return found
     if missing is not None:
         return np.zeros(len(missing), dtype=np.int64)

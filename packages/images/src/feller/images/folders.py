@@ -56,7 +56,7 @@ class FolderImages:
         classes: The names of the classes.
         reading: How each is read.
         headers: What the files say of their images.
-        passed: What was passed over, in words.
+        passed: What was skipped, in words.
         home: The folder that they are in.
         numbers: Numbers that images are drawn by `(n, d)`, instead of classes.
         columns: The names of the numbers.
@@ -95,11 +95,11 @@ class FolderImages:
         return torch.from_numpy(images), labels, "\n".join(self.classes)
 
     def __str__(self) -> str:
-        """Say how many images and classes there are, and what was passed over."""
+        """Return the number of images and classes, and what was skipped, in words."""
         some = ", ".join(self.classes[:10]) + ", ..." * (len(self.classes) > 10)
         classes = f"in {len(self.classes)} classes ({some})" if self.classes else "without classes"
         classes = f"with the numbers {', '.join(self.columns)}" if self.columns else classes
-        return f"{len(self)} images {classes}{self.passed and f'; passed over: {self.passed}'}"
+        return f"{len(self)} images {classes}{self.passed and f'; skipped: {self.passed}'}"
 
     def suited(self) -> "FolderImages":
         """Return the images in gray where no file has colours."""
@@ -233,8 +233,8 @@ def _files(home: Path) -> Iterator[Path]:
 
 
 def _unlisted(error: OSError) -> None:
-    """Refuse a folder that cannot be looked into, which would count as empty."""
-    raise DataError(f"{error.filename} cannot be looked into: {error.strerror}")
+    """Refuse a folder that cannot be opened, which would count as empty."""
+    raise DataError(f"{error.filename} cannot be opened: {error.strerror}")
 
 
 def _hidden(name: str) -> bool:

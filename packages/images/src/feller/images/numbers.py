@@ -76,7 +76,7 @@ def with_numbers(images: FolderImages, asked: Sequence[str]) -> FolderImages:
             found = np.load(array, allow_pickle=False)
         except Exception as error:  # numpy parses its header as Python, with errors of that
             raise DataError(
-                f"{array} is no readable array: {' '.join(str(error).split())}"
+                f"{array} is not a readable array: {' '.join(str(error).split())}"
             ) from None
         names = [str(i) for i in range(found.shape[-1])] if found.ndim == 2 else []
         columns, numbers = chosen_numbers(found, names, asked, len(images), str(array))
@@ -116,7 +116,7 @@ def _number(value: str | None, column: str, table: Path, names: Sequence[str]) -
     try:
         return float(value or "")
     except ValueError:
-        raise DataError(f"{table}: column {column!r} has {value!r}, which is no number") from None
+        raise DataError(f"{table}: column {column!r} has {value!r}, not a number") from None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -136,7 +136,7 @@ def _whole(label: Any) -> int:
     if isinstance(label, str) and re.fullmatch(r"\s*[+-]?\d+\s*", label):
         return int(label)
     if isinstance(label, bool) or not isinstance(label, int):
-        raise ValueError(f"{label!r} is no whole number")
+        raise ValueError(f"{label!r} is not a whole number")
     return label
 
 
@@ -152,5 +152,5 @@ def _label(sample: dict[str, bytes], number: int | None) -> int | None:
         if found is not None or number is None:
             return None if found is None else _whole(found)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise DataError(f"sample {number or 0} has a label that is no whole number") from None
+        raise DataError(f"sample {number or 0} has a label that is not a whole number") from None
     raise DataError(f"sample {number} has no label, and others have: label all or none")

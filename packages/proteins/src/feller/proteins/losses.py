@@ -6,7 +6,7 @@ r"""The loss of frames: a Bregman divergence for each factor, and the geometry o
   density of the data rotation: the two learn the flow and the jump;
 - residues: the cross-entropy of those that are masked;
 - geometry: squared errors of predicted backbone atoms in nm^2, and of the distances of atoms of
-  neighbours in the chain, with the weight of positions. These are no divergences of generators: the
+  neighbours in the chain, with the weight of positions. These are not generator divergences: the
   mean of structures is a little short of bonds, and this pulls it towards a structure. They count
   from t = 1/2 on, where the posterior is narrow;
 - contacts: from t = 1/2 on, too, squared errors of the distances of CA that are near and not

@@ -186,7 +186,7 @@ def _file(file: Path, corpus: Corpus, name: str = "") -> Iterator[Passage]:
         yield from _rows(name, rows_of_file(file, corpus.table))
         return
     if suffix_of(file) == ".parquet" or suffix_of(file) == ".arrow":
-        raise DataError(f"{file} is no text: give --data.column, or --data.source datasets")
+        raise DataError(f"{file} is not text: give --data.column, or --data.source datasets")
     with open_text(file) as stream:
         pieces = iter(lambda: stream.read(LONGEST), "")
         if corpus.separator:
@@ -232,11 +232,11 @@ def _folder(root: Path, corpus: Corpus) -> Iterator[Passage]:
     if has_saved_data(root):
         raise DataError(f"{root} is a data set that was saved: give --data.source datasets")
     if Path(pattern).anchor:
-        raise DataError(f"{pattern!r} is no pattern of files, *.txt, but a path from the root")
+        raise DataError(f"{pattern!r} is an absolute path, not a file pattern such as *.txt")
     try:
         found = [p for p in files_under(root, pattern) if not _hidden(p, root)]
     except ValueError as error:
-        raise DataError(f"{pattern!r} is no pattern of files such as *.txt: {error}") from None
+        raise DataError(f"{pattern!r} is not a file pattern such as *.txt: {error}") from None
     if not found:
         raise DataError(f"{root} has no files {pattern}")
     for file in found:

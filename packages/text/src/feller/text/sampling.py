@@ -275,7 +275,7 @@ def shaping_for(model: Any, sampling: Sampling) -> Shaping:
 
 
 def _check_kind(name: str, value: object) -> None:
-    """Refuse an option that is no name or number where one is due; None leaves some of them out."""
+    """Raise an error if an option has the wrong type; None leaves some options out."""
     if value is None and name in ("top_k", "top_p", "block"):
         return
     if name == "special":

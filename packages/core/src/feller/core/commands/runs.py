@@ -112,7 +112,7 @@ def _check_page(out: Path) -> None:
     if out.exists():
         text = out.read_text(encoding="utf-8", errors="replace")
         if 'content="feller runs"' not in text:
-            raise ValueError(f"{out} exists and is no page of runs: choose another --out")
+            raise ValueError(f"{out} exists and is not a page of runs: choose another --out")
 
 
 def _page(found: Sequence[RunRecord], rows: Sequence[tuple[str, ...]]) -> str:

@@ -118,7 +118,7 @@ def _chosen(options: argparse.Namespace) -> Iterator[Any]:
         if chosen is not None:
             try:
                 case = replace(case, path=replace(case.path, schedule=chosen))
-            except ValueError:  # a path that the schedule is no mixing weight of
+            except ValueError:  # a path that the schedule is not a mixing weight of
                 if options.path:
                     raise
                 continue

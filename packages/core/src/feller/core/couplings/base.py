@@ -93,7 +93,7 @@ class Coupling(ABC):
         if condition is not None and not self.respects_condition:
             raise ValueError(
                 f"{type(self).__name__} is for training without conditions, given which it would "
-                "change the source: take ConditionalOT"
+                "change the source: use ConditionalOT"
             )
         rows = self.rows(x_0, x_1, rng, condition)
         if rows.of_0 is not None:
@@ -139,7 +139,7 @@ class Coupling(ABC):
             ValueError: For a coupling of tensors.
         """
         raise ValueError(
-            f"{type(self).__name__} pairs tensors, not product states: take a ProductCoupling"
+            f"{type(self).__name__} pairs tensors, not product states: use a ProductCoupling"
         )
 
 
@@ -192,7 +192,7 @@ def couple(
     A path is asked with `z = path.given(pair.x_0, pair.x_1)` and `path.sample(z, t, x_0=pair.x_0)`.
 
     Args:
-        path: The path, from whose source samples are drawn where the data are no pairs.
+        path: The path, from whose source samples are drawn where the data are not pairs.
         coupling: How both are joined; two sets that belong together row by row are `GivenPairs`.
         z: Data points, or a `Pair`.
         rng: Where randomness comes from.

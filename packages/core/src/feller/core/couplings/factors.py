@@ -34,7 +34,7 @@ class ProductCoupling(Coupling):
     respects_condition: ClassVar[bool] = True  # each factor's coupling is asked
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
-        """Refuse states that are no products.
+        """Refuse states that are not products.
 
         Raises:
             ValueError: Always.
@@ -72,7 +72,7 @@ class ProductCoupling(Coupling):
             if pair.x_1 is not x_1[name]:
                 raise ValueError(
                     f"{type(coupling).__name__} moves data points of {name!r}, whose other factors "
-                    "stay: take one that moves source samples alone"
+                    "stay: use one that moves only source samples"
                 )
             joined[name] = pair.x_0
         return joined

@@ -180,7 +180,7 @@ class ConditionalOT(Coupling):
         """Return the rows of the inner coupling, condition by condition.
 
         Raises:
-            ValueError: When the condition is no tensor, batch first.
+            ValueError: When the condition is not a tensor, batch first.
         """
         if condition is None:
             return self.coupling.rows(x_0, x_1, rng, None)
@@ -238,7 +238,7 @@ def sinkhorn(cost: Tensor, epsilon: float, penalty: float = math.inf) -> Tensor:
             return (log_kernel + f[:, None] + g + 2 * even).exp()
     raise ValueError(
         f"no plan was found in {ROUNDS:,} rounds: epsilon {epsilon:g} is small beside distances "
-        "squared; take a larger one, or MinibatchOT"
+        "squared; use a larger one, or MinibatchOT"
     )
 
 

@@ -47,8 +47,8 @@ class _TokenLoss(Loss):
         """Return the loss of each sequence; 0 for one without noise.
 
         Raises:
-            ValueError: When states are no tokens of the path, or the model's generator is no jump
-                along it.
+            ValueError: When states are not tokens of the path, or the model's generator is not a
+                jump along it.
         """
         check_times(t)
         check_path(model, path)

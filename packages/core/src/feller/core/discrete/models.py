@@ -184,7 +184,7 @@ class PosteriorTokens(TokenModel):
         """Return the log of the posterior that a jump at (x, t) stands for.
 
         Raises:
-            ValueError: When the generator is no single jump along the path.
+            ValueError: When the generator is not a single jump along the path.
         """
         parts = generator.leaves()
         if len(parts) != 1 or parts[0].role != "forward" or not is_kind(_kind(parts[0]), JUMP):

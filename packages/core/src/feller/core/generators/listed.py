@@ -111,7 +111,7 @@ class Atoms(Listed):
         return self.values.expand(self.logits.shape), self.logits.softmax(-1)
 
     def log_prob(self, y: Tensor) -> Tensor:
-        """Return the log-probability of a number; of one that is no value, minus infinity."""
+        """Return the log-probability of a number; of one that is not a value, minus infinity."""
         middles, spacing = (self.values[1:] + self.values[:-1]) / 2, self.values.diff().min()
         index = torch.bucketize(y.contiguous(), middles)
         is_value = (self.values[index] - y).abs() < 1e-3 * spacing

@@ -215,7 +215,7 @@ class _Terms:
         if t == 1:
             return torch.zeros(len(self.z), device=self.z.device)
         x = self.path.sample(self.z, t, self.rng)
-        jump: Any = only_part(self.model(x, t))  # the rates have refused what is no jump
+        jump: Any = only_part(self.model(x, t))  # the rates have refused what is not a jump
         hazard = self.path.schedule.hazard(expand_time(t, jump.intensity))
         moves = jump.intensity * log_mass(jump.destination, self.z).exp()
         stays = (hazard - jump.intensity).clamp_min(0) * (x == self.z)
@@ -252,7 +252,7 @@ def _check_source(model: Model, path: ConditionalPath) -> None:
 @singledispatch
 def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) -> None:
     """Refuse a path without a bound, and data, levels and a last time that do not go with it."""
-    raise LookupError(f"no evidence bound of {path}: take a GaussianPath or a MixturePath")
+    raise LookupError(f"no evidence bound of {path}: use a GaussianPath or a MixturePath")
 
 
 def _check_data(path: ConditionalPath, z: Tensor) -> None:

@@ -244,12 +244,12 @@ def _standard_error(estimates: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
 def _check(model: Model, x_1: Tensor) -> None:
     space, name = model.space, type(model).__name__
     if getattr(space, "is_discrete", False):
-        raise ValueError(f"{space} is discrete and has no density: take evidence_bound")
+        raise ValueError(f"{space} is discrete and has no density: use evidence_bound")
     if not getattr(space, "is_manifold", False):
         raise ValueError(f"log_likelihood is of flows on a manifold, not on {space}")
     if not any(is_kind(kind, [Flow]) for kind in model.kinds):
         kinds = ", ".join(sorted(kind.__name__ for kind in model.kinds))
-        raise ValueError(f"{name} returns {kinds} and no flow: take evidence_bound")
+        raise ValueError(f"{name} returns {kinds} and no flow: use evidence_bound")
     if model.path is None:
         raise ValueError(f"{name} has no path to say what its source is")
     space.check(x_1)

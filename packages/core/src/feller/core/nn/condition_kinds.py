@@ -29,7 +29,7 @@ class ClassCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no classes, and a drop that is no fraction."""
+        """Refuse no classes, and a drop that is not a fraction."""
         check_sizes(self, "classes")
         check_drop(self.drop)
 
@@ -38,7 +38,7 @@ class ClassCondition(Condition):
         return _ClassEmbedding(self.classes, dim)
 
     def check(self, value: Tensor) -> str:
-        """Return whether it is no class."""
+        """Return whether it is not a class."""
         if value.ndim != 1 or value.is_floating_point():
             return f"whole numbers (b,), not {value.dtype} {tuple(value.shape)}"
         # Looking at values on an accelerator would wait for it in every step.
@@ -60,7 +60,7 @@ class FloatCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a drop that is no fraction."""
+        """Refuse a drop that is not a fraction."""
         check_drop(self.drop)
 
     def build(self, dim: int) -> nn.Module:
@@ -68,7 +68,7 @@ class FloatCondition(Condition):
         return _FloatEmbedding(self.scale, dim)
 
     def check(self, value: Tensor) -> str:
-        """Return whether it is no number a sample."""
+        """Return whether it is not a number a sample."""
         right = value.ndim == 1 and value.is_floating_point()
         return "" if right else f"numbers (b,), not {value.dtype} {tuple(value.shape)}"
 
@@ -87,7 +87,7 @@ class VectorCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no numbers, and a drop that is no fraction."""
+        """Refuse no numbers, and a drop that is not a fraction."""
         check_sizes(self, "size")
         check_drop(self.drop)
 
@@ -116,7 +116,7 @@ class ImageCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no channels, and a drop that is no fraction."""
+        """Refuse no channels, and a drop that is not a fraction."""
         check_sizes(self, "image_channels")
         check_drop(self.drop)
 

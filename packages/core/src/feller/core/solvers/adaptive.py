@@ -102,7 +102,7 @@ class Dopri5(Solver):
     def step(self, model: Evaluation, x: Tensor, t: float, s: float, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
         if max(t, s) > self.end:
-            raise ValueError(f"the grid goes on to {s:g}, after the end of Dopri5, {self.end:g}")
+            raise ValueError(f"the grid continues to {s:g}, after the end of Dopri5, {self.end:g}")
         # Back in time, the clock inside is -t.
         self._back = s < t
         t, s = (-t, -s) if self._back else (t, s)
@@ -117,7 +117,7 @@ class Dopri5(Solver):
             last = self._attempt(model, last)
         else:
             raise ValueError(
-                f"no end after {self.max_steps} steps at t = {abs(last.s):.6f}: loosen rtol"
+                f"no end after {self.max_steps} steps at t = {abs(last.s):.6f}: increase rtol"
             )
         self._last, self._given = last, last.at(s)
         return self._given

@@ -75,7 +75,7 @@ class Adaptive(Solver):
                 return x
             t += h
         raise ValueError(
-            f"no end after {self.max_steps} steps at t = {t:.6f}: loosen a tolerance, or end the "
+            f"no end after {self.max_steps} steps at t = {t:.6f}: increase a tolerance, or end the "
             "grid before t = 1"
         )
 

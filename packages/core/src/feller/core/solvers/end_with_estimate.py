@@ -65,7 +65,7 @@ class EndWithEstimate(Solver):
         if getattr(model.model, "estimate", None) is None:
             raise LookupError(f"a {type(model.model).__name__} does not say where the data are")
         if times is None:
-            raise ValueError("EndWithEstimate wants a grid of times, whose last step it takes")
+            raise ValueError("EndWithEstimate needs a grid of times, whose last step it takes")
         before, end = (factor_times(clock, ("",)) for clock in times[-2:])
         if any(_elsewhere(before[name], end[name]) for name in end):
             raise ValueError("the last step of EndWithEstimate goes to t = 1, where the data are")

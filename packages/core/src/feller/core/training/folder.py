@@ -117,13 +117,13 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
                 "give the same flags, or another --out"
             )
     if latest_checkpoint(out / "checkpoints") is None and (out / "model").exists():
-        raise ValueError(f"{out} has a model and no checkpoint to go on from: choose another --out")
+        raise ValueError(f"{out} has a model but no checkpoint to resume: choose another --out")
     before = _facts(out).get("data")
     if not fits(before, dict):
         run.accelerator.print(f"{out} has no fingerprint of its data: these are taken for its own")
     elif (other := difference(data, before)) and not new_data:
         raise ValueError(
-            f"the data of {out} have changed ({other}): --new-data goes on with them, "
+            f"the data of {out} have changed ({other}): --new-data resumes with them, "
             "another --out begins a new run"
         )
 
@@ -217,7 +217,7 @@ def _recorded(file: Path) -> Recipe:
         raise ValueError(f"it holds a {type(found).__name__}")
     except (ValueError, OSError) as error:
         said = str(error)
-        raise ValueError(said if str(file) in said else f"{file} is no recipe: {said}") from None
+        raise ValueError(said if str(file) in said else f"{file} is not a recipe: {said}") from None
 
 
 def _facts(out: Path) -> dict[str, Any]:

@@ -184,7 +184,9 @@ def train(
     _try(recipe, z, condition)
     folder = train_recipe(recipe, out, **flags["run"])
     if folder is None:
-        raise TimeoutError(f"max_minutes are up, the state is saved in {out}: call again to go on")
+        raise TimeoutError(
+            f"max_minutes is over, the state is saved in {out}: call again to resume"
+        )
     return load_model(folder)
 
 

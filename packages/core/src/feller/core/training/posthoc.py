@@ -108,7 +108,7 @@ def save_snapshot(states: Mapping[str, Mapping[str, Tensor]], step: int, out: Pa
 def average_of_width(out: Path, width: float, steps: int) -> dict[str, Tensor]:
     """Return the averaged weights of some width at a step, from the snapshots of a run.
 
-    What is no floating-point number, such as a count, is that of the last snapshot.
+    What is not a floating-point number, such as a count, is that of the last snapshot.
 
     Args:
         out: The folder of the run.

@@ -63,7 +63,7 @@ def train(
     Raises:
         ValueError: When the recipe holds NaN or a value of the wrong type; when `out` holds
             something else, a run of another recipe, or one that another process is at; when the
-            launcher asks for what the recipe does not; when gradients or weights are no numbers.
+            launcher asks for what the recipe does not; when gradients or weights are not numbers.
         OSError: When the disk is full, or a process that reads data was killed.
         Stopped: After a signal ended the run early, its state saved; it is a `KeyboardInterrupt`.
     """
@@ -167,7 +167,7 @@ def _follow(run: Run, out: Path, stop: Stop, saver: Saver) -> int:
         _judge_last(run, log, out, saver)
     if run.step == training.steps:
         return 0  # asked too late: the model is all that is missing
-    accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
+    accelerator.print(f"stopped at step {run.step}; the same command resumes from here")
     return number
 
 
@@ -186,7 +186,7 @@ def _judge(run: Run, record: StepRecord, out: Path, saver: Saver) -> None:
 
 
 def _judge_last(run: Run, log: Log, out: Path, saver: Saver) -> None:
-    """Refuse to keep the weights of a run that ends where its losses are no numbers."""
+    """Refuse to keep the weights of a run that ends where its losses are not numbers."""
     log.means()
     if run.row:
         raise Diverged(

@@ -79,7 +79,7 @@ class Residual:
 
     @property
     def passed(self) -> bool:
-        """Whether the size is allowed; what is no number is not."""
+        """Whether the size is allowed; what is not a number is not."""
         return self.size <= self.allowed
 
 

@@ -180,7 +180,7 @@ def _reference(flags: MeasureFlags) -> list[Chain] | None:
 
 def _list(refusals: Sequence[Refusal]) -> None:
     for refusal in refusals:
-        print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
+        print(f"skipped {refusal.name}: {refusal.reason}", file=sys.stderr)
 
 
 def _header(name: str, found: dict[str, Any]) -> str:

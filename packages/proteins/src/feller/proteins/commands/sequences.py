@@ -61,7 +61,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if is_first():  # all draw the same
         write_fasta(designs, flags.out)
         for refusal in refusals:
-            print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
+            print(f"skipped {refusal.name}: {refusal.reason}", file=sys.stderr)
         for chain in (chain for chain in chains if not chain.has_frame.all()):
             stay = int((~chain.has_frame).sum())
             print(f"{chain.name}: {stay} residues without N, CA or C stay", file=sys.stderr)

@@ -238,8 +238,8 @@ def _check_seams(segments: Sequence[New | Kept], parts: Sequence[Chain]) -> None
         part = next(cut)
         if before is not None and _torn(before[1], part):
             raise ValueError(
-                f"contigs {before[0]} and {segment} are no neighbours in {part.name}: let at least "
-                "one residue be built between them"
+                f"contigs {before[0]} and {segment} are not neighbours in {part.name}: let at "
+                "least one residue be built between them"
             )
         before = segment, part
 

@@ -110,7 +110,7 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
 
     Raises:
         ValueError: When the text is missing, shorter than a window, or not of the model's
-            tokenizer, or the model is no chain.
+            tokenizer, or the model is not a chain.
     """
     flags = parse_flags(
         VerifyFlags,

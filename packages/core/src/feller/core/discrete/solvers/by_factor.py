@@ -46,7 +46,7 @@ class ByFactor(Solver):
 
         Raises:
             ValueError: When factors and solvers have other names, a solver does not suit, or there
-                is no grid.
+                is not a grid.
         """
         super().begin(model, x_0, times, rng)
         if self.solvers.keys() != x_0.keys():
