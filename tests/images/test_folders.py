@@ -144,7 +144,7 @@ def test_a_file_that_is_no_image_is_named_at_the_start(root):
     assert message.startswith(f"{root / 'dog' / 'b.png'} is not a readable image: ")
     assert message.endswith("; fix or remove such files")
     (root / "cat" / "c.bmp").write_text("")
-    assert " (and 1 more of 3); mend" in refusal(folder, root)
+    assert " (and 1 more of 3); fix" in refusal(folder, root)
 
 
 @pytest.mark.parametrize("name", ["b.png", "b.jpg"])
@@ -183,7 +183,7 @@ def test_numbers_without_a_white_are_refused(pixels, reason, tmp_path):
 
 def test_a_pipe_is_no_image_and_is_not_waited_for(root):
     os.mkfifo(root / "dog" / "z.png")
-    assert "z.png is not a readable image: it is not a file; mend" in refusal(folder, root)
+    assert "z.png is not a readable image: it is not a file; fix" in refusal(folder, root)
 
 
 def test_a_folder_that_cannot_be_looked_into_is_not_empty(root, monkeypatch):

@@ -44,8 +44,8 @@ def test_columns_of_a_table(folder):
     ("conditions", "change", "reason"),
     [
         (("width",), None, r"has no column 'width'; there are size, text, angle"),
-        (("text",), None, r"column 'text' has 'word', which is not a number"),
-        (("all",), None, r"column 'text' has 'word', which is not a number"),
+        (("text",), None, r"column 'text' has 'word', not a number"),
+        (("all",), None, r"column 'text' has 'word', not a number"),
         (("size",), ("b/1.png", "b/x.png"), r"has no line of b/1\.png"),
         (("size",), ("file_name", "name"), r"has no column file_name; there are name, size"),
         (("size",), ("b/1.png", 'b/1.png,"'), r"is not a readable \.csv file|has no line of"),

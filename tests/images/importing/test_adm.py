@@ -133,7 +133,7 @@ def test_what_weights_do_not_tell_has_to_be_said(tmp_path):
             {"input_blocks.1.1.transformer_blocks.0.x": torch.zeros(1)},
             "unknown in a U-Net of torch",
         ),
-        ({"time_embed.0.weight": torch.zeros(128, 16)}, "channel_mult that begins with another"),
+        ({"time_embed.0.weight": torch.zeros(128, 16)}, "channel_mult that does not begin"),
     ]:
         save_file({k: v for k, v in (held | change).items() if v is not None}, file)
         with pytest.raises(CheckpointError, match=reason):

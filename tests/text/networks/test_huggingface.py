@@ -279,7 +279,7 @@ def test_a_context_beyond_the_positions_is_refused(kind, longest):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"definition": "{}"}, "no configuration of transformers: it has no model_type"),
+        ({"definition": "{}"}, "not a configuration of transformers: it has no model_type"),
         ({"definition": "nowhere.json"}, "nowhere.json is not a configuration"),
     ],
 )

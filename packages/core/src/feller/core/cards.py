@@ -48,7 +48,7 @@ class Metric:
     protocol: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse half an interval."""
+        """Check that an interval has both ends."""
         if (self.low is None) != (self.high is None):
             raise ValueError(f"{self.name} has one end of an interval: give low and high, or none")
 
@@ -178,15 +178,15 @@ class ModelCard:
 
 
 def keep_card(model: Any, card: ModelCard) -> None:
-    """Let a model that was loaded have its card, which is of the weights it has now."""
+    """Attach its card to a loaded model; the card describes the current weights."""
     model.card, model.card_sums = card, _sums(model)
 
 
 def card_of(model: Any, name: str) -> ModelCard:
     """Return the card of a model, under its name if it has none.
 
-    The figures of a card are of the weights that the model was loaded with: where these have
-    changed, they are left out.
+    The figures of a card are those of the weights that the model was loaded with; if these have
+    changed, the figures are left out.
     """
     count = sum(p.numel() for p in model.parameters())
     card = getattr(model, "card", None)

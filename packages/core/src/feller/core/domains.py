@@ -1,8 +1,8 @@
-"""Domains: which are installed, and which models and recipes they bring.
+"""Domains: which are installed, and which models and recipes they provide.
 
-Nothing here imports torch: listing is instant. A domain announces itself in the entry-point group
-`feller.domains` with a `Domain` value; its bundled models are folders inside its package. A package
-of models alone announces itself in the group `feller.zoo` (`zoos`).
+Nothing here imports torch: listing is instant. A domain registers a `Domain` value in the
+entry-point group `feller.domains`; its bundled models are folders inside its package. A package
+with only models registers in the group `feller.zoo` (`zoos`).
 """
 
 import difflib
@@ -139,7 +139,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def zoos() -> dict[str, Path]:
-    """Return the folders of models of packages that are not domains, by the names of their zoos.
+    """Return the model folders of packages that are not domains, by the names of their zoos.
 
     Such a package has an entry point `NAME = "package"` in the group `feller.zoo`, and model
     folders in `package/weights`, of which none is imported or run: they are `NAME/MODEL`.

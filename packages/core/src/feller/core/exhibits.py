@@ -105,7 +105,7 @@ class Writing(Part):
     hidden: str
 
     def __post_init__(self) -> None:
-        """Refuse steps of other lengths."""
+        """Check that all steps have one length."""
         if len({len(step) for step in self.steps}) != 1:
             raise ValueError("a text has as many tokens at each step, and at least one step")
 

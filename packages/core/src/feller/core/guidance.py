@@ -115,7 +115,7 @@ class Guided(DerivedModel):
         return _rescaled(guided, conditional, self.rescale) if self.rescale else guided
 
     def _acts(self, t: Any, condition: Any) -> bool:
-        """Say whether there is anything to guide from, at any of the times."""
+        """Return whether there is anything to guide from, at any of the times."""
         if condition is None and self.weak is None:
             return False
         return not (self._idle or self._is_outside(t))

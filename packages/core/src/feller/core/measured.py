@@ -76,7 +76,7 @@ class Measured(DerivedModel):
     spread: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse models without an estimate of the data, and numbers that are none."""
+        """Check that the model estimates the data, and the values."""
         if not all(is_kind(kind, [Flow]) for kind in self.model.kinds):
             names = ", ".join(sorted(kind.__name__ for kind in self.model.kinds))
             raise ValueError(f"a measurement guides flows, but the model returns {names}")

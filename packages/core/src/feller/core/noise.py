@@ -144,7 +144,7 @@ class Noised(DerivedModel):
 
 
 def _depends_on_state(noise: Noise) -> bool:
-    """Say whether g is a function of (t, x); torch's own, without a signature, are of t.
+    """Return whether g is a function of (t, x); torch's own, without a signature, are of t.
 
     What has a default is an option of the function, not the state.
     """

@@ -41,7 +41,7 @@ class Pair:
     x_1: Tensor
 
     def __post_init__(self) -> None:
-        """Refuse ends of two shapes."""
+        """Check that both ends have one shape."""
         if self.x_0.shape != self.x_1.shape:
             shapes = f"{tuple(self.x_0.shape)} and {tuple(self.x_1.shape)}"
             raise ValueError(f"both ends of a pair have one shape, not {shapes}")
@@ -110,7 +110,7 @@ class PairBatch:
 
 
 def is_pair(z: Any) -> bool:
-    """Say whether a conditioning variable is a pair."""
+    """Return whether a conditioning variable is a pair."""
     return isinstance(z, Pair)
 
 

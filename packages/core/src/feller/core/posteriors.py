@@ -56,7 +56,7 @@ class FiniteData(Model):
     width: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Refuse points without an axis for them, and weights that are not theirs."""
+        """Check that points have a leading axis, and weights their number."""
         _check_points(self.points, self.weights, self.path.space)
 
     @property
@@ -99,7 +99,7 @@ class FiniteProductData(Model):
     kinds: ClassVar[frozenset[type[Generator]]] = frozenset({Product})
 
     def __post_init__(self) -> None:
-        """Refuse points without an axis for them, and weights that are not theirs."""
+        """Check that points have a leading axis, and weights their number."""
         for name, path in self.path.factors.items():
             _check_points(self.points[name], self.weights, path.space)
 

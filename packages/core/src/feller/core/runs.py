@@ -1,4 +1,4 @@
-"""Runs by what their folders hold: how far each is, how it goes, and how it ended.
+"""Runs, read from their folders: the progress, losses and status of each.
 
 Nothing here imports torch, or changes a folder.
 """
@@ -42,11 +42,11 @@ class RunRecord:
     lines: tuple[dict[str, Any], ...]
 
     def series(self, name: str) -> list[tuple[int, float]]:
-        """Return the steps and values of a number of the log."""
+        """Return the steps and values of a quantity in the log."""
         return [(line["step"], line[name]) for line in self.lines if _is_number(line.get(name))]
 
     def last(self, name: str) -> float | None:
-        """Return the last value of a number of the log; None without."""
+        """Return the last value of a quantity in the log; None if there is none."""
         return found[-1][1] if (found := self.series(name)) else None
 
     def best(self) -> dict[str, tuple[int, float]]:
@@ -70,7 +70,7 @@ def find_runs(folder: Path) -> list[RunRecord]:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read a run; what is damaged counts as not there."""
+    """Read a run; damaged files are treated as missing."""
     lines = tuple(_lines(folder / "log.jsonl"))
     saved = _saved(folder / "checkpoints")
     training = _read(folder / "recipe.json").get("training")

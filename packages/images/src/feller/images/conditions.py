@@ -1,9 +1,9 @@
-"""Images that agree with what is known of them, with no training for it.
+"""Images that agree with known pixels or measurements, without training for it.
 
-Known pixels stand at t = 1 from the start where the model was trained with times of their own, or
-with masks: then the others are drawn given these, exactly. For any other model they are kept on
-their way from noise to data (`KeepKnown`). Of a flow also their gray, a smaller or a blurred image
-may be known (`Measured`).
+If the model was trained with per-pixel times, or with masks, known pixels are at t = 1 from the
+start and the others are sampled given these, exactly. For any other model they are kept on their
+path from noise to data (`KeepKnown`). For a flow, a gray, smaller or blurred version of the image
+may also be known (`Measured`).
 """
 
 from dataclasses import dataclass

@@ -174,7 +174,7 @@ def _header(image: Any) -> Header:
 
 
 def _lies(image: Any) -> bool:
-    """Say whether sides change places when an image is turned as its camera was held."""
+    """Return whether sides change places when an image is turned as its camera was held."""
     if image.format == "PNG" and "exif" not in image.info:
         return False  # it would be behind the pixels, if anywhere
     with suppress(*_FAULTS):
@@ -214,7 +214,7 @@ def opaque(image: Any, background: str) -> Any:
 
 
 def _is_whole(image: Any, file: Path | io.BytesIO) -> bool:
-    """Say whether a format shows, without its pixels, that nothing is missing at the end."""
+    """Return whether a format shows, without its pixels, that nothing is missing at the end."""
     if not isinstance(file, Path):
         return False
     size = file.stat().st_size

@@ -1,13 +1,14 @@
-"""How images are drawn: a solver and a grid of times, by default those that suit the schedule.
+"""How images are sampled: a solver and a grid of times, by default suited to the schedule.
 
-Near the data, noise falls with a straight line on CondOT, but infinitely fast on a
-variance-preserving schedule: there a Runge-Kutta method on even steps ends with noise of two grey
-levels. What leaves none solves all but the model's x_1 (DPM-Solver++), or takes shorter steps
-towards the data.
+Near the data, noise falls linearly on CondOT, but infinitely fast on a variance-preserving
+schedule: there a Runge-Kutta method with even steps ends with noise of two grey levels. To leave
+none, solve everything but the model's x_1 exactly (DPM-Solver++), or take shorter steps towards the
+data.
 
-Jumps end where sigma is .001, for their rates are infinite at t = 1. Equal steps of log sigma give
-each step as many jumps, but leave few for the middle of the path: a trained flow with jumps of
-Fashion-MNIST has a KID of .0329 by 20 of them, of .0233 where the steps shrink as a cube.
+Jumps end when sigma is .001, because their rates are infinite at t = 1. Equal steps of log sigma
+give each step equally many jumps, but few steps to the middle of the path: a trained flow with
+jumps of Fashion-MNIST has a KID of .0329 with 20 of them, and of .0233 with steps that shrink as a
+cube.
 """
 
 import math
@@ -52,7 +53,7 @@ class Suited(NamedTuple):
 @tagged("images/sampling")
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How images are drawn.
+    """How images are sampled.
 
     Attributes:
         steps: Steps of the solver; None for 20, or 2 for a model of average velocities (MeanFlow).
@@ -87,7 +88,7 @@ class Sampling:
     end: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what draws nothing, or no images."""
+        """Check the values."""
         check_choices(self)
         if self.steps is not None:
             check_sizes(self, "steps")
@@ -168,10 +169,10 @@ def _line(start: float, end: float) -> WeightLike:
 
 
 def suited(sampling: Sampling, model: Any) -> Sampling:
-    """Return the sampling with the solver and the grid that suit a model, where it names none.
+    """Return the sampling with the default solver and grid of a model, if it names none.
 
     Args:
-        sampling: How images are to be drawn.
+        sampling: How images are sampled.
         model: A model on the Gaussian path, or on a mixture path.
 
     Raises:
@@ -239,7 +240,7 @@ def _by_schedule(schedule: Schedule) -> Suited:
 
 
 def _is_straight(schedule: Schedule) -> bool:
-    """Say whether alpha is t and sigma 1 - t."""
+    """Return whether alpha is t and sigma 1 - t."""
     t = torch.linspace(0, 1, 5, dtype=torch.float64, device="cpu")
     return bool(schedule.alpha(t).equal(t) and schedule.sigma(t).equal(1 - t))
 

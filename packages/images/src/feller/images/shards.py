@@ -26,13 +26,13 @@ _SOME = 64  # samples that are looked at before training
 
 @dataclass(frozen=True)
 class ShardImages:
-    """Images read as they are used.
+    """Images, read on demand.
 
     Attributes:
         samples: The shards.
         reading: How images are read.
         labelled: Whether they have labels.
-        headers: What some of the images are.
+        headers: The headers of some of the images.
     """
 
     samples: Shards
@@ -100,7 +100,8 @@ def open_shards(where: str, split: str, reading: Reading, *, sized: bool = True)
         where: As of `feller.core.shards.find_shards`.
         split: `train` or `test`.
         reading: How images are read.
-        sized: Whether it says the size; otherwise that is read off some of the images.
+        sized: Whether it specifies the size; otherwise the size is inferred from some of the
+            images.
 
     Raises:
         DataError: When there are none, or they cannot be read.

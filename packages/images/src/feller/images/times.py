@@ -47,7 +47,7 @@ class KnownPixels(TimeDistribution):
     fraction: float = 0.7
 
     def __post_init__(self) -> None:
-        """Refuse a fraction that is none."""
+        """Check that the fraction is in [0, 1]."""
         if not 0 <= self.fraction <= 1:
             raise ValueError(f"fraction is from 0 to 1, not {self.fraction}")
 

@@ -1,11 +1,11 @@
-"""How proteins are drawn: steps, the weights of flow and jump, noise, and the solvers of all these.
+"""How proteins are sampled: steps, the weights of flow and jump, noise, and solvers.
 
-Euler's method follows the three factors to one step before the end; the last step goes where the
-network says the data are: to the mean position, the predicted rotation, and a draw of each residue
-that is still masked. So `steps` is the number of network calls.
+Euler's method follows the three factors to one step before the end; the last step goes to the
+network's estimate of the data: the mean position, the predicted rotation, and a draw of each
+residue that is still masked. So `steps` is the number of network calls.
 
-With a `sequence_solver` residues have a solver of tokens of their own, which also reaches the end
-by itself: the network is asked again where it looks again, and once more for the ends of frames.
+With a `sequence_solver` residues have their own token solver, which reaches the end by itself: it
+makes additional network calls, and one more is made for the end of the frames.
 """
 
 import math
@@ -84,7 +84,7 @@ class Sampling:
     keep: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse senseless values."""
+        """Check the values."""
         for name in ("steps", "batch_size"):
             check_positive(name, getattr(self, name))
         if not (isinstance(self.power, Real) and 0 < float(self.power) < math.inf):

@@ -50,7 +50,7 @@ class FrameTimes(TimeDistribution):
     motif: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse fractions that do not sum to one."""
+        """Check that fractions sum to one."""
         check_weights("together, apart, structure, fold, inverse and motif", self._fractions)
 
     @property

@@ -1,11 +1,11 @@
 r"""Text as windows of tokens.
 
-A corpus is cut once: its documents become ids, laid end to end, with an end of document after each
-where the tokenizer's codec has one. The ids of each split are a file of the cache, mapped into
-memory, so that a corpus larger than memory trains. A window is `length` ids from any position:
-windows begin inside documents, and no begin or end is forced on them.
+A corpus is tokenized once: the ids of its documents are concatenated, with an end of document after
+each if the codec has one. The ids of each split are a memory-mapped file in the cache, so a corpus
+may be larger than memory. A window is `length` ids from any position: windows may start inside
+documents, and get no begin or end token.
 
-What is held out is never trained on: whole documents, chosen by a hash of their names, or the last
+Held-out text is never trained on: whole documents, chosen by a hash of their names, or the last
 part of the text.
 """
 
@@ -130,14 +130,14 @@ class TextData(DataConfig):
     cache: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are not."""
+        """Check that sizes are positive."""
         if self.length < 1 or self.stride < 1:
             raise ValueError(f"length and stride are at least 1: {self.length}, {self.stride}")
         if not 0 <= self.test_fraction < 1:
             raise ValueError(f"test_fraction is in [0, 1), not {self.test_fraction}")
 
     def build(self, split: Split = "train") -> Windows:
-        """Cut the corpus, or open what an earlier run has cut.
+        """Tokenize the corpus, or open the cached ids of an earlier run.
 
         Windows of the test split do not overlap.
 

@@ -39,7 +39,7 @@ class Table:
 
 
 def is_table(file: Path, table: Table) -> bool:
-    """Say whether a file is read as a table, by its suffix."""
+    """Return whether a file is read as a table, by its suffix."""
     return bool(table.column) and suffix_of(file) in (*_READERS, ".parquet")
 
 
@@ -72,7 +72,7 @@ def rows_of_data_set(name: str, table: Table) -> Iterator[str]:
 
 
 def has_saved_data(folder: Path) -> bool:
-    """Say whether a folder is one that `save_to_disk` of the `datasets` library wrote."""
+    """Return whether a folder is one that `save_to_disk` of the `datasets` library wrote."""
     return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 

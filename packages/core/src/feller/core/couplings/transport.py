@@ -102,7 +102,7 @@ class EntropicOT(Coupling):
     epsilon: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse an epsilon that is none."""
+        """Check that epsilon is positive and finite."""
         _check_positive(epsilon=self.epsilon)
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
@@ -134,7 +134,7 @@ class UnbalancedOT(Coupling):
     penalty: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse weights that are none."""
+        """Check that weights are positive and finite."""
         _check_positive(epsilon=self.epsilon, penalty=self.penalty)
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
@@ -172,7 +172,7 @@ class ConditionalOT(Coupling):
     respects_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse a weight that is none."""
+        """Check that the weight is positive and finite."""
         if self.weight is not None:
             _check_positive(weight=self.weight)
 

@@ -93,7 +93,7 @@ class CrossEntropy(_TokenLoss):
     mean: Literal["noise", "all"] = "noise"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown name."""
+        """Check the name."""
         check_choices(self)
 
     def _term(self, rows: Rows) -> Tensor:
@@ -117,7 +117,7 @@ class Bound(_TokenLoss):
     chain: Literal["forward", "reverse"] = "reverse"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown name."""
+        """Check the name."""
         check_choices(self)
 
     def _term(self, rows: Rows) -> Tensor:

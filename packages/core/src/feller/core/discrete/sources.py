@@ -32,7 +32,7 @@ class UnigramTokens(Source):
     frequencies: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse frequencies that are not."""
+        """Check that frequencies are positive and finite."""
         if not self.frequencies or not all(0 < f < math.inf for f in self.frequencies):
             raise ValueError("frequencies are positive and finite, one for each token")
 

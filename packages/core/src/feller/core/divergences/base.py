@@ -44,7 +44,7 @@ class Range:
     closed: bool = True
 
     def __contains__(self, value: float) -> bool:
-        """Say whether a number belongs to it."""
+        """Return whether a number belongs to it."""
         if self.closed:
             return self.low <= value <= self.high
         return self.low < value < self.high

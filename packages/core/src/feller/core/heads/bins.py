@@ -63,7 +63,7 @@ class JumpHead(Head):
     kinds: ClassVar[Kinds] = frozenset({Jump})
 
     def __post_init__(self) -> None:
-        """Refuse bins that are none."""
+        """Check the number of bins."""
         if self.bins < 1:
             raise ValueError(f"bins is at least 1, not {self.bins}")
         check_range(self.data)
@@ -119,7 +119,7 @@ class PosteriorHead(Head):
     data: tuple[float, float] = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Refuse weights and values that are none."""
+        """Check the weights and the range of the data."""
         check_weights("flow, diffusion and jump", (self.flow, self.diffusion, self.jump))
         if self.levels < 2:
             raise ValueError(f"levels is at least 2, not {self.levels}")

@@ -41,7 +41,7 @@ class ScoreHead(Head):
     role: ClassVar[Role] = "stationary"
 
     def __post_init__(self) -> None:
-        """Refuse a negative variance."""
+        """Check that the variance is not negative."""
         if not 0 <= self.noise < float("inf"):
             raise ValueError(f"noise is finite and at least 0, not {self.noise}")
 

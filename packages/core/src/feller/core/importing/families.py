@@ -27,7 +27,7 @@ def importers() -> list[Importer]:
 
 
 def is_foreign(path: str | Path) -> bool:
-    """Say whether a path is a folder or a file of weights that feller did not write.
+    """Return whether a path is a folder or a file of weights that feller did not write.
 
     Example:
         >>> is_foreign("images/fashion-flow")

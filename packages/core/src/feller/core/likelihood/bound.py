@@ -1,4 +1,4 @@
-r"""Evidence bounds: how probable data are, at least, under a jump process or a diffusion.
+r"""Evidence bounds: lower bounds on the probability of data under a jump process or a diffusion.
 
 The process that leads to z and the model's have path distributions whose divergence bounds the
 evidence (the data processing inequality). Up to a time T,
@@ -9,12 +9,12 @@ evidence (the data processing inequality). Up to a time T,
 - The **prior** term is zero where the path starts at its source; the variance-preserving schedule
   does not quite.
 - The **path** term integrates the rates of `feller.core.likelihood.rates`.
-- The **reconstruction** term is what is left to guess at T. On a mixture path each element is drawn
+- The **reconstruction** term is -log p(z | x_T). On a mixture path each element is drawn
   from the posterior that the model's jump stands for; on the Gaussian path from the normal of mean
   x_T / alpha and deviation sigma / alpha, or, where data take known levels, from the posterior over
   them under equal odds.
 
-It is a bound for every T; the best T is where the model stops adding to what x_T says by itself.
+It is a bound for every T; the best T is where the model no longer adds information to x_T itself.
 
 Source: Kingma et al., arXiv 2107.00630, equation 11; Generator Matching, arXiv 2410.20587, appendix
 D.2.
@@ -67,7 +67,7 @@ class Strata:
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no intervals."""
+        """Check the values."""
         if self.count < 1 or not 0 < self.end <= 1 or self.power < 1:
             raise ValueError(f"count >= 1, 0 < end <= 1 and power >= 1, not {self}")
 

@@ -81,7 +81,7 @@ class MeanFlow(Loss):
     offset: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Refuse what is not a fraction, and powers that are none."""
+        """Check fractions and powers."""
         if not 0 <= self.flow_fraction <= 1:
             raise ValueError(f"flow_fraction is in [0, 1], not {self.flow_fraction}")
         for name in ("power", "offset"):

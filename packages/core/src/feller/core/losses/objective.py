@@ -4,8 +4,8 @@ The conditional loss has the gradient of the marginal one when D is a Bregman di
 Matching, arXiv 2410.20587, proposition 2). Weights may depend on t and x_t, never on z (arXiv
 2511.16599): distributions of times and loss spaces are such weights.
 
-An element that is known costs nothing: at t = 1 by a clock of its own, or, where a posterior is
-learnt and the source is the mask, any token but the mask.
+Known elements have no loss: those at t = 1 by their own clock, and, if a posterior is learned and
+the source is the mask, all tokens but the mask.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ class Objective(Loss):
             1 if empty.
 
     Raises:
-        ValueError: When a divergence does not take the numbers it would be given.
+        ValueError: When a divergence does not accept the range of its inputs.
 
     Example:
         >>> import torch

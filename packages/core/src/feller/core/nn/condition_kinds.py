@@ -29,7 +29,7 @@ class ClassCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no classes, and a drop that is not a fraction."""
+        """Check the number of classes and the drop rate."""
         check_sizes(self, "classes")
         check_drop(self.drop)
 
@@ -60,7 +60,7 @@ class FloatCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a drop that is not a fraction."""
+        """Check the drop rate."""
         check_drop(self.drop)
 
     def build(self, dim: int) -> nn.Module:
@@ -87,7 +87,7 @@ class VectorCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no numbers, and a drop that is not a fraction."""
+        """Check the size and the drop rate."""
         check_sizes(self, "size")
         check_drop(self.drop)
 
@@ -116,7 +116,7 @@ class ImageCondition(Condition):
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no channels, and a drop that is not a fraction."""
+        """Check the number of channels and the drop rate."""
         check_sizes(self, "image_channels")
         check_drop(self.drop)
 

@@ -172,7 +172,7 @@ class ConditionsEmbedding(nn.Module):
 
 
 def check_drop(drop: float) -> None:
-    """Refuse a fraction that is none.
+    """Check that the fraction is in [0, 1].
 
     Raises:
         ValueError: When it is not in [0, 1].

@@ -47,9 +47,7 @@ class Evaluation:
     def __init__(self, model: Model, condition: Any = None) -> None:
         if not hasattr(model, "space"):
             name = type(model).__name__
-            raise ValueError(
-                f"a {name} is not a model: GeneratorModel(network, path, head) makes one"
-            )
+            raise ValueError(f"{name} is not a model: use GeneratorModel(network, path, head)")
         self.model = model
         self.condition = condition
         self.space: Any = model.space

@@ -111,6 +111,6 @@ def _unless(stays: Tensor | None, moved: Tensor, x: Tensor) -> Tensor:
 
 
 def _elsewhere(t: Time, s: Time) -> bool:
-    """Say whether a clock moves, but not to 1."""
+    """Return whether a clock moves, but not to 1."""
     moves = torch.as_tensor(s) != t
     return bool((moves & (torch.as_tensor(s) != 1)).any())

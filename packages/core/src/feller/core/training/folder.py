@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, what it holds, and what may change between its sessions.
+"""The folder of a run: which run it belongs to, its files, and what may change between sessions.
 
 ```
 runs/a/recipe.json        the resolved recipe
@@ -93,12 +93,12 @@ def check_folder(out: Path) -> None:
 def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = False) -> None:
     """Check that what a folder holds, if anything, is a run of this recipe on these data.
 
-    A run that took no step it would keep, as one that stopped at an error of its first batch, may
-    begin again with other flags.
+    A run that has saved no step, such as one that failed on its first batch, may start again with
+    other flags.
 
     Args:
         out: The folder.
-        run: The run that would go on.
+        run: The run that would resume.
         data: The fingerprint of its data.
         new_data: Whether the data may have changed.
 

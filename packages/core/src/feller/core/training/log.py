@@ -18,7 +18,7 @@ __all__ = ["Diverged", "Log", "forget_lost_steps"]
 
 
 class Diverged(ValueError):
-    """Losses, gradients or weights are not numbers; the weights are not worth keeping."""
+    """Losses, gradients or weights are not finite; the weights are not worth keeping."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Log:
         return {"loss": loss, **{f"loss/{name}": part for name, part in parts.items() if name}}
 
     def is_finite(self) -> bool:
-        """Say whether the losses of this process since the last line are numbers."""
+        """Return whether the losses of this process since the last line are numbers."""
         return all(bool(loss.isfinite()) for step in self.losses for loss in step.values())
 
     def write(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ class Log:
 def forget_lost_steps(file: Path, last: int) -> None:
     """Remove the lines of steps after the last that is kept; they are taken again.
 
-    What is not a record of a step goes too, such as half a line, where a run was cut off.
+    Lines that are not records of a step are removed too, such as half a line of a killed run.
     """
     if not file.exists():
         return

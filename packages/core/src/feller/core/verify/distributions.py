@@ -269,7 +269,7 @@ def _slope(f: Callable[[float], Tensor], t: float) -> Tensor:
 
 
 def _has_density(path: Any, points: Any) -> bool:
-    """Say whether a path knows its density; one that does not may raise a `ValueError`."""
+    """Return whether a path knows its density; one that does not may raise a `ValueError`."""
     try:
         _log_density(path, points.x_1 if is_pair(points) else points, 0.5, points)
     except (AttributeError, ValueError):

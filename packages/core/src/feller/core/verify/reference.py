@@ -28,7 +28,7 @@ class Reference:
     conditions: Any = None
 
     def __post_init__(self) -> None:
-        """Refuse weights that are not one of each point."""
+        """Check that each point has a weight."""
         if not _first(self.points).ndim:
             raise ValueError("points have a batch axis, first; this one has no axes")
         if self.weights is not None and self.weights.shape != _first(self.points).shape[:1]:

@@ -1,12 +1,12 @@
 """Protein data: parts of chains, each row of a batch as long as the others.
 
-A chain of L residues is cut to at most `crop` of them, and then to a multiple of `width`, at ends
-chosen at random, once for each item: so rows of one length need no padding, and no part
-of a chain is left out for good. The length of an item's row is its group; a batch is of one group.
+A chain of L residues is cropped to at most `crop` of them, and then to a multiple of `width`, at
+random ends for each item: so rows of one length need no padding, and no part of a chain is always
+left out. The length of an item's row is its group; a batch is of one group.
 
-In training, item i is of cluster i mod C out of C, and the members of a cluster take turns from one
-round of C items to the next: a large family of proteins counts no more than a small one. All is a
-function of the seed and i.
+In training, item i comes from cluster i mod C of C, and the members of a cluster alternate from one
+round of C items to the next: a large protein family counts no more than a small one. Everything is
+a function of the seed and i.
 """
 
 import hashlib
@@ -138,7 +138,7 @@ class ProteinData(DataConfig):
     cache: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are not."""
+        """Check that sizes are positive."""
         if not 1 <= self.width <= self.crop:
             raise ValueError(f"width is at least 1 and at most crop: {self.width}, {self.crop}")
         if self.rounds < 1:

@@ -54,7 +54,7 @@ class Filters:
     max_coil: float = 0.75
 
     def __post_init__(self) -> None:
-        """Refuse lengths that are not."""
+        """Check the lengths."""
         if not 1 <= self.min_length <= self.max_length:
             raise ValueError(
                 f"lengths go from min_length, at least 1, to max_length: "

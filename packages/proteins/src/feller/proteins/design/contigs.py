@@ -245,7 +245,7 @@ def _check_seams(segments: Sequence[New | Kept], parts: Sequence[Chain]) -> None
 
 
 def _torn(one: Chain, other: Chain) -> bool:
-    """Say whether a chain is broken where another follows it."""
+    """Return whether a chain is broken where another follows it."""
     atoms, residues, index = (
         np.concatenate([getattr(one, name)[-1:], getattr(other, name)[:1]])
         for name in ("atoms", "residues", "index")

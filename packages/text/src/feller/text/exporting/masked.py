@@ -91,7 +91,7 @@ def _whole(network: Any, words: Written) -> Any:
 
 
 def _beyond(name: str, value: Any, size: int) -> bool:
-    """Say whether a field is the id of a token that there is not."""
+    """Return whether a field is the id of a token that there is not."""
     return name.endswith("_token_id") and not (type(value) is int and value < size)
 
 

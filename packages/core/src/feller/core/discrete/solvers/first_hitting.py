@@ -36,7 +36,7 @@ class FirstHitting(TokenSolver):
     own_times: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse to reveal none."""
+        """Check that a call reveals at least one token."""
         if self.per_call < 1:
             raise ValueError(f"a call reveals at least one token, not {self.per_call}")
 
