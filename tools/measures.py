@@ -96,7 +96,7 @@ def abstract_methods(node: ast.ClassDef) -> set[str]:
 def base_names(node: ast.ClassDef) -> set[str]:
     """Return the last part of each base's name: `Shape` for `shapes.Shape[int]`.
 
-    Those of torch are left out: its `torch.optim.Optimizer` is no class of ours.
+    Those of torch are left out: its `torch.optim.Optimizer` is not a class of ours.
     """
     written = [ast.unparse(base).partition("[")[0] for base in node.bases]
     return {name.rpartition(".")[2] for name in written if not name.startswith("torch.")}

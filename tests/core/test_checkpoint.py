@@ -357,12 +357,12 @@ def test_the_coupling_of_a_model_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ({"type": "condot"}, "'coupling' is no coupling, such as 'minibatch_ot'"),
+        ({"type": "condot"}, "'coupling' is not a coupling, such as 'minibatch_ot'"),
         (
             {"type": "a/b/c/d"},
             ".coupling: unknown type 'a/b/c/d'; import the module that defines it",
         ),
-        ("minibatch_ot", "'coupling' is no coupling"),
+        ("minibatch_ot", "'coupling' is not a coupling"),
     ],
 )
 def test_a_coupling_that_is_none_is_refused(value, reason, folder):

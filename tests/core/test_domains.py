@@ -45,7 +45,7 @@ def test_a_recipe_has_a_name(toys):
 
 
 def test_a_package_of_models_alone_is_a_zoo(tmp_path, monkeypatch, capsys):
-    """Its entry point names it; none of it is imported, and its name is no domain's."""
+    """Its entry point names it; none of it is imported, and its name is not a domain's."""
     pictures.save(tmp_path / "acme_models" / "weights" / "cat-flow")
     (tmp_path / "acme_models" / "__init__.py").write_text("raise RuntimeError('imported')\n")
     about = tmp_path / "acme_models-1.0.dist-info"

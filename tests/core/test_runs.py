@@ -74,5 +74,5 @@ def test_what_is_damaged_counts_as_not_there(text, tmp_path):
     for name in ("recipe.json", "run.json", "log.jsonl"):
         (tmp_path / name).write_bytes(text)
     assert (read_run(tmp_path).step, read_run(tmp_path).steps) == (0, 0)
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         find_runs(tmp_path / "run.json")

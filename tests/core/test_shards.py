@@ -120,10 +120,10 @@ def test_files_that_are_no_shards_are_refused(home, tmp_path):
     with pytest.raises(DataError, match="names no shards"):
         find_shards(f"{tmp_path}/none/*.tar")
     (home / "a-00.tar").write_bytes(b"no tar")
-    with pytest.raises(DataError, match=r"a-00\.tar is no readable tar file"):
+    with pytest.raises(DataError, match=r"a-00\.tar is not a readable tar file"):
         all_of(f"{home}/*.tar", tmp_path)
     (home / "index.json").write_text('{"shardlist": [{"url": 3}]}')
-    with pytest.raises(DataError, match="is no index of shards"):
+    with pytest.raises(DataError, match="is not an index of shards"):
         find_shards(f"{home}/index.json")
 
 
@@ -150,5 +150,5 @@ def test_shards_are_counted_again_where_what_was_noted_is_damaged(notes, home, t
 def test_an_index_with_no_numbers_of_samples_is_one_line(count, home):
     index = home / "index.json"
     index.write_text(f'{{"shardlist": [{{"url": "a-00.tar", "nsamples": {count}}}]}}')
-    with pytest.raises(DataError, match="is no index of shards"):
+    with pytest.raises(DataError, match="is not an index of shards"):
         find_shards(str(index), "")

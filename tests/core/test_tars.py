@@ -34,7 +34,7 @@ def test_files_of_one_name_are_a_sample(file):
 @pytest.mark.parametrize("cut", [0, 100, 512, 600, 1024, 1300, 5120, 5632])
 def test_what_is_cut_short_is_refused(cut, file):
     file.write_bytes(file.read_bytes()[:cut])
-    with pytest.raises(DataError, match=r"a\.tar is no readable tar file without compression"):
+    with pytest.raises(DataError, match=r"a\.tar is not a readable tar file without compression"):
         samples(file)
 
 
@@ -43,7 +43,7 @@ def test_what_is_damaged_is_refused(change, file):
     whole = file.read_bytes()
     flipped = whole[:1536] + b"x" + whole[1537:]
     file.write_bytes({"twice": whole + whole, "flipped": flipped, "text": b"no tar"}[change])
-    with pytest.raises(DataError, match="is no readable tar file"):
+    with pytest.raises(DataError, match="is not a readable tar file"):
         samples(file)
 
 

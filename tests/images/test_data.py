@@ -392,7 +392,7 @@ def test_the_real_sets(source, shape, mean, data_root):
 def test_a_part_of_an_npz_file_that_is_no_array(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("images.npy", b"no array")
-    with pytest.raises(DataError, match="images in it is no array of numpy's"):
+    with pytest.raises(DataError, match="images in it is not an array of numpy's"):
         npz_arrays(tmp_path / "a.npz", "train")
     np.savez(tmp_path / "a.npz", **{"odd\nname": np.zeros(1)})
     with pytest.raises(

@@ -98,7 +98,7 @@ def test_a_truncated_file_is_refused_in_a_line(tmp_path):
     said = complaint(
         "train", "images/folder", "--data.root", file.parent, "--out", tmp_path / "run", *TINY
     )
-    assert said.endswith("; mend or remove such files") and "a.png is not a readable image" in said
+    assert said.endswith("; fix or remove such files") and "a.png is not a readable image" in said
     assert not (tmp_path / "run" / "log.jsonl").exists()
 
 

@@ -142,9 +142,9 @@ def test_a_file_that_is_no_image_is_named_at_the_start(root):
     (root / "dog" / "b.png").write_text("not an image")
     message = refusal(folder, root)
     assert message.startswith(f"{root / 'dog' / 'b.png'} is not a readable image: ")
-    assert message.endswith("; mend or remove such files")
+    assert message.endswith("; fix or remove such files")
     (root / "cat" / "c.bmp").write_text("")
-    assert " (and 1 more of 3); mend" in refusal(folder, root)
+    assert " (and 1 more of 3); fix" in refusal(folder, root)
 
 
 @pytest.mark.parametrize("name", ["b.png", "b.jpg"])
@@ -183,7 +183,7 @@ def test_numbers_without_a_white_are_refused(pixels, reason, tmp_path):
 
 def test_a_pipe_is_no_image_and_is_not_waited_for(root):
     os.mkfifo(root / "dog" / "z.png")
-    assert "z.png is not a readable image: it is not a file; mend" in refusal(folder, root)
+    assert "z.png is not a readable image: it is not a file; fix" in refusal(folder, root)
 
 
 def test_a_folder_that_cannot_be_looked_into_is_not_empty(root, monkeypatch):
@@ -195,7 +195,7 @@ def test_a_folder_that_cannot_be_looked_into_is_not_empty(root, monkeypatch):
         return look(place)
 
     monkeypatch.setattr(os, "scandir", closed)
-    assert refusal(folder, root) == f"{root / 'dog'} cannot be looked into: Permission denied"
+    assert refusal(folder, root) == f"{root / 'dog'} cannot be opened: Permission denied"
 
 
 def test_a_class_has_a_name_of_one_line(root):
@@ -231,7 +231,7 @@ def test_the_first_frame_is_read_and_it_is_reported(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     found = folder(tmp_path, gray=True)
     assert (found[[0]][0] == 10).all()
-    assert str(found).endswith("; passed over: all but the first frame of 1 files")
+    assert str(found).endswith("; skipped: all but the first frame of 1 files")
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
@@ -294,7 +294,7 @@ def test_what_was_read_and_passed_over_is_reported(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     folder(tmp_path)
     assert capsys.readouterr().err == (
-        f"{tmp_path}, train: 3 images in 2 classes (cat, dog); passed over: "
+        f"{tmp_path}, train: 3 images in 2 classes (cat, dog); skipped: "
         "2 other files (.txt, no ending), folders without images (empty)\n"
     )
 

@@ -36,7 +36,7 @@ def test_columns_of_a_table(folder):
     level = images[:, 0, 0, 0] / 20
     assert numbers[:, 0].tolist() == pytest.approx((level / 10).tolist())
     assert numbers[:, 1].tolist() == (100 + level).tolist()
-    assert str(found) == "10 images with the numbers angle, size; passed over: 1 other files (.csv)"
+    assert str(found) == "10 images with the numbers angle, size; skipped: 1 other files (.csv)"
     assert data(folder).classes == ("a", "b")
 
 
@@ -44,8 +44,8 @@ def test_columns_of_a_table(folder):
     ("conditions", "change", "reason"),
     [
         (("width",), None, r"has no column 'width'; there are size, text, angle"),
-        (("text",), None, r"column 'text' has 'word', which is no number"),
-        (("all",), None, r"column 'text' has 'word', which is no number"),
+        (("text",), None, r"column 'text' has 'word', not a number"),
+        (("all",), None, r"column 'text' has 'word', not a number"),
         (("size",), ("b/1.png", "b/x.png"), r"has no line of b/1\.png"),
         (("size",), ("file_name", "name"), r"has no column file_name; there are name, size"),
         (("size",), ("b/1.png", 'b/1.png,"'), r"is not a readable \.csv file|has no line of"),
@@ -113,5 +113,5 @@ def test_arrays_whose_header_is_damaged(folder, header):
     (folder / "metadata.csv").unlink()
     text = header.encode().ljust(118) + b"\n"
     (folder / "conditions.npy").write_bytes(b"\x93NUMPY\x01\x00" + b"\x77\x00" + text)
-    with pytest.raises(DataError, match=r"conditions\.npy is no readable array"):
+    with pytest.raises(DataError, match=r"conditions\.npy is not a readable array"):
         data(folder, "all")

@@ -75,10 +75,10 @@ def test_labels_are_in_json_too_or_nowhere(home):
     [
         ({"a": {"png": b"no image"}}, r"sample 0, \.png is not a readable image"),
         ({"a": {"txt": b"x"}}, "sample 0 has no image, but txt"),
-        ({"a": {"png": png("red"), "cls": b"dog"}}, "a label that is no whole number"),
-        ({"a": {"png": png("red"), "cls": b"1_0"}}, "a label that is no whole number"),
-        ({"a": {"png": png("red"), "json": b'{"label": 1.7}'}}, "a label that is no whole number"),
-        ({"a": {"png": png("red"), "json": b'{"label": true}'}}, "a label that is no whole"),
+        ({"a": {"png": png("red"), "cls": b"dog"}}, "a label that is not a whole number"),
+        ({"a": {"png": png("red"), "cls": b"1_0"}}, "a label that is not a whole number"),
+        ({"a": {"png": png("red"), "json": b'{"label": 1.7}'}}, "that is not a whole number"),
+        ({"a": {"png": png("red"), "json": b'{"label": true}'}}, "a label that is not a whole"),
         (
             {"a": {"png": png("red"), "cls": b"1"}, "b": {"png": png("red")}},
             "sample 1 has no label",

@@ -91,7 +91,7 @@ def test_what_exists_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("name", [".png", ".npz"])
 def test_an_ending_is_no_name(name, tmp_path):
-    with pytest.raises(ValueError, match="is an ending without a name: choose another --out"):
+    with pytest.raises(ValueError, match="is a suffix without a name: choose another --out"):
         check_target(tmp_path / name)
 
 

@@ -67,5 +67,5 @@ def test_a_mark_of_byte_order_is_no_text(home):
 
 def test_half_a_character_is_refused(home):
     webs.write_shard(home / "a0.tar", {"x": {"json": b'{"body": "x\\udc80y"}'}})
-    with pytest.raises(DataError, match=r"a0\.tar#0 is no text: it has U\+DC80, half a character"):
+    with pytest.raises(DataError, match=r"a0\.tar#0 is not text: it has U\+DC80, half a character"):
         list(shard_texts(str(home), "body"))

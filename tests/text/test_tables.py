@@ -84,13 +84,13 @@ def test_a_cell_longer_than_usual(tmp_path):
         ("a.csv", "text\none, two", "line 2, has 2 cells and its first line 1: quote cells that"),
         ("a.csv", "text,text\na,b", "has two columns 'text'"),
         ("a.csv", "text,n\none", "line 2, has 1 cells and its first line 2"),
-        ("a.csv", 'text\n"open', "line 2, is no row of cells"),
-        ("a.tsv", 'text\n"To be" or not', "line 2, is no row of cells"),
+        ("a.csv", 'text\n"open', "line 2, is not a row of cells"),
+        ("a.tsv", 'text\n"To be" or not', "line 2, is not a row of cells"),
         ("a.parquet", "no parquet", "a.parquet needs a package: pip install pyarrow"),
         (
             "a.arrow",
             "no arrow",
-            "a.arrow is no text: give --data.column, or --data.source datasets",
+            "a.arrow is not text: give --data.column, or --data.source datasets",
         ),
         ("a.tar.gz", "", r"a\.tar\.gz is an archive \(\.tar\): unpack it"),
         ("a.zip", "", r"a\.zip is an archive \(\.zip\): unpack it"),
@@ -202,5 +202,5 @@ def test_parquet_is_read_where_its_library_is(tmp_path, monkeypatch):
 def test_half_a_character_is_refused(tmp_path, half):
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "whole"}\n{"text": "x' + half + 'y"}\n')
-    with pytest.raises(DataError, match=r"row 2 is no text: it has U\+D(C80|83D), half a char"):
+    with pytest.raises(DataError, match=r"row 2 is not text: it has U\+D(C80|83D), half a char"):
         list(documents("file", str(file)))

@@ -19,4 +19,4 @@ def test_a_field_without_a_value_is_refused(flags, tmp_path, capsys):
 
 def test_a_folder_that_is_none(tmp_path, capsys):
     assert main(["import", str(tmp_path / "none"), "--out", str(tmp_path / "o")]) == 2
-    assert capsys.readouterr().err.endswith("none is no folder and no file\n")
+    assert capsys.readouterr().err.endswith("none is neither a folder nor a file\n")

@@ -97,7 +97,7 @@ def test_factors_without_a_coupling_stay_as_drawn(rng):
 def test_what_cannot_pair_products_is_refused(rng):
     x_0, x_1 = points(rng)
     states = {"point": x_0}, {"point": x_1}
-    with pytest.raises(ValueError, match="take a ProductCoupling"):
+    with pytest.raises(ValueError, match="use a ProductCoupling"):
         MinibatchOT().of_factors(*states)
     with pytest.raises(ValueError, match="pairs product states, not tensors"):
         ALIGNED(x_0, x_1)

@@ -82,7 +82,7 @@ def test_a_senseless_configuration_is_one_line(known, tmp_path):
     known(SENSELESS)
     for config, reason in [({}, "'x' is missing"), ({"x": 3}, "not subscriptable")]:
         (tmp_path / "config.json").write_text(json.dumps(config))
-        with pytest.raises(CheckpointError, match=f"is not a a thing that is held: .*{reason}"):
+        with pytest.raises(CheckpointError, match=f"a thing that feller supports: .*{reason}"):
             import_model(tmp_path)
 
 

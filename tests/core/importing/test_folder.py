@@ -32,7 +32,7 @@ def test_a_file_alone(tmp_path):
     assert found.names == {"model.a", "b"} and found.folder == tmp_path
     assert "a" in found.tensors("model.")
     assert not Foreign(tmp_path / "..", {}).names
-    with pytest.raises(CheckpointError, match="is no folder and no file"):
+    with pytest.raises(CheckpointError, match="is neither a folder nor a file"):
         Foreign(tmp_path / "none")
 
 

@@ -71,7 +71,7 @@ def test_a_saved_model_needs_no_folder(folder):
 def test_a_folder_that_is_no_encoder_is_one_line(text, tmp_path):
     if text:
         (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ValueError, match="is no encoder of transformers") as caught:
+    with pytest.raises(ValueError, match="is not an encoder of transformers") as caught:
         TextCondition(encoder=str(tmp_path)).build(4)
     assert "\n" not in str(caught.value)
 

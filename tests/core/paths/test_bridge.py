@@ -146,8 +146,8 @@ def test_the_flow_of_pairs_has_the_marginal_of_the_data(rng):
     ("make", "message"),
     [
         (Noised, "noise added to a flow takes the score from a velocity"),
-        (lambda m: run(m, DDIM(churn=1.0)), "wants a model on a GaussianPath"),
-        (lambda m: run(m, PredictorCorrector()), "wants a model on a GaussianPath"),
+        (lambda m: run(m, DDIM(churn=1.0)), "needs a model on a GaussianPath"),
+        (lambda m: run(m, PredictorCorrector()), "needs a model on a GaussianPath"),
     ],
 )
 def test_a_score_from_the_velocity_is_refused(make, message):

@@ -133,7 +133,7 @@ def test_the_model_is_not_asked_after_the_end(end):
 
 
 def test_a_grid_that_passes_the_end_is_refused():
-    with pytest.raises(ValueError, match=r"goes on to 0.9, after the end of Dopri5, 0.5"):
+    with pytest.raises(ValueError, match=r"continues to 0.9, after the end of Dopri5, 0.5"):
         simulate(NORMAL, X_0, [0.0, 0.9], Dopri5(end=0.5))
 
 

@@ -94,7 +94,7 @@ def test_a_product_is_held_to_both_tolerances(rng):
 def test_it_gives_up_aloud(rng):
     model = on_tokens(UNIFORM)
     with pytest.raises(
-        ValueError, match=r"no end after 5 steps at t = 0.0.....: loosen a tolerance"
+        ValueError, match=r"no end after 5 steps at t = 0.0.....: increase a tolerance"
     ):
         simulate(model, source(model, 50, rng), [0.0, 0.9], Adaptive(max_steps=5), rng)
 

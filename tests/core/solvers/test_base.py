@@ -352,5 +352,5 @@ def test_a_network_that_asks_for_it_is_told_where_the_step_ends():
 
 
 def test_a_network_alone_is_no_model():
-    with pytest.raises(ValueError, match="a Linear is no model: GeneratorModel"):
+    with pytest.raises(ValueError, match="Linear is not a model: use GeneratorModel"):
         inspect.unwrap(base.Evaluation.__init__)(object(), torch.nn.Linear(1, 1))

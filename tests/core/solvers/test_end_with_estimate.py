@@ -122,7 +122,7 @@ def test_what_cannot_end_so_is_refused(product):
         simulate(exact, states(), [0.0, 0.5, 1.0], by_factor)
     with pytest.raises(LookupError, match="FiniteData does not say where the data are"):
         simulate(model, torch.zeros(1, 1), [0.0, 0.5, 1.0], EndWithEstimate(Euler()))
-    with pytest.raises(ValueError, match="wants a grid of times"):
+    with pytest.raises(ValueError, match="needs a grid of times"):
         EndWithEstimate(Euler()).begin(Evaluation(product), states(), None, None)
     with pytest.raises(ValueError, match="EndWithEstimate takes"):
         simulate(product, states(), [0.0, 1.0], EndWithEstimate(RungeKutta(HEUN)))

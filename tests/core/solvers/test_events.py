@@ -120,7 +120,7 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="no last event: end the grid before t = 1"):
         simulate(model, torch.zeros(1, 2, dtype=torch.int64), [0.0, 1.0], EventDriven())
     with pytest.raises(
-        ValueError, match="EventDriven wants a model on a MixturePath, not on Gauss"
+        ValueError, match="EventDriven needs a model on a MixturePath, not on Gauss"
     ):
         simulate(FiniteData(GAUSSIAN, Jump, POINTS), torch.zeros(1, 1), [0.0, 0.5], EventDriven())
     with pytest.raises(ValueError, match="times its bound"):

@@ -179,7 +179,7 @@ def without_a_moment(state):
         (lambda state: state | {"step": "1"}, "state.json has no step"),
         (lambda state: state | {"plain": None}, "state.json has no plain"),
         (lambda state: {"step": 1}, "state.json has no seconds"),
-        (lambda state: [state], "state.json is no mapping"),
+        (lambda state: [state], "state.json is not a mapping"),
         (lambda state: state | {"plain": {}}, "state.json has no optimizer"),
         (without_a_moment, "does not fit the recipe's model and optimizer"),
         (lambda state: state | {"format": 9}, "it is of a later feller"),
@@ -218,7 +218,7 @@ def test_the_newest_that_can_be_read_is_taken_and_the_rest_named(tmp_path, capsy
     assert load_latest(run, tmp_path).name == "step_00000001"
     assert run.step == 1
     said = capsys.readouterr().out
-    assert said.count("passed over: ") == 2
+    assert said.count("skipped: ") == 2
     assert "step_00000003 is damaged" in said
     one = replace(points.recipe(steps=2), training=replace(run.recipe.training, steps=2, keep=1))
     run.recipe = one  # the damaged ones are no reason to remove what is written now

@@ -180,7 +180,7 @@ def test_nor_does_a_finished_recipe_take_what_did_not_happen(claim, tmp_path):
 def test_a_model_without_a_checkpoint_is_not_trained_over(claim, tmp_path):
     claim(points.recipe())
     (tmp_path / "a" / "model").mkdir()
-    with pytest.raises(ValueError, match="has a model and no checkpoint to go on from"):
+    with pytest.raises(ValueError, match="has a model but no checkpoint to resume"):
         claim(points.recipe())
 
 

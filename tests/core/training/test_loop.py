@@ -198,7 +198,7 @@ def test_products_train_in_the_same_loop(accelerator):
 
 def test_a_coupling_of_tensors_pairs_a_factor_of_products(accelerator, monkeypatch):
     recipe = replace(points.recipe(condition_drop=0.0), model=PairConfig(), coupling=MinibatchOT())
-    with pytest.raises(ValueError, match="take a ProductCoupling"):
+    with pytest.raises(ValueError, match="use a ProductCoupling"):
         next(training_steps(build_run(recipe, accelerator)))
     seen, sample = [], ProductPath.sample
     monkeypatch.setattr(

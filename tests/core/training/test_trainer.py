@@ -119,7 +119,7 @@ def test_slots_of_time_go_on_one_from_another(tmp_path, capsys):
     recipe, out = points.recipe(steps=4, max_minutes=1e-9), tmp_path / "slots"
     for step in (1, 2, 3):
         assert train(recipe, out, cpu=True) is None
-        said = f"stopped at step {step}; the same command goes on from here"
+        said = f"stopped at step {step}; the same command resumes from here"
         assert said in capsys.readouterr().out
         assert ModelCard.read(out / "model").training["steps"] == step
         so_far = load_file(out / "model" / "model.safetensors")
@@ -282,7 +282,7 @@ def test_fine_tuning_warns_of_weights_of_another_model(tmp_path):
     *_, key = config["model"]
     config["model"] |= {key: "x" * 60, "one": 1, "two": 2, "three": 3}
     (first / "config.json").write_text(json.dumps(config))
-    with pytest.warns(UserWarning, match="the weights are of another model: ") as caught:
+    with pytest.warns(UserWarning, match="the weights come from another model: ") as caught:
         train(points.recipe(steps=0, start=str(first)), tmp_path / "b", cpu=True)
     (said,) = [str(warning.message) for warning in caught]
     assert f"and was '{'x' * 36}..." in said
@@ -500,7 +500,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
     state.write_bytes(state.read_bytes()[:-9])
     shutil.rmtree(out / "model")
     train(recipe, out, cpu=True)
-    assert "passed over: " in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
     assert [line["step"] for line in log(out)] == [1, 2, 3, 4, 5, 6]
     assert whole.read_bytes() == before
 

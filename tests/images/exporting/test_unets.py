@@ -115,7 +115,7 @@ def test_a_pipeline_of_theirs_draws(tmp_path, rng):
             lambda: model(norm_groups=32, channels=(32, 64)),
             "norms of 8 and 16 and 24 and 32 groups are no UNet2DModel",
         ),
-        (lambda: model(time_scale=1.5), "time_scale 1.5 is no whole number of steps"),
+        (lambda: model(time_scale=1.5), "time_scale 1.5 is not a whole number of steps"),
         (lambda: model(prediction="noise", schedule=CondOT()), "alpha"),
         (lambda: model(prediction="x_1"), r"CondOT\(\) is held by no scheduler"),
         (lambda: model(prediction="velocity", schedule=VariancePreserving()), "predicts velocity"),
@@ -133,7 +133,10 @@ def test_other_networks_and_heads(tmp_path):
     jumps = UNetConfig(**SMALL)
     for config, reason in [
         (ImageModelConfig(network=dit, codec=codec), "a DiTConfig is no UNet2DModel"),
-        (ImageModelConfig(network=jumps, codec=codec, head=JumpHead()), "a JumpHead is no process"),
+        (
+            ImageModelConfig(network=jumps, codec=codec, head=JumpHead()),
+            "JumpHead is not a process",
+        ),
     ]:
         with pytest.raises(CheckpointError, match=reason):
             export_model(config.build(), "diffusers", tmp_path / "out")

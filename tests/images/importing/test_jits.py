@@ -118,12 +118,12 @@ def test_the_same_function(tmp_path, rng):
 def test_what_is_not_held(tmp_path):
     held = state_dict()
     for options, change, reason in [
-        ({"noise_scale": 2}, {}, "noise_scale = 2 is not held: 1 is"),
+        ({"noise_scale": 2}, {}, "noise_scale = 2 is not supported: 1 is"),
         ({"in_context_start": None}, {}, "does not say its in_context_start"),
         ({"num_heads": None}, {}, "does not say its num_heads"),
         ({}, {"blocks.1.mlp.w3.bias": None}, r"lacks blocks\.1\.mlp\.w3\.bias"),
         ({}, {"blocks.1.attn.gate.bias": torch.zeros(1)}, "unknown in a JiT"),
-        ({}, {"pos_embed": torch.zeros(1, 4, DIM)}, "pos_embed is not held"),
+        ({}, {"pos_embed": torch.zeros(1, 4, DIM)}, "pos_embed is not supported"),
     ]:
         save_file(
             {k: v for k, v in (held | change).items() if v is not None}, tmp_path / "m.safetensors"

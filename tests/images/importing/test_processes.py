@@ -42,7 +42,7 @@ def test_flows_run_backwards_with_diffusers_and_forwards_elsewhere():
 
 
 def test_an_unknown_prediction_is_refused():
-    with pytest.raises(ValueError, match="prediction_type = 'kind' is not held: epsilon, sample"):
+    with pytest.raises(ValueError, match="'kind' is not supported: epsilon, sample"):
         discrete(torch.tensor([0.5]), "kind", {})
-    with pytest.raises(ValueError, match="invert_sigmas is not held"):
+    with pytest.raises(ValueError, match="invert_sigmas is not supported"):
         from_diffusers({"_class_name": "FlowMatchHeunDiscreteScheduler", "invert_sigmas": True})

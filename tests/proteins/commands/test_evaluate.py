@@ -76,7 +76,7 @@ def test_what_is_no_structure_is_listed(helices):
     code, out, err = feller("evaluate", helices)
     assert code == 0
     assert "2 chains" in out
-    assert err.startswith("passed over bad: ")
+    assert err.startswith("skipped bad: ")
     (passed,) = json.loads(feller("evaluate", helices, "--json").out)["passed over"]
     assert passed["name"] == "bad"
 

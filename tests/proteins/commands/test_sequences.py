@@ -64,7 +64,7 @@ def test_what_is_not_read_and_what_stays_is_said(model, tmp_path):
     code, _, err = feller("sample", model, "--backbones", tmp_path / "ab", "-n", 1,
                           "--out", tmp_path / "some.fasta")  # fmt: skip
     assert code == 0
-    assert "passed over b: " in err
+    assert "skipped b: " in err
     assert "2 residues without N, CA or C stay" in err
 
 

@@ -42,7 +42,7 @@ def test_names_that_match_nothing_are_counted_and_refused(tmp_path):
         read_ids(str(file), names)
     assert str(error.value) == (
         f"{file}: 1 of 3 names match no chain (1ubi_A); chains are called pdb1ake, 3o21_A: "
-        "mend the names, or pass over them by --data.unmatched pass"
+        "fix the names, or skip them with --data.unmatched pass"
     )
     assert read_ids(str(file), names, strict=False) == {0, 1}
     file.write_text("\ufeff3O21_a\n")

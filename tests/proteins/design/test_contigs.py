@@ -66,10 +66,10 @@ def test_a_motif_that_is_not_whole():
 
 
 def test_kept_segments_that_meet_are_neighbours():
-    apart = "contigs A163-164 and A170-171 are no neighbours in motif"
+    apart = "contigs A163-164 and A170-171 are not neighbours in motif"
     assert apart in refusal("A163-164,A170-171")
     assert apart in refusal("A163-164,0-3,A170-171")
-    assert "are no neighbours" in refusal("A165-166,0-0,A163-164")
+    assert "are not neighbours" in refusal("A165-166,0-0,A163-164")
     assert len(parse_contigs("A163-164,1,A170-171").motif({"A": chain()})) == 2
     assert len(parse_contigs("A163-164,0-0,A165-171").motif({"A": chain()})) == 2
     assert "A160-170 and A168-180 keep a residue twice" in refusal("A160-170,5,A168-180")

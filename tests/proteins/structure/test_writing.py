@@ -178,7 +178,7 @@ def test_sequences_come_back(tmp_path):
         (([chain()], "a.cif", "pdb"), "end it in .pdb"),
         (([chain()], "a", "xyz"), "format is pdb, cif or bcif, not xyz"),
         (([chain(), chain()], "a.pdb"), "a.pdb holds one chain, not 2: name a folder"),
-        (([chain(), chain()], "a"), "2 chains are called a: each needs a name of its own"),
+        (([chain(), chain()], "a"), "2 chains are called a: each needs its own name"),
         (
             ([chain(2, index=np.array([1, 10000], np.int32))], "a"),
             "a: a residue number is outside of",
@@ -262,5 +262,5 @@ def test_names_that_differ_in_case_alone_are_two_files_everywhere(tmp_path):
     files = write_chains(some, tmp_path / "all")
     assert [file.name for file in files] == ["x_A.pdb", "x_a-3.pdb", "x_a-2.pdb", "X_a-4.pdb"]
     assert len({file.name.casefold() for file in (tmp_path / "all").iterdir()}) == 4
-    with pytest.raises(ValueError, match="2 chains are called x_A: each needs a name of its own"):
+    with pytest.raises(ValueError, match="2 chains are called x_A: each needs its own name"):
         write_chains([some[0], some[0]], tmp_path / "all")

@@ -94,7 +94,7 @@ def test_what_transformers_does_not_have(tmp_path):
     told = TextModelConfig(network=shown, codec=codec, noise="uniform").build()
     for given, reason in [
         (model, "no masked model of transformers is a TextTransformerConfig"),
-        (told, "a network that is shown kappa is no masked model"),
+        (told, "a network that is shown kappa is not a masked model"),
     ]:
         with pytest.raises(CheckpointError, match=reason):
             export_model(given, "transformers", tmp_path / "out")

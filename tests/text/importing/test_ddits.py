@@ -158,7 +158,7 @@ def test_a_mask_among_the_ids_is_found_and_never_drawn(tmp_path, rng):
 def test_what_is_not_held_or_not_said(tmp_path):
     for config, rows, reason in [
         ({}, SIZE, "does not say which of mdlm, udlm, duo, sedd it is"),
-        ({"graph": {"type": "uniform"}}, SIZE, "SEDD with uniform noise is not held"),
+        ({"graph": {"type": "uniform"}}, SIZE, "SEDD with uniform noise is not supported"),
         ({"model_type": "mdlm"}, SIZE + 5, "nothing in .* says which id the mask is"),
         ({"model_type": "udlm"}, SIZE + 5, f"noise from {SIZE + 5} ids, the tokenizer has {SIZE}"),
         ({"model_type": "mdlm", "n_heads": None}, SIZE + 1, "does not say its n_heads"),

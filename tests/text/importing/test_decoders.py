@@ -130,8 +130,8 @@ def test_dream_and_a2d(name, kind, shifted, tmp_path, rng):
 def test_what_is_not_held(tmp_path):
     state = as_llada(oracle_of("llama").state_dict())
     for config, change, reason in [
-        ({"alibi": True}, {}, "alibi = True is not held"),
-        ({"layer_norm_type": "default"}, {}, "layer_norm_type = 'default' is not held"),
+        ({"alibi": True}, {}, "alibi = True is not supported"),
+        ({"layer_norm_type": "default"}, {}, "layer_norm_type = 'default' is not supported"),
         ({"mask_token_id": None}, {}, "nothing in .* says which id the mask is"),
         ({"mask_token_id": 99}, {}, "embed 16 ids, fewer than"),
         ({}, {"model.transformer.ln_f.weight": None}, r"lacks model\.transformer\.ln_f\.weight"),

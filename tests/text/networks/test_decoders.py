@@ -53,7 +53,7 @@ def test_sizes_are_seen_before_they_are_made():
 def test_what_is_no_decoder_is_refused():
     with pytest.raises(ValueError, match="model_type 'bert', not "):
         config_of("bert")
-    with pytest.raises(ValueError, match="is no configuration"):
+    with pytest.raises(ValueError, match="is not a configuration"):
         DecoderConfig(definition="[")
     with pytest.raises(ValueError, match="transformers makes no model of it"):
         DecoderConfig(

@@ -279,8 +279,8 @@ def test_a_context_beyond_the_positions_is_refused(kind, longest):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"definition": "{}"}, "no configuration of transformers: it has no model_type"),
-        ({"definition": "nowhere.json"}, "nowhere.json is no configuration"),
+        ({"definition": "{}"}, "not a configuration of transformers: it has no model_type"),
+        ({"definition": "nowhere.json"}, "nowhere.json is not a configuration"),
     ],
 )
 def test_what_is_no_configuration_is_refused(options, reason):

@@ -124,7 +124,7 @@ def test_it_is_told_things_by_name(adaptive, rng):
     assert_close(network(x, kappa, {"kind": told["kind"]})[1], found[1])
     assert_close(network(x, kappa, dropped(told, torch.tensor([True, True]))), silent)
     assert decode(encode(config)) == config
-    with pytest.raises(ValueError, match="tokens cannot lie beside an image"):
+    with pytest.raises(ValueError, match="tokens cannot be concatenated to an image"):
         images = Conditions({"look": ImageCondition(image_channels=1)})
         TextTransformerConfig(transformer=BLOCKS, conditions=images)
     with pytest.raises(ValueError, match="labels were given to a network without"):

@@ -1,11 +1,13 @@
 """The algebra of models: `0.5 * flow_model + 0.5 * jump_model` is a model.
 
-What holds of generators (`feller.core.generators.base`) holds of the models that return them, if
-they follow one marginal path: weights of forward parts sum to one, at every time; a stationary part
-adds at any weight; a backward part takes its weight back from the forward ones. A weight is a
-number, a tensor that broadcasts against the state (a weight per coordinate) or a function of time.
+The rules for generators (`feller.core.generators.base`) also hold for models that return them, if
+they follow one marginal path: weights of forward parts sum to one at every time; a stationary part
+may have any weight; the weight of a backward part is subtracted from the forward ones. A weight is
+a number, a tensor that broadcasts against the state (a weight per coordinate) or a function of
+time.
 
-A model made of another, such as one that is guided, is a `DerivedModel`: on its path, at its cost.
+A model made from another, such as a guided one, is a `DerivedModel`, with the path and cost of the
+other.
 
 Source: Generator Matching, arXiv 2410.20587, proposition 3.
 """
@@ -36,18 +38,18 @@ __all__ = [
 
 
 class Model(ABC):
-    """What returns a generator at (x, t): a network, an exact posterior, a sum of models.
+    """Anything that returns a generator at (x, t): a network, an exact posterior, a sum of models.
 
-    A model of one's own derives from it, beside `torch.nn.Module` where it has weights: it has a
-    path and kinds, and says what it returns in `__call__`, or `forward`.
+    Your own model derives from it, and from `torch.nn.Module` if it has weights; it has a path and
+    kinds, and returns a generator from `__call__` or `forward`.
 
     Attributes:
-        path: The conditional path that its generator follows; None where there is none.
+        path: The conditional path that its generator follows; None if there is none.
         kinds: The kinds of generator it returns.
         coupling: How source samples and data were joined in training.
         finite_at_end: Whether its generators are finite at t = 1.
-        takes_next: Whether it is also called with s, the time at which the step ends, by solvers
-            that take it in one piece.
+        takes_next: Whether solvers that take a step in one piece also pass s, the time at which the
+            step ends.
 
     Example:
         >>> import torch
@@ -86,11 +88,11 @@ class Model(ABC):
         return (self.kinds,)
 
     def save_pretrained(self, folder: str | Path, card: ModelCard | None = None) -> Path:
-        """Write a model folder for `feller.core.load`; an older one stays until it is whole.
+        """Write a model folder for `feller.core.load`, replacing an older one once it is complete.
 
         Args:
             folder: Where to write.
-            card: The card; by default that with which it was loaded, without its figures where the
+            card: The card; by default the one it was loaded with, without its figures if the
                 weights have changed since.
 
         Raises:
@@ -105,13 +107,13 @@ class Model(ABC):
         """Commit the model to a repository of the Hugging Face Hub; return its address.
 
         Args:
-            name: Such as `org/repo`; it is made where there is none.
+            name: Such as `org/repo`; created if it does not exist.
             card: As of `save_pretrained`.
             options: `revision`, `private`, `token` and `message`, as of `feller.core.hub.push`.
 
         Raises:
             CheckpointError: As `save_pretrained`.
-            RegistryError: When the hub takes it not.
+            RegistryError: When the hub rejects it.
         """
         from feller.core.hub import push
 
@@ -131,7 +133,7 @@ class Model(ABC):
 
 
 class DerivedModel(Model, ABC):
-    """A model made of another: on its path, of its kinds, at its cost.
+    """A model made from another, with the same path, kinds and cost.
 
     Attributes:
         model: The other.
@@ -175,7 +177,7 @@ class ModelPart:
     Attributes:
         weight: The weight.
         model: The model.
-        role: Whether it moves along the path, leaves it alone, or moves back along it.
+        role: Whether it moves along the path, leaves p_t unchanged, or moves back along it.
     """
 
     weight: Weight
@@ -189,9 +191,9 @@ def weigh(weight: WeightLike, model: Any) -> "SuperposedModel":
 
 
 def stationary(part: Any) -> Any:
-    """Mark a model, or a generator, that leaves the marginal distribution alone.
+    """Mark a model, or a generator, that leaves the marginal distribution unchanged.
 
-    It adds at any weight.
+    It may be added at any weight.
     """
     return _in_role(part, "stationary")
 
@@ -209,11 +211,11 @@ def _in_role(part: Any, role: Role) -> Any:
 
 @dataclass(frozen=True)
 class SuperposedModel(Model):
-    """A weighted sum of models on one path; each is asked in turn.
+    """A weighted sum of models on one path; each is called in turn.
 
     Raises:
-        ValueError: When the models have different paths, spaces or couplings; when asked for a
-            generator, where the weights at that time make no superposition.
+        ValueError: When the models have different paths, spaces or couplings; when called at a time
+            at which the weights make no superposition.
 
     Example:
         >>> import torch

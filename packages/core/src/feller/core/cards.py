@@ -33,8 +33,8 @@ class Metric:
     Attributes:
         name: What was measured.
         value: The figure.
-        low: Lower end of its 95% interval; None where none is stated.
-        high: Upper end; None where `low` is.
+        low: Lower end of its 95% interval; None if unknown.
+        high: Upper end; None if `low` is.
         protocol: How: samples, seed, solver, NFE, reference.
 
     Raises:
@@ -48,7 +48,7 @@ class Metric:
     protocol: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse half an interval."""
+        """Check that an interval has both ends."""
         if (self.low is None) != (self.high is None):
             raise ValueError(f"{self.name} has one end of an interval: give low and high, or none")
 
@@ -66,17 +66,16 @@ class ModelCard:
         name: The model's full name.
         task: What it does, in a few words.
         summary: A sentence or two.
-        licence: Licence of the weights; empty where their owner has named none.
+        licence: Licence of the weights; empty if their owner has not chosen one.
         parameters: Number of weights.
         data: What it was trained on, with source and licence.
-        dataset: The named data set that its figures compare with.
+        dataset: The named data set that its figures are measured on.
         training: Steps, seconds, cores, seed and so on.
         sampling: Default solver, steps and guidance.
         metrics: What was measured.
         limitations: What it does not do.
         references: Papers.
-        hub_task: Its task in the words of the Hugging Face Hub, such as
-            `unconditional-image-generation`.
+        hub_task: Its task tag on the Hugging Face Hub, such as `unconditional-image-generation`.
     """
 
     name: str
@@ -179,15 +178,15 @@ class ModelCard:
 
 
 def keep_card(model: Any, card: ModelCard) -> None:
-    """Let a model that was loaded have its card, which is of the weights it has now."""
+    """Attach its card to a loaded model; the card describes the current weights."""
     model.card, model.card_sums = card, _sums(model)
 
 
 def card_of(model: Any, name: str) -> ModelCard:
     """Return the card of a model, under its name if it has none.
 
-    The figures of a card are of the weights that the model was loaded with: where these have
-    changed, they are left out.
+    The figures of a card are those of the weights that the model was loaded with; if these have
+    changed, the figures are left out.
     """
     count = sum(p.numel() for p in model.parameters())
     card = getattr(model, "card", None)

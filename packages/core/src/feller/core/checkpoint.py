@@ -1,9 +1,9 @@
 """Model folders: `config.json`, `model.safetensors` and a card.
 
-`config.json` is type-tagged; an unknown key is an error. It has the coupling of the training pairs
-unless these were independent, and names the modules of types that are not feller's own: these are
-imported by who loads the model, never by what a file says. Weights are safetensors, loaded strictly
-after their checksum is compared. There is no pickle anywhere.
+`config.json` is type-tagged; an unknown key is an error. It records the coupling of the training
+pairs unless these were independent, and names the modules of types that are not feller's own: the
+caller must import these, never the file. Weights are safetensors, loaded strictly after their
+checksum is compared. There is no pickle anywhere.
 """
 
 import json
@@ -40,7 +40,7 @@ _MISFITS = (
 
 
 class CheckpointError(OneLineError, ValueError):
-    """A model folder is missing something, or something in it is not what it should be."""
+    """A model folder is incomplete, damaged or inconsistent."""
 
 
 def save_model(
@@ -50,20 +50,20 @@ def save_model(
     card: ModelCard | None = None,
     dtype: torch.dtype | None = None,
 ) -> Path:
-    """Write a model folder; an old one of the same name stays until the new one is whole.
+    """Write a model folder; an old one of the same name stays until the new one is complete.
 
     Args:
         model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
         folder: Where to write.
-        card: The card; by default that with which the model was loaded, without its figures where
+        card: The card; by default the one the model was loaded with, without its figures if the
             weights have changed since, or else a bare one.
-        dtype: What weights are stored as, such as `torch.float16` for half the size; they are
-            loaded as what the model has. By default, as they are.
+        dtype: Type in which weights are stored, such as `torch.float16` for half the size; they are
+            loaded in the type of the model. By default unchanged.
 
     Raises:
         CheckpointError: When the folder exists and is not a model's, the model has no
             configuration, or weights are not finite or too large for the dtype.
-        ConfigError: When its configuration has a value of the wrong type, and would not load.
+        ConfigError: When its configuration has a value of the wrong type, and could not be loaded.
         OSError: When it cannot be written.
     """
     folder = Path(folder)
@@ -105,7 +105,7 @@ def load_model(folder: str | Path, *, device: str = "cpu") -> Any:
 
     Raises:
         CheckpointError: When a file is missing, or its content is not what the configuration says.
-        ConfigError: When the configuration describes nothing feller knows.
+        ConfigError: When the configuration has an unknown type or field.
     """
     folder = Path(folder)
     file, config = folder / "config.json", read_config(folder)
@@ -123,14 +123,14 @@ def model_config(folder: str | Path) -> Any:
 
     Raises:
         CheckpointError: When its file is missing.
-        ConfigError: When the configuration describes nothing feller knows.
+        ConfigError: When the configuration has an unknown type or field.
     """
     file = Path(folder) / "config.json"
     return _described(read_config(file.parent), file)
 
 
 def load_weights(model: Any, folder: str | Path) -> None:
-    """Load the weights of a model folder into a model of the same make.
+    """Load the weights of a model folder into a model of the same architecture.
 
     Raises:
         CheckpointError: When they are missing, corrupt, or those of another network.
@@ -150,7 +150,7 @@ def unfitting(weights: Path, error: Exception) -> CheckpointError:
 
 
 def checked_weights(folder: Path) -> Path:
-    """Return the file of a folder's weights, which is the one that its configuration means.
+    """Return the weight file of a folder, after checking its SHA-256 in the configuration.
 
     Raises:
         CheckpointError: When it is missing, or has another SHA-256.
@@ -192,7 +192,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key in sorted(config.keys() - {"coupling", "modules"} ^ expected):
         raise CheckpointError(f"{file}: {key!r} is {'missing' if key in expected else 'unknown'}")
     if not fits(config.get("modules", {}), dict):
-        raise CheckpointError(f"{file}: 'modules' is no mapping from types to modules")
+        raise CheckpointError(f"{file}: 'modules' is not a mapping from types to modules")
     model = config["model"]
     if not (fits(model, dict) and fits(model.get("type"), str)):
         raise CheckpointError(f"{file}: 'model' has no 'type', such as 'images/model'")
@@ -200,9 +200,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Say whether all of a tensor is finite.
+    """Return whether all of a tensor is finite.
 
-    The extremes show it, without a tensor of its size: 20 times as fast on a CPU as `isfinite`.
+    It looks at the extremes, without allocating a tensor: 20 times as fast on a CPU as `isfinite`.
 
     Example:
         >>> is_finite(torch.zeros(3)), is_finite(torch.tensor([0.0, torch.nan]))
@@ -282,5 +282,5 @@ def _undescribed(file: Path, error: object) -> CheckpointError:
 def _coupling(config: Any, file: Path) -> Coupling:
     coupling = decode(config, where=f"{file}.coupling")
     if not fits(coupling, Coupling):
-        raise CheckpointError(f"{file}: 'coupling' is no coupling, such as 'minibatch_ot'")
+        raise CheckpointError(f"{file}: 'coupling' is not a coupling, such as 'minibatch_ot'")
     return coupling

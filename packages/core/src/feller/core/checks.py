@@ -31,7 +31,7 @@ _ROUNDING = 1e-6  # t + (s - t) may be a little more than s
 
 
 def readable(numbers: Tensor) -> bool:
-    """Say whether looking at numbers costs nothing: there are some, and they are at hand.
+    """Return whether looking at numbers costs nothing: there are some, and they are at hand.
 
     Example:
         >>> readable(torch.zeros(2)), readable(torch.zeros(2, device="meta"))
@@ -156,7 +156,7 @@ def check_no_gradient(what: str, **inputs: Any) -> None:
 
 @singledispatch
 def _asks(value: Any) -> bool:
-    """Say whether something asks for a gradient: a dataclass, where a field does."""
+    """Return whether something asks for a gradient: a dataclass, where a field does."""
     if not is_dataclass(value):
         return False
     return any(_asks(getattr(value, field.name, None)) for field in fields(value))
@@ -185,7 +185,7 @@ def _(value: Any) -> bool:
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse a seed that is no whole number: others are hashed as they print, None to one value.
+    """Refuse a seed that is not a whole number: others are hashed as they print, None to one value.
 
     Raises:
         ValueError: When it is not.
@@ -198,7 +198,7 @@ def check_seed(seed: Any) -> None:
 
 
 def check_count(name: str, n: Any) -> None:
-    """Refuse a number of things that is no whole number of at least 0.
+    """Refuse a number of things that is not a whole number of at least 0.
 
     Raises:
         ValueError: When it is not.

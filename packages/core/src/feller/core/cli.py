@@ -22,15 +22,15 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "print the card of a model",
         "sample": "sample from a model into files",
         "train": "train a recipe, or resume a run",
-        "plan": "say what a training takes on devices that need not be here",
-        "runs": "list the runs in a folder, and draw their losses",
-        "import": "read a model that another library wrote",
-        "export": "write a model for another library",
+        "plan": "estimate the memory and time of a training run",
+        "runs": "list the runs in a folder, and plot their losses",
+        "import": "import a model of another library",
+        "export": "export a model to another library",
         "push": "put a model on the Hugging Face Hub",
         "evaluate": "measure a model against data",
         "verify": "check solutions, or a model, against the Kolmogorov equation",
         "demo": "sample every bundled model and write a page of the results",
-        "app": "watch models sample in a browser, and turn their controls",
+        "app": "watch models sample in a browser, with controls",
     }
 )
 
@@ -38,8 +38,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code.
 
-    0, or what the command returns: 1 when it finds what it looked for wanting. 2 after a one-line
-    error. 130 after Ctrl-C, 143 where training was ended by SIGTERM: 128 and the signal's number.
+    0, or what the command returns: 1 if a check fails. 2 after a one-line
+    error. 130 after Ctrl-C, 143 if SIGTERM ended training: 128 plus the signal's number.
 
     With `FELLER_TRACEBACK=1` in the environment errors keep their traceback.
     """

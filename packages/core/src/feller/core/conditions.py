@@ -35,7 +35,7 @@ def check_rows(condition: Any, n: int) -> None:
     """Refuse a condition without a row for each of `n` samples.
 
     Raises:
-        ValueError: When it is no tensor, nor a dict of tensors, of `n` rows.
+        ValueError: When it is not a tensor, nor a dict of tensors, of `n` rows.
 
     Example:
         >>> check_rows({"class": torch.tensor([3, 4])}, 2)

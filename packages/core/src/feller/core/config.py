@@ -215,7 +215,7 @@ def fits(value: Any, hint: type[T]) -> TypeGuard[T]: ...
 @overload
 def fits(value: Any, hint: Any) -> bool: ...
 def fits(value: Any, hint: Any) -> bool:
-    """Say whether a decoded value fits an annotation, as far as plain types go.
+    """Return whether a decoded value fits an annotation, as far as plain types go.
 
     Example:
         >>> fits(1, float), fits(True, int), fits("a", int | None)
@@ -234,7 +234,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    """Say whether a value is of a type; of what is no type, such as Any, everything is."""
+    """Return whether a value is of a type; of what is not a type, such as Any, everything is."""
     return isinstance(value, kind) if isinstance(kind, type) and kind is not Any else True
 
 

@@ -1,8 +1,8 @@
-"""Domains: which are installed, and which models and recipes they bring.
+"""Domains: which are installed, and which models and recipes they provide.
 
-Nothing here imports torch: listing is instant. A domain announces itself in the entry-point group
-`feller.domains` with a `Domain` value; its bundled models are folders inside its package. A package
-of models alone announces itself in the group `feller.zoo` (`zoos`).
+Nothing here imports torch: listing is instant. A domain registers a `Domain` value in the
+entry-point group `feller.domains`; its bundled models are folders inside its package. A package
+with only models registers in the group `feller.zoo` (`zoos`).
 """
 
 import difflib
@@ -43,26 +43,26 @@ class RegistryError(OneLineError, LookupError):
 
 @dataclass(frozen=True)
 class Domain:
-    """What a domain package brings. A value without torch.
+    """What a domain package provides. It can be read without torch.
 
     Attributes:
         name: The first part of its models' names.
         package: Its import name, with a `models` module.
         recipes: Recipe functions by the second part of their names, as `module:function`.
         commands: `sample`, `evaluate` and `verify`, which take a model's name and flags and may
-            return an exit code, as `module:function`. `sample TYPE` is that of models of a type,
-            empty where they have none.
+            return an exit code, as `module:function`. `sample TYPE` is the command for models of a
+            type; empty if they have none.
         demo: The function that makes the domain's part of `feller demo`, as `module:function`: it
             writes files into a folder and returns a list of `feller.core.exhibits.Exhibit`.
         app: The function that opens a model for `feller app`, as `module:function`: it takes a
             model's name and returns a `feller.core.watching.Watched`.
-        measures: The endings of files that its `evaluate` takes instead of a model, `.gz`
-            after them or not.
+        measures: File suffixes, with or without `.gz`, that its `evaluate` takes instead of a
+            model.
         examples: The function that returns the `feller.core.verify.Examples` on which `feller
             verify` tries the domain's solutions, as `module:function`.
         importers: Its `feller.core.importing.Importer` values, as `module:NAME`.
-        exporters: What writes a model for another library into an empty folder and returns how it
-            is to be read, by the library's name, as `module:function`.
+        exporters: Functions by library name, as `module:function`: each writes a model for that
+            library into an empty folder and returns how to read it.
     """
 
     name: str
@@ -139,7 +139,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def zoos() -> dict[str, Path]:
-    """Return the folders of models of packages that are no domain, by the names of their zoos.
+    """Return the model folders of packages that are not domains, by the names of their zoos.
 
     Such a package has an entry point `NAME = "package"` in the group `feller.zoo`, and model
     folders in `package/weights`, of which none is imported or run: they are `NAME/MODEL`.

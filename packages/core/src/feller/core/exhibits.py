@@ -56,7 +56,7 @@ class Film(Part):
         width: Pixels of a picture.
         height: Pixels of a picture.
         count: How many pictures, at least 2.
-        columns: What stands over its columns; nothing if empty.
+        columns: Titles of its columns; none if empty.
 
     Example:
         >>> film = Film(file="a.png", width=30, height=20, count=5)
@@ -89,11 +89,11 @@ class Film(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Writing(Part):
-    """A text at each step of its drawing, as many tokens at each.
+    """A text at each step of sampling, with the same number of tokens at each.
 
     Attributes:
         steps: The tokens at each step, at least one of them.
-        hidden: How a token that has not come is shown.
+        hidden: How a token not yet revealed is shown.
 
     Example:
         >>> text = Writing(steps=((("_", 0.0), ("b", -1.0)), (("a", 0.5), ("b", -1.0))), hidden="_")
@@ -105,7 +105,7 @@ class Writing(Part):
     hidden: str
 
     def __post_init__(self) -> None:
-        """Refuse steps of other lengths."""
+        """Check that all steps have one length."""
         if len({len(step) for step in self.steps}) != 1:
             raise ValueError("a text has as many tokens at each step, and at least one step")
 
@@ -134,7 +134,7 @@ class Page(Part):
 
     Attributes:
         file: Its name, beside this page.
-        name: What the link says.
+        name: The text of the link.
     """
 
     file: str
@@ -152,9 +152,9 @@ class Exhibit:
     """A model in the demo.
 
     Attributes:
-        title: What stands above, such as the model's name.
-        parts: What is shown.
-        caption: What stands below.
+        title: Its title, such as the model's name.
+        parts: Its contents.
+        caption: Text below it.
     """
 
     title: str

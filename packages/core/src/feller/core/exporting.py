@@ -1,7 +1,7 @@
-"""Models of ours, in the files of another library.
+"""Export: feller models as files of another library.
 
-Domains register what they write in `Domain.exporters`. What the other library cannot be is refused
-in one line, before a file is written; `feller import` reads what was written back.
+Domains register exporters in `Domain.exporters`. If the other library cannot represent a model, a
+one-line error is raised before any file is written; `feller import` reads the files back.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ def export_model(model: Any, library: str, folder: str | Path) -> Mapping[str, s
     Args:
         model: A model with a configuration, such as `load` returns.
         library: Such as `diffusers`.
-        folder: Where to write; nothing is there yet.
+        folder: Where to write; must not exist.
 
     Returns:
-        What was written and how it is to be read: a sentence by what it is about.
+        What was written and how to read it: a sentence for each topic.
 
     Raises:
-        CheckpointError: When the library has no such network, scheduler or tokenizer, or something
-            is at the folder.
+        CheckpointError: When the library has no such network, scheduler or tokenizer, or the folder
+            exists.
         OSError: When it cannot be written.
     """
     folder = Path(folder)

@@ -157,7 +157,7 @@ def sweep(folder: Path) -> None:
 
 
 def is_left(path: Path) -> bool:
-    """Say whether something is what a process that was killed left, by its name.
+    """Return whether something is what a process that was killed left, by its name.
 
     Example:
         >>> is_left(Path("a/.recipe.json.partial")), is_left(Path("a/recipe.json"))

@@ -1,4 +1,4 @@
-"""Flags of a command, read into a dataclass by tyro; what is wrong with them is one line."""
+"""Flags of a command, read into a dataclass by tyro; errors are one line."""
 
 import io
 import os
@@ -20,12 +20,12 @@ def parse_flags(form: type[T], argv: Sequence[str], *, prog: str, **settings: An
     Args:
         form: The dataclass whose fields they are; its docstring is their help.
         argv: The flags.
-        prog: What they are flags of, as it is typed.
+        prog: The command they belong to, as typed.
         settings: Further arguments of `tyro.cli`, such as `default` and `description`.
 
     Raises:
-        ValueError: When a flag is unknown, has no value or one of another type.
-        SystemExit: After the help that was asked for.
+        ValueError: When a flag is unknown, lacks its value or has one of the wrong type.
+        SystemExit: After printing help.
 
     Example:
         >>> from dataclasses import dataclass

@@ -34,14 +34,14 @@ Scale = float | Tensor
 
 @dataclass(frozen=True)
 class Guided(DerivedModel):
-    """A model guided to its condition, or away from a worse model.
+    """A model guided towards its condition, or away from a worse model.
 
     Scale 0 is the unconditional (or worse) model, 1 the conditional one, above 1 guided. Papers
     that write (1 + w) u_c - w u_0 have scale = 1 + w.
 
-    Jumps: at scales 0 and 1 samples have the distribution of the one model or the other. Between
-    and beyond no process is known that has p_0^(1 - w) p_c^w at each time; but guided rates that
-    are in detailed balance with p_0 and p_c, such as a jump and its reverse in equal parts, are in
+    Jumps: at scales 0 and 1 samples have the distribution of the one model or the other. At other
+    scales no process is known with p_0^(1 - w) p_c^w at each time; but guided rates that are in
+    detailed balance with p_0 and p_c, such as a jump and its reverse in equal parts, are in
     detailed balance with this product, too, so that correctors approach it.
 
     Attributes:
@@ -49,12 +49,12 @@ class Guided(DerivedModel):
         scale: The guidance scale: one number for all samples, which becomes a float, or a tensor
             `(b,)` of one for each.
         interval: The times between which guidance acts; outside, the model is conditional.
-        rescale: How far a guided velocity is brought back to the standard deviation, over each
-            sample, of the conditional one: 0 not at all, 1 all the way (Lin et al., arXiv
-            2305.08891, equations 15 and 16).
-        weak: A worse model on the same path, smaller or trained for less, used instead of
-            the unconditional one: autoguidance (Karras et al., arXiv 2406.02507). It is given the
-            condition, and guides without one, too.
+        rescale: How far a guided velocity is rescaled to the standard deviation, over each sample,
+            of the conditional one: 0 not at all, 1 fully (Lin et al., arXiv 2305.08891, equations
+            15 and 16).
+        weak: A worse model on the same path, smaller or trained for less, used instead of the
+            unconditional one: autoguidance (Karras et al., arXiv 2406.02507). It gets the
+            condition, and also guides without one.
     """
 
     model: Model
@@ -115,7 +115,7 @@ class Guided(DerivedModel):
         return _rescaled(guided, conditional, self.rescale) if self.rescale else guided
 
     def _acts(self, t: Any, condition: Any) -> bool:
-        """Say whether there is anything to guide from, at any of the times."""
+        """Return whether there is anything to guide from, at any of the times."""
         if condition is None and self.weak is None:
             return False
         return not (self._idle or self._is_outside(t))

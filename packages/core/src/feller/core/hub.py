@@ -1,9 +1,9 @@
 """The Hugging Face Hub: folders of models from its repositories, and into them.
 
 A repository is named `hf-hub:org/repo`, or `hf-hub:org/repo@revision` with a branch, a tag or a
-commit. What was fetched stays in the cache of `huggingface_hub`, which serves it where there is no
-network, or where `HF_HUB_OFFLINE=1` says that there is none. A push is one commit: the hub has all
-of a model or the one before.
+commit. Downloads stay in the cache of `huggingface_hub`, which serves them offline or with
+`HF_HUB_OFFLINE=1`. A push is one commit: the hub has either the whole new model or the previous
+one.
 """
 
 import json
@@ -63,9 +63,9 @@ def repository(address: str) -> Repository:
 def download(address: str) -> Path:
     """Return the folder of a repository's files, fetched where the cache lacks them.
 
-    A model of feller is held against its SHA-256, and fetched once more where it differs. Of the
-    model of another library come its configurations, its tokenizer and its weights: safetensors,
-    or pickles where there are no others.
+    The SHA-256 of a feller model is checked, and the model fetched once more if it differs. For
+    models of other libraries, this downloads configurations, tokenizer and weights: safetensors, or
+    pickles if there are no others.
 
     Args:
         address: `hf-hub:org/repo` or `hf-hub:org/repo@revision`.
@@ -95,21 +95,21 @@ def push(
     token: str | None = None,
     message: str = "",
 ) -> Repository:
-    """Commit the folder of a model to a repository, which is made where there is none.
+    """Commit the folder of a model to a repository, which is created if it does not exist.
 
     Args:
-        folder: The folder, whose weights are those that its configuration means.
+        folder: The folder, whose weights match the SHA-256 in its configuration.
         name: Such as `org/repo`.
-        revision: A branch, made where there is none; `main` by default.
-        private: Whether a new repository is for its owner alone.
-        token: A token that may write; by default that of `hf auth login` or `HF_TOKEN`.
-        message: Of the commit.
+        revision: A branch, created if it does not exist; `main` by default.
+        private: Whether a new repository is private.
+        token: A token with write access; by default that of `hf auth login` or `HF_TOKEN`.
+        message: The commit message.
 
     Returns:
         The repository at the new commit.
 
     Raises:
-        RegistryError: When the hub takes it not, with the reason in one line.
+        RegistryError: When the hub rejects it, with the reason in one line.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -225,7 +225,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _is_damaged(folder: Path) -> bool:
-    """Say whether weights are there and are not those that the configuration means."""
+    """Return whether weights are there and are not those that the configuration means."""
     weights = folder / "model.safetensors"
     config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     known = config.get("sha256") if fits(config, dict) else None

@@ -41,15 +41,15 @@ _MOST = 20.0  # where a network's covariance is none, a step is not infinite
 
 @dataclass(frozen=True)
 class Measured(DerivedModel):
-    """A flow model given a measurement of its data, with no training.
+    """A flow model conditioned on a measurement of its data, without training.
 
-    A call takes the gradient through the model, which costs about two calls more than NFE counts.
-    Before t = 0.01 the guidance is that of t = 0.01.
+    Each call also takes a gradient through the model, which costs about two more calls than NFE
+    counts. Before t = 0.01 the guidance is that of t = 0.01.
 
     Attributes:
         model: A model that returns flows, on a Gaussian path of independent pairs.
-        measurement: What is measured.
-        y: Its outcome, one for all samples or for each.
+        measurement: The linear measurement.
+        y: Its outcome, one for all samples or one for each.
         std: Standard deviation of its noise.
         spread: A guess at the standard deviation of the data.
 
@@ -76,7 +76,7 @@ class Measured(DerivedModel):
     spread: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse models without an estimate of the data, and numbers that are none."""
+        """Check that the model estimates the data, and the values."""
         if not all(is_kind(kind, [Flow]) for kind in self.model.kinds):
             names = ", ".join(sorted(kind.__name__ for kind in self.model.kinds))
             raise ValueError(f"a measurement guides flows, but the model returns {names}")

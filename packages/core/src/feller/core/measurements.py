@@ -36,7 +36,7 @@ class Pixels(Measurement):
     """Some elements are measured.
 
     Attributes:
-        known: Which, shaped so that it broadcasts against data; of the others nothing is known.
+        known: Which elements are measured; broadcasts against data.
 
     Example:
         >>> Pixels(torch.tensor([True, False]))(torch.ones(1, 2))
@@ -60,10 +60,10 @@ class Pixels(Measurement):
 
 @dataclass(frozen=True)
 class ChannelMean(Measurement):
-    """The mean over channels is measured: a colour image in gray.
+    """The mean over channels is measured: a grayscale image of a colour image.
 
     Attributes:
-        channels: How many there are.
+        channels: Number of channels.
 
     Example:
         >>> ChannelMean(3)(torch.tensor([0.0, 3.0, 6.0]).view(1, 3, 1, 1)).flatten()
@@ -83,10 +83,10 @@ class ChannelMean(Measurement):
 
 @dataclass(frozen=True)
 class AveragePool(Measurement):
-    """Means over square blocks are measured: a small image.
+    """Means over square blocks are measured: a downsampled image.
 
     Attributes:
-        side: Of a block, in pixels.
+        side: Side of a block, in pixels.
 
     Example:
         >>> AveragePool(2)(torch.arange(4.0).view(1, 1, 2, 2)).flatten()
@@ -106,7 +106,7 @@ class AveragePool(Measurement):
 
 @dataclass(frozen=True)
 class Blur(Measurement):
-    """A blurred image is measured; it goes on at the opposite border.
+    """A blurred image is measured, with periodic borders.
 
     Attributes:
         width: Standard deviation of the blur, in pixels.

@@ -1,6 +1,6 @@
 """Models: a network, a path, and a head that reads the network's output as a generator.
 
-Networks turn tensors into tensors, heads turn tensors into values; losses, loops and files are
+Networks map tensors to tensors, heads map tensors to generators; losses, loops and files are
 elsewhere.
 """
 
@@ -27,13 +27,12 @@ class GeneratorModel(nn.Module, Model):
 
     Args:
         network: Called with the state `(b, *event)`, a time of shape `(b,)` (or per element) and
-            the condition; without the condition if it takes two arguments alone. On a product path
-            states, times and outputs are dicts. One that has `takes_next = True` (MeanFlow, flow
-            maps) is called with the time s at which the step ends too, which is t where nobody
-            steps.
+            the condition; without the condition if it takes only two arguments. On a product path
+            states, times and outputs are dicts. One with `takes_next = True` (MeanFlow, flow maps)
+            is also called with the time s at which the step ends, which is t outside of steps.
         path: The conditional path it is trained on; of a product state, one for each factor.
         head: How its output is read; a velocity by default.
-        coupling: How source samples and data are joined in training; independent if None.
+        coupling: How source samples are paired with data in training; independent if None.
 
     Example:
         >>> import torch
@@ -83,12 +82,12 @@ class GeneratorModel(nn.Module, Model):
         return self.head(self.path, output, x, clock)
 
     def estimate(self, x: Any, t: Any, condition: Any = None) -> Any:
-        """Return where the data are, given `x` at time `t`: a distribution of each element.
+        """Return the distribution of each element of the data, given `x` at time `t`.
 
-        On a product path a dict of them.
+        On a product path, a dict of these.
 
         Raises:
-            LookupError: When the head does not say.
+            LookupError: When the head does not predict it.
         """
         output, clock = self._read(x, t, condition)
         return self.head.estimate(self.path, output, x, clock)
@@ -124,7 +123,7 @@ class GeneratorModel(nn.Module, Model):
 
 
 def takes_condition(network: Any) -> bool:
-    """Say whether a network is called with a condition: whether it takes more than two arguments.
+    """Return whether a network takes a condition: whether it has more than two arguments.
 
     Example:
         >>> takes_condition(lambda x, t: x), takes_condition(lambda x, t, condition: x)
@@ -153,7 +152,7 @@ def _clock(t: Time, x: Tensor) -> Tensor:
 
 
 def _single(output: Any) -> Tensor:
-    """Return the output in single precision at least; refuse what is no tensor, such as a tuple."""
+    """Return the output in at least single precision; raise an error if it is not a tensor."""
     if not isinstance(output, Tensor):
         raise ValueError(f"a network returns a tensor, not a {type(output).__name__}")
     if not output.is_floating_point():

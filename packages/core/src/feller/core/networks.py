@@ -1,8 +1,8 @@
-"""Networks of one's own: what they were made with is remembered, so that they are made again.
+"""Your own networks: their arguments are remembered, so that they can be rebuilt.
 
 A saved configuration names the module and the class (or function) of a network, and the arguments
-it was made with. It is looked up among what this process has imported and marked `buildable`: a
-file imports nothing and calls nothing else.
+it was made with. It is looked up among the `buildable` classes and functions that this process has
+imported: a file never imports or calls anything else.
 """
 
 import functools
@@ -30,12 +30,13 @@ _HINT = (
 
 
 def buildable(maker: T) -> T:
-    """Mark a class of networks, or a function that makes one, as one that a saved model names.
+    """Mark a network class, or a function that makes a network, so that saved models can name it.
 
-    What is made remembers its arguments: numbers, strings, lists, dicts and tagged dataclasses.
+    Networks made by it remember their arguments: numbers, strings, lists, dicts and tagged
+    dataclasses.
 
     Args:
-        maker: A class of `nn.Module`, which is returned as it is; or a function.
+        maker: A class of `nn.Module`, which is returned unchanged; or a function.
 
     Example:
         >>> @buildable
@@ -88,9 +89,9 @@ class OwnNetwork:
     """A network that is not feller's.
 
     Attributes:
-        module: The module in which its class, or what makes it, is defined.
+        module: The module that defines its class, or the function that makes it.
         name: Its name there.
-        arguments: Names and values of what it is made with.
+        arguments: Names and values of the arguments that build it.
 
     Raises:
         ValueError: When the module is not imported, or the name is not marked `buildable` there.
@@ -142,7 +143,7 @@ def network_config(network: nn.Module) -> Any:
     """Return the configuration that makes a network: its own `config`, or an `OwnNetwork`.
 
     Raises:
-        ValueError: When it was made with what a configuration does not hold.
+        ValueError: When an argument cannot be stored in a configuration.
     """
     own: Any = getattr(network, "config", None)
     if hasattr(own, "build"):

@@ -41,8 +41,8 @@ class Langevin(DerivedModel):
     """The Langevin diffusion of a flow's distribution: a stationary part of a superposition.
 
     Attributes:
-        model: A model that returns flows, on a Gaussian path of independent pairs; elsewhere, one
-            that brings its score (`feller.core.heads.ScoreHead`).
+        model: A model that returns flows, on a Gaussian path of independent pairs; otherwise, one
+            that predicts its score (`feller.core.heads.ScoreHead`).
         noise: g, per square root of unit time.
 
     Example:
@@ -110,8 +110,8 @@ class Noised(DerivedModel):
     """A flow model with noise: a diffusion of the same marginal distribution.
 
     Attributes:
-        model: A model that returns flows, on a Gaussian path of independent pairs; elsewhere, one
-            that brings its score (`feller.core.heads.ScoreHead`).
+        model: A model that returns flows, on a Gaussian path of independent pairs; otherwise, one
+            that predicts its score (`feller.core.heads.ScoreHead`).
         noise: g, per square root of unit time.
 
     Example:
@@ -144,7 +144,7 @@ class Noised(DerivedModel):
 
 
 def _depends_on_state(noise: Noise) -> bool:
-    """Say whether g is a function of (t, x); torch's own, without a signature, are of t.
+    """Return whether g is a function of (t, x); torch's own, without a signature, are of t.
 
     What has a default is an option of the function, not the state.
     """

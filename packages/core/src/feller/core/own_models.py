@@ -1,4 +1,4 @@
-"""Models of one's own: any network on any path, with any head, saved and loaded like the zoo's."""
+"""Your own models: any network on any path, with any head, saved and loaded like the zoo's."""
 
 import copy
 from dataclasses import dataclass, field
@@ -135,7 +135,7 @@ class OwnModel(nn.Module, Model):
         return self.model(x, t, condition, s)
 
     def estimate(self, x: Any, t: Time, condition: Any = None) -> Any:
-        """Return where the data are, given `x` at time `t`: a distribution of each element."""
+        """Return the distribution of each element of the data, given `x` at time `t`."""
         return self.model.estimate(x, t, condition)
 
     def sample(
@@ -156,13 +156,13 @@ class OwnModel(nn.Module, Model):
             steps: Steps from source to data.
             guidance: Scale of classifier-free guidance, for a model trained with
                 `condition_drop`.
-            solver: The step; by default Heun's for flows, the mixed method for whatever jumps or
-                diffuses, and draws of the posterior for tokens.
+            solver: The solver; by default Heun for flows, the mixed method for models that jump or
+                diffuse, and posterior draws for tokens.
             seed: Sample i depends on the seed and on i.
 
         Raises:
-            ValueError: On less than no samples, a condition without a row for each, source
-                samples of another shape, and when the solver does not take the model.
+            ValueError: On a negative number of samples, a condition without a row for each, source
+                samples of another shape, and when the solver does not support the model.
         """
         check_seed(seed)
         if guidance != 1 and condition is None:

@@ -32,10 +32,10 @@ class PairData:
 
     Attributes:
         x_0: Source samples `(n, *event)`.
-        x_1: Data points; of another number where the sets are not paired.
+        x_1: Data points; their number may differ if the sets are not paired.
         condition: The condition of each data point, if any.
-        paired: Whether rows belong together. Else each data point comes with a source sample drawn
-            at random, for a coupling to pair.
+        paired: Whether rows belong together. Otherwise each data point gets a random source sample,
+            for a coupling to pair.
 
     Raises:
         ValueError: When paired sets have two lengths.

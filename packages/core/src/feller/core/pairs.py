@@ -41,7 +41,7 @@ class Pair:
     x_1: Tensor
 
     def __post_init__(self) -> None:
-        """Refuse ends of two shapes."""
+        """Check that both ends have one shape."""
         if self.x_0.shape != self.x_1.shape:
             shapes = f"{tuple(self.x_0.shape)} and {tuple(self.x_1.shape)}"
             raise ValueError(f"both ends of a pair have one shape, not {shapes}")
@@ -93,7 +93,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """What a data set of pairs yields: states that no codec has to encode.
+    """A batch of a data set of pairs: states that need no codec.
 
     Attributes:
         pair: The pairs.
@@ -110,7 +110,7 @@ class PairBatch:
 
 
 def is_pair(z: Any) -> bool:
-    """Say whether a conditioning variable is a pair."""
+    """Return whether a conditioning variable is a pair."""
     return isinstance(z, Pair)
 
 

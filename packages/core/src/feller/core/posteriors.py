@@ -37,10 +37,10 @@ class FiniteData(Model):
         points: The data, `(k, *event)`; on a bridge a `Pair` of source samples and data.
         weights: Their probabilities, `(k,)`; uniform if None.
         backward: Whether the generator solves the KFE of reversed time, for correctors.
-        width: On a mixture path of numbers, which has an atom at each data value, what is within
-            half of this of a value is at it: the posterior is that of cells. A process that only
-            comes near the data, a diffusion, needs cells as wide as its last steps; where the data
-            are levels at this distance, the cells are theirs and the posterior is exact.
+        width: On a mixture path of continuous data, which has an atom at each data value, a state
+            within half of this of a value counts as at it: the posterior is that of cells. A
+            process that only approaches the data, a diffusion, needs cells as wide as its last
+            steps; if the data are levels with this spacing, the posterior is exact.
 
     Example:
         >>> model = FiniteData(GaussianPath(), Flow, torch.tensor([[-2.0], [2.0]]))
@@ -56,7 +56,7 @@ class FiniteData(Model):
     width: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Refuse points without an axis for them, and weights that are not theirs."""
+        """Check that points have a leading axis, and weights their number."""
         _check_points(self.points, self.weights, self.path.space)
 
     @property
@@ -99,7 +99,7 @@ class FiniteProductData(Model):
     kinds: ClassVar[frozenset[type[Generator]]] = frozenset({Product})
 
     def __post_init__(self) -> None:
-        """Refuse points without an axis for them, and weights that are not theirs."""
+        """Check that points have a leading axis, and weights their number."""
         for name, path in self.path.factors.items():
             _check_points(self.points[name], self.weights, path.space)
 

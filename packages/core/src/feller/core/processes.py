@@ -25,7 +25,7 @@ _SHARING: ContextVar[bool] = ContextVar("sharing", default=False)
 
 
 def is_first() -> bool:
-    """Say whether this process writes and prints: the only one, or the first of a group.
+    """Return whether this process writes and prints: the only one, or the first of a group.
 
     Example:
         >>> is_first()

@@ -37,7 +37,7 @@ def rows(seed: int, start: int, stop: int, *, stream: str = "") -> list[torch.Ge
         stream: Names independent uses of one seed, such as a training step.
 
     Raises:
-        ValueError: When the seed is no whole number: None, too, would always draw the same.
+        ValueError: When the seed is not a whole number: None, too, would always draw the same.
 
     Example:
         >>> normal((2, 3), rows(0, 5, 7))[0].equal(normal((1, 3), rows(0, 5, 6))[0])

@@ -20,8 +20,8 @@ def model_folder(name: str | Path) -> Path:
     """Return the folder of a model.
 
     Args:
-        name: A bundled name, the folder of a model or of a run, or `hf-hub:org/repo` with an
-            `@revision` or without.
+        name: A bundled name, the folder of a model or of a run, or `hf-hub:org/repo`, optionally
+            with an `@revision`.
 
     Raises:
         RegistryError: When there is no such model.
@@ -53,21 +53,21 @@ def load(
     """Load a model by name, from a folder, or from the Hugging Face Hub.
 
     Args:
-        name: `images/fashion-flow`, a path, `hf-hub:org/repo` or `hf-hub:org/repo@revision`. What
-            another library wrote is read as `feller import` reads it, there as in a folder.
+        name: `images/fashion-flow`, a path, `hf-hub:org/repo` or `hf-hub:org/repo@revision`. Models
+            of other libraries are read as by `feller import`, from the hub or a folder.
         kind: The class of model to expect, such as `feller.images.ImageModel`, so that a type
-            checker knows what comes; by default any.
+            checker knows the result; by default any.
         device: Where to put it, such as `cuda`; `auto` for an accelerator if there is one.
-        average: Of the folder of a run, which average of its weights: a decay that it kept, such as
-            `0.9999`, or a width, such as `width=0.12`, which its snapshots make; the default if
-            empty.
+        average: For the folder of a run, which average of its weights: a decay that was kept, such
+            as `0.9999`, or a width, such as `width=0.12`, computed from its snapshots; the default
+            if empty.
 
     Returns:
         The domain's model, in evaluation mode.
 
     Raises:
         RegistryError: When there is no such model, or it is of another kind.
-        CheckpointError: When its files are not what they should be.
+        CheckpointError: When its files are missing, damaged or inconsistent.
 
     Example:
         >>> model = load("images/fashion-flow")  # doctest: +SKIP

@@ -28,7 +28,7 @@ _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, Ti
 
 
 def is_remote(name: str) -> bool:
-    """Say whether a name is an address of the web.
+    """Return whether a name is an address of the web.
 
     Example:
         >>> is_remote("http://example.org/a.tar"), is_remote("a.tar")

@@ -13,7 +13,7 @@ __all__ = ["Reweighted"]
 
 @dataclass(frozen=True)
 class Reweighted(DerivedModel):
-    """A model that returns a superposition, with other weights: a joint network in another mixture.
+    """A model of a superposition, with new weights: a joint network in another mixture.
 
     The network is called once, however many parts there are.
 

@@ -1,4 +1,4 @@
-"""Runs by what their folders hold: how far each is, how it goes, and how it ended.
+"""Runs, read from their folders: the progress, losses and status of each.
 
 Nothing here imports torch, or changes a folder.
 """
@@ -26,10 +26,10 @@ class RunRecord:
     Attributes:
         folder: Its folder.
         status: `running` while a process holds its lock; `finished` with all of its steps and a
-            model; `stopped` where it was asked to end and goes on by the same command; `failed`
-            after an error, or where it was killed.
-        why: The error, in one line; empty without.
-        step: The last step that is known.
+            model; `stopped` if it was asked to stop and the same command resumes it; `failed` after
+            an error, or if it was killed.
+        why: The error, in one line; empty if there is none.
+        step: The last step recorded.
         steps: Steps that its recipe asks for.
         lines: Its log.
     """
@@ -42,11 +42,11 @@ class RunRecord:
     lines: tuple[dict[str, Any], ...]
 
     def series(self, name: str) -> list[tuple[int, float]]:
-        """Return the steps and values of a number of the log."""
+        """Return the steps and values of a quantity in the log."""
         return [(line["step"], line[name]) for line in self.lines if _is_number(line.get(name))]
 
     def last(self, name: str) -> float | None:
-        """Return the last value of a number of the log; None without."""
+        """Return the last value of a quantity in the log; None if there is none."""
         return found[-1][1] if (found := self.series(name)) else None
 
     def best(self) -> dict[str, tuple[int, float]]:
@@ -62,15 +62,15 @@ def find_runs(folder: Path) -> list[RunRecord]:
     """Return the runs in a folder, itself or at any depth, by name.
 
     Raises:
-        ValueError: When it is no folder.
+        ValueError: When it is not a folder.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder of runs")
+        raise ValueError(f"{folder} is not a folder of runs")
     return [read_run(file.parent) for file in sorted(folder.rglob("recipe.json"))]
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read a run; what is damaged counts as not there."""
+    """Read a run; damaged files are treated as missing."""
     lines = tuple(_lines(folder / "log.jsonl"))
     saved = _saved(folder / "checkpoints")
     training = _read(folder / "recipe.json").get("training")

@@ -127,7 +127,7 @@ class Polynomial(Schedule):
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse a power that is not positive."""
+        """Check that the power is positive."""
         if self.power <= 0:
             raise ValueError(f"power is positive, not {self.power}")
 

@@ -102,13 +102,13 @@ class Shards:
 
     Attributes:
         shards: Where they are.
-        cache: The folder of what is fetched from the web, and of what is known of shards; the
-            user's cache folder if empty.
-        pool: Shards that are read at once.
-        most: Bytes that the cache keeps.
+        cache: The folder for downloads and for metadata of shards; the user's cache folder if
+            empty.
+        pool: Number of shards read at a time.
+        most: Maximum size of the cache, in bytes.
 
     Raises:
-        DataError: When a shard cannot be read, or is no tar file without compression.
+        DataError: When a shard cannot be read, or is not a tar file without compression.
     """
 
     shards: list[Shard]
@@ -249,7 +249,7 @@ def _listed(index: str) -> list[Shard]:
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(
-            f"{index} is no index of shards (shardlist, url, nsamples): {reason}"
+            f"{index} is not an index of shards (shardlist, url, nsamples): {reason}"
         ) from None
     if is_remote(index):
         return [Shard(urljoin(index, name), count) for name, count in found]

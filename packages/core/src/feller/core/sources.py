@@ -40,7 +40,7 @@ class Source(ABC):
         """Return the log density of each element, in nats."""
 
     def draws_in(self, space: StateSpace) -> bool:
-        """Say whether all draws are in a space; a source that does not look says yes."""
+        """Return whether all draws are in a space; a source that does not look says yes."""
         return True
 
     def excludes(self, x: Tensor) -> Tensor | None:
@@ -77,7 +77,7 @@ class Gaussian(Source):
         return -0.5 * x**2 - 0.5 * math.log(2 * math.pi)
 
     def draws_in(self, space: StateSpace) -> bool:
-        """Say whether any numbers are in a space."""
+        """Return whether any numbers are in a space."""
         anywhere = space.ends in (None, (-math.inf, math.inf))
         return anywhere and not space.is_discrete and not space.is_curved
 
@@ -96,7 +96,7 @@ class UniformBox(Source):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse an empty box."""
+        """Check that the box is not empty."""
         if not self.low < self.high:
             raise ValueError(f"low is below high, not {self.low} and {self.high}")
 
@@ -111,7 +111,7 @@ class UniformBox(Source):
         return torch.where(inside, level, -torch.inf)
 
     def draws_in(self, space: StateSpace) -> bool:
-        """Say whether a space has all numbers of the box."""
+        """Return whether a space has all numbers of the box."""
         low, high = (-math.inf, math.inf) if space.ends is None else space.ends
         flat = not space.is_discrete and not space.is_curved
         return flat and low <= self.low and self.high <= high
@@ -139,7 +139,7 @@ class UniformSphere(Source):
         return x.new_full(x.shape[:-1], -log_area)
 
     def draws_in(self, space: StateSpace) -> bool:
-        """Say whether a space may be one of unit vectors."""
+        """Return whether a space may be one of unit vectors."""
         return space.ends is None and not space.is_discrete
 
 
@@ -160,7 +160,7 @@ class UniformTokens(Source):
         return level.masked_fill(x >= self.size, -torch.inf)
 
     def draws_in(self, space: StateSpace) -> bool:
-        """Say whether a space has as many tokens."""
+        """Return whether a space has as many tokens."""
         return space.is_discrete and self.size <= getattr(space, "size", math.inf)
 
     def points(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,7 +190,7 @@ class Masked(Source):
         return torch.zeros(x.shape, device=x.device).masked_fill(x != self.mask, -torch.inf)
 
     def draws_in(self, space: StateSpace) -> bool:
-        """Say whether the mask is a token of a space."""
+        """Return whether the mask is a token of a space."""
         return space.is_discrete and 0 <= self.mask < getattr(space, "size", math.inf)
 
     def excludes(self, x: Tensor) -> Tensor:
@@ -205,9 +205,9 @@ class Masked(Source):
 @tagged("data_source")
 @dataclass(frozen=True)
 class DataSource(Source):
-    """A data set, of which nothing is drawn here: training reads pairs, a simulation is given x_0.
+    """A data set, not sampled here: training reads pairs, and simulation is given x_0.
 
-    It has no density that is known, so that nothing asks for one in vain.
+    Its density is unknown, and asking for it raises an error.
     """
 
     def sample(self, shape: Sequence[int], rng: Rng, *, like: Tensor | None = None) -> Tensor:

@@ -1,8 +1,7 @@
-"""Weights of one model as the first ones of another: what fits is taken, the rest is initialised.
+"""Initialising a model from the weights of another: what fits is taken, the rest is new.
 
-A weight fits that has the name and the shape of one there was. Where a row of it stands for
-something with a name, such as a class or a token, rows go by this name: they may be in another
-order, and fewer or more (`ModelConfig.row_names`).
+A weight fits if its name and shape match. If its rows stand for named things, such as classes or
+tokens, rows are matched by these names, in any order and number (`ModelConfig.row_names`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +26,12 @@ Rows = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Start:
-    """What a model took from another, and what it did not.
+    """Which weights a model took from another, and which it did not.
 
     Attributes:
-        taken: How many tensors, whole or in part.
+        taken: Number of tensors taken, whole or in part.
         initialised: The weights that are new, whole or in part, each with what is new about it.
-        left: The weights of the other that have no place, each with its shape.
+        left: Weights of the other model that were not used, each with its shape.
     """
 
     taken: int
@@ -55,8 +54,8 @@ def start_from(model: Any, folder: str | Path, *, strict: bool = False) -> Start
 
     Args:
         model: The model.
-        folder: The model folder. Most of the model, by the size of its weights, is to fit.
-        strict: Whether all is to fit, but for the order of rows with names.
+        folder: The model folder. Most of the model, by the size of its weights, must fit.
+        strict: Whether all weights must fit, except for the order of named rows.
 
     Raises:
         CheckpointError: When weights are missing, corrupt or those of another network; of a strict

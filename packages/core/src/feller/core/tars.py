@@ -45,7 +45,7 @@ def samples_of(file: int, name: str) -> list[list[Part]]:
         name: What it is called where something is wrong.
 
     Raises:
-        DataError: When it is no tar file, is compressed, cut short or damaged.
+        DataError: When it is not a tar file, is compressed, cut short or damaged.
     """
     found: dict[str, list[Part]] = {}
     try:
@@ -60,7 +60,7 @@ def samples_of(file: int, name: str) -> list[list[Part]]:
                     found.setdefault(f"{home}/{stem}", []).append(part)
             _check_end(file, tar.offset)
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise DataError(f"{name} is no readable tar file without compression: {error}") from None
+        raise DataError(f"{name} is not a readable tar file without compression: {error}") from None
     return list(found.values())
 
 

@@ -90,12 +90,12 @@ def each_clock(f: Callable[..., Any], t: Any, *others: Any) -> Any:
 
 
 def is_shared(t: Any) -> bool:
-    """Say whether one clock serves the whole batch: a number, not a tensor or a dict of them."""
+    """Return whether one clock serves the whole batch: a number, not a tensor or a dict of them."""
     return isinstance(t, float) or not isinstance(t, (Tensor, Mapping))  # floats are known at once
 
 
 def has_ended(t: Any) -> bool:
-    """Say whether one clock serves the whole batch, and is at t = 1."""
+    """Return whether one clock serves the whole batch, and is at t = 1."""
     return is_shared(t) and t >= 1
 
 
@@ -157,7 +157,7 @@ class TimeDistribution(ABC):
 @tagged("uniform_times")
 @dataclass(frozen=True)
 class Uniform(TimeDistribution):
-    """Every time alike."""
+    """Uniform times."""
 
     def quantile(self, u: Uniforms) -> Uniforms:
         """Return `u`."""

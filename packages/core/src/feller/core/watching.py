@@ -17,8 +17,8 @@ class Control(ABC):
     """Something to set before a model samples.
 
     Attributes:
-        name: What the value is called in the settings.
-        label: What stands on the page.
+        name: The name of the value in the settings.
+        label: Its label on the page.
         value: The value at first.
     """
 
@@ -44,12 +44,12 @@ class Slider(Control):
     """A number.
 
     Attributes:
-        name: What the value is called in the settings.
-        label: What stands on the page.
-        value: The number at first.
-        low: The least.
-        high: The most.
-        step: Between two numbers; numbers are whole where it is.
+        name: The name of the value in the settings.
+        label: Its label on the page.
+        value: The initial number.
+        low: The minimum.
+        high: The maximum.
+        step: Distance between two values; values are integers if it is.
 
     Example:
         >>> Slider(name="steps", label="Steps", value=20, low=1, high=100).read(3.0)
@@ -80,13 +80,13 @@ class Slider(Control):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Control):
-    """One of several words.
+    """One of several options.
 
     Attributes:
-        name: What the value is called in the settings.
-        label: What stands on the page.
-        choices: The words.
-        value: The word at first; the first one if empty.
+        name: The name of the value in the settings.
+        label: Its label on the page.
+        choices: The options.
+        value: The initial option; the first if empty.
     """
 
     name: str
@@ -113,9 +113,9 @@ class Words(Control):
     """A text.
 
     Attributes:
-        name: What the value is called in the settings.
-        label: What stands on the page.
-        value: The text at first.
+        name: The name of the value in the settings.
+        label: Its label on the page.
+        value: The initial text.
     """
 
     name: str
@@ -133,11 +133,11 @@ class Words(Control):
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What a sampling shows at a step.
+    """What is shown at one step of sampling.
 
     Attributes:
         markup: HTML.
-        caption: A line below it, such as how far the sampling is.
+        caption: A line below it, such as the progress.
     """
 
     markup: str
@@ -153,7 +153,7 @@ class Watched:
     """A model that can be watched.
 
     Attributes:
-        controls: What can be set.
+        controls: Its controls.
         frames: From a value for each control, by its name, to frames: one before the first step
             and one after each.
     """

@@ -28,7 +28,7 @@ class Weight(ABC):
         """
 
     def is_zero(self) -> bool:
-        """Say whether it is 0 at every time, so that its part can be left out."""
+        """Return whether it is 0 at every time, so that its part can be left out."""
         return False
 
 
@@ -64,7 +64,7 @@ class Multiplied(Weight):
         return self.first.at(x, t) * self.second.at(x, t)
 
     def is_zero(self) -> bool:
-        """Say whether one of them is."""
+        """Return whether one of them is."""
         return self.first.is_zero() or self.second.is_zero()
 
 

@@ -37,8 +37,8 @@ class LangevinHead(Head):
     Attributes:
         head: Reads the flow.
         variance: g^2, a function of the time, per unit time.
-        scale: What the noise is multiplied by, a number or a function of the time; the drift is
-            not. At 1 the marginal distributions are the flow's, below 1 samples are more typical.
+        scale: Factor on the noise but not on the drift, a number or a function of the time. At 1
+            the marginal distributions are the flow's, below 1 samples are more typical.
 
     Example:
         >>> from feller.core.paths import GaussianPath
@@ -80,7 +80,7 @@ class TemperedHead(Head):
 
     Attributes:
         head: Reads the posterior.
-        temperature: 1 for the model's, towards 0 for the most likely value.
+        temperature: 1 for the model's distribution; towards 0 for the most likely value.
 
     Example:
         >>> from feller.core.paths import MixturePath

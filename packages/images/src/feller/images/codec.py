@@ -34,8 +34,8 @@ class ImageCodec(Codec):
         shape: Channels, height, width.
         classes: The names of the labels; empty for images without.
         flip: Whether training mirrors half of the images left to right.
-        levels: Grey levels, of up to 256, where images are tokens; 0 for numbers.
-        numbers: The names of the numbers of a condition, instead of classes.
+        levels: Grey levels, up to 256, if pixels are tokens; 0 for continuous pixels.
+        numbers: The names of numeric conditions, instead of classes.
         means: Their means in the data; the network is shown (number - mean) / std.
         stds: Their standard deviations.
 

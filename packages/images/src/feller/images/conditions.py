@@ -1,9 +1,9 @@
-"""Images that agree with what is known of them, with no training for it.
+"""Images that agree with known pixels or measurements, without training for it.
 
-Known pixels stand at t = 1 from the start where the model was trained with times of their own, or
-with masks: then the others are drawn given these, exactly. For any other model they are kept on
-their way from noise to data (`KeepKnown`). Of a flow also their gray, a smaller or a blurred image
-may be known (`Measured`).
+If the model was trained with per-pixel times, or with masks, known pixels are at t = 1 from the
+start and the others are sampled given these, exactly. For any other model they are kept on their
+path from noise to data (`KeepKnown`). For a flow, a gray, smaller or blurred version of the image
+may also be known (`Measured`).
 """
 
 from dataclasses import dataclass
@@ -47,13 +47,13 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What is known of the images to be drawn.
+    """What is known of the images to sample.
 
     Attributes:
         image: What was seen, bytes `(h, w, c)`.
         seen: What that is: some `pixels` of the image, the mean of its channels (`gray`), its means
             over blocks (`small`, whose size sets theirs), or the image after a Gaussian `blur`.
-        mask: Which pixels are drawn; the others are known. For `pixels` alone.
+        mask: Which pixels are sampled; the others are known. For `pixels` only.
         width: Standard deviation of the blur, in pixels.
         std: Standard deviation of the noise in what was seen, where white is 1 and black -1.
         repeats: How often each step is taken for `pixels`; above 1 the others suit them better.
@@ -127,7 +127,7 @@ class Given:
                 f"repeats is 1, not {self.repeats}, for a model that takes known pixels as they are"
             )
         x_0 = torch.where(known, z, plan.x_0)
-        if not pixel_times:  # what is no mask stays, as where so much is known in training
+        if not pixel_times:  # what is not a mask stays, as where so much is known in training
             start = _time_of(plan.model.path.schedule, float(known.double().mean()))
             grid = plan.times if plan.times is not None else torch.tensor([0.0, 1.0])
             return plan._replace(x_0=x_0, times=start + (1 - start) * grid)
@@ -180,7 +180,7 @@ def read_image(file: str | Path, channels: int) -> UInt8[Tensor, "h w c"]:
     """Read an image in gray (one channel) or colour, transparent parts white.
 
     Raises:
-        DataError: When it is no image.
+        DataError: When it is not an image.
     """
     with opened(Path(file)) as image:
         shown = opaque(upright(image), "white").convert("L" if channels == 1 else "RGB")
@@ -191,6 +191,6 @@ def read_mask(file: str | Path) -> Bool[Tensor, "h w"]:
     """Read a mask: true where it is lighter than middle gray.
 
     Raises:
-        DataError: When it is no image.
+        DataError: When it is not an image.
     """
     return read_image(file, 1)[..., 0] > 127

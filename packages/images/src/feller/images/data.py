@@ -86,25 +86,25 @@ class ArrayImages:
 @tagged("image_data")
 @dataclass(frozen=True, kw_only=True)
 class ImageData(DataConfig):
-    """Which images, and where they are.
+    """Where images come from, and how they are read.
 
     Attributes:
         source: A named data set, `npz`, `folder` or `shards` (tar files of the WebDataset layout)
-            for your own, `drawn` for shapes without files.
+            for your own, `drawn` for generated shapes without files.
         root: The folder of a named set (torchvision's layout, or `fashion_mnist.npz` in it), the
             file of `npz`, the folder of `folder`; of `shards` a folder, a pattern of files
             (`DIR/*.tar`), an address with numbers in braces (`https://HOST/a-{000..099}.tar`) or an
             index of `wids`. `{split}` in it is `train` or `test`; else the last tenth is held out.
         download: Let torchvision download a named set.
-        size: Height of images of `folder`, `shards` and `drawn`, in pixels; None reads the size of
-            `folder` and `shards` off their images.
+        size: Height of images of `folder`, `shards` and `drawn`, in pixels; None infers the size of
+            `folder` and `shards` from their images.
         width: Width of images of `folder` and `shards`; None for squares.
-        fit: What their images of another shape are: cut, given margins or stretched.
-        gray: Read their images in grayscale.
+        fit: How images of another shape are fitted: `crop`, `pad` with margins, or `stretch`.
+        gray: Read images in grayscale.
         background: Colour behind transparent pixels, and in margins, such as `white` or `#808080`.
-        conditions: Numbers that images are drawn by, instead of classes: columns of the file
-            `metadata.csv` in a `folder`, beside that of `file_name`; `all` for all, also of the
-            rows of a `conditions.npy` there or of `conditions` in an `npz` file.
+        conditions: Numeric conditions, instead of classes: columns of the file `metadata.csv` in a
+            `folder`, next to `file_name`; `all` for all of them, or for the rows of a
+            `conditions.npy` there or of `conditions` in an `npz` file.
     """
 
     source: Source = "drawn"
@@ -218,8 +218,8 @@ def _first(arrays: Any, *names: str, missing: np.ndarray | None = None) -> np.nd
     for name in names:
         if name in arrays:
             found = arrays[name]
-            if not isinstance(found, np.ndarray):  # numpy returns the bytes of what is no array
-                raise DataError(f"{name} in it is no array of numpy's")
+            if not isinstance(found, np.ndarray):  # numpy returns the bytes of what is not an array
+                raise DataError(f"{name} in it is not an array of numpy's")
             return found
     if missing is not None:
         return np.zeros(len(missing), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Drawing images: in batches, guided, from noise that is drawn or given; and back to the noise."""
+"""Sampling images: in batches, with guidance, from drawn or given noise; and inverting them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,17 +28,18 @@ _LAST = 0.999  # at t = 1 a model need not be finite
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What images are asked for.
+    """The images to sample.
 
     Attributes:
-        n: How many.
-        labels: A label each, or a vector of numbers; None for any.
+        n: Number of images.
+        labels: A label or a vector of numbers for each; None for any.
         seed: Image i depends on the seed and on i.
         noise: The states to start from; None draws them.
         given: What is known of the images.
 
     Raises:
-        ValueError: On less than no images, an unknown seed, or noise for another number of images.
+        ValueError: On a negative number of images, an invalid seed, or noise for another number of
+            images.
     """
 
     n: int
@@ -48,7 +49,7 @@ class Request:
     given: Given | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what asks for no images."""
+        """Check the values."""
         check_count("n", self.n)
         check_seed(self.seed)
         if self.noise is not None and len(self.noise) != self.n:
@@ -192,7 +193,7 @@ def invert(
     labels: Int[Tensor, " n"] | None = None,
     sampling: Sampling | None = None,
 ) -> Float[Tensor, "n c h w"]:
-    """Return the noise from which a flow draws these images: its steps, back in time.
+    """Return the noise from which a flow generates these images, by its steps backward in time.
 
     The images are taken as those of t = 0.999 without noise.
 
@@ -200,7 +201,7 @@ def invert(
         model: An `ImageModel` that returns flows.
         images: The images.
         labels: Their labels.
-        sampling: How to step back; by default with Heun's method.
+        sampling: How to step backward; by default with Heun's method.
 
     Raises:
         ValueError: When the model, or the solver, cannot run back.
@@ -233,7 +234,7 @@ def pairs(model: Any, request: Request, sampling: Sampling) -> PairData:
 
     Args:
         model: An `ImageModel`.
-        request: What is asked for; its noise is drawn where there is none.
+        request: The images to sample; noise is drawn if it has none.
         sampling: How images are drawn.
 
     Raises:
@@ -273,11 +274,11 @@ def interpolate(
     label: Any = None,
     sampling: Sampling | None = None,
 ) -> UInt8[Tensor, "n h w c"]:
-    """Draw images between two: from noises on the arc between theirs.
+    """Interpolate between two images: sample from noises on the arc between theirs.
 
     Args:
         model: An `ImageModel` that returns flows.
-        ends: The two images, which come first and last, as far as the model knows them.
+        ends: The two images, which come first and last, as the model reconstructs them.
         n: How many images, the ends among them.
         label: A class for all.
         sampling: How they are drawn.

@@ -35,9 +35,10 @@ class FittedModelConfig(ModelConfig):
     Attributes:
         path: The conditional path.
         head: How the network's output is read.
-        flip: Whether training mirrors half of the images left to right; None for those in colour.
-        channels: Width of each level of the network; empty for what suits the size.
-        labels: Whether the model learns classes, where there are several.
+        flip: Whether training mirrors half of the images left to right; if None, colour images
+            only.
+        channels: Width of each level of the network; if empty, chosen by the size.
+        labels: Whether the model learns classes, if there are several.
     """
 
     path: GaussianPath = field(default_factory=lambda: GaussianPath(Euclidean(3)))

@@ -1,8 +1,8 @@
-"""Folders of images: which files count, what their classes are, and how each is read.
+"""Folders of images: which files are used, their classes, and how each is read.
 
-The folders in a root are classes, or else splits where all that hold images are named so (`train`,
-`val`, `test`); a class may have folders of its own. Every file's header is read at the start, so
-that what cannot be used is reported before the first step.
+The folders in a root are classes, or splits if all that hold images are named `train`, `val` or
+`test`; a class may have subfolders. Every file's header is read at the start, so that unusable
+files are reported before the first step.
 """
 
 import os
@@ -30,14 +30,14 @@ _MULTIPLE = 4  # as networks halve the sides twice at least
 
 
 class Facts(NamedTuple):
-    """What data are, for a model of them.
+    """Properties of the data that determine a model.
 
     Attributes:
         shape: Channels, height, width.
-        classes: The names of the classes; empty where there are no labels.
+        classes: The names of the classes; empty without labels.
         counts: How many images each class has.
         how: How files are read, in words.
-        columns: The names of the numbers that images are drawn by, instead of classes.
+        columns: The names of the numeric conditions, instead of classes.
     """
 
     shape: tuple[int, int, int]
@@ -49,16 +49,16 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Files read as they are used; of several frames, the first.
+    """Files, read on demand; only the first frame of each.
 
     Attributes:
         files: The image files and their labels.
         classes: The names of the classes.
         reading: How each is read.
-        headers: What the files say of their images.
-        passed: What was passed over, in words.
+        headers: The headers of the files.
+        passed: What was skipped, in words.
         home: The folder that they are in.
-        numbers: Numbers that images are drawn by `(n, d)`, instead of classes.
+        numbers: Numeric conditions `(n, d)`, instead of classes.
         columns: The names of the numbers.
     """
 
@@ -95,11 +95,11 @@ class FolderImages:
         return torch.from_numpy(images), labels, "\n".join(self.classes)
 
     def __str__(self) -> str:
-        """Say how many images and classes there are, and what was passed over."""
+        """Return the number of images and classes, and what was skipped, in words."""
         some = ", ".join(self.classes[:10]) + ", ..." * (len(self.classes) > 10)
         classes = f"in {len(self.classes)} classes ({some})" if self.classes else "without classes"
         classes = f"with the numbers {', '.join(self.columns)}" if self.columns else classes
-        return f"{len(self)} images {classes}{self.passed and f'; passed over: {self.passed}'}"
+        return f"{len(self)} images {classes}{self.passed and f'; skipped: {self.passed}'}"
 
     def suited(self) -> "FolderImages":
         """Return the images in gray where no file has colours."""
@@ -125,13 +125,13 @@ class FolderImages:
 
 
 def usual_size(headers: Sequence[Header], most: int = 64) -> tuple[int, int]:
-    """Return a height and a width that suit images: few are enlarged, and no side is long.
+    """Return a height and width for images such that few are enlarged and no side is long.
 
-    Where three in four have nearly one shape, that is it; otherwise a square.
+    If three in four have nearly the same shape, it is that; otherwise a square.
 
     Args:
-        headers: What files say of their images.
-        most: The longer side at most.
+        headers: The headers of the files.
+        most: Maximum of the longer side.
 
     Example:
         >>> photographs = [Header(300, 400, False, False)] * 9 + [Header(400, 300, False, False)]
@@ -158,11 +158,10 @@ def open_folder(root: Path, split: str, reading: Reading, *, sized: bool = True)
         root: The folder.
         split: `train` or `test`; of a root without splits, all images are both.
         reading: How they are read.
-        sized: Whether it says the size; otherwise that is read off the images.
+        sized: Whether it specifies the size; otherwise the size is inferred from the images.
 
     Raises:
-        DataError: When there are none, it is not clear what their classes are, or files cannot be
-            used.
+        DataError: When there are none, their classes are ambiguous, or files cannot be used.
     """
     home = _split_of(root, split)
     holding = {name: list(_files(home / name)) for name in _folders(home)}
@@ -233,8 +232,8 @@ def _files(home: Path) -> Iterator[Path]:
 
 
 def _unlisted(error: OSError) -> None:
-    """Refuse a folder that cannot be looked into, which would count as empty."""
-    raise DataError(f"{error.filename} cannot be looked into: {error.strerror}")
+    """Refuse a folder that cannot be opened, which would count as empty."""
+    raise DataError(f"{error.filename} cannot be opened: {error.strerror}")
 
 
 def _hidden(name: str) -> bool:

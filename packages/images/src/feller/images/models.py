@@ -1,4 +1,4 @@
-"""Image models: a generator model with a codec, that one can sample."""
+"""Image models: a generator model with a codec and a `sample` method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -46,16 +46,16 @@ class ImageModelConfig(ModelConfig):
     """What an `ImageModel` is made of.
 
     Attributes:
-        network: A U-Net, a DiT or a JiT. Its `out_channels` are the image's; the numbers that the
-            head reads for each come of themselves.
+        network: A U-Net, a DiT or a JiT. Its `out_channels` are those of the image; the channels
+            that the head needs for each are added automatically.
         codec: Size of the images, their labels, and whether they are tokens.
-        path: The conditional path: on numbers Gaussian, or a mixture; on tokens a mixture.
+        path: The conditional path: Gaussian or mixture for continuous pixels, mixture for tokens.
         head: How the network's output is read.
-        condition_drop: Fraction of images that it was trained on without their labels, written by
-            training: with 0 it cannot sample without a label, with 1 not with one. None if unknown,
-            as before training.
-        pixel_times: Whether pixels have times of their own, for exact inpainting: train it by
-            times such as `KnownPixels`.
+        condition_drop: Fraction of images trained without their labels, written by training: with 0
+            the model cannot sample without a label, with 1 not with one. None if unknown, as before
+            training.
+        pixel_times: Whether pixels have their own times, for exact inpainting: train with `times`
+            such as `KnownPixels`.
     """
 
     hub_task: ClassVar[str] = "unconditional-image-generation"
@@ -121,7 +121,7 @@ class ImageModelConfig(ModelConfig):
 
         Args:
             labels: Whether labels are given.
-            guidance: Scale of guidance: other than 1 it asks the model without labels too.
+            guidance: Guidance scale: other than 1, the model is also called without labels.
 
         Raises:
             ValueError: When the model was not trained for it.
@@ -173,10 +173,10 @@ class ImageModel(nn.Module, Model):
 
     @property
     def finite_at_end(self) -> bool:
-        """False: training draws no t = 1, and what the network says there is worth little.
+        """False: training never sees t = 1, so the network's output there is unreliable.
 
-        A last step of Heun's method that asks it took the KID of `fashion-flow` from .035 (.029 to
-        .041) to .062 (.054 to .071).
+        A last Heun step that evaluates it raised the KID of `fashion-flow` from .035 (.029 to .041)
+        to .062 (.054 to .071).
         """
         return False
 
@@ -184,7 +184,7 @@ class ImageModel(nn.Module, Model):
         """Return the generator at the states `x` `(b, c, h, w)` and time `t`, for a step to `s`.
 
         Raises:
-            ValueError: When the model was not trained to be asked with, or without, labels.
+            ValueError: When the model was not trained with, or without, labels.
         """
         self.config.check_condition(labels=condition is not None)
         step_end = (s,) if self.takes_next else ()
@@ -200,12 +200,12 @@ class ImageModel(nn.Module, Model):
         given: Given | None = None,
         **sampling: Any,
     ) -> UInt8[Tensor, "n h w c"]:
-        """Draw images, of which a notebook shows a grid.
+        """Sample images, which a notebook shows as a grid.
 
         Args:
             n: How many.
-            label: A class by name or number, or one for each image; None for any. Or, where the
-                network has a `condition_size`, so many numbers, or a row of them for each image.
+            label: A class by name or number, or one for each image; None for any. If the network
+                has a `condition_size`, that many numbers, or a row of them for each image.
             seed: Image i depends on the seed and on i, not on `n` (with dopri5, whose steps suit
                 the whole batch, to within its tolerance).
             noise: The states to start from, such as those of `invert`; None draws them.
@@ -213,8 +213,8 @@ class ImageModel(nn.Module, Model):
             sampling: Fields of `Sampling`: steps, solver, guidance, interval, batch_size, ...
 
         Raises:
-            ValueError: On an unknown label, solver or seed, less than no images, or guidance
-                without a label.
+            ValueError: On an unknown label or solver, an invalid seed, a negative number of images,
+                or guidance without a label.
         """
         check_count("n", n)
         labels, how = self.labels(n, label), Sampling(**sampling)

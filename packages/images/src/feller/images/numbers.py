@@ -1,4 +1,4 @@
-"""Numbers that images are drawn by, beside them in files: sizes, angles, ages."""
+"""Numeric conditions of images, in files next to them: sizes, angles, ages."""
 
 import csv
 import textwrap
@@ -23,7 +23,7 @@ TABLE, ARRAY, FILE = "metadata.csv", "conditions.npy", "file_name"
 def chosen_numbers(
     numbers: np.ndarray, names: Sequence[str], asked: Sequence[str], n: int, where: str
 ) -> tuple[tuple[str, ...], Float[Tensor, "n d"]]:
-    """Return the columns that are asked for: their names, and their numbers for each image.
+    """Return the requested columns: their names, and their values for each image.
 
     Args:
         numbers: All numbers, `(n, columns)`.
@@ -59,11 +59,11 @@ def chosen_numbers(
 
 
 def with_numbers(images: FolderImages, asked: Sequence[str]) -> FolderImages:
-    """Return the images of a folder with numbers instead of classes.
+    """Return the images of a folder with numeric conditions instead of classes.
 
-    They stand in `metadata.csv`, a line for each image by its `file_name` (with its folder, where
-    it is in one), or in `conditions.npy`, a row for each: the files of a folder by name, then those
-    of its folders.
+    They are in `metadata.csv`, a line for each image by its `file_name` (including its folder, if
+    any), or in `conditions.npy`, a row for each: the files of a folder by name, then those of its
+    subfolders.
 
     Raises:
         DataError: When there is no such file, an image has no line, or a column no numbers.
@@ -76,7 +76,7 @@ def with_numbers(images: FolderImages, asked: Sequence[str]) -> FolderImages:
             found = np.load(array, allow_pickle=False)
         except Exception as error:  # numpy parses its header as Python, with errors of that
             raise DataError(
-                f"{array} is no readable array: {' '.join(str(error).split())}"
+                f"{array} is not a readable array: {' '.join(str(error).split())}"
             ) from None
         names = [str(i) for i in range(found.shape[-1])] if found.ndim == 2 else []
         columns, numbers = chosen_numbers(found, names, asked, len(images), str(array))
@@ -116,7 +116,7 @@ def _number(value: str | None, column: str, table: Path, names: Sequence[str]) -
     try:
         return float(value or "")
     except ValueError:
-        raise DataError(f"{table}: column {column!r} has {value!r}, which is no number") from None
+        raise DataError(f"{table}: column {column!r} has {value!r}, not a number") from None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ class Reading:
         fit: What images of another shape are: cut, given margins or stretched.
 
     Raises:
-        DataError: When the background is no colour.
+        DataError: When the background is not a colour.
     """
 
     sides: tuple[int, int]
@@ -103,8 +103,8 @@ def opened(file: Path | io.BytesIO) -> Iterator[Any]:
     """Open an image, a file or the bytes of one with a name, for Pillow.
 
     Raises:
-        DataError: When it is no image, or holds what cannot be shown as bytes; also what is wrong
-            with it while it is open.
+        DataError: When it is not an image, or holds values that cannot be shown as bytes; also for
+            errors while it is open.
     """
     from PIL import Image
 
@@ -146,7 +146,7 @@ def read_headers(files: Sequence[Path | io.BytesIO]) -> list[Header]:
     """Return what files say of their images.
 
     Raises:
-        DataError: When files are no images, are cut short, or hold what cannot be shown as bytes.
+        DataError: When files are not images, are cut short, or hold what cannot be shown as bytes.
     """
     faults, headers = [], []
     for file in files:
@@ -160,7 +160,7 @@ def read_headers(files: Sequence[Path | io.BytesIO]) -> list[Header]:
             faults.append(str(error))
     if faults:
         more = f" (and {len(faults) - 1} more of {len(files)})" if len(faults) > 1 else ""
-        raise DataError(f"{faults[0]}{more}; mend or remove such files")
+        raise DataError(f"{faults[0]}{more}; fix or remove such files")
     return headers
 
 
@@ -174,7 +174,7 @@ def _header(image: Any) -> Header:
 
 
 def _lies(image: Any) -> bool:
-    """Say whether sides change places when an image is turned as its camera was held."""
+    """Return whether sides change places when an image is turned as its camera was held."""
     if image.format == "PNG" and "exif" not in image.info:
         return False  # it would be behind the pixels, if anywhere
     with suppress(*_FAULTS):
@@ -214,7 +214,7 @@ def opaque(image: Any, background: str) -> Any:
 
 
 def _is_whole(image: Any, file: Path | io.BytesIO) -> bool:
-    """Say whether a format shows, without its pixels, that nothing is missing at the end."""
+    """Return whether a format shows, without its pixels, that nothing is missing at the end."""
     if not isinstance(file, Path):
         return False
     size = file.stat().st_size

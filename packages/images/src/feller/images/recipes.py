@@ -1,4 +1,4 @@
-"""Recipes for images. A function is the truth; flags change its leaves.
+"""Recipes for images. Each function defines a recipe; flags change its fields.
 
 The tiny ones train on two CPU cores in an hour or two; the CIFAR-10 ones are the published sizes,
 for a GPU.

@@ -1,13 +1,14 @@
-"""How images are drawn: a solver and a grid of times, by default those that suit the schedule.
+"""How images are sampled: a solver and a grid of times, by default suited to the schedule.
 
-Near the data, noise falls with a straight line on CondOT, but infinitely fast on a
-variance-preserving schedule: there a Runge-Kutta method on even steps ends with noise of two grey
-levels. What leaves none solves all but the model's x_1 (DPM-Solver++), or takes shorter steps
-towards the data.
+Near the data, noise falls linearly on CondOT, but infinitely fast on a variance-preserving
+schedule: there a Runge-Kutta method with even steps ends with noise of two grey levels. To leave
+none, solve everything but the model's x_1 exactly (DPM-Solver++), or take shorter steps towards the
+data.
 
-Jumps end where sigma is .001, for their rates are infinite at t = 1. Equal steps of log sigma give
-each step as many jumps, but leave few for the middle of the path: a trained flow with jumps of
-Fashion-MNIST has a KID of .0329 by 20 of them, of .0233 where the steps shrink as a cube.
+Jumps end when sigma is .001, because their rates are infinite at t = 1. Equal steps of log sigma
+give each step equally many jumps, but few steps to the middle of the path: a trained flow with
+jumps of Fashion-MNIST has a KID of .0329 with 20 of them, and of .0233 with steps that shrink as a
+cube.
 """
 
 import math
@@ -52,27 +53,26 @@ class Suited(NamedTuple):
 @tagged("images/sampling")
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How images are drawn.
+    """How images are sampled.
 
     Attributes:
-        steps: Steps of the solver; None for 20, or 2 of a model of average velocities (MeanFlow).
-        solver: Its name; `auto` chooses by the schedule. Of masked pixels also `first_hitting`:
+        steps: Steps of the solver; None for 20, or 2 for a model of average velocities (MeanFlow).
+        solver: Its name; `auto` chooses by the schedule. For masked pixels also `first_hitting`:
             event by event (arXiv 2409.02908), exact with as many steps as pixels.
-        guidance: Scale of guidance; 1 is none. One for all images, or one for each.
-        interval: The times between which guidance acts.
-        rescale: How far guided velocities are brought back to the spread of those that are not,
-            from 0 to 1.
+        guidance: Guidance scale, for all images or for each; 1 is none.
+        interval: Interval of times in which guidance acts.
+        rescale: How far guided velocities are rescaled to the spread of unguided ones, from 0 to 1.
         autoguidance: A worse model, by name or folder, to guide away from; empty for the model
             itself without its label.
         mix: Weights of the parts of a joint model, such as its flow and its jump; empty for those
             it was built with.
-        mix_end: Their weights at t = 1, where they change evenly with time; empty for `mix`.
+        mix_end: Their weights at t = 1, reached linearly in time; empty for `mix`.
         batch_size: Images simulated at once.
         grid: The times of the steps: `uniform`; `power`, shorter towards the data; `shifted`,
             shorter towards the source; `logarithmic`, by equal steps of log sigma; `auto`
             chooses by the schedule and the solver.
-        end: The last time, in (0, 1]; None for 1, and on the logarithmic grid, or where `grid` is
-            `auto` for jumps and diffusions, for that at which sigma is .001 (on CondOT t = .999).
+        end: The last time, in (0, 1]; If None 1; but on the logarithmic grid, or for jumps and
+            diffusions with `grid` `auto`, when sigma is .001 (on CondOT t = .999).
     """
 
     steps: int | None = None
@@ -88,7 +88,7 @@ class Sampling:
     end: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what draws nothing, or no images."""
+        """Check the values."""
         check_choices(self)
         if self.steps is not None:
             check_sizes(self, "steps")
@@ -169,10 +169,10 @@ def _line(start: float, end: float) -> WeightLike:
 
 
 def suited(sampling: Sampling, model: Any) -> Sampling:
-    """Return the sampling with the solver and the grid that suit a model, where it names none.
+    """Return the sampling with the default solver and grid of a model, if it names none.
 
     Args:
-        sampling: How images are to be drawn.
+        sampling: How images are sampled.
         model: A model on the Gaussian path, or on a mixture path.
 
     Raises:
@@ -240,7 +240,7 @@ def _by_schedule(schedule: Schedule) -> Suited:
 
 
 def _is_straight(schedule: Schedule) -> bool:
-    """Say whether alpha is t and sigma 1 - t."""
+    """Return whether alpha is t and sigma 1 - t."""
     t = torch.linspace(0, 1, 5, dtype=torch.float64, device="cpu")
     return bool(schedule.alpha(t).equal(t) and schedule.sigma(t).equal(1 - t))
 

@@ -26,13 +26,13 @@ _SOME = 64  # samples that are looked at before training
 
 @dataclass(frozen=True)
 class ShardImages:
-    """Images read as they are used.
+    """Images, read on demand.
 
     Attributes:
         samples: The shards.
         reading: How images are read.
         labelled: Whether they have labels.
-        headers: What some of the images are.
+        headers: The headers of some of the images.
     """
 
     samples: Shards
@@ -100,7 +100,8 @@ def open_shards(where: str, split: str, reading: Reading, *, sized: bool = True)
         where: As of `feller.core.shards.find_shards`.
         split: `train` or `test`.
         reading: How images are read.
-        sized: Whether it says the size; otherwise that is read off some of the images.
+        sized: Whether it specifies the size; otherwise the size is inferred from some of the
+            images.
 
     Raises:
         DataError: When there are none, or they cannot be read.
@@ -136,7 +137,7 @@ def _whole(label: Any) -> int:
     if isinstance(label, str) and re.fullmatch(r"\s*[+-]?\d+\s*", label):
         return int(label)
     if isinstance(label, bool) or not isinstance(label, int):
-        raise ValueError(f"{label!r} is no whole number")
+        raise ValueError(f"{label!r} is not a whole number")
     return label
 
 
@@ -152,5 +153,5 @@ def _label(sample: dict[str, bytes], number: int | None) -> int | None:
         if found is not None or number is None:
             return None if found is None else _whole(found)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise DataError(f"sample {number or 0} has a label that is no whole number") from None
+        raise DataError(f"sample {number or 0} has a label that is not a whole number") from None
     raise DataError(f"sample {number} has no label, and others have: label all or none")

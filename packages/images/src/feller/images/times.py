@@ -26,8 +26,8 @@ _LEAST, _MOST = 0.25, 0.75  # of each side
 class KnownPixels(TimeDistribution):
     """One time for all pixels but, in some of the samples, known ones, at t = 1.
 
-    Known are the pixels outside of a box, those inside of one, or each with a probability of its
-    own for the sample, in a third of these samples each. Boxes have sides of a quarter to three
+    In a third of these samples each, the known pixels are those outside a box, those inside a box,
+    or each pixel with a probability drawn for the sample. Boxes have sides of a quarter to three
     quarters of the image's.
 
     Attributes:
@@ -47,7 +47,7 @@ class KnownPixels(TimeDistribution):
     fraction: float = 0.7
 
     def __post_init__(self) -> None:
-        """Refuse a fraction that is none."""
+        """Check that the fraction is in [0, 1]."""
         if not 0 <= self.fraction <= 1:
             raise ValueError(f"fraction is from 0 to 1, not {self.fraction}")
 

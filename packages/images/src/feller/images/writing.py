@@ -27,7 +27,7 @@ def check_target(out: Path, channels: int = 1) -> None:
             folder cannot be written to, or a PNG does not hold so many channels.
     """
     if out.name in _ENDINGS:
-        raise ValueError(f"{out} is an ending without a name: choose another --out")
+        raise ValueError(f"{out} is a suffix without a name: choose another --out")
     if out.suffix not in (*_ENDINGS, ""):
         raise ValueError(
             "--out ends in .png (a grid), .webp (a film), .npz or nothing (a folder), not "

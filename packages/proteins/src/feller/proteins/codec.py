@@ -1,4 +1,4 @@
-"""The codec of proteins: atoms and residues against frames about their centre.
+"""The codec of proteins, between atoms with residues and centred frames.
 
 A raw batch is what `ProteinData` reads: `atoms` `(b, n, 4, 3)` in Angstrom, `residues` and `index`
 `(b, n)`. A state has the factors `translation` `(b, n, 3)` in nanometres, about their mean,
@@ -28,7 +28,7 @@ State = dict[str, Tensor]
 @tagged("proteins/codec")
 @dataclass(frozen=True)
 class ProteinCodec(Codec):
-    """Backbones of residues with canonical names; what is unknown is a mask."""
+    """Backbones with canonical residues; unknown residues are masks."""
 
     def encode(self, raw: Mapping[str, Tensor], rng: Rng = None) -> tuple[State, Tensor]:
         """Return frames about their centre, and the index of the residues."""

@@ -1,7 +1,6 @@
 """Drawing proteins: the source, a grid of times, and the states that a solver follows.
 
-Where all frames are given, a `sequence_solver` is the only one: it draws a chain of residues beside
-a backbone.
+If all frames are given, only the `sequence_solver` runs: it samples the residues of a backbone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ __all__ = ["Drawing", "draw", "draw_rows", "follow_rows"]
 
 @dataclass(frozen=True)
 class Drawing:
-    """What was drawn.
+    """The result of sampling.
 
     Attributes:
         state: The states, a dict of factors.
@@ -42,7 +41,7 @@ class Drawing:
 
 
 def draw(model: Any, n: int, given: Given, sampling: Sampling, *, seed: int = 0) -> Drawing:
-    """Draw `n` proteins around what is given.
+    """Sample `n` proteins given the known elements.
 
     Raises:
         ValueError: When there is no sample, no seed, nothing that can be given, or the weights are

@@ -1,9 +1,9 @@
 r"""Sequences for a backbone: a chain of masks whose posterior is a message network's.
 
 The network is autoregressive in any order: a residue sees those before it. On a chain of masks a
-residue that is masked sees all that are known, which see each other in an order. Where masks are
-revealed one by one in that order, the chain is the network's own: the likelihood of a sequence is
-exact, a product of conditionals, and not a bound.
+masked residue sees all known ones, which see each other in an order. If masks are revealed one by
+one in that order, the chain is the network's own: the likelihood of a sequence is exact, a product
+of conditionals, and not a bound.
 """
 
 from dataclasses import dataclass
@@ -74,8 +74,7 @@ class InverseFoldingModel(nn.Module):
 
         Args:
             chain: The backbone.
-            order: The residues in the order in which they see each other; that of the chain if
-                None.
+            order: The order in which residues see each other; that of the chain if None.
         """
         like, known = next(self.parameters()), chain.has_frame
         atoms = with_missing_oxygens(torch.from_numpy(chain.atoms)).to(like)
@@ -105,7 +104,7 @@ class InverseFoldingModel(nn.Module):
             seed: Sequence i depends on the seed and on i.
 
         Raises:
-            ValueError: On senseless numbers.
+            ValueError: On numbers out of range.
         """
         check_count("n", n)
         check_seed(seed)

@@ -6,7 +6,7 @@ r"""The loss of frames: a Bregman divergence for each factor, and the geometry o
   density of the data rotation: the two learn the flow and the jump;
 - residues: the cross-entropy of those that are masked;
 - geometry: squared errors of predicted backbone atoms in nm^2, and of the distances of atoms of
-  neighbours in the chain, with the weight of positions. These are no divergences of generators: the
+  neighbours in the chain, with the weight of positions. These are not generator divergences: the
   mean of structures is a little short of bonds, and this pulls it towards a structure. They count
   from t = 1/2 on, where the posterior is narrow;
 - contacts: from t = 1/2 on, too, squared errors of the distances of CA that are near and not
@@ -68,7 +68,7 @@ class FrameLoss(Loss):
         contact: Weight of the loss of contacts.
         hold: Time in [0, 1] from which the weight over time no longer rises.
         settle: Time up to which the weight of rotation velocities rises, as the cube of time; 0 if
-            it is the same at all times. Early on they are large, and hardly known.
+            it is the same at all times. Early velocities are large and hard to predict.
     """
 
     translation: float = 2.0

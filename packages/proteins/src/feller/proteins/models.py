@@ -1,8 +1,8 @@
 """Protein models: a network read as a process on positions, rotations and residues.
 
-Positions follow the Gaussian path of the core, rotations a path of their own on which they flow,
-jump, or do both by weights, and residues the mask chain of the core: three factors of one product
-state, each with its own clock, per residue where it must be.
+Positions follow the Gaussian path of the core, rotations their own path on which they flow, jump,
+or do both with weights, and residues the mask chain of the core: three factors of one product
+state, each with its own clock, per residue if necessary.
 """
 
 import copy
@@ -53,16 +53,16 @@ class ProteinModelConfig(ModelConfig):
         network: Its network.
         rotation: The path of rotations.
         residue: The schedule of residues.
-        modes: Fisher modes in the distribution of a data rotation.
+        modes: Number of Fisher modes in the predicted distribution of a data rotation.
         flow: Default weight of the flow of rotations in sampling, 0 to 1.
         jump: Default weight of their jump, 0 to 1.
         noise: Default Langevin noise of positions, in nm^2 per unit time.
         rotation_noise: Default Langevin noise of rotations, in units of their path's variance.
         noise_scale: Default factor on all noise, up to t = 1/2.
-        final_noise_scale: Default factor at t = 1, where it gets evenly from t = 1/2 on;
-            `noise_scale` if None.
+        final_noise_scale: Default factor at t = 1, reached linearly from t = 1/2; `noise_scale` if
+            None.
         sequence: Whether it is trained on residues; otherwise samples have unknown residues.
-        codec: Atoms against frames.
+        codec: Converts between atoms and frames.
     """
 
     network: FrameTransformerConfig = field(default_factory=FrameTransformerConfig)
@@ -79,7 +79,7 @@ class ProteinModelConfig(ModelConfig):
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:
-        """Refuse weights and noise that are none, and no mode."""
+        """Check weights, noise and the number of modes."""
         check_weights("flow and jump", (self.flow, self.jump))
         for name in ("noise", "rotation_noise", "noise_scale", "final_noise_scale"):
             if not 0 <= (getattr(self, name) or 0.0) < math.inf:
@@ -217,11 +217,11 @@ class ProteinModel(nn.Module, Model):
         seed: int = 0,
         **sampling: Any,
     ) -> list[Chain]:
-        """Draw backbones with residues, which a notebook shows in three dimensions.
+        """Sample backbones with residues, which a notebook shows in three dimensions.
 
         Args:
             n: How many.
-            length: Residues of each, where nothing is given.
+            length: Residues of each, if nothing is given.
             given: What is known of them: see `feller.proteins.design.conditioning`.
             seed: Chain i depends on the seed and on i, not on `n`.
             sampling: Fields of `feller.proteins.sampling.Sampling`: steps, flow, jump, batch_size,

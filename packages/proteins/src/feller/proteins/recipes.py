@@ -1,4 +1,4 @@
-"""Recipes for proteins. A function is the truth; flags change its leaves.
+"""Recipes for proteins. Each function defines a recipe; flags change its fields.
 
 The short ones train on two CPU cores in a few hours, on chains of 40 to 128 residues; the others
 have published sizes, for GPUs. All of them read `--data.path`: a file, folder or zip of structures.

@@ -1,11 +1,11 @@
-"""How proteins are drawn: steps, the weights of flow and jump, noise, and the solvers of all these.
+"""How proteins are sampled: steps, the weights of flow and jump, noise, and solvers.
 
-Euler's method follows the three factors to one step before the end; the last step goes where the
-network says the data are: to the mean position, the predicted rotation, and a draw of each residue
-that is still masked. So `steps` is the number of network calls.
+Euler's method follows the three factors to one step before the end; the last step goes to the
+network's estimate of the data: the mean position, the predicted rotation, and a draw of each
+residue that is still masked. So `steps` is the number of network calls.
 
-With a `sequence_solver` residues have a solver of tokens of their own, which also reaches the end
-by itself: the network is asked again where it looks again, and once more for the ends of frames.
+With a `sequence_solver` residues have their own token solver, which reaches the end by itself: it
+makes additional network calls, and one more is made for the end of the frames.
 """
 
 import math
@@ -39,32 +39,32 @@ _NOISE = ("noise", "rotation_noise", "noise_scale", "final_noise_scale")
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How to draw.
+    """How to sample.
 
     Attributes:
-        steps: Steps of the grid: network calls of a sample, but for a `sequence_solver`.
+        steps: Steps of the grid: network calls per sample, unless there is a `sequence_solver`.
         power: Times are 1 - (1 - u)^power of equidistant u: above 1, more steps near the data,
             where bonds are made.
         flow: The weight of the flow of rotations, a number or a function of time; by default the
             model's, or what the jump leaves.
         jump: The weight of their jump, likewise.
-        noise: How much Langevin noise positions get, 0 for none: it leaves their distribution
-            alone, and lets them mend what went wrong. Its variance is noise (1 - t) / (t + 0.05)
-            nm^2 a unit time. The model's if None.
+        noise: Langevin noise of positions, 0 for none: it leaves their distribution unchanged and
+            lets them correct errors. Its variance is noise (1 - t) / (t + 0.05) nm^2 per unit time.
+            The model's if None.
         rotation_noise: The same of rotations, in units of their path's own variance. The model's if
             None.
-        noise_scale: What noise is multiplied by up to t = 1/2: below 1 samples are more typical,
-            and less diverse, than the distribution. The model's if None.
-        final_noise_scale: The same at t = 1, where it gets evenly: with 1 folds are typical, and
-            their geometry has the spread of the distribution. `noise_scale` where that is given;
-            else the model's if None.
-        temperature: Divides the logits of residues; towards 0 they are the most likely ones.
+        noise_scale: Factor on the noise up to t = 1/2: below 1 samples are more typical and less
+            diverse than the distribution. The model's if None.
+        final_noise_scale: The same at t = 1, reached linearly: with 1 folds are typical, and their
+            geometry has the spread of the distribution. If None, `noise_scale` if that is given,
+            else the model's.
+        temperature: Divides the logits of residues; towards 0 takes the most likely.
         sequence_solver: How residues are drawn, by the name of a token solver
             (`feller.core.discrete.solvers.TOKEN_SOLVERS`): `events` is first hitting, exact at as
-            many steps as residues, `remask` and `corrected` take back what they drew. By Euler's
-            method if None, all that are masked at the end at once.
-        sequence: Whether residues are drawn along, by a model that was trained on them; else they
-            stay unknown.
+            many steps as residues, `remask` and `corrected` may change earlier residues. If None,
+            Euler's method, which draws all remaining masks in the last step.
+        sequence: Whether residues are sampled too, by a model trained on them; otherwise they stay
+            unknown.
         batch_size: Samples in memory at once.
         keep: Whether to keep the states of every step.
     """
@@ -84,7 +84,7 @@ class Sampling:
     keep: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse senseless values."""
+        """Check the values."""
         for name in ("steps", "batch_size"):
             check_positive(name, getattr(self, name))
         if not (isinstance(self.power, Real) and 0 < float(self.power) < math.inf):

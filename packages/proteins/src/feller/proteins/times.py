@@ -28,7 +28,7 @@ __all__ = ["FrameTimes", "residue_clocks"]
 @tagged("proteins/frame_times")
 @dataclass(frozen=True, kw_only=True)
 class FrameTimes(TimeDistribution):
-    """Each sample trains one job, drawn by its fraction of the samples; they sum to one.
+    """Each sample trains one task, drawn with its probability; they sum to one.
 
     Attributes:
         base: The distribution of a time.
@@ -50,7 +50,7 @@ class FrameTimes(TimeDistribution):
     motif: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse fractions that do not sum to one."""
+        """Check that fractions sum to one."""
         check_weights("together, apart, structure, fold, inverse and motif", self._fractions)
 
     @property

@@ -1,4 +1,4 @@
-"""The codec of text: strings against sequences of ids.
+"""The codec of text, between strings and sequences of ids.
 
 A raw batch is what `TextData` reads: ids `int64 (b, n)` and how they were cut (`cut_name`). States
 are the same ids; a mask, where the chain has one, is never in the data.
@@ -27,12 +27,12 @@ HIDDEN = "\N{MEDIUM SHADE}"
 @tagged("text/codec")
 @dataclass(frozen=True, kw_only=True)
 class TextCodec(Codec):
-    """Text of up to a number of tokens.
+    """Text of up to `length` tokens.
 
     Attributes:
         tokenizer: Text to ids and back.
         length: Tokens of a context.
-        has_end: Whether documents end with a token of their own.
+        has_end: Whether documents end with an end-of-document token.
 
     Example:
         >>> codec = TextCodec(tokenizer=Bytes(), length=4)
@@ -45,7 +45,7 @@ class TextCodec(Codec):
     has_end: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a context of nothing."""
+        """Check that the length is positive."""
         if self.length < 1:
             raise ValueError(f"length is at least 1, not {self.length}")
 

@@ -1,8 +1,8 @@
 """Where text comes from: files, folders, tables, and Python's own library.
 
 A corpus is a sequence of documents. They are read a passage at a time, since a document may be
-larger than memory. `stdlib` is there wherever Python is: the source of its standard library;
-`stdlib-docs` is the English in it.
+larger than memory. `stdlib` is always available: the source of Python's standard library;
+`stdlib-docs` is the English text in it.
 """
 
 import ast
@@ -58,7 +58,7 @@ _NOT_LIBRARY = {
 
 @dataclass(frozen=True)
 class Document:
-    """A text with a name that does not depend on where the corpus lies."""
+    """A text with a name that does not depend on the location of the corpus."""
 
     name: str
     text: str
@@ -66,7 +66,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a document; the next one goes on with it, unless it ends here."""
+    """A part of a document, which continues in the next passage unless it ends here."""
 
     name: str
     text: str
@@ -75,7 +75,7 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Where text lies, and how it is split into documents.
+    """Where text is, and how it is split into documents.
 
     Attributes:
         source: `file`, `folder`, `shards`, `stdlib`, `stdlib-docs`, or `datasets` for a data set of
@@ -83,8 +83,8 @@ class Corpus:
         path: The file (`.gz`, `.xz` and `.bz2` are unpacked), the folder, or the name of the data
             set or the folder where it was saved.
         pattern: Which files of a folder, at any depth.
-        separator: What stands between the documents of a file; a file is one document without. A
-            row of a table is a document in any case.
+        separator: String between the documents of a file; without it a file is one document. A row
+            of a table is always a document.
         table: Which texts of a table are read: of a `.jsonl`, `.json`, `.csv`, `.tsv` or
             `.parquet` file, or a data set.
     """
@@ -186,7 +186,7 @@ def _file(file: Path, corpus: Corpus, name: str = "") -> Iterator[Passage]:
         yield from _rows(name, rows_of_file(file, corpus.table))
         return
     if suffix_of(file) == ".parquet" or suffix_of(file) == ".arrow":
-        raise DataError(f"{file} is no text: give --data.column, or --data.source datasets")
+        raise DataError(f"{file} is not text: give --data.column, or --data.source datasets")
     with open_text(file) as stream:
         pieces = iter(lambda: stream.read(LONGEST), "")
         if corpus.separator:
@@ -232,11 +232,11 @@ def _folder(root: Path, corpus: Corpus) -> Iterator[Passage]:
     if has_saved_data(root):
         raise DataError(f"{root} is a data set that was saved: give --data.source datasets")
     if Path(pattern).anchor:
-        raise DataError(f"{pattern!r} is no pattern of files, *.txt, but a path from the root")
+        raise DataError(f"{pattern!r} is an absolute path, not a file pattern such as *.txt")
     try:
         found = [p for p in files_under(root, pattern) if not _hidden(p, root)]
     except ValueError as error:
-        raise DataError(f"{pattern!r} is no pattern of files such as *.txt: {error}") from None
+        raise DataError(f"{pattern!r} is not a file pattern such as *.txt: {error}") from None
     if not found:
         raise DataError(f"{root} has no files {pattern}")
     for file in found:
@@ -244,7 +244,7 @@ def _folder(root: Path, corpus: Corpus) -> Iterator[Passage]:
 
 
 def _hidden(file: Path, root: Path) -> bool:
-    """Say whether a file is hidden, or lies in a hidden folder such as `.git`."""
+    """Return whether a file is hidden, or lies in a hidden folder such as `.git`."""
     return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 

@@ -203,7 +203,7 @@ def _done(future: "Future[tuple[np.ndarray, Tally]]", tally: Tally) -> np.ndarra
         ids, own = future.result()
     except BrokenProcessPool:
         raise DataError(
-            "a process that cuts the corpus was killed, as where memory is short: free some"
+            "a process that cuts the corpus was killed, perhaps for lack of memory: free some"
         ) from None
     tally.take(own)
     return ids

@@ -1,11 +1,11 @@
 r"""Text as windows of tokens.
 
-A corpus is cut once: its documents become ids, laid end to end, with an end of document after each
-where the tokenizer's codec has one. The ids of each split are a file of the cache, mapped into
-memory, so that a corpus larger than memory trains. A window is `length` ids from any position:
-windows begin inside documents, and no begin or end is forced on them.
+A corpus is tokenized once: the ids of its documents are concatenated, with an end of document after
+each if the codec has one. The ids of each split are a memory-mapped file in the cache, so a corpus
+may be larger than memory. A window is `length` ids from any position: windows may start inside
+documents, and get no begin or end token.
 
-What is held out is never trained on: whole documents, chosen by a hash of their names, or the last
+Held-out text is never trained on: whole documents, chosen by a hash of their names, or the last
 part of the text.
 """
 
@@ -86,7 +86,7 @@ class Windows:
 @tagged("text/data", renamed={"share": "test_fraction"})
 @dataclass(frozen=True, kw_only=True)
 class TextData(DataConfig):
-    """Which text, and how it is tokenized.
+    """Where text comes from, and how it is tokenized.
 
     Attributes:
         source: `file`, `folder`, `stdlib` (Python's source), `stdlib-docs` (its docs), `datasets`,
@@ -99,10 +99,10 @@ class TextData(DataConfig):
         separator: String between the documents of a text file; one document if empty.
         column: Column of the text in a `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` file, or a
             data set; if empty, files are plain text whatever their suffix.
-        config: Configuration of a data set that has several.
+        config: Configuration of a data set, if it has several.
         split: Split of a data set to train on.
         test_split: Split to hold out; a part of `split` if empty.
-        tokenizer: That of the model.
+        tokenizer: The model's tokenizer.
         has_end: Whether an end-of-document token follows each document, as in the model's codec.
         length: Window length, in tokens.
         stride: Tokens between the starts of training windows.
@@ -130,14 +130,14 @@ class TextData(DataConfig):
     cache: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are not."""
+        """Check that sizes are positive."""
         if self.length < 1 or self.stride < 1:
             raise ValueError(f"length and stride are at least 1: {self.length}, {self.stride}")
         if not 0 <= self.test_fraction < 1:
             raise ValueError(f"test_fraction is in [0, 1), not {self.test_fraction}")
 
     def build(self, split: Split = "train") -> Windows:
-        """Cut the corpus, or open what an earlier run has cut.
+        """Tokenize the corpus, or open the cached ids of an earlier run.
 
         Windows of the test split do not overlap.
 

@@ -16,7 +16,7 @@ def files_under(root: Path, pattern: str = "*") -> list[Path]:
     """Return the files of a folder that match a pattern, at any depth, in order.
 
     Raises:
-        ValueError: When it is no pattern.
+        ValueError: When it is not a pattern.
     """
     return sorted({p for folder in _folders(root) for p in folder.rglob(pattern) if p.is_file()})
 
@@ -51,7 +51,7 @@ def refuse_overlap(path: str, test_path: str, read: Callable[[str], set[str]] = 
             "two folders that lie apart"
         )
     for file in sorted(read(path) & read(test_path))[:1]:
-        raise DataError(f"{file} is held out, and trained on: give two texts that lie apart")
+        raise DataError(f"{file} is held out, and trained on: give two separate texts")
 
 
 def state_of(path: str) -> list[object]:

@@ -1,8 +1,8 @@
 """Text models: a network read as a continuous-time Markov chain on tokens.
 
 The chain is the mixture path of the core; its generator is a `Jump` whose destination is the
-network's posterior. What the network returns for an element are logits of the sampleable ids, as
-the posterior or the leave-one-out distribution (`feller.core.discrete.parametrizations`).
+network's posterior. For each element the network returns logits of the sampleable ids, of the
+posterior or the leave-one-out distribution (`feller.core.discrete.parametrizations`).
 """
 
 from collections.abc import Sequence
@@ -61,8 +61,8 @@ class TextModelConfig(ModelConfig):
     Attributes:
         network: Its network.
         codec: The tokenizer and the length of a context.
-        noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or a
-            mask and now and then a token (`mask+uniform`).
+        noise: The source: all `mask`; `uniform` tokens; tokens with `unigram` frequencies; or
+            mostly masks with some tokens (`mask+uniform`).
         frequencies: Frequency of each sampleable id, for unigram.
         uniform_probability: Probability of a token instead of a mask, for mask+uniform.
         schedule: The schedule in training; sampling may use another.
@@ -131,7 +131,7 @@ class TextModel(nn.Module, TokenModel):
     """A model of text.
 
     Attributes:
-        is_chain: Whether it is drawn by simulation, unlike the autoregressive baseline.
+        is_chain: Whether it is sampled by simulation, unlike the autoregressive baseline.
 
     Example:
         >>> from feller.text.recipes import shakespeare_mask
@@ -162,13 +162,13 @@ class TextModel(nn.Module, TokenModel):
         where: Bool[Tensor, "b n"] | None = None,
         valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "*elements k"]:
-        """Return what the network says of each element: logits of the sampleable ids, in float32.
+        """Return the network's logits of the sampleable ids for each element, in float32.
 
         Args:
             x: States.
-            kappa: The fraction that has arrived: one number, one a sample, or one an element.
+            kappa: The mixing weight: one number, one per sample, or one per element.
             condition: Labels; None for none.
-            where: The elements to read, all if None; the others never reach the head.
+            where: The elements to compute, all if None; the others skip the head.
             valid: Which elements exist; all if None.
 
         Returns:
@@ -200,15 +200,15 @@ class TextModel(nn.Module, TokenModel):
     ) -> Generator | Tensor:
         """Return the generator at the states `x` `(b, n)` and time `t`.
 
-        It jumps at the hazard of the schedule to a draw of the posterior; with a mask source only
-        what is masked jumps.
+        Elements jump at the hazard of the schedule to a sample of the posterior; with a mask source
+        only masked elements jump.
 
         Args:
             x: States.
             t: The time: one number, one a sample, or one an element.
             condition: Labels; None for none.
-            reading: What a loss asks; it is returned instead of a generator. Losses pass through
-                `forward`, where data parallel training looks.
+            reading: A function of the logits for a loss, whose result is returned instead of a
+                generator. Losses go through `forward`, as data-parallel training requires.
         """
         check_times(t)
         clock = expand_time(t, x).to(x.device, torch.float32)
@@ -228,13 +228,13 @@ class TextModel(nn.Module, TokenModel):
         seed: int = 0,
         **sampling: Any,
     ) -> list[str]:
-        """Draw texts, of which a notebook shows when each token came.
+        """Sample texts; a notebook shows when each token was revealed.
 
         Args:
             n: How many.
             prompt: How each begins.
             suffix: How each ends.
-            length: Tokens of each, prompt and suffix included; those of a context if None.
+            length: Tokens of each, including prompt and suffix; the context length if None.
             label: A class, or one for each text; None for no label.
             seed: Text i depends on the seed and on i, not on `n`.
             sampling: Fields of `Sampling`: solver, steps, temperature, top_k, top_p, block,
@@ -242,7 +242,7 @@ class TextModel(nn.Module, TokenModel):
 
         Raises:
             TokenizerError: When the tokenizer does not know something given.
-            ValueError: When what is given fills the context, on senseless sampling, or for a label
+            ValueError: When prompt and suffix fill the context, on invalid options, or for a label
                 that the model was not trained on.
         """
         given = context(self.codec, prompt, suffix, length=length)

@@ -52,7 +52,7 @@ def check_characters(text: str, name: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         half = f"U+{ord(text[error.start]):04X}"
-        raise DataError(f"{name} is no text: it has {half}, half a character") from None
+        raise DataError(f"{name} is not text: it has {half}, half a character") from None
 
 
 @contextmanager

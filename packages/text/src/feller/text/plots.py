@@ -90,7 +90,7 @@ def cells(
 def pieces(codec: TextCodec, x: Int[Tensor, " n"]) -> list[str]:
     """Return the text of each token; of a character that is several tokens, at the first of them.
 
-    What is no text, such as part of a character, is a middle dot.
+    What is not text, such as part of a character, is a middle dot.
 
     Example:
         >>> codec = TextCodec()

@@ -1,4 +1,4 @@
-"""How text is drawn: which solver, how many steps, and what is given beforehand."""
+"""How text is sampled: solver, number of steps, and given text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -45,20 +45,21 @@ LONGEST = 2**20
 @tagged("text/sampling")
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How text is drawn.
+    """How text is sampled.
 
     Attributes:
         solver: `leap` (tau-leaping) or `ancestral` for any source; for masks also `events` (first
             hitting; exact at as many steps as tokens), `confidence`, `margin` or `entropy`
-            (confidence-based decoding) and `remask`; `corrected` for leaps with a Gibbs draw each.
-        steps: Steps of each block; solvers that reveal tokens one by one take about so many calls.
+            (confidence-based decoding) and `remask`; `corrected` for leaps, each followed by a
+            Gibbs draw.
+        steps: Steps of each block; solvers that reveal tokens one by one use about that many calls.
         temperature: Divides the logits; 0 takes the most likely token.
-        top_k: Draw from that many of the most likely tokens; from all if None.
-        top_p: Draw from the fewest most likely tokens whose probabilities reach this sum; from all
+        top_k: Sample from this many of the most likely tokens; from all if None.
+        top_p: Sample from the fewest most likely tokens whose probabilities sum to this; from all
             if None.
-        block: Tokens of a block; blocks are drawn from left to right, all at once if None.
-        special: Draw the tokenizer's special ids, too, such as [PAD], [CLS] and what is unknown;
-            ends of texts such as <|endoftext|> are drawn in any case.
+        block: Tokens per block, sampled from left to right; all at once if None.
+        special: Also sample the tokenizer's special tokens, such as [PAD], [CLS] and [UNK]; ends of
+            texts such as <|endoftext|> are always sampled.
         batch_size: Texts simulated at once.
     """
 
@@ -72,7 +73,7 @@ class Sampling:
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        """Refuse what draws nothing."""
+        """Check the values."""
         check_token_solver(self.solver)
         for name in ("steps", "batch_size", "top_k", "block"):
             if (value := getattr(self, name)) is not None:
@@ -99,10 +100,10 @@ class Sampling:
 
 
 class Context(NamedTuple):
-    """What is given and what is free, of one text.
+    """The given and the free tokens of a text.
 
     Attributes:
-        x: Tokens; only those that are given count.
+        x: Tokens; only given ones are used.
         free: Which are drawn.
     """
 
@@ -116,14 +117,14 @@ def context(
     """Return a context that begins with a prompt and ends with a suffix.
 
     Args:
-        codec: That of the model.
+        codec: The model's codec.
         prompt: Its beginning.
         suffix: Its end.
-        length: Tokens of the whole; those the model was trained on if None.
+        length: Tokens in total; the context length of the model if None.
 
     Raises:
-        TokenizerError: When the tokenizer does not know something given, or does not give it back.
-        ValueError: When what is given leaves no token free, or `length` is not 1 to `LONGEST`.
+        TokenizerError: When the tokenizer does not know a given text, or does not reproduce it.
+        ValueError: When no token is left free, or `length` is not 1 to `LONGEST`.
 
     Example:
         >>> context(TextCodec(length=4), "a", "b").free
@@ -155,7 +156,7 @@ def context(
 def draw_texts(
     model: Any, given: Context, n: int, sampling: Sampling, *, seed: int = 0, condition: Any = None
 ) -> TokenState:
-    """Draw `n` texts; text i depends on the seed and on i alone.
+    """Sample `n` texts; text i depends only on the seed and i.
 
     Args:
         model: The model.
@@ -232,10 +233,10 @@ def follow_texts(
 
 
 def sampling_of(options: Mapping[str, Any]) -> Sampling:
-    """Return how text is drawn, from options by name.
+    """Return how text is sampled, from options by name.
 
     Raises:
-        ValueError: When one is unknown, of another kind, or draws nothing.
+        ValueError: When one is unknown, of the wrong type or out of range.
     """
     known = [field.name for field in fields(Sampling)]
     for name in options.keys() - set(known):
@@ -274,7 +275,7 @@ def shaping_for(model: Any, sampling: Sampling) -> Shaping:
 
 
 def _check_kind(name: str, value: object) -> None:
-    """Refuse an option that is no name or number where one is due; None leaves some of them out."""
+    """Raise an error if an option has the wrong type; None leaves some options out."""
     if value is None and name in ("top_k", "top_p", "block"):
         return
     if name == "special":

@@ -39,15 +39,15 @@ class Table:
 
 
 def is_table(file: Path, table: Table) -> bool:
-    """Say whether a file is read as a table, by its suffix."""
+    """Return whether a file is read as a table, by its suffix."""
     return bool(table.column) and suffix_of(file) in (*_READERS, ".parquet")
 
 
 def rows_of_file(file: Path, table: Table) -> Iterator[str]:
-    """Read the texts of a table; an empty cell is no text.
+    """Read the texts of a table; an empty cell is not text.
 
     Raises:
-        DataError: When the file is no table, or lacks the column; when a cell is no text.
+        DataError: When the file is not a table, or lacks the column; when a cell is not text.
     """
     kind = suffix_of(file)
     if kind == ".parquet":
@@ -72,7 +72,7 @@ def rows_of_data_set(name: str, table: Table) -> Iterator[str]:
 
 
 def has_saved_data(folder: Path) -> bool:
-    """Say whether a folder is one that `save_to_disk` of the `datasets` library wrote."""
+    """Return whether a folder is one that `save_to_disk` of the `datasets` library wrote."""
     return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
@@ -108,7 +108,7 @@ def _call(name: str, function: Any) -> Any:
     except Exception as error:  # the library has errors of many kinds, some of many lines
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataError(
-            f"the data set {name} cannot be had (--data.config, --data.split): {reason}"
+            f"the data set {name} cannot be loaded (--data.config, --data.split): {reason}"
         ) from None
 
 
@@ -168,7 +168,7 @@ def _cells(lines: Iterator[str], file: Path) -> Iterator[Mapping[str, Any]]:
     try:
         names = next(rows, [])
         if twice := {name for name in names if names.count(name) > 1}:
-            raise DataError(f"{file} has two columns {min(twice)!r}: give each a name of its own")
+            raise DataError(f"{file} has two columns {min(twice)!r}: give each its own name")
         for row in rows:
             if row and len(row) != len(names):
                 raise DataError(
@@ -178,7 +178,7 @@ def _cells(lines: Iterator[str], file: Path) -> Iterator[Mapping[str, Any]]:
             if row:
                 yield dict(zip(names, row, strict=True))
     except csv.Error as error:
-        raise DataError(f"{file}, line {rows.line_num}, is no row of cells: {error}") from None
+        raise DataError(f"{file}, line {rows.line_num}, is not a row of cells: {error}") from None
 
 
 _READERS: Mapping[str, Callable[..., Iterator[Mapping[str, Any]]]] = MappingProxyType(

@@ -32,7 +32,7 @@ class Vocabulary:
     has_mask: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a vocabulary of nothing."""
+        """Check that there is at least one token."""
         if self.tokens < 1:
             raise ValueError(f"a vocabulary has at least one token, not {self.tokens}")
 

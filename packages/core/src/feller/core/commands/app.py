@@ -22,8 +22,8 @@ def run(argv: Sequence[str]) -> None:
     """Serve the page until Ctrl-C."""
     parser = argparse.ArgumentParser(
         "feller app",
-        description="Watch bundled models sample in a browser, and turn their controls: class, "
-        "guidance, steps, seed, the weight between flow and jump. Nothing leaves this machine.",
+        description="Watch bundled models sample in a browser, with controls for class, guidance, "
+        "steps, seed and the weight between flow and jump. Nothing leaves this machine.",
     )
     parser.add_argument("model", nargs="?", default="", help="shown first (default: the first)")
     parser.add_argument(
@@ -32,7 +32,7 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to serve at; 0.0.0.0 for other machines too (default: 127.0.0.1)",
+        help="address to serve at; 0.0.0.0 also serves other machines (default: 127.0.0.1)",
     )
     options = parser.parse_args(argv)
     names = [name for name in list_models() if _app_of(name)]

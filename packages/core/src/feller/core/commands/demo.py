@@ -50,7 +50,7 @@ def _position(domain: Domain) -> int:
 
 
 def _is_ours(out: Path) -> bool:
-    """Say whether a folder is free, or has a demo in it."""
+    """Return whether a folder is free, or has a demo in it."""
     if not out.is_dir():
         return not out.exists()
     page = out / "index.html"

@@ -11,18 +11,18 @@ def run(argv: Sequence[str]) -> None:
     """Write a model as a folder that another library reads, and say how it is to be read."""
     parser = argparse.ArgumentParser(
         "feller export",
-        description="Write a model as a folder that another library reads: U-Nets for diffusers, "
+        description="Export a model to a folder that another library reads: U-Nets for diffusers, "
         "masked language models for transformers.",
     )
     parser.add_argument(
-        "model", help="a model whose network is of diffusers or transformers, a folder, or a run"
+        "model", help="a model with a diffusers or transformers network, a folder, or a run"
     )
     parser.add_argument(
         "--to", required=True, metavar="LIBRARY",
-        help="diffusers or transformers (default: none, give it)",
+        help="diffusers or transformers (default: none, required)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, required=True, help="the folder to write (default: none, give it)"
+        "--out", type=Path, required=True, help="the folder to write (default: none, required)"
     )
     options = parser.parse_args(argv)
     from feller.core.exporting import export_model

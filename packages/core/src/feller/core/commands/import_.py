@@ -15,18 +15,18 @@ def run(argv: Sequence[str]) -> None:
     """Read a folder of others, say how it is read, and write a model folder."""
     parser = argparse.ArgumentParser(
         "feller import",
-        description="Read a model that another library wrote, and write a model folder of it.",
+        description="Read a model of another library and write it as a feller model folder.",
     )
-    parser.add_argument("folder", help="the folder, the file of weights, or hf-hub:org/repo")
+    parser.add_argument("folder", help="a folder, a weight file, or hf-hub:org/repo")
     parser.add_argument(
-        "--out", type=Path, required=True, help="the model folder to write (default: none, give it)"
+        "--out", type=Path, required=True, help="model folder to write (default: none, required)"
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a field that their configuration lacks; errors say which (default: none)",
+        help="a value that the configuration lacks; errors say which (default: none)",
     )
     options = parser.parse_args(argv)
     given = dict(_parsed(text) for text in options.set)

@@ -1,4 +1,4 @@
-"""`feller plan RECIPE`: what a training would take, before there is a device for it."""
+"""`feller plan RECIPE`: what a training run would take, without the device."""
 
 import argparse
 import json
@@ -18,23 +18,23 @@ def run(argv: Sequence[str]) -> None:
     """Print the memory, the time and the settings that would fit."""
     parser = argparse.ArgumentParser(
         "feller plan",
-        description="Say what a training takes on devices that need not be here: memory, time, and "
-        "which settings fit. Flags of `feller train RECIPE` change the recipe.",
+        description="Estimate what a training run takes on devices that you need not have: memory, "
+        "time, and which settings fit. Takes every flag of `feller train RECIPE`.",
         allow_abbrev=False,
     )
     parser.add_argument("recipe", help="a recipe, such as images/cifar10-flow")
-    parser.add_argument("--gpus", type=int, default=1, help="how many devices (default: 1)")
+    parser.add_argument("--gpus", type=int, default=1, help="number of devices (default: 1)")
     parser.add_argument(
         "--device",
         choices=NAMES,
         default="h100",
-        help="of what kind; `cpu` measures the processors here (default: h100)",
+        help="type of device; `cpu` measures this machine's CPU (default: h100)",
     )
     parser.add_argument(
         "--utilisation",
         type=float,
-        help="fraction of a device's rate that products of matrices reach (default: 0.4, as is "
-        "usual; 1 for cpu, whose rate is measured)",
+        help="fraction of a device's peak rate that matrix products reach (default: 0.4, which "
+        "is typical; 1 for cpu, whose rate is measured)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print JSON, sizes in bytes (default: text)"

@@ -11,24 +11,24 @@ def run(argv: Sequence[str]) -> None:
     """Commit a model folder to a repository."""
     parser = argparse.ArgumentParser(
         "feller push",
-        description="Put a model on the Hugging Face Hub, as one commit: its configuration, its "
+        description="Push a model to the Hugging Face Hub, as one commit: its configuration, its "
         "weights, its card, and a page with its figures.",
     )
     parser.add_argument("model", help="a model such as images/fashion-flow, a folder or a run")
-    parser.add_argument("repository", help="such as org/repo; it is made where there is none")
+    parser.add_argument("repository", help="such as org/repo; created if it does not exist")
     parser.add_argument(
-        "--revision", help="the branch, made where there is none (default: main)", metavar="BRANCH"
+        "--revision", help="branch, created if it does not exist (default: main)", metavar="BRANCH"
     )
     parser.add_argument(
         "--private",
         action="store_true",
-        help="let a new repository be for its owner alone (default: as the owner's settings say)",
+        help="make a new repository private (default: as the owner's settings say)",
     )
     parser.add_argument(
-        "--token", help="a token that may write (default: HF_TOKEN, or that of `hf auth login`)"
+        "--token", help="a token with write access (default: HF_TOKEN, or that of `hf auth login`)"
     )
     parser.add_argument(
-        "--message", default="", help="the message of the commit (default: Add and the name)"
+        "--message", default="", help="the commit message (default: Add and the name)"
     )
     options = parser.parse_args(argv)
     from feller.core.checkpoint import checked_weights

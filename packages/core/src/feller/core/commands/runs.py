@@ -38,17 +38,17 @@ WIDTH, HEIGHT, EDGE = 900, 260, 60
 def run(argv: Sequence[str]) -> None:
     """Print a table of runs, or write a page of them."""
     parser = argparse.ArgumentParser(
-        "feller runs", description="List the runs in a folder: how far each is, and how it goes."
+        "feller runs", description="List the runs in a folder, with the progress of each."
     )
     parser.add_argument(
         "folder",
         type=Path,
         nargs="?",
         default=Path("runs"),
-        help="a run, or a folder that holds some (default: runs)",
+        help="a run, or a folder of runs (default: runs)",
     )
     parser.add_argument(
-        "--out", type=Path, help="page to write, with the loss of each run (default: none)"
+        "--out", type=Path, help="HTML page to write, with the loss of each run (default: none)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON (default: text)")
     options = parser.parse_args(argv)
@@ -112,7 +112,7 @@ def _check_page(out: Path) -> None:
     if out.exists():
         text = out.read_text(encoding="utf-8", errors="replace")
         if 'content="feller runs"' not in text:
-            raise ValueError(f"{out} exists and is no page of runs: choose another --out")
+            raise ValueError(f"{out} exists and is not a page of runs: choose another --out")
 
 
 def _page(found: Sequence[RunRecord], rows: Sequence[tuple[str, ...]]) -> str:

@@ -18,7 +18,7 @@ def run(argv: Sequence[str]) -> None:
     """Print the card, or what a recipe is, with the cost, as Markdown or JSON."""
     parser = argparse.ArgumentParser(
         "feller show",
-        description="Print the card of a model, or a recipe: what it is, how good, what it costs.",
+        description="Print the card of a model or recipe: what it is, how good, what it costs.",
     )
     parser.add_argument(
         "model",

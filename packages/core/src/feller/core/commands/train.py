@@ -2,10 +2,11 @@
 
 Every field of the recipe is a flag: `--data.root DIR --training.steps 20000 --optimizer.lr 1e-4`.
 `--out DIR` is the folder of the run. The same command resumes it, on the same data; `--new-data`
-allows other data. `--cpu` ignores accelerators. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end it after
-the current step: the state is saved, and the exit code is 128 + the number of the signal;
-`--training.max-minutes 9` ends it so with exit code 0 and the model so far, for slots that go on
-one from another. For several processes: `accelerate launch -m feller.core train RECIPE --out DIR`.
+allows other data. `--cpu` ignores accelerators. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it after
+the current step: the state is saved, and the exit code is 128 + the number of the signal.
+`--training.max-minutes 9` stops it the same way after 9 minutes, with exit code 0 and the model so
+far, for time-limited jobs. For several processes: `accelerate launch -m feller.core train RECIPE
+--out DIR`.
 """
 
 import argparse
@@ -24,7 +25,7 @@ _ABOUT = """Train into the folder `--out DIR` (required), or resume the run in i
 
 `--cpu` ignores accelerators (default: use one if there is one).
 
-`--new-data` lets a run resume with other data (default: refuse)."""
+`--new-data` lets a run resume with other data (default: raise an error)."""
 
 
 def run(argv: Sequence[str]) -> None:

@@ -20,21 +20,21 @@ _FLAGS: tuple[tuple[str, Any, Any, str], ...] = (
     ("--path", str, None, "only this path: gaussian, geodesic, mixture, ... (default: all)"),
     ("--space", str, None, "only this space: euclidean, tokens, sphere, ... (default: all)"),
     ("--schedule", str, None, "condot, cosine, ... (default: the schedules of the examples)"),
-    ("--kind", str, None, "one, or a sum: flow=.5,jump=.5; also backward-jump, langevin, corrector"
-     " (default: each solution)"),
-    ("--times", str, None, "times in (0, 1), with commas between (default: random ones)"),
+    ("--kind", str, None, "a generator, or a sum: flow=.5,jump=.5; also backward-jump, langevin,"
+     " corrector (default: each solution)"),
+    ("--times", str, None, "times in (0, 1), separated by commas (default: random times)"),
     ("--moments", int, 3, "number of random times"),
     ("--directions", int, 2, "number of random directions of test functions"),
-    ("--samples", int, 32768, "number of states at each time, where states are drawn"),
-    ("--errors", float, 5.0, "standard errors that a residual may be off"),
-    ("--tolerance", float, 1e-5, "relative error allowed on top of those"),
+    ("--samples", int, 32768, "number of states at each time, if states are sampled"),
+    ("--errors", float, 5.0, "residuals of up to this many standard errors pass"),
+    ("--tolerance", float, 1e-5, "relative error allowed in addition"),
     ("--seed", int, None, "chooses times, directions and samples (default: another each run; it is"
      " printed)"),
-    ("--plot", Path, None, "draw both sides into this file; needs matplotlib (default: no plot)"),
+    ("--plot", Path, None, "plot both sides to this file; needs matplotlib (default: no plot)"),
 )  # fmt: skip
 _SWITCHES = (
-    ("--stationary", "the sum of --kind leaves the path alone"),
-    ("--json", "print JSON, one row a solution"),
+    ("--stationary", "test that the sum of --kind leaves the path unchanged"),
+    ("--json", "print JSON, one row per solution"),
     ("--details", "show every time and function, not only the worst"),
 )
 
@@ -118,7 +118,7 @@ def _chosen(options: argparse.Namespace) -> Iterator[Any]:
         if chosen is not None:
             try:
                 case = replace(case, path=replace(case.path, schedule=chosen))
-            except ValueError:  # a path that the schedule is no mixing weight of
+            except ValueError:  # a path that the schedule is not a mixing weight of
                 if options.path:
                     raise
                 continue

@@ -1,4 +1,4 @@
-"""Couplings: how source samples and data are joined."""
+"""Couplings: how source samples are paired with data."""
 
 from feller.core.couplings.base import (
     Coupling,

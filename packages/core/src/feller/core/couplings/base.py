@@ -46,11 +46,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that make pairs.
+    """The indices of the rows that form pairs.
 
     Attributes:
-        of_0: Indices of source samples, one a pair; None for all as they are.
-        of_1: Indices of data points; None for all as they are.
+        of_0: Indices of source samples, one per pair; None for all in order.
+        of_1: Indices of data points; None for all in order.
     """
 
     of_0: Tensor | None = None
@@ -61,9 +61,9 @@ class Coupling(ABC):
     """A rule that pairs the rows of two batches.
 
     Attributes:
-        independent: Whether a source sample says nothing of its data point.
+        independent: Whether source samples are independent of their data points.
         respects_condition: Whether the source given a condition stays the source.
-        takes_pairs: Whether it is of data that are pairs already.
+        takes_pairs: Whether the data must be pairs already.
     """
 
     independent: ClassVar[bool] = False
@@ -87,13 +87,13 @@ class Coupling(ABC):
         """Return the pairs, and the condition of each.
 
         Raises:
-            ValueError: When the batches have other shapes or cannot be paired, or there is a
+            ValueError: When the batches differ in shape or cannot be paired, or there is a
                 condition that the coupling ignores.
         """
         if condition is not None and not self.respects_condition:
             raise ValueError(
                 f"{type(self).__name__} is for training without conditions, given which it would "
-                "change the source: take ConditionalOT"
+                "change the source: use ConditionalOT"
             )
         rows = self.rows(x_0, x_1, rng, condition)
         if rows.of_0 is not None:
@@ -139,14 +139,14 @@ class Coupling(ABC):
             ValueError: For a coupling of tensors.
         """
         raise ValueError(
-            f"{type(self).__name__} pairs tensors, not product states: take a ProductCoupling"
+            f"{type(self).__name__} pairs tensors, not product states: use a ProductCoupling"
         )
 
 
 @tagged("independent")
 @dataclass(frozen=True)
 class IndependentCoupling(Coupling):
-    """Pairs as drawn."""
+    """Source samples and data points paired as drawn, independently."""
 
     independent: ClassVar[bool] = True
     respects_condition: ClassVar[bool] = True
@@ -169,7 +169,7 @@ class IndependentCoupling(Coupling):
 @tagged("given_pairs")
 @dataclass(frozen=True)
 class GivenPairs(Coupling):
-    """Pairs of the data themselves: translations, or those of a model (`feller.core.pair_data`).
+    """Pairs that come with the data: translations, or pairs from a model (`feller.core.pair_data`).
 
     Attributes:
         source: Where they come from, such as the name of the model that made them.
@@ -192,14 +192,15 @@ def couple(
     A path is asked with `z = path.given(pair.x_0, pair.x_1)` and `path.sample(z, t, x_0=pair.x_0)`.
 
     Args:
-        path: The path, from whose source samples are drawn where the data are no pairs.
+        path: The path, from whose source samples are drawn where the data are not pairs.
         coupling: How both are joined; two sets that belong together row by row are `GivenPairs`.
         z: Data points, or a `Pair`.
         rng: Where randomness comes from.
         condition: The condition of each data point.
 
     Raises:
-        ValueError: When the coupling is of pairs and the data are none, or the other way round.
+        ValueError: When the coupling needs pairs and the data are not pairs, or the other way
+            round.
 
     Example:
         >>> import torch
@@ -230,7 +231,7 @@ def coupling_of(model: Any) -> Coupling:
 
 
 def set_coupling(model: nn.Module, coupling: Coupling) -> None:
-    """Let a model, and the model within it, say which coupling it is trained with.
+    """Record in a model, and the model it wraps, which coupling it is trained with.
 
     Raises:
         ValueError: When what it learns is wrong for pairs that depend on each other.

@@ -34,7 +34,7 @@ class ProductCoupling(Coupling):
     respects_condition: ClassVar[bool] = True  # each factor's coupling is asked
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
-        """Refuse states that are no products.
+        """Refuse states that are not products.
 
         Raises:
             ValueError: Always.
@@ -72,7 +72,7 @@ class ProductCoupling(Coupling):
             if pair.x_1 is not x_1[name]:
                 raise ValueError(
                     f"{type(coupling).__name__} moves data points of {name!r}, whose other factors "
-                    "stay: take one that moves source samples alone"
+                    "stay: use one that moves only source samples"
                 )
             joined[name] = pair.x_0
         return joined
@@ -83,16 +83,16 @@ class ProductCoupling(Coupling):
 class AlignedPoints(Coupling):
     """Clouds of points `(b, n, d)`, each source sample reordered and turned towards its data point.
 
-    For a source whose points are alike and that has no direction, such as the Gaussian, and a
-    network that is equivariant, or trained on data in every order and direction: then what the
-    source draws, up to order and direction, says nothing of its data point. Ways are shorter and
+    For a source that is invariant to permutations and rotations, such as the Gaussian, and a
+    network that is equivariant, or trained on data in every order and direction: up to order and
+    direction, source samples are then independent of their data points. Paths are shorter and
     straighter.
 
-    An assignment of least squared distance and a rotation of least squared distance (Kabsch) take
-    turns. Source: Klein, Kraemer and Noe, arXiv 2306.15030; Song et al., arXiv 2312.07168.
+    An assignment and a rotation (Kabsch), each of least squared distance, alternate. Source: Klein,
+    Kraemer and Noe, arXiv 2306.15030; Song et al., arXiv 2312.07168.
 
     Attributes:
-        rounds: How often each is found.
+        rounds: How often the two alternate.
 
     Example:
         >>> x = torch.randn(1, 5, 3)

@@ -90,7 +90,7 @@ class EntropicOT(Coupling):
     Schroedinger bridge, as far as a batch shows it.
 
     Attributes:
-        epsilon: The weight of the entropy, in units of squared distance; towards 0 it is
+        epsilon: The weight of the entropy, in units of squared distance; towards 0 the coupling is
             `MinibatchOT`, towards infinity independent.
 
     Example:
@@ -102,7 +102,7 @@ class EntropicOT(Coupling):
     epsilon: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse an epsilon that is none."""
+        """Check that epsilon is positive and finite."""
         _check_positive(epsilon=self.epsilon)
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
@@ -121,8 +121,8 @@ class EntropicOT(Coupling):
 class UnbalancedOT(Coupling):
     """Pairs drawn from an unbalanced plan: rows far from all others are used less, on both sides.
 
-    So the model learns to move what has a counterpart: the marginals of the pairs are not those of
-    source and data, but nearer to each other. Source: Eyring et al., arXiv 2311.15100.
+    So the model learns to move samples that have a counterpart: the marginals of the pairs are not
+    those of source and data, but closer to each other. Source: Eyring et al., arXiv 2311.15100.
 
     Attributes:
         epsilon: The weight of the entropy, in units of squared distance.
@@ -134,7 +134,7 @@ class UnbalancedOT(Coupling):
     penalty: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse weights that are none."""
+        """Check that weights are positive and finite."""
         _check_positive(epsilon=self.epsilon, penalty=self.penalty)
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
@@ -155,16 +155,16 @@ class UnbalancedOT(Coupling):
 class ConditionalOT(Coupling):
     """A coupling that depends on the condition: the source given a condition stays the source.
 
-    A source sample is drawn beside a condition, and keeps it. Rows of one condition are paired
-    among themselves, exactly so; or a source sample may go to a data point of another condition at
-    a cost, where conditions are numbers that hardly two rows share: the source given a condition
-    then stays what it is only as far as the cost is large. Source: Cheng and Schwing, arXiv
+    A source sample is drawn together with a condition, and keeps it. Rows are paired only within
+    one condition, which is exact. If conditions are numbers that few rows share, a source sample
+    may instead go to a data point of another condition at a cost: the source given a condition is
+    then preserved only approximately, better for a larger cost. Source: Cheng and Schwing, arXiv
     2503.10636.
 
     Attributes:
         coupling: How rows are paired.
         weight: The cost of a change of the condition, in squared distances per squared unit (for
-            labels: per change); None for none at all.
+            labels: per change); None allows no change.
     """
 
     coupling: Coupling = field(default_factory=MinibatchOT)
@@ -172,7 +172,7 @@ class ConditionalOT(Coupling):
     respects_condition: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse a weight that is none."""
+        """Check that the weight is positive and finite."""
         if self.weight is not None:
             _check_positive(weight=self.weight)
 
@@ -180,7 +180,7 @@ class ConditionalOT(Coupling):
         """Return the rows of the inner coupling, condition by condition.
 
         Raises:
-            ValueError: When the condition is no tensor, batch first.
+            ValueError: When the condition is not a tensor, batch first.
         """
         if condition is None:
             return self.coupling.rows(x_0, x_1, rng, None)
@@ -238,7 +238,7 @@ def sinkhorn(cost: Tensor, epsilon: float, penalty: float = math.inf) -> Tensor:
             return (log_kernel + f[:, None] + g + 2 * even).exp()
     raise ValueError(
         f"no plan was found in {ROUNDS:,} rounds: epsilon {epsilon:g} is small beside distances "
-        "squared; take a larger one, or MinibatchOT"
+        "squared; use a larger one, or MinibatchOT"
     )
 
 

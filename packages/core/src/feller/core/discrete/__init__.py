@@ -1,1 +1,1 @@
-"""Chains of tokens: one token on the mixture path, exact draws, ELBOs, losses and solvers."""
+"""Token chains: one token on the mixture path, exact draws, ELBOs, losses and solvers."""

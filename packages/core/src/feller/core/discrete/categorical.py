@@ -59,7 +59,7 @@ class Shaping:
     without: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what is no shaping."""
+        """Check that the values are in range."""
         if not 0 <= self.temperature < math.inf:
             raise ValueError(f"temperature is at least 0 and finite, not {self.temperature}")
         if self.top_k is not None and self.top_k < 1:

@@ -43,7 +43,7 @@ Terms = Float[Tensor, " m"]
 
 @dataclass(frozen=True)
 class Rows:
-    """What the terms are taken of: a row for each position.
+    """Inputs of the terms, one row for each position.
 
     Attributes:
         logits: Logits of the ids that are predicted.

@@ -74,7 +74,7 @@ class Kernel:
         return torch.logaddexp(at_x, log_noise)
 
     def decided(self, z: Int[Tensor, "*batch"]) -> Bool[Tensor, "*batch"]:
-        """Say where the state is no draw of the source: there it is the data."""
+        """Say where the state is not a draw of the source: there it is the data."""
         return self.log_source[z] == -torch.inf
 
     def evidence(self, z: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -78,7 +78,7 @@ def drawn_bounds(
         condition: An entry for each state, or one for all.
 
     Raises:
-        ValueError: When states are no batch of tokens, or have a mask; when `counted` is not of
+        ValueError: When states are not a batch of tokens, or have a mask; when `counted` is not of
             their shape, or the model was never trained on the condition.
     """
     tokens = token_model(model, tuple(x.shape[1:]))
@@ -120,7 +120,7 @@ def chain_rule(
 
     Raises:
         ValueError: When the source is not all mask, or the ranks are not 0 ... n - 1; when states
-            are no batch of tokens, or have a mask.
+            are not a batch of tokens, or have a mask.
     """
     x = _data(model, x, torch.ones_like(x, dtype=torch.bool))
     texts = _Texts(model, x, torch.ones_like(x, dtype=torch.bool), condition)

@@ -47,8 +47,8 @@ class _TokenLoss(Loss):
         """Return the loss of each sequence; 0 for one without noise.
 
         Raises:
-            ValueError: When states are no tokens of the path, or the model's generator is no jump
-                along it.
+            ValueError: When states are not tokens of the path, or the model's generator is not a
+                jump along it.
         """
         check_times(t)
         check_path(model, path)
@@ -87,13 +87,13 @@ class CrossEntropy(_TokenLoss):
 
     Attributes:
         mean: Over which tokens of a sequence: those that may be noise (`noise`), or all (`all`),
-            the others counting as zero.
+            with zero for the others.
     """
 
     mean: Literal["noise", "all"] = "noise"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown name."""
+        """Check the name."""
         check_choices(self)
 
     def _term(self, rows: Rows) -> Tensor:
@@ -110,14 +110,14 @@ class Bound(_TokenLoss):
     """A bound on the negative log-likelihood, per token.
 
     Attributes:
-        chain: Of which chain given the data: the one that jumps to them once (`forward`), or that
-            of the noise run backward (`reverse`), which is tighter.
+        chain: Which chain given the data: the one that jumps to them once (`forward`), or the
+            reversed noising chain (`reverse`), which is tighter.
     """
 
     chain: Literal["forward", "reverse"] = "reverse"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown name."""
+        """Check the name."""
         check_choices(self)
 
     def _term(self, rows: Rows) -> Tensor:

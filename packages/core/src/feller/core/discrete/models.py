@@ -132,11 +132,11 @@ class TokenModel(Model, ABC):
 class PosteriorTokens(TokenModel):
     """A model of generators as a token model. A factor of a product is one as a `Factor`.
 
-    States of more axes than one, such as pixels, are sequences here, in their order in memory.
+    States with more than one axis, such as pixels, are flattened to sequences.
 
     Attributes:
         model: Returns generators on a mixture path of tokens.
-        event: The shape of a state, `(n,)` of a sequence.
+        event: The shape of a state, `(n,)` for a sequence.
 
     Raises:
         ValueError: When the mask is not the last id.
@@ -184,7 +184,7 @@ class PosteriorTokens(TokenModel):
         """Return the log of the posterior that a jump at (x, t) stands for.
 
         Raises:
-            ValueError: When the generator is no single jump along the path.
+            ValueError: When the generator is not a single jump along the path.
         """
         parts = generator.leaves()
         if len(parts) != 1 or parts[0].role != "forward" or not is_kind(_kind(parts[0]), JUMP):

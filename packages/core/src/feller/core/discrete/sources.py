@@ -21,8 +21,8 @@ class UnigramTokens(Source):
     """Independent tokens with given frequencies.
 
     Attributes:
-        frequencies: Of tokens 0, 1, ...; they need not sum to one, and none is zero, since a token
-            the source cannot draw could never be left.
+        frequencies: Those of tokens 0, 1, ...; they need not sum to one. All are positive, since a
+            chain could never leave a token that the source cannot draw.
 
     Example:
         >>> UnigramTokens((3.0, 1.0)).log_density(torch.tensor([0])).exp()
@@ -32,7 +32,7 @@ class UnigramTokens(Source):
     frequencies: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse frequencies that are not."""
+        """Check that frequencies are positive and finite."""
         if not self.frequencies or not all(0 < f < math.inf for f in self.frequencies):
             raise ValueError("frequencies are positive and finite, one for each token")
 
@@ -55,7 +55,7 @@ class UnigramTokens(Source):
 @tagged("text/masked_uniform", renamed={"share": "uniform_probability"})
 @dataclass(frozen=True)
 class MaskedUniform(Source):
-    """The mask, or with a small probability a uniform token: masks to fill and errors to mend.
+    """The mask, or with a small probability a uniform token: masks to fill and errors to correct.
 
     Source: the idea of von Rütte et al., arXiv 2503.04482, with a mixture that is fixed in time.
 

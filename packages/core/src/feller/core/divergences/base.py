@@ -31,12 +31,12 @@ _MIDDLE = 0.5  # in the domain of every divergence
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers a divergence compares.
+    """The range of values that a divergence compares.
 
     Attributes:
-        low: The least.
-        high: The largest.
-        closed: Whether the finite ends belong to it.
+        low: The smallest value.
+        high: The largest value.
+        closed: Whether the finite ends are included.
     """
 
     low: float = -torch.inf
@@ -44,7 +44,7 @@ class Range:
     closed: bool = True
 
     def __contains__(self, value: float) -> bool:
-        """Say whether a number belongs to it."""
+        """Return whether a number belongs to it."""
         if self.closed:
             return self.low <= value <= self.high
         return self.low < value < self.high

@@ -19,7 +19,7 @@ class GeneralizedKL(BregmanDivergence):
 
     Summed over destinations, it is the rate at which the path measures of two jumps diverge, and so
     the integrand of an evidence bound (Generator Matching, arXiv 2410.20587, appendix D.2). Targets
-    of 0 are as good as any; a prediction of 0 where the target is not has an infinite divergence.
+    of 0 are allowed; a prediction of 0 for a positive target has an infinite divergence.
 
     Example:
         >>> GeneralizedKL()(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 1.0]))
@@ -57,7 +57,7 @@ class ItakuraSaito(BregmanDivergence):
     """D(a, b) = a / b - log(a / b) - 1, from Phi(a) = -log a, Burg's entropy; of degree 0.
 
     Only ratios count: for positive numbers of all sizes, such as power spectra. A target of 0 is
-    infinitely far from anything, so it is none for jumps, most of whose conditional rates are 0.
+    infinitely far from anything, so it does not suit jumps, most of whose conditional rates are 0.
     Source: Banerjee et al., Clustering with Bregman Divergences, JMLR 6 (2005), table 1.
 
     Example:

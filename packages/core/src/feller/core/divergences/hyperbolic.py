@@ -18,8 +18,8 @@ class Cosh(BregmanDivergence):
 
     For targets of order one: in float32 it overflows where :math:`e^{|a|}` does, at 88. Where a and
     b are closer than 1/2 it comes from the integral of Phi'' = cosh, elsewhere from cosh a - cosh b
-    - (a - b) sinh b, whose terms then differ enough. Named, without numbers, among the losses of
-    flows in Generator Matching, arXiv 2410.20587.
+    - (a - b) sinh b, whose terms then differ enough. Generator Matching, arXiv 2410.20587, names it
+    among the losses of flows, without results.
 
     Example:
         >>> import torch

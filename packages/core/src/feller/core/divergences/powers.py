@@ -38,8 +38,8 @@ class SquaredNorm(BregmanDivergence):
 class PNorm(BregmanDivergence):
     """The divergence of Phi(a) = |a|^p / p, p > 2; homogeneous of degree p.
 
-    It is the p-norm that is a sum over coordinates, as every divergence here; half the square of
-    the p-norm is another one. Source: Dhillon and Tropp, Matrix Nearness Problems with Bregman
+    Like every divergence here it is a sum over coordinates; half the square of the p-norm is a
+    different divergence. Source: Dhillon and Tropp, Matrix Nearness Problems with Bregman
     Divergences, SIAM J. Matrix Anal. Appl. 29 (2007), table 2.1.
 
     The gradient vanishes at predictions of 0: a network that starts with an output of 0 stays

@@ -43,9 +43,10 @@ __all__ = [
 class Generator(ABC):
     """A generator at a batch of states and one time.
 
-    A kind of one's own has the three abstract methods. `scaled` lets it enter sums, `compare`
-    lets it be trained, `split` lets solvers of R^d take it. One that is linear in a single tensor
-    is a `feller.core.generators.LinearGenerator`, which has `average`, `scaled` and `compare`.
+    Your own kind of generator implements the three abstract methods. `scaled` lets it enter sums,
+    `compare` lets it be trained, `split` lets solvers of R^d take it. One that is linear in a
+    single tensor is a `feller.core.generators.LinearGenerator`, which has `average`, `scaled` and
+    `compare`.
 
     Attributes:
         has_score: Whether it has a `score`, the gradient of log p, which it leaves p alone with.
@@ -240,7 +241,7 @@ class Superposition(Generator):
 
 
 def is_kind(generator: type[Generator], kinds: Iterable[type[Generator]]) -> bool:
-    """Say whether a kind is one of others, or acts as those alone.
+    """Return whether a kind is one of others, or acts as those alone.
 
     Example:
         >>> from feller.core.generators import Flow, Jump
@@ -254,7 +255,7 @@ def is_kind(generator: type[Generator], kinds: Iterable[type[Generator]]) -> boo
 
 
 def is_sum(generator: Generator) -> bool:
-    """Say whether a generator is a superposition, or stands for one."""
+    """Return whether a generator is a superposition, or stands for one."""
     leaves = generator.leaves()
     return len(leaves) != 1 or leaves[0].generator is not generator
 

@@ -112,7 +112,7 @@ class Bins(Cells):
 
 @dataclass(frozen=True)
 class MovedBins(Cells):
-    """Bins at a position and in a unit that each element has.
+    """Bins with an origin and a unit for each element.
 
     Attributes:
         bins: The bins of (y - origin) / unit.

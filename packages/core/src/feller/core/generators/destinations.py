@@ -92,7 +92,7 @@ class Destination(ABC):
 
 @dataclass(frozen=True)
 class Point(Destination):
-    """A certain destination: each element goes to `y`."""
+    """A deterministic destination: each element goes to `y`."""
 
     y: Tensor
     is_certain = True
@@ -209,8 +209,8 @@ class Deferred(Destination):
 
     Attributes:
         base: A destination with the batch axes of the elements, such as a posterior.
-        numbers: What else the distribution is made of: tensors that broadcast to the batch axes.
-        build: Makes the distribution of both.
+        numbers: Its other inputs: tensors that broadcast to the batch axes.
+        build: Makes the distribution from both.
     """
 
     base: Destination
@@ -250,7 +250,7 @@ class Deferred(Destination):
 
 @dataclass(frozen=True)
 class FromSource(Destination):
-    """Back to the source: each element goes to a draw of p_0.
+    """Back to the source: each element goes to a sample of p_0.
 
     Attributes:
         source: The source; it draws elements independently.

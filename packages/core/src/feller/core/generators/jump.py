@@ -26,14 +26,14 @@ __all__ = ["Jump"]
 
 @dataclass(frozen=True)
 class Jump(Generator):
-    """Events at an intensity, each to a draw of a destination.
+    """Events at an intensity, each to a sample of the destination.
 
     Attributes:
         intensity: Events per unit time of each element, at least 0.
-        destination: Where they go.
+        destination: The distribution that they go to.
         cumulative: The cumulative hazard of a step of h, in units of the present intensity: the
-            integral of lambda_s / lambda_t over it. A path that knows how its intensity grows
-            gives it; h by default.
+            integral of lambda_s / lambda_t over it. Given by paths that know how their intensity
+            grows; h by default.
     """
 
     intensity: Tensor

@@ -29,7 +29,7 @@ class LangevinDiffusion(Generator):
 
     Attributes:
         direction: The score times `width`, of the shape of the state: minus the noise in the state,
-            which is of order one where the score is not.
+            which stays of order one when the score does not.
         width: The deviation of the noise, what broadcasts to the state.
         variance: e^2, per unit time, at least 0, what broadcasts to the state. It does not depend
             on the state, or the diffusion would not be stationary.

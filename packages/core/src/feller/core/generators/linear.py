@@ -20,7 +20,7 @@ __all__ = ["LinearGenerator"]
 class LinearGenerator(Generator):
     """A generator that is linear in one tensor of the shape of the state, or with axes beyond it.
 
-    A kind of one's own has `apply`, `step`, `values` and `with_values`; with a solution in the
+    Your own kind implements `apply`, `step`, `values` and `with_values`; with a solution in the
     table (`feller.core.solutions.solves`) it adds, multiplies, trains and is simulated.
     """
 

@@ -83,7 +83,7 @@ class Categorical(Listed):
 
 @dataclass(frozen=True)
 class Atoms(Listed):
-    """Numbers out of a short list: pixel levels, the values of a finite posterior.
+    """Values from a short list: pixel levels, the values of a finite posterior.
 
     Attributes:
         logits: Their log-probabilities, up to a constant of each row.
@@ -111,7 +111,7 @@ class Atoms(Listed):
         return self.values.expand(self.logits.shape), self.logits.softmax(-1)
 
     def log_prob(self, y: Tensor) -> Tensor:
-        """Return the log-probability of a number; of one that is no value, minus infinity."""
+        """Return the log-probability of a number; of one that is not a value, minus infinity."""
         middles, spacing = (self.values[1:] + self.values[:-1]) / 2, self.values.diff().min()
         index = torch.bucketize(y.contiguous(), middles)
         is_value = (self.values[index] - y).abs() < 1e-3 * spacing
@@ -166,7 +166,7 @@ class Binned(Listed):
 
 @dataclass(frozen=True)
 class MovedBinned(Listed):
-    """A distribution on bins at a position and in a unit that each element has.
+    """A distribution on bins with an origin and a unit for each element.
 
     Attributes:
         binned: That of (y - origin) / unit.

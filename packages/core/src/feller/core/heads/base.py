@@ -63,7 +63,7 @@ class Head(ABC):
 @tagged("flow_head")
 @dataclass(frozen=True)
 class FlowHead(Head):
-    """The output is a velocity, or what determines it on the path.
+    """The output is a velocity, or a quantity that determines it on the path.
 
     Attributes:
         prediction: What the network returns: velocity, x_1, noise, score or v.
@@ -74,7 +74,7 @@ class FlowHead(Head):
     channels: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        """Refuse an unknown prediction."""
+        """Check the prediction."""
         check_name(self.prediction)
 
     @property
@@ -129,7 +129,7 @@ class JointHead(Head):
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse weights that make no superposition."""
+        """Check that the weights make a superposition."""
         if len(self.weights) != len(self.heads):
             raise ValueError(f"{len(self.heads)} heads have a weight each, not {self.weights}")
         pairs = list(zip(self.heads, self.weights, strict=True))

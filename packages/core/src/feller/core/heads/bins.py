@@ -45,16 +45,16 @@ class JumpHead(Head):
     """The output `(b, *event, bins + 1)` is the logits of bins and a rate, for each coordinate.
 
     The intensity is softplus of the last number times the path's own rate of events, which grows
-    like 1 / (1 - t), so that the number stays of order one. The bins span all that conditional
-    jumps can reach from data in `data`: on the CondOT path 1.618 times as far. Source: Generator
-    Matching, arXiv 2410.20587, appendix F.
+    like 1 / (1 - t), so that the number stays of order one. The bins span all values that
+    conditional jumps reach for data in `data`: on the CondOT path 1.618 times its range. Source:
+    Generator Matching, arXiv 2410.20587, appendix F.
 
     Attributes:
-        bins: How many.
-        data: Where data lie, coordinate by coordinate.
+        bins: Number of bins.
+        data: The range of the data in each coordinate.
         follow: Whether the bins follow the state: they lie around it, as wide as the noise, so that
-            jumps near the data are as fine as the path's own (`jump_frame`). Bins that lie still
-            leave noise of their own width.
+            jumps near the data are as fine as the path's own (`jump_frame`). Fixed bins leave noise
+            of their own width.
     """
 
     bins: int = 64
@@ -63,7 +63,7 @@ class JumpHead(Head):
     kinds: ClassVar[Kinds] = frozenset({Jump})
 
     def __post_init__(self) -> None:
-        """Refuse bins that are none."""
+        """Check the number of bins."""
         if self.bins < 1:
             raise ValueError(f"bins is at least 1, not {self.bins}")
         check_range(self.data)
@@ -100,16 +100,16 @@ class JumpHead(Head):
 class PosteriorHead(Head):
     """The output `(b, *event, levels)` is the logits of the data value of each element.
 
-    Whatever the path has solutions for follows from the posterior: a flow, a diffusion, a jump, and
-    any superposition of them. On tokens the values are the tokens and there is the jump; on numbers
-    they are equidistant on `data`.
+    The posterior gives every generator that the path has a solution for: a flow, a diffusion, a
+    jump, and any superposition of them. On tokens the values are the tokens and the generator is
+    the jump; on continuous data the values are equidistant on `data`.
 
     Attributes:
         levels: The number of values.
         flow: The weight of the flow.
         diffusion: The weight of the diffusion.
         jump: The weight of the jump.
-        data: The least and the largest value, on numbers.
+        data: The smallest and the largest value, for continuous data.
     """
 
     levels: int
@@ -119,7 +119,7 @@ class PosteriorHead(Head):
     data: tuple[float, float] = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Refuse weights and values that are none."""
+        """Check the weights and the range of the data."""
         check_weights("flow, diffusion and jump", (self.flow, self.diffusion, self.jump))
         if self.levels < 2:
             raise ValueError(f"levels is at least 2, not {self.levels}")

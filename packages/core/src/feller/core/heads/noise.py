@@ -31,7 +31,8 @@ class ScoreHead(Head):
     times `noise`. Source: Albergo, Boffi and Vanden-Eijnden, arXiv 2303.08797, equation 2.17.
 
     Attributes:
-        noise: A multiple of the variance of the path's own diffusion; 1 makes that beside a flow.
+        noise: A multiple of the variance of the path's own diffusion; with a flow, 1 gives that
+            diffusion.
     """
 
     noise: float = 1.0
@@ -40,7 +41,7 @@ class ScoreHead(Head):
     role: ClassVar[Role] = "stationary"
 
     def __post_init__(self) -> None:
-        """Refuse a negative variance."""
+        """Check that the variance is not negative."""
         if not 0 <= self.noise < float("inf"):
             raise ValueError(f"noise is finite and at least 0, not {self.noise}")
 

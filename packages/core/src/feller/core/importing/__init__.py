@@ -1,9 +1,9 @@
-"""Models that others trained, as models of ours.
+"""Import: models of other libraries as feller models.
 
-A folder (or a file) of theirs is looked at by importers, which the installed domains register in
-`Domain.importers`. The one that recognises it reads its configuration, makes one of ours and puts
-its weights under our names; what cannot be held is refused in one line. No pickle is read in this
-process (`feller.core.importing.pickles`), and no code of a folder is run.
+A folder (or file) is shown to importers, which the installed domains register in
+`Domain.importers`. The one that recognises it reads the configuration, makes a feller model and
+renames the weights; unsupported models raise a one-line error. No pickle is read in this process
+(`feller.core.importing.pickles`), and no code in a folder is run.
 """
 
 from feller.core.importing.base import Imported, Importer, Read

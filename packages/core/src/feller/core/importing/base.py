@@ -13,13 +13,13 @@ __all__ = ["Imported", "Importer", "Read"]
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What an importer makes of a folder.
+    """What an importer returns for a folder.
 
     Attributes:
-        config: The configuration of a model of ours.
-        state: The weights under our names; None where the configuration builds with them.
-        reading: How the model is now read, such as its path, head and schedule, and what of theirs
-            is not held: a sentence by what it is about.
+        config: The configuration of the feller model.
+        state: The weights under feller's names; None if the configuration already loads them.
+        reading: How the model was read, such as its path, head and schedule, and what was left out:
+            a sentence for each topic.
     """
 
     config: Any
@@ -29,13 +29,12 @@ class Imported:
 
 @dataclass(frozen=True)
 class Importer:
-    """A family of models of others.
+    """A family of models of another library.
 
     Attributes:
         name: What it calls itself, such as `UNet2DModel of diffusers`.
-        recognises: Says whether a folder holds one, by its configuration or the names of its
-            weights.
-        convert: Makes one of ours, or raises `CheckpointError` in one line.
+        recognises: Whether a folder holds one, by its configuration or the names of its weights.
+        convert: Makes a feller model, or raises a one-line `CheckpointError`.
     """
 
     name: str
@@ -45,13 +44,13 @@ class Importer:
 
 @dataclass(frozen=True)
 class Read:
-    """A model of others that was read.
+    """An imported model.
 
     Attributes:
-        model: Ours, in evaluation mode.
+        model: The feller model, in evaluation mode.
         family: The name of its importer.
         reading: See `Imported`.
-        licence: That which the page of the folder states; `unknown` where it states none.
+        licence: The licence that the folder's page states; `unknown` if it states none.
     """
 
     model: Any

@@ -27,7 +27,7 @@ def importers() -> list[Importer]:
 
 
 def is_foreign(path: str | Path) -> bool:
-    """Say whether a path is a folder or a file of weights that feller did not write.
+    """Return whether a path is a folder or a file of weights that feller did not write.
 
     Example:
         >>> is_foreign("images/fashion-flow")
@@ -70,7 +70,7 @@ def import_model(path: str | Path, options: Mapping[str, Any] | None = None) -> 
         reason = f"{' '.join(str(error).split()) or type(error).__name__}"[:300]
         missing = " is missing" if type(error) is KeyError else ""
         raise CheckpointError(
-            f"{foreign.path} is not a {found.name} that is held: {reason}{missing}"
+            f"{foreign.path} is not a {found.name} that feller supports: {reason}{missing}"
         ) from None
     return Read(model.eval(), found.name, imported.reading, foreign.licence)
 

@@ -36,7 +36,7 @@ class Foreign:
         self.path = Path(path)
         self.options = dict(options or {})
         if not self.path.exists():
-            raise CheckpointError(f"{self.path} is no folder and no file")
+            raise CheckpointError(f"{self.path} is neither a folder nor a file")
         self._file = self.path if self.path.is_file() else None
         self.folder = self.path.parent if self._file else self.path
 

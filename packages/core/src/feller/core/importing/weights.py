@@ -23,12 +23,12 @@ _USUAL = ("model", "diffusion_pytorch_model", "ema")
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file of weights holds.
+    """The contents of a weight file.
 
     Attributes:
         tensors: The weights by their names.
-        entry: The part of a pickle that they are, such as `ema`; empty where they are all of it.
-        fields: Plain numbers and words that a pickle has beside them.
+        entry: The part of a pickle that they come from, such as `ema`; empty for the whole file.
+        fields: Numbers and strings that a pickle holds besides the weights.
     """
 
     tensors: Mapping[str, Tensor]

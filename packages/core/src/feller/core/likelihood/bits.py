@@ -26,13 +26,13 @@ BYTES = 127.5
 def bits_per_dimension(
     nats: Float[Tensor, " b"], dimensions: int, *, scale: float = 1.0
 ) -> Float[Tensor, " b"]:
-    """Turn log-likelihoods into bits a number, fewer the better.
+    """Convert log-likelihoods to bits per dimension; lower is better.
 
     Args:
         nats: Log-densities of states, or log-probabilities (with scale 1).
-        dimensions: How many numbers a state has.
-        scale: How many units of the raw data make one of the state: `BYTES` for log-densities of
-            bytes on [-1, 1].
+        dimensions: Number of dimensions of a state.
+        scale: Units of the raw data per unit of the state: `BYTES` for log-densities of bytes on
+            [-1, 1].
 
     Raises:
         ValueError: When there is no number, or the scale is not positive.

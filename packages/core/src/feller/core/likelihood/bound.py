@@ -1,4 +1,4 @@
-r"""Evidence bounds: how probable data are, at least, under a jump process or a diffusion.
+r"""Evidence bounds: lower bounds on the probability of data under a jump process or a diffusion.
 
 The process that leads to z and the model's have path distributions whose divergence bounds the
 evidence (the data processing inequality). Up to a time T,
@@ -9,12 +9,12 @@ evidence (the data processing inequality). Up to a time T,
 - The **prior** term is zero where the path starts at its source; the variance-preserving schedule
   does not quite.
 - The **path** term integrates the rates of `feller.core.likelihood.rates`.
-- The **reconstruction** term is what is left to guess at T. On a mixture path each element is drawn
+- The **reconstruction** term is -log p(z | x_T). On a mixture path each element is drawn
   from the posterior that the model's jump stands for; on the Gaussian path from the normal of mean
   x_T / alpha and deviation sigma / alpha, or, where data take known levels, from the posterior over
   them under equal odds.
 
-It is a bound for every T; the best T is where the model stops adding to what x_T says by itself.
+It is a bound for every T; the best T is where the model no longer adds information to x_T itself.
 
 Source: Kingma et al., arXiv 2107.00630, equation 11; Generator Matching, arXiv 2410.20587, appendix
 D.2.
@@ -46,17 +46,17 @@ __all__ = ["EvidenceBound", "Strata", "evidence_bound"]
 
 @dataclass(frozen=True)
 class Strata:
-    """Times at which the path term is looked at: two in each of `count` intervals of [0, end].
+    """Times at which the path term is evaluated: two in each of `count` intervals of [0, end].
 
     Two draws in each interval estimate its variance without bias. Intervals are equal in
     1 - (1 - t)^(1 / power): a power of 2 takes the noise out of rates that are rare events at
-    the hazard 1 / (1 - t), those of masks; a larger one looks closer at t = 1.
+    the hazard 1 / (1 - t), those of masks; a larger power puts more times near t = 1.
 
     Attributes:
-        count: How many intervals.
+        count: Number of intervals.
         end: The last time T; 1 is for mixture paths only, and for models that are sure of elements
             that have arrived.
-        power: How much closer the intervals are at t = 1.
+        power: How strongly the intervals concentrate near t = 1.
 
     Raises:
         ValueError: When these make no intervals.
@@ -67,7 +67,7 @@ class Strata:
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no intervals."""
+        """Check the values."""
         if self.count < 1 or not 0 < self.end <= 1 or self.power < 1:
             raise ValueError(f"count >= 1, 0 < end <= 1 and power >= 1, not {self}")
 
@@ -91,9 +91,9 @@ class EvidenceBound:
     """A bound on the evidence of each sample, term by term, in nats.
 
     Attributes:
-        prior: What the source does not know of z.
-        path: What the model's path costs more than that of z.
-        reconstruction: What is left to guess at the last time.
+        prior: Nats for what the source does not determine of z.
+        path: The divergence of the model's path from that of z.
+        reconstruction: Nats of z given the state at the last time.
         error: The standard error of their sum.
         nfe: Network calls per sample.
     """
@@ -215,7 +215,7 @@ class _Terms:
         if t == 1:
             return torch.zeros(len(self.z), device=self.z.device)
         x = self.path.sample(self.z, t, self.rng)
-        jump: Any = only_part(self.model(x, t))  # the rates have refused what is no jump
+        jump: Any = only_part(self.model(x, t))  # the rates have refused what is not a jump
         hazard = self.path.schedule.hazard(expand_time(t, jump.intensity))
         moves = jump.intensity * log_mass(jump.destination, self.z).exp()
         stays = (hazard - jump.intensity).clamp_min(0) * (x == self.z)
@@ -252,7 +252,7 @@ def _check_source(model: Model, path: ConditionalPath) -> None:
 @singledispatch
 def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) -> None:
     """Refuse a path without a bound, and data, levels and a last time that do not go with it."""
-    raise LookupError(f"no evidence bound of {path}: take a GaussianPath or a MixturePath")
+    raise LookupError(f"no evidence bound of {path}: use a GaussianPath or a MixturePath")
 
 
 def _check_data(path: ConditionalPath, z: Tensor) -> None:

@@ -43,14 +43,14 @@ __all__ = ["LogLikelihood", "log_likelihood", "probability_flow"]
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """Log-densities, and what they cost.
+    """Log-densities, with their errors and network calls.
 
     Attributes:
         nats: The log-density of each sample.
-        error: The standard error over the probes of an estimated trace, nan of a single one; None
-            where the trace is exact. The error of the solver is not in it.
-        nfe: Network calls per sample; each has a backward pass a direction behind it.
-        x_0: Where the samples came from, `(b, *event)`, in the space of the model.
+        error: The standard error over the probes of an estimated trace, nan for a single probe;
+            None if the trace is exact. It does not include the error of the solver.
+        nfe: Network calls per sample; each is followed by a backward pass per direction.
+        x_0: The source samples that the data map back to, `(b, *event)`, in the space of the model.
     """
 
     nats: Float[Tensor, " b"]
@@ -244,12 +244,12 @@ def _standard_error(estimates: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
 def _check(model: Model, x_1: Tensor) -> None:
     space, name = model.space, type(model).__name__
     if getattr(space, "is_discrete", False):
-        raise ValueError(f"{space} is discrete and has no density: take evidence_bound")
+        raise ValueError(f"{space} is discrete and has no density: use evidence_bound")
     if not getattr(space, "is_manifold", False):
         raise ValueError(f"log_likelihood is of flows on a manifold, not on {space}")
     if not any(is_kind(kind, [Flow]) for kind in model.kinds):
         kinds = ", ".join(sorted(kind.__name__ for kind in model.kinds))
-        raise ValueError(f"{name} returns {kinds} and no flow: take evidence_bound")
+        raise ValueError(f"{name} returns {kinds} and no flow: use evidence_bound")
     if model.path is None:
         raise ValueError(f"{name} has no path to say what its source is")
     space.check(x_1)

@@ -70,13 +70,13 @@ class ExactTrace(Trace):
 class HutchinsonTrace(Trace):
     """An estimate for each of a few random directions, one backward pass each.
 
-    They are drawn once and stay through an integration, so that what is integrated is an ordinary
-    differential equation. Source: Grathwohl et al., arXiv 1810.01367, equation 8.
+    They are drawn once per integration, so that the integrand is an ordinary differential equation.
+    Source: Grathwohl et al., arXiv 1810.01367, equation 8.
 
     Attributes:
         rng: Where randomness comes from.
-        probes: How many directions.
-        distribution: Signs have the least variance of all, normals favour no axis.
+        probes: Number of directions.
+        distribution: Signs have the least variance; normals favour no axis.
 
     Raises:
         ValueError: When there is no probe, or the distribution is unknown.

@@ -1,7 +1,7 @@
 """Losses: how far a predicted generator is from the conditional one, in expectation.
 
-`Objective` is the one loss of every kind of generator. `Comparison` is what a kind of one's own is
-given to be compared with. Losses add up: `Objective() + 0.1 * mine`.
+`Objective` is one loss for every kind of generator. Your own kind of generator gets a `Comparison`
+to compute its loss. Losses add up: `Objective() + 0.1 * mine`.
 """
 
 from feller.core.losses.base import Loss, LossSum, LossTerm, Sample, check_path

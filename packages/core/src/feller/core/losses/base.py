@@ -93,7 +93,7 @@ class LossTerm:
     Attributes:
         loss: The loss.
         weight: The weight.
-        name: What the log calls it; what recipes call its type, if empty.
+        name: Its name in the log; if empty, the name of its type in recipes.
     """
 
     loss: Loss
@@ -108,7 +108,7 @@ class LossTerm:
 @tagged("loss_sum")
 @dataclass(frozen=True)
 class LossSum(Loss):
-    """A weighted sum of losses; each asks the model for itself.
+    """A weighted sum of losses; each calls the model itself.
 
     Attributes:
         parts: The terms.

@@ -49,7 +49,7 @@ class Comparison:
         t: The time: one, one a sample, or one an element; of a product also a dict.
         x: The states x_t.
         backward: Whether the target solves the KFE of reversed time.
-        stationary: Whether it leaves the path alone: only a score is then a target.
+        stationary: Whether it leaves p_t unchanged: only a score is then a target.
     """
 
     measures: Measures

@@ -45,14 +45,14 @@ class MeanFlow(Loss):
     Attributes:
         flow_fraction: Fraction of samples with s = t, which flow matching trains.
         later: How much of the way from t to 1 the second time goes, of the other samples.
-        own_velocity: Whether the derivative is taken along the model's own velocity u(x, t, t) and
-            not the conditional one: as exact where the model is, with much less noise (Geng et
+        own_velocity: Whether the derivative is taken along the model's own velocity u(x, t, t)
+            instead of the conditional one: exact if the model is, with much less noise (Geng et
             al., arXiv 2512.02012). It costs one more call.
-        distil: Whether its own velocity replaces the conditional one in the right hand
-            side, too, where two times differ. No noise of the data is left there, but nothing is
-            learnt either from a velocity that is wrong: for models that start as trained flows.
-        power: The loss is divided by its own `power`-th power, held fixed: 0 trains the mean, above
-            0 rare large errors count less, and what is learnt is another mean; the paper has 1.
+        distil: Whether its own velocity also replaces the conditional one in the right hand side if
+            the two times differ. This removes the noise of the data, but cannot correct a wrong
+            velocity: for models that start from trained flows.
+        power: The loss is divided by its own `power`-th power, held fixed: 0 trains the mean; above
+            0 rare large errors count less, and the model learns a different mean; the paper uses 1.
         offset: Added to the loss in that power.
 
     Raises:
@@ -81,7 +81,7 @@ class MeanFlow(Loss):
     offset: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Refuse what is no fraction, and powers that are none."""
+        """Check fractions and powers."""
         if not 0 <= self.flow_fraction <= 1:
             raise ValueError(f"flow_fraction is in [0, 1], not {self.flow_fraction}")
         for name in ("power", "offset"):

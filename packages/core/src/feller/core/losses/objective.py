@@ -4,8 +4,8 @@ The conditional loss has the gradient of the marginal one when D is a Bregman di
 Matching, arXiv 2410.20587, proposition 2). Weights may depend on t and x_t, never on z (arXiv
 2511.16599): distributions of times and loss spaces are such weights.
 
-An element that is known costs nothing: at t = 1 by a clock of its own, or, where a posterior is
-learnt and the source is the mask, any token but the mask.
+Known elements have no loss: those at t = 1 by their own clock, and, if a posterior is learned and
+the source is the mask, all tokens but the mask.
 """
 
 from collections.abc import Mapping
@@ -47,13 +47,12 @@ class Objective(Loss):
     """A divergence between the conditional and the predicted generator.
 
     The loss of a sample is the mean over its elements. The parts of a superposition are trained
-    each for itself, and their losses added: its weights count only when it is simulated, those of
-    the objective when it is trained. The losses of the factors of a product add, too. The log names
-    each.
+    separately and their losses added: its own weights matter only in simulation, those of the
+    objective only in training. The losses of the factors of a product also add. The log names each.
 
-    The loss of jumps and posteriors is without the path's rate of events. Times that rate, and the
-    number of elements, the loss of a jump integrates over time to the relative entropy of the path
-    measures, a bound on that of the data.
+    The loss of jumps and posteriors leaves out the path's rate of events. Multiplied by that rate
+    and the number of elements, the loss of a jump integrates over time to the relative entropy of
+    the path measures, a bound on that of the data.
 
     Attributes:
         divergence: The Bregman divergence of flows and diffusions.
@@ -64,7 +63,7 @@ class Objective(Loss):
             1 if empty.
 
     Raises:
-        ValueError: When a divergence does not take the numbers it would be given.
+        ValueError: When a divergence does not accept the range of its inputs.
 
     Example:
         >>> import torch

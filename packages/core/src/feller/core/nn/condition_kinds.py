@@ -18,18 +18,18 @@ __all__ = ["ClassCondition", "FloatCondition", "ImageCondition", "VectorConditio
 @tagged("class_condition")
 @dataclass(frozen=True, kw_only=True)
 class ClassCondition(Condition):
-    """A class, `(b,)` whole numbers; -1 for none.
+    """A class, integers `(b,)`; -1 for none.
 
     Attributes:
-        classes: How many there are.
-        drop: Fraction of training samples from which it is dropped.
+        classes: Number of classes.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     classes: int
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no classes, and a drop that is no fraction."""
+        """Check the number of classes and the drop rate."""
         check_sizes(self, "classes")
         check_drop(self.drop)
 
@@ -38,7 +38,7 @@ class ClassCondition(Condition):
         return _ClassEmbedding(self.classes, dim)
 
     def check(self, value: Tensor) -> str:
-        """Return whether it is no class."""
+        """Return whether it is not a class."""
         if value.ndim != 1 or value.is_floating_point():
             return f"whole numbers (b,), not {value.dtype} {tuple(value.shape)}"
         # Looking at values on an accelerator would wait for it in every step.
@@ -49,18 +49,18 @@ class ClassCondition(Condition):
 @tagged("float_condition")
 @dataclass(frozen=True, kw_only=True)
 class FloatCondition(Condition):
-    """A number, `(b,)`; NaN for none. It is seen through sines, as a time is.
+    """A number, `(b,)`; NaN for none. It is embedded by sinusoids, like the time.
 
     Attributes:
-        scale: What it is multiplied by: the finest wave has length 6.3 / scale.
-        drop: Fraction of training samples from which it is dropped.
+        scale: Factor on the number: the shortest wave has length 6.3 / scale.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     scale: float = 1.0
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a drop that is no fraction."""
+        """Check the drop rate."""
         check_drop(self.drop)
 
     def build(self, dim: int) -> nn.Module:
@@ -68,7 +68,7 @@ class FloatCondition(Condition):
         return _FloatEmbedding(self.scale, dim)
 
     def check(self, value: Tensor) -> str:
-        """Return whether it is no number a sample."""
+        """Return whether it is not a number a sample."""
         right = value.ndim == 1 and value.is_floating_point()
         return "" if right else f"numbers (b,), not {value.dtype} {tuple(value.shape)}"
 
@@ -76,18 +76,18 @@ class FloatCondition(Condition):
 @tagged("vector_condition")
 @dataclass(frozen=True, kw_only=True)
 class VectorCondition(Condition):
-    """Several numbers, `(b, size)`; NaN for none. An embedding that is known before is one too.
+    """A vector, `(b, size)`, such as a precomputed embedding; NaN for none.
 
     Attributes:
-        size: How many there are.
-        drop: Fraction of training samples from which it is dropped.
+        size: Length of the vector.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     size: int
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no numbers, and a drop that is no fraction."""
+        """Check the size and the drop rate."""
         check_sizes(self, "size")
         check_drop(self.drop)
 
@@ -108,15 +108,15 @@ class ImageCondition(Condition):
     """An image, `(b, image_channels, h, w)`; NaN for none. It lies beside the state, of its size.
 
     Attributes:
-        image_channels: Its channels. One more says where it is given.
-        drop: Fraction of training samples from which it is dropped.
+        image_channels: Channels of the image; one more marks where it is given.
+        drop: Fraction of training samples for which the condition is dropped.
     """
 
     image_channels: int
     drop: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse no channels, and a drop that is no fraction."""
+        """Check the number of channels and the drop rate."""
         check_sizes(self, "image_channels")
         check_drop(self.drop)
 

@@ -87,7 +87,7 @@ class Conditions:
         for name, part in self.parts.items():
             if part.channels:
                 raise ValueError(
-                    f"{what} cannot lie beside an image: take {name} out of conditions"
+                    f"{what} cannot be concatenated to an image: take {name} out of conditions"
                 )
 
     def check(self, condition: Any, batch: int) -> Mapping[str, Tensor]:
@@ -119,7 +119,7 @@ class Conditions:
         """Return a condition of which each part says nothing in some rows, at its own rate.
 
         Args:
-            condition: The conditions. Whatever is no dict, such as None, stays as it is.
+            condition: The conditions. Whatever is not a dict, such as None, stays as it is.
             rng: A generator a row.
         """
         if not fits(condition, Mapping):
@@ -172,7 +172,7 @@ class ConditionsEmbedding(nn.Module):
 
 
 def check_drop(drop: float) -> None:
-    """Refuse a fraction that is none.
+    """Check that the fraction is in [0, 1].
 
     Raises:
         ValueError: When it is not in [0, 1].

@@ -46,7 +46,7 @@ class PowerFunction:
     width: float
 
     def __post_init__(self) -> None:
-        """Refuse widths that no exponent has."""
+        """Check that the widths are possible."""
         if not 0 < self.width <= 0.28:
             raise ValueError(f"the width of an average is in (0, 0.28], not {self.width}")
 

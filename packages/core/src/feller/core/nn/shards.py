@@ -8,14 +8,14 @@ __all__ = ["full", "is_sharded", "is_shared", "local", "split_like"]
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Say whether other processes have other rows of a tensor."""
+    """Return whether other processes have other rows of a tensor."""
     return hasattr(tensor, "full_tensor")
 
 
 def is_shared(model: Any) -> bool:
-    """Say whether processes have a part of a model's weights each, and call it at the same times.
+    """Return whether processes share a model's weights, and so have to call it equally often.
 
-    One that calls it once more than the others waits for them without an end.
+    One that calls it more often than the others waits for them forever.
     """
     return hasattr(model, "set_reshard_after_backward")
 

@@ -30,8 +30,8 @@ class TextCondition(Condition):
 
     Attributes:
         encoder: The folder of the encoder, and of its tokenizer.
-        definition: Its `config.json`, which is read from the folder if empty.
-        drop: Fraction of training samples from which it is dropped.
+        definition: Its `config.json`; read from the folder if empty.
+        drop: Fraction of training samples for which the condition is dropped.
 
     Raises:
         ValueError: When the folder has no configuration.
@@ -50,7 +50,7 @@ class TextCondition(Condition):
                 raise ValueError("it has no model_type")
             refuse_fetching(fields)
         except (OSError, RecursionError, ValueError) as error:
-            raise ValueError(f"{self.encoder} is no encoder of transformers: {error}") from None
+            raise ValueError(f"{self.encoder} is not an encoder of transformers: {error}") from None
         object.__setattr__(self, "definition", text)
 
     def build(self, dim: int) -> nn.Module:
@@ -143,7 +143,7 @@ def _encoder(config: TextCondition) -> tuple[Any, bool]:
     except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError,
             RuntimeError) as error:  # fmt: skip
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{config.encoder} is no encoder of transformers: {first}") from None
+        raise ValueError(f"{config.encoder} is not an encoder of transformers: {first}") from None
     whole = model.get_encoder() if getattr(made, "is_encoder_decoder", False) else model
     return whole.to(torch.float32), known
 

@@ -25,12 +25,12 @@ __all__ = ["ConditionalPath", "Drawn", "check_parts", "check_source"]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A state on its way.
+    """A sampled state of a path, with its velocity.
 
     Attributes:
         x_t: The states `(b, *event)`.
-        velocity: Their time derivative where all that was drawn is held: the conditional velocity
-            at x_t, given also the source sample.
+        velocity: Their time derivative with all random draws held fixed: the conditional velocity
+            at x_t, also given the source sample.
     """
 
     x_t: Tensor

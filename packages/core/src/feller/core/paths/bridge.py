@@ -36,13 +36,13 @@ __all__ = ["BridgePath"]
 @tagged("bridge_path")
 @dataclass(frozen=True)
 class BridgePath(ConditionalPath):
-    """Normals about the line between two ends, pinned at both.
+    """Gaussians around the line between two endpoints, pinned at both.
 
     Attributes:
         space: Where states live.
         schedule: b is its data coefficient, a its noise coefficient.
         noise: The variance g^2; None for a line without noise.
-        source: The distribution of x_0; `DataSource()` where it is a data set.
+        source: The distribution of x_0; `DataSource()` if it is a data set.
 
     Raises:
         ValueError: When a schedule or a noise is not pinned at both ends.

@@ -33,7 +33,7 @@ class GeometricPath(ConditionalPath):
 
     Attributes:
         space: The tokens.
-        noise: The fraction of p_1 that is spread over all tokens, between 0 and 1.
+        noise: The fraction of p_1 that is uniform over all tokens, between 0 and 1.
         schedule: Of kappa.
 
     Example:

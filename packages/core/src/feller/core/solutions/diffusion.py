@@ -79,7 +79,7 @@ def mixture_diffusion(path: MixturePath, x: Tensor, t: Time, z: Tensor) -> Diffu
     as products, which do not cancel.
 
     Raises:
-        ValueError: When the space is no interval or the source not uniform on all of it.
+        ValueError: When the space is not an interval or the source not uniform on all of it.
     """
     check_uniform_interval(path)
     space: Any = path.space

@@ -72,13 +72,13 @@ class Dopri5(Solver):
 
     The error is the root mean square over the whole batch of |error| / (atol + rtol |x|), as in
     torchdiffeq and scipy, so rows of a batch share their steps. A model that is singular at t = 1
-    wants a grid that ends before.
+    needs a grid that ends before it.
 
     Attributes:
         rtol: Relative tolerance.
         atol: Absolute tolerance.
-        max_steps: Most steps, accepted or not, between two times of the grid.
-        end: The model is not asked after this time; the grid ends there or before.
+        max_steps: Maximum number of steps, accepted or not, between two times of the grid.
+        end: The model is not called after this time; the grid ends there or before.
     """
 
     rtol: float = 1e-5
@@ -102,7 +102,7 @@ class Dopri5(Solver):
     def step(self, model: Evaluation, x: Tensor, t: float, s: float, rng: Rng) -> Tensor:
         """Step past `s` and interpolate back to it."""
         if max(t, s) > self.end:
-            raise ValueError(f"the grid goes on to {s:g}, after the end of Dopri5, {self.end:g}")
+            raise ValueError(f"the grid continues to {s:g}, after the end of Dopri5, {self.end:g}")
         # Back in time, the clock inside is -t.
         self._back = s < t
         t, s = (-t, -s) if self._back else (t, s)
@@ -117,7 +117,7 @@ class Dopri5(Solver):
             last = self._attempt(model, last)
         else:
             raise ValueError(
-                f"no end after {self.max_steps} steps at t = {abs(last.s):.6f}: loosen rtol"
+                f"no end after {self.max_steps} steps at t = {abs(last.s):.6f}: increase rtol"
             )
         self._last, self._given = last, last.at(s)
         return self._given

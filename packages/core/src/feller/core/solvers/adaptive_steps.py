@@ -35,7 +35,7 @@ Attempt = tuple[Middle, Parts, float]
 
 @dataclass
 class Adaptive(Solver):
-    """The mixed method with steps that fit: two network calls a step, one for jumps alone.
+    """The mixed method with adaptive steps: two network calls a step, one for jumps alone.
 
     Error and events are means over the whole batch, so rows of a batch share their steps. A step
     never leaps over a time of the grid. Control flow depends on the data, so a step does not
@@ -45,8 +45,8 @@ class Adaptive(Solver):
         rtol: Relative tolerance of Euler's local error of the drift.
         atol: Absolute tolerance of it.
         events: Largest expected fraction of elements that have an event in a step.
-        longest: The longest step. What bends between two calls, and back, is not seen.
-        max_steps: Most steps between two times of the grid.
+        longest: The longest step. A velocity that bends and returns between two calls is not seen.
+        max_steps: Maximum number of steps between two times of the grid.
     """
 
     rtol: float = 2e-3
@@ -75,7 +75,7 @@ class Adaptive(Solver):
                 return x
             t += h
         raise ValueError(
-            f"no end after {self.max_steps} steps at t = {t:.6f}: loosen a tolerance, or end the "
+            f"no end after {self.max_steps} steps at t = {t:.6f}: increase a tolerance, or end the "
             "grid before t = 1"
         )
 

@@ -47,7 +47,7 @@ class Evaluation:
     def __init__(self, model: Model, condition: Any = None) -> None:
         if not hasattr(model, "space"):
             name = type(model).__name__
-            raise ValueError(f"a {name} is no model: GeneratorModel(network, path, head) makes one")
+            raise ValueError(f"{name} is not a model: use GeneratorModel(network, path, head)")
         self.model = model
         self.condition = condition
         self.space: Any = model.space
@@ -125,7 +125,7 @@ class Solver(ABC):
             rng: Where randomness comes from.
 
         Raises:
-            ValueError: When x_0 is no state of the model's space.
+            ValueError: When x_0 is not a state of the model's space.
         """
         _check_start(model.space, x_0)
         return x_0
@@ -141,7 +141,7 @@ class Solver(ABC):
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a simulation gives.
+    """The result of a simulation.
 
     Attributes:
         state: The states at the last time, `(b, *event)`; of a product, a dict of them.
@@ -252,7 +252,7 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
         if not isinstance(space, solver.spaces):
             raise ValueError(f"{name} moves on {_names(solver.spaces)} space, not on {space}")
     if solver.paths and not isinstance(model.path, solver.paths):
-        raise ValueError(f"{name} wants a model on a {_names(solver.paths)}, not on {model.path}")
+        raise ValueError(f"{name} needs a model on a {_names(solver.paths)}, not on {model.path}")
     if solver.shares_clock and not is_shared(clock):
         raise ValueError(f"{name} keeps one clock for the batch; use a fixed-step solver")
     if solver.takes_score:

@@ -20,7 +20,7 @@ def clocks_of(times: Times) -> list[Any]:
     """Return the times as floats where one clock serves all, else as tensors or dicts of both.
 
     Raises:
-        ValueError: When the times are no grid.
+        ValueError: When the times are not a grid.
 
     Example:
         >>> clocks_of([1.0, 0.5, 0.0])

@@ -22,12 +22,13 @@ __all__ = ["EndWithEstimate"]
 
 @dataclass
 class EndWithEstimate(Solver):
-    """A solver whose last step is a draw of the model's estimate of the data. One call.
+    """A solver whose last step draws from the model's estimate of the data, with one call.
 
-    What stands still by its clock stays, and so does what is data already: any token but the mask.
+    Elements whose time is fixed stay, and so do elements that are already data: any token but the
+    mask.
 
     Attributes:
-        solver: Takes the steps before.
+        solver: Takes all steps before the last.
 
     Example:
         >>> from feller.core.heads import FlowHead
@@ -64,7 +65,7 @@ class EndWithEstimate(Solver):
         if getattr(model.model, "estimate", None) is None:
             raise LookupError(f"a {type(model.model).__name__} does not say where the data are")
         if times is None:
-            raise ValueError("EndWithEstimate wants a grid of times, whose last step it takes")
+            raise ValueError("EndWithEstimate needs a grid of times, whose last step it takes")
         before, end = (factor_times(clock, ("",)) for clock in times[-2:])
         if any(_elsewhere(before[name], end[name]) for name in end):
             raise ValueError("the last step of EndWithEstimate goes to t = 1, where the data are")
@@ -110,6 +111,6 @@ def _unless(stays: Tensor | None, moved: Tensor, x: Tensor) -> Tensor:
 
 
 def _elsewhere(t: Time, s: Time) -> bool:
-    """Say whether a clock moves, but not to 1."""
+    """Return whether a clock moves, but not to 1."""
     moves = torch.as_tensor(s) != t
     return bool((moves & (torch.as_tensor(s) != 1)).any())

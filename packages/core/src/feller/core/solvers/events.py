@@ -33,12 +33,12 @@ class EventDriven(Solver):
 
     NFE is the number of events of the row that has most. From a mask that is at most the number of
     masks, however many steps the grid has, and a grid may be `[0, 1]`; other sources have no last
-    event, and want a grid that ends before 1. From a mask only masked elements have events, so
-    the half of a corrector that sends tokens back to the mask is lost: take another solver. Has
+    event, and need a grid that ends before 1. From a mask only masked elements have events, so the
+    half of a corrector that sends tokens back to the mask is lost: use another solver. Has
     data-dependent control flow, so it does not compile as one graph.
 
     Attributes:
-        most: Most events of a row in a step.
+        most: Maximum number of events of a row in a step.
     """
 
     most: int = 100_000

@@ -37,7 +37,7 @@ class DDIM(Solver):
     One network call a step, order 1. With churn 1 it is DDPM.
 
     Attributes:
-        churn: How much noise is drawn again, from 0 (DDIM, deterministic) to 1 (DDPM).
+        churn: Fraction of the noise drawn anew, from 0 (DDIM, deterministic) to 1 (DDPM).
     """
 
     churn: float = 0.0

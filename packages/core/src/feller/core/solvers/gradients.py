@@ -28,12 +28,12 @@ INHERITED = ("takes", "spaces", "paths", "shares_clock", "takes_score", "own_tim
 class WithGradient(Solver):
     """Any solver, with a gradient through its steps.
 
-    The gradient passes flows and diffusions: where something jumps, whether it does depends on the
-    parameters too, and the path says nothing of that.
+    The gradient passes through flows and diffusions only: whether a jump happens also depends on
+    the parameters, and the simulated path carries no gradient of that.
 
     Attributes:
         solver: Takes the steps.
-        checkpoint: Whether each step is taken again on the way back instead of being held.
+        checkpoint: Whether the backward pass recomputes each step instead of storing it.
 
     Example:
         >>> from feller.core.generators import Flow

@@ -28,13 +28,13 @@ __all__ = ["KeepKnown"]
 
 @dataclass
 class KeepKnown(Solver):
-    """A solver that leaves known elements on their way to the data.
+    """A solver that keeps known elements on their path to the data.
 
     Attributes:
         solver: Takes the steps.
-        z: The data, of which the known elements count; broadcasts against the state.
+        z: The data; only known elements are used. Broadcasts against the state.
         known: Which elements are known; broadcasts against the state.
-        repeats: How often each step is taken; above 1 on the Gaussian path alone.
+        repeats: How often each step is taken; above 1 only on the Gaussian path.
 
     Raises:
         ValueError: When `repeats` is below 1, or the solver has no grid of times.

@@ -39,7 +39,7 @@ class Middle:
 
     Attributes:
         states: The state of each factor.
-        still: Which elements of it did not jump; None where none could.
+        still: Which of its elements did not jump; None if none could.
     """
 
     states: Factors
@@ -50,7 +50,7 @@ class Middle:
 class Mixed(Solver):
     """The midpoint method with noise and jumps. Two network calls a step.
 
-    On a product each factor moves this way. Jumps make control flow that depends on the data.
+    On a product each factor moves this way. With jumps, control flow depends on the data.
     """
 
     takes: ClassVar[Kinds] = frozenset({Flow, Diffusion, Jump, Product})

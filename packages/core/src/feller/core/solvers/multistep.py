@@ -32,7 +32,7 @@ LONGEST = 2.0
 
 @dataclass(frozen=True)
 class _Before:
-    """What is kept of a step: where it began, and the x_1 seen from there."""
+    """What is kept of a step: where it began, and its estimate of x_1."""
 
     t: Time
     x_1: Tensor
@@ -45,7 +45,7 @@ class DPMSolverPP2M(Solver):
     The first step, a step from alpha = 0 and the step into sigma = 0 are of order 1: log(alpha /
     sigma) is infinite there. The last one returns the model's x_1. So is a step that is more than
     `LONGEST` times as long as the one before, as the last of an even grid that ends a little before
-    t = 1: a line so far beyond its two points is worth nothing.
+    t = 1: linear extrapolation that far is useless.
     """
 
     takes: ClassVar[Kinds] = frozenset({Flow})

@@ -37,14 +37,14 @@ __all__ = ["PredictorCorrector"]
 class PredictorCorrector(Solver):
     """A step of any solver, then corrections. NFE is that of the step and one a correction.
 
-    Nothing is corrected at t = 1, where a path has no more room.
+    There is no correction at t = 1, where nothing can move any more.
 
     Attributes:
         predictor: Steps along the path.
-        corrector: A model whose generator leaves every p_t alone; Langevin dynamics if None.
+        corrector: A model whose generator leaves every p_t unchanged; Langevin dynamics if None.
         time: For how long each correction follows the corrector; of Langevin dynamics, in units of
             sigma^2: a correction forgets all but exp(-time) of the noise.
-        corrections: How many a step.
+        corrections: Number of corrections per step.
     """
 
     predictor: Solver = field(default_factory=Euler)

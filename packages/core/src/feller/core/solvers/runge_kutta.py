@@ -51,7 +51,7 @@ RK4 = Tableau(
 class RungeKutta(Solver):
     """A Runge-Kutta method: `RungeKutta(HEUN)`, `RungeKutta(MIDPOINT)`, `RungeKutta(RK4)`.
 
-    NFE is the number of stages a step; 1 for the step into t = 1 where a stage would fall on it and
+    NFE is the number of stages per step; 1 for the step into t = 1 if a stage would fall on it and
     the model is not finite there.
     """
 

@@ -185,20 +185,20 @@ class _Constant(Candidates):
 
 @dataclass
 class Thinning(Solver):
-    """Candidates at a constant rate between events: exact where the rate is a bound.
+    """Candidates at a constant rate between events: exact if the rate is a bound.
 
     A network call for each candidate of the row that has most, and without a `bound` two more after
-    each event. An intensity above its bound at a candidate is an error, not a bias; one that is
-    above only where no candidate comes is not seen. So without a `bound` an intensity that is 0 at
-    both ends of a step, and positive between, has no events: give a bound, or more steps. Has
-    data-dependent control flow, so it does not compile as one graph.
+    each event. An intensity above its bound at a candidate raises an error instead of causing a
+    bias; one that exceeds it only between candidates is not seen. So without a `bound` an intensity
+    that is 0 at both ends of a step, and positive between, has no events: give a bound, or more
+    steps. Has data-dependent control flow, so it does not compile as one graph.
 
     Attributes:
         bound: A function (x, t, s) -> rates of each element that no intensity exceeds from t to s
             while the state is `x`. If None, `margin` times the larger of the intensities at the
             two ends, which is a bound where they are monotone in time.
         margin: See `bound`.
-        most: Most candidates of a row in a step.
+        most: Maximum number of candidates of a row in a step.
     """
 
     bound: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None

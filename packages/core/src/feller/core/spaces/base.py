@@ -22,7 +22,7 @@ class StateSpace(ABC):
         is_discrete: Whether states are integers.
         ends: Between which numbers each coordinate lies, where all between are states; None where
             that is not so, or not said.
-        is_curved: Whether coordinates depend on each other, so that independent ones are no state.
+        is_curved: Whether coordinates depend on each other, so that independent ones are not valid.
         is_manifold: Whether it has geodesics, along which states move.
         is_flat: Whether every geodesic is `x + v`.
     """

@@ -28,7 +28,7 @@ class Euclidean(Manifold):
     is_flat: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse a state without axes."""
+        """Check that a state has axes."""
         if self.event_dim < 1:
             raise ValueError(f"a Euclidean state has at least one axis, not {self.event_dim}")
 

@@ -27,7 +27,7 @@ class Interval(StateSpace):
     event_dim: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse an empty interval."""
+        """Check that the interval is not empty."""
         if not self.low < self.high:
             raise ValueError(f"low is below high, not {self.low} and {self.high}")
 

@@ -17,8 +17,8 @@ class Tokens(StateSpace):
     """Integers 0 ... size - 1, with a state in the last `event_dim` axes.
 
     Attributes:
-        size: Number of values a token takes, a mask token included where there is one.
-        event_dim: 1 for sequences, 0 for a single token a sample.
+        size: Number of token values, including the mask token if there is one.
+        event_dim: 1 for sequences, 0 for a single token per sample.
     """
 
     size: int

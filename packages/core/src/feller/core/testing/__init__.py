@@ -1,7 +1,7 @@
-"""Conformance: checks for anyone's own space, source, schedule, path, solution, solver or codec.
+"""Contract checks for your own space, source, schedule, path, solution, solver or codec.
 
-Each is a function that raises an `AssertionError` of one line, which says what is wrong and with
-which numbers; it needs no test framework. The parts of feller pass the same checks.
+Each is a function that raises a one-line `AssertionError` with the failing values; no test
+framework is needed. All parts of feller pass the same checks.
 
 Example:
     >>> from feller.core.schedules import Polynomial

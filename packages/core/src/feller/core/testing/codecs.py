@@ -56,7 +56,7 @@ def _check_drop(codec: Codec, condition: Tensor, name: str) -> None:
 
 
 def _equal(found: Any, expected: Any) -> bool:
-    """Say whether tensors, or dicts of them, are equal."""
+    """Return whether tensors, or dicts of them, are equal."""
     if isinstance(found, dict):
         return found.keys() == expected.keys() and all(_equal(found[k], expected[k]) for k in found)
     return torch.equal(torch.as_tensor(found), torch.as_tensor(expected))

@@ -40,9 +40,9 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def load_latest(run: Run, folder: Path) -> Path | None:
-    """Put a run where its newest checkpoint that can be read left it; None if there is none.
+    """Restore a run from its newest readable checkpoint; None if there is none.
 
-    Every process calls it, and all load the same; one that is passed over is named.
+    Every process calls it, and all load the same checkpoint; skipped ones are printed.
 
     Raises:
         ValueError: When there are checkpoints, but none can be read by every process.
@@ -54,7 +54,7 @@ def load_latest(run: Run, folder: Path) -> Path | None:
         if not reasons:
             return folder / name
         refused += reasons[:1]
-        run.accelerator.print(f"passed over: {reasons[0]}")
+        run.accelerator.print(f"skipped: {reasons[0]}")
     if refused:
         raise ValueError(f"no checkpoint can be read: {refused[0]}")
     return None
@@ -100,7 +100,7 @@ def _read(checkpoint: Path) -> dict[str, Any]:
     except ValueError as error:
         raise Damaged(str(error)) from None
     if not fits(state, dict):
-        raise Damaged("state.json is no mapping")
+        raise Damaged("state.json is not a mapping")
     if state.get("format", 1) > FORMAT:
         raise Damaged("it is of a later feller: pip install -U feller-core")
     if "format" in state and not sealed:

@@ -1,7 +1,7 @@
-"""Recipes: everything a training run is, as frozen values.
+"""Recipes: everything that defines a training run, as frozen values.
 
-A recipe function returns a `Recipe` and is the truth; flags on the command line change its leaves;
-the resolved recipe is written beside the run.
+A recipe function returns a `Recipe`; flags on the command line change its fields; the resolved
+recipe is written beside the run.
 """
 
 import math
@@ -38,12 +38,12 @@ class Dataset(Protocol):
 
 
 class Completed(NamedTuple):
-    """A recipe that leaves nothing open, with its data.
+    """A fully resolved recipe, with its data.
 
     Attributes:
         recipe: The recipe, which a run writes down.
         data: The data, as it reads them.
-        said: What was read off the data, in lines for whoever starts the run.
+        said: What was inferred from the data, as lines to print.
     """
 
     recipe: "Recipe"
@@ -52,24 +52,24 @@ class Completed(NamedTuple):
 
 
 class Evaluation(ABC):
-    """How a model is measured while it trains, by so many `blocks` of samples."""
+    """How a model is evaluated during training, on `blocks` blocks of samples."""
 
     blocks: int
 
     @abstractmethod
     def look(self, block: int) -> Tensor:
-        """Draw the samples of a block; return what the figures need of them, a row each."""
+        """Draw the samples of a block; return the features that the figures need, a row each."""
 
     @abstractmethod
     def figures(self, seen: Tensor) -> dict[str, float]:
-        """Return the figures, by name, from the rows of all blocks."""
+        """Return the figures by name, given the rows of all blocks."""
 
 
 class ModelConfig(ABC):
     """What a domain's model is made of.
 
-    Its card has `hub_task` as its task on the hub; where it is `sized_by_data`, it can only be
-    built once it is `completed`.
+    `hub_task` is the task on the hub that its card names. If `sized_by_data`, it must be
+    `completed` before it can be built.
     """
 
     hub_task: ClassVar[str] = "other"
@@ -77,25 +77,25 @@ class ModelConfig(ABC):
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """Make the model with fresh weights: a `Model` with a `path`, a `codec` and a `preview`."""
+        """Build the model with new weights: a `Model` with a `path`, a `codec` and a `preview`."""
 
     def completed(self, recipe: "Recipe", data: Any) -> Completed:
-        """Return the recipe, whose model this is, with what it leaves open read off the data."""
+        """Return the recipe of this model, with open values inferred from the data."""
         return Completed(recipe, data)
 
     def evaluation(self, model: Any, data: "DataConfig", *, n: int) -> Evaluation | None:
-        """Return how such a model is measured while it trains, by `n` samples; None if it isn't."""
+        """Return how such a model is evaluated in training, on `n` samples; None if it is not."""
         return None
 
     def row_names(self) -> dict[str, tuple[str, ...]]:
         """Return what the rows of some weights stand for, such as classes, by the weights' names.
 
-        Where training starts from another model, rows are taken by these names.
+        If training starts from another model, rows are matched by these names.
         """
         return {}
 
     def trained(self, training: "Training") -> "ModelConfig":
-        """Return what a model is made of that is trained so, where that is to be kept with it."""
+        """Return the configuration after such training, if the model should record it."""
         return self
 
 
@@ -107,10 +107,10 @@ class DataConfig(ABC):
         """Open the data of one split."""
 
     def example(self, n: int) -> Any:
-        """Return a raw batch of `n` items of the largest size, all alike, with nothing read.
+        """Return a raw batch of `n` identical items of the largest size, without reading data.
 
         Raises:
-            LookupError: Where there is no largest size.
+            LookupError: If there is no largest size.
         """
         raise LookupError(f"a {type(self).__name__} has no example")
 
@@ -118,78 +118,78 @@ class DataConfig(ABC):
 @tagged("training")
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long, how large, and what is kept."""
+    """Length, batch size, logging, evaluation and checkpoints."""
 
     steps: int = 20_000
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     batch_size: int = 128
-    """Samples a step, over all processes and accumulated micro-batches."""
+    """Samples per step, over all processes and accumulated micro-batches."""
     accumulate: int = 1
-    """Micro-batches a step."""
+    """Micro-batches per step."""
     condition_drop: float = 0.0
     """Fraction of samples trained without their condition, for classifier-free guidance."""
     stratified: bool = True
-    """Whether the times of a batch are spread evenly."""
+    """Whether the times of a batch are stratified, so that they spread evenly."""
     ema_decay: float = 0.999
     """Decay of the moving average of the weights."""
     ema_decays: tuple[float, ...] = ()
     """Decays of further averages, such as `0.99 0.9999`, each a copy of the weights in memory;
-    `--average 0.9999` of other commands takes one."""
+    other commands load one with `--average 0.9999`."""
     ema_snapshot_every: int = 0
-    """Steps between snapshots, of which `--average width=0.12` makes an average of any width after
-    training; each is two copies of the weights on disk, and two more in memory. 0 for none."""
+    """Steps between snapshots, from which `--average width=0.12` computes an average of any width
+    after training; each takes two copies of the weights on disk and two in memory. 0 for none."""
     validate_every: int = 0
-    """Steps between losses of the averaged weights on held-out data, in the log, by time and with
-    intervals, from the same noise each time; 0 for none."""
+    """Steps between validations: the log gets the loss of the averaged weights on held-out data, by
+    time and with intervals, on the same noise each time. 0 for none."""
     validate_n: int = 1024
-    """Held-out data that they are of, shared by all processes; they cost as much as a third of the
-    steps in which as many are trained on."""
+    """Held-out samples per validation, shared by all processes; each costs a third of a training
+    sample."""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    """Precision of autocast; refused on a CPU, where it is many times slower."""
+    """Precision of autocast; an error on a CPU, where it is many times slower."""
     sharding: Literal["none", "fsdp"] = "none"
-    """`fsdp`: each process holds a part of weights, moments and averages; `none`: all of them."""
+    """`fsdp`: each process holds a shard of weights, moments and averages; `none`: all of them."""
     activation_checkpointing: bool = False
-    """Whether the backward pass computes activations again: less memory, a third more time."""
+    """Whether the backward pass recomputes activations: less memory, a third more time."""
     compile: bool = False
-    """Whether `torch.compile` compiles the model, which takes minutes at each start."""
+    """Whether to `torch.compile` the model, which takes minutes at each start."""
     start: str = ""
-    """A model whose weights are the first ones, for fine-tuning: a name, a folder or
-    `hf-hub:org/repo`; fresh weights if empty. What does not fit is named and initialised; classes
-    and tokens keep theirs by name."""
+    """Model to initialise the weights from, for fine-tuning: a name, a folder or `hf-hub:org/repo`;
+    new weights if empty. Weights that do not fit are listed and initialised; classes and tokens are
+    matched by name."""
     start_model: bool = False
-    """Train the model of the start, such as one that `feller import` read, not the recipe's."""
+    """Train the model of --training.start, such as an imported one, instead of the recipe's."""
     start_strict: bool = False
-    """Whether a start of which not all fits is refused."""
+    """Raise an error if not all weights of --training.start fit."""
     lora: int = 0
-    """Rank of adapters (LoRA, by the package `peft`) on linear and convolution layers, which are
-    trained in place of the weights they start from; new weights are trained too. 0 for none."""
+    """Rank of LoRA adapters (package `peft`) on linear and convolution layers, trained instead of
+    the weights from --training.start; new weights are trained too. 0 for none."""
     max_minutes: float = 0.0
-    """Minutes after which a session saves its state and the model so far, and ends, to which a step
-    and the saving add; the same command goes on. 0 for no end."""
+    """Minutes after which a session finishes its step, saves its state and the model so far, and
+    ends; the same command resumes. 0 for no limit."""
     seed: int = 0
-    """Chooses the initial weights, the order of the data and all noise."""
+    """Random seed of the initial weights, the order of the data and all noise."""
     workers: int = 0
-    """Processes that read data."""
+    """Number of processes that read data."""
     log_every: int = 50
     """Steps between lines of the log."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
-    """What the log goes to besides `log.jsonl`, each to be installed: `tensorboard`, `wandb`,
-    `trackio`."""
+    """Trackers that also get the log, besides `log.jsonl`: `tensorboard`, `wandb`, `trackio`; each
+    must be installed."""
     sample_every: int = 1000
     """Steps between pictures of samples; 0 for none."""
     evaluate_every: int = 0
-    """Steps between figures of samples of the averaged weights, in the log; 0 for none."""
+    """Steps between evaluations of samples of the averaged weights, in the log; 0 for none."""
     evaluate_n: int = 512
-    """Samples that the figures are of, drawn by all processes together."""
+    """Samples per evaluation, over all processes."""
     checkpoint_every: int = 1000
     """Steps between checkpoints."""
     keep: int = 2
-    """Checkpoints kept."""
+    """Number of checkpoints to keep."""
     bad_steps: int = 20
-    """Steps in a row whose gradient is not finite, after which a run stops; each is skipped."""
+    """Consecutive steps with a non-finite gradient after which a run stops; each is skipped."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are not, or do not divide."""
+        """Check sizes, ranges and fractions."""
         check_sizes(self, "batch_size", "accumulate", "log_every", "checkpoint_every", "keep")
         check_sizes(self, "bad_steps", "evaluate_n", "validate_n")
         for name in (
@@ -213,7 +213,7 @@ class Training:
             raise ValueError(f"condition_drop is a fraction in [0, 1], not {self.condition_drop}")
 
     def _check_averages(self) -> None:
-        """Refuse decays that are none, or twice the same, and snapshots of adapters."""
+        """Check that decays are in range and distinct, and that LoRA has no snapshots."""
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is in [0, 1), not {self.ema_decay}")
         every = [f"{decay:g}" for decay in (self.ema_decay, *self.ema_decays)]
@@ -235,8 +235,8 @@ class Recipe:
         data: The training data.
         objective: The loss.
         times: The distribution of training times.
-        coupling: How source samples and data are joined.
-        optimizer: The optimizer and its rate.
+        coupling: How source samples are paired with data.
+        optimizer: The optimizer and its learning rate.
         training: Length, batch, logging and checkpoints.
     """
 

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, what it holds, and what may change between its sessions.
+"""The folder of a run: which run it belongs to, its files, and what may change between sessions.
 
 ```
 runs/a/recipe.json        the resolved recipe
@@ -93,12 +93,12 @@ def check_folder(out: Path) -> None:
 def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = False) -> None:
     """Check that what a folder holds, if anything, is a run of this recipe on these data.
 
-    A run that took no step it would keep, as one that stopped at an error of its first batch, may
-    begin again with other flags.
+    A run that has saved no step, such as one that failed on its first batch, may start again with
+    other flags.
 
     Args:
         out: The folder.
-        run: The run that would go on.
+        run: The run that would resume.
         data: The fingerprint of its data.
         new_data: Whether the data may have changed.
 
@@ -117,13 +117,13 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
                 "give the same flags, or another --out"
             )
     if latest_checkpoint(out / "checkpoints") is None and (out / "model").exists():
-        raise ValueError(f"{out} has a model and no checkpoint to go on from: choose another --out")
+        raise ValueError(f"{out} has a model but no checkpoint to resume: choose another --out")
     before = _facts(out).get("data")
     if not fits(before, dict):
         run.accelerator.print(f"{out} has no fingerprint of its data: these are taken for its own")
     elif (other := difference(data, before)) and not new_data:
         raise ValueError(
-            f"the data of {out} have changed ({other}): --new-data goes on with them, "
+            f"the data of {out} have changed ({other}): --new-data resumes with them, "
             "another --out begins a new run"
         )
 
@@ -217,7 +217,7 @@ def _recorded(file: Path) -> Recipe:
         raise ValueError(f"it holds a {type(found).__name__}")
     except (ValueError, OSError) as error:
         said = str(error)
-        raise ValueError(said if str(file) in said else f"{file} is no recipe: {said}") from None
+        raise ValueError(said if str(file) in said else f"{file} is not a recipe: {said}") from None
 
 
 def _facts(out: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ __all__ = ["Diverged", "Log", "forget_lost_steps"]
 
 
 class Diverged(ValueError):
-    """Losses, gradients or weights are no numbers; the weights are not worth keeping."""
+    """Losses, gradients or weights are not finite; the weights are not worth keeping."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Log:
         """Return the mean loss over all processes since the last line, and that of each named part.
 
         Raises:
-            Diverged: When it is no number.
+            Diverged: When it is not a number.
         """
         if not self.losses:
             return {}
@@ -67,7 +67,7 @@ class Log:
         return {"loss": loss, **{f"loss/{name}": part for name, part in parts.items() if name}}
 
     def is_finite(self) -> bool:
-        """Say whether the losses of this process since the last line are numbers."""
+        """Return whether the losses of this process since the last line are numbers."""
         return all(bool(loss.isfinite()) for step in self.losses for loss in step.values())
 
     def write(self) -> dict[str, str]:
@@ -96,7 +96,7 @@ class Log:
         return {"loss": f"{means['loss']:.4f}", "samples/s": f"{speed:.0f}"}
 
     def note(self, figures: Mapping[str, float]) -> None:
-        """Write a line of figures of samples; one that is no number is null."""
+        """Write a line of figures of samples; one that is not a number is null."""
         known = {name: f if math.isfinite(f) else None for name, f in figures.items()}
         self._put({"step": self.run.step, **known})
 
@@ -111,7 +111,7 @@ class Log:
 def forget_lost_steps(file: Path, last: int) -> None:
     """Remove the lines of steps after the last that is kept; they are taken again.
 
-    What is no record of a step goes too, such as half a line, where a run was cut off.
+    Lines that are not records of a step are removed too, such as half a line of a killed run.
     """
     if not file.exists():
         return

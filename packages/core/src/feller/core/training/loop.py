@@ -1,8 +1,8 @@
 """The training loop: a generator of `StepRecord`s, the same for every domain.
 
-Each row's randomness (noise, time, dropped condition) comes from a generator of its own, seeded by
-the run's seed, the step and the row. So a resumed run is the run it resumes, and, but for dropout,
-the loss curve does not depend on how many processes or micro-batches share a step.
+Each row's randomness (noise, time, dropped condition) comes from its own generator, seeded by the
+run's seed, the step and the row. So a resumed run equals an uninterrupted one, and, except for
+dropout, the loss curve does not depend on the number of processes or micro-batches.
 """
 
 import contextlib
@@ -43,10 +43,10 @@ __all__ = [
 
 @dataclass
 class Run:
-    """What changes while training.
+    """The state of a training run.
 
     Attributes:
-        recipe: What was asked for.
+        recipe: The recipe.
         accelerator: Devices, processes and precision.
         model: The domain's model, ready for this process.
         optimizer: Its optimizer.
@@ -56,11 +56,11 @@ class Run:
         seconds: Seconds spent so far, over all sessions.
         saved: The step whose state was written last; -1 before.
         skipped: Steps so far whose gradient was not finite, and which changed no weights.
-        row: Those since the last that was.
+        row: Consecutive skipped steps up to now.
         changing: Whether weights are being changed: what is between two states is not saved.
         new: Names of the weights that the model it starts from did not give.
         order: The version of the order of its data.
-        by_time: The losses since the last line of the log.
+        by_time: The losses by time since the last line of the log.
     """
 
     recipe: Recipe
@@ -109,7 +109,7 @@ class StepRecord:
             loss is the sum of, by name.
         gradient_norm: The norm of the gradient before clipping, over all processes.
         rate: The learning rate.
-        skipped: Whether it changed no weights, for its gradient was not finite.
+        skipped: Whether it changed no weights, because its gradient was not finite.
     """
 
     step: int

@@ -1,7 +1,7 @@
 """LoRA: a layer W is trained as W + B A, where B and A have few rows and columns.
 
-The weights it starts from stay as they are. Adapters are those of the package `peft`; a model that
-is saved has them merged into its weights, and they are kept beside it.
+The weights it starts from stay as they are. Adapters come from the package `peft`; saved models
+have them merged into the weights, and the adapters are saved separately, too.
 
 Source: Hu et al., arXiv 2106.09685.
 """

@@ -1,4 +1,4 @@
-r"""Muon: momentum whose matrices are made orthogonal, and AdamW for all that is no matrix.
+r"""Muon: momentum whose matrices are made orthogonal, and AdamW for all that is not a matrix.
 
 For a weight matrix with gradient G the step is along :math:`U V^T` of the momentum's singular value
 decomposition :math:`U S V^T`, so that every direction of the matrix learns at the same speed. Five

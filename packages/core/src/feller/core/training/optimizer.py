@@ -19,28 +19,29 @@ __all__ = ["Optimizer"]
 @tagged("optimizer")
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """AdamW or Muon, with warm-up, then a constant or cosine rate."""
+    """AdamW or Muon, with warm-up, then a constant or cosine learning rate."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    """AdamW; or Muon for matrices (`feller.core.training.muon`), at a rate as for AdamW."""
+    """AdamW; or Muon for matrices (`feller.core.training.muon`), with learning rates as for
+    AdamW."""
     lr: float = 2e-4
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the first and second moments."""
+    """Decay rates of the first and second moments."""
     weight_decay: float = 0.0
     """Decoupled weight decay."""
     warmup: int = 200
-    """Steps over which the rate rises from zero."""
+    """Steps over which the learning rate rises from zero."""
     decay: Literal["constant", "cosine"] = "cosine"
-    """The rate after warm-up: constant, or falling along a cosine to `final` at the last step."""
+    """Rate after warm-up: constant, or a cosine that falls to `final` at the last step."""
     final: float = 0.1
-    """Fraction of the peak rate at which the cosine ends."""
+    """Learning rate at the end of the cosine, as a fraction of the peak."""
     clip: float = 1.0
-    """Largest norm of the gradient; 0 for no clipping."""
+    """Norm to which gradients are clipped; 0 for no clipping."""
     groups: tuple[str, ...] = ()
-    """Multiples of the rate for some weights, such as `new=10 "*.embed_*=0.1"`: `new` for weights
-    that `training.start` did not give, or a pattern of names; the first that fits counts. 0 keeps
-    weights as they are."""
+    """Factors on the learning rate of some weights, such as `new=10 "*.embed_*=0.1"`: `new` for
+    weights that `training.start` did not give, or a name pattern; the first match counts. 0 freezes
+    weights."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names, and numbers that would train uphill or not at all."""

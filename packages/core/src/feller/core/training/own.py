@@ -1,4 +1,4 @@
-"""Training a network of one's own on data of one's own, from Python: `feller.core.train`."""
+"""Training your own network on your own data from Python: `feller.core.train`."""
 
 import difflib
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ T = TypeVar("T")
 @tagged("given_data")
 @dataclass(frozen=True)
 class GivenData(DataConfig):
-    """Data that a program has: a recipe says what they are, and does not hold them.
+    """Data given from Python: a recipe describes them, but does not contain them.
 
     Attributes:
         kind: What they are.
@@ -63,7 +63,7 @@ class GivenData(DataConfig):
 
         Args:
             data: The data.
-            held_out: Others, on which the loss is followed.
+            held_out: Other data, on which the loss is validated.
 
         Raises:
             ValueError: When it has no items, or cannot be iterated over again and again.
@@ -127,10 +127,10 @@ def train(
     objective: Loss | None = None,
     **settings: Any,
 ) -> OwnModel:
-    """Train a network of your own on data of your own, or go on where the folder's run stopped.
+    """Train your own network on your own data, or resume the run in the folder.
 
-    The folder fills up like that of `feller train`: log, checkpoints, the averaged weights and
-    their card. The model comes back from there, as `feller.core.load(out)` gives it.
+    The folder is like that of `feller train`: log, checkpoints, the averaged weights and their
+    card. The returned model is loaded from it, as by `feller.core.load(out)`.
 
     Args:
         data: Data points, batch first; or a torch `Dataset` with a length, whose items are a data
@@ -140,12 +140,11 @@ def train(
             of `datasets`; `Stream(data, block=100_000)` shuffles more of it at once.
         network: Called as `network(x, t)` or, where its `forward` takes a third argument,
             `network(x, t, condition)`, with x `(b, *event)` and t `(b,)`, 0 noise and 1 data. With
-            `condition_drop` it is asked, too, where the condition says nothing: class -1, or NaN
-            (`torch.where(y < 0, classes, y)` makes one class more of that). What
-            a trained network already knows is kept. With arguments of its own, it is marked
-            `feller.core.buildable`.
+            `condition_drop` it is also called without a condition: class -1, or NaN (`torch.where(y
+            < 0, classes, y)` turns that into an extra class). Weights of a trained network are
+            kept. A network with arguments must be marked `feller.core.buildable`.
         out: The folder.
-        path: The conditional path; by default the Gaussian one, from noise to data in a line.
+        path: The conditional path; by default the Gaussian one, a straight line from noise to data.
         head: How the network's output is read; a velocity by default.
         objective: The loss; by default the squared error of the velocity.
         settings: Any field of `Training` (`steps`, `batch_size`, `condition_drop`, ...) or of
@@ -153,10 +152,10 @@ def train(
             as the flags of `feller train`, and `held_out`, data for `validate_every`.
 
     Raises:
-        ValueError: When network, path and data do not go together, the network cannot be saved so
-            that it is made again, or the folder holds something else.
+        ValueError: When network, path and data do not match, the network cannot be rebuilt from a
+            saved configuration, or the folder holds something else.
         TypeError: On an unknown setting.
-        TimeoutError: When `max_minutes` are up; the same call goes on.
+        TimeoutError: When `max_minutes` is over; the same call resumes.
 
     Example:
         >>> points = torch.randn(256, 2).sign()
@@ -184,7 +183,9 @@ def train(
     _try(recipe, z, condition)
     folder = train_recipe(recipe, out, **flags["run"])
     if folder is None:
-        raise TimeoutError(f"max_minutes are up, the state is saved in {out}: call again to go on")
+        raise TimeoutError(
+            f"max_minutes is over, the state is saved in {out}: call again to resume"
+        )
     return load_model(folder)
 
 

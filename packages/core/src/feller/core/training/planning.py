@@ -1,14 +1,14 @@
-r"""What a training would take on devices that are not here: memory, time, and what would fit.
+r"""What a training run would take on some devices: memory, time, and settings that fit.
 
 A step of one device's samples is traced without numbers (`feller.core.training.tracing`). Its time
-is that of its products of matrices and that of everything else, which waits for memory:
+is that of matrix products plus that of everything else, which is bound by memory:
 
 :math:`T = F / (u R) + B / W`
 
-with F operations, u the utilisation, R the device's rate, B bytes moved and W its bandwidth. A
-small network on an accelerator takes as long as the processor needs to launch its operations, each
-`LAUNCH`, where that is longer: one after the other, without `torch.compile`. Where devices share
-gradients, that goes on during the backward pass, and counts where it takes longer.
+with F operations, u the utilisation, R the device's rate, B bytes moved and W its bandwidth. For a
+small network on an accelerator, the time is that of launching its operations, `LAUNCH` each, if
+that is longer: one after the other, without `torch.compile`. Exchanging gradients between devices
+overlaps with the backward pass, and counts only if it takes longer.
 """
 
 import os
@@ -35,16 +35,16 @@ BF16_ACTIVATIONS = 0.6
 
 @dataclass(frozen=True)
 class Device:
-    """What a device can do, by its data sheet.
+    """The capabilities of a device, from its data sheet.
 
     Attributes:
         name: Its name.
         memory: Bytes.
-        single: Operations a second on matrices in single precision.
+        single: Matrix operations per second in single precision.
         half: The same in bf16, dense.
-        bandwidth: Bytes a second of its memory.
-        link: Bytes a second to other devices.
-        launch: Seconds that the launch of an operation takes, while others run.
+        bandwidth: Memory bandwidth, in bytes per second.
+        link: Bandwidth to other devices, in bytes per second.
+        launch: Seconds to launch an operation while others run.
     """
 
     name: str
@@ -74,11 +74,11 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Plan:
-    """A training on devices.
+    """A training run on some devices.
 
     Attributes:
         recipe: What is trained.
-        device: Of what kind they are.
+        device: The type of device.
         count: How many.
         utilisation: Fraction of the rate that products of matrices reach.
         trace: A step of one device's samples.
@@ -122,7 +122,7 @@ class Plan:
         }
 
     def fits(self) -> bool:
-        """Say whether a device has as much memory."""
+        """Return whether it fits into the memory of a device."""
         return sum(self.memory().values()) <= USABLE * self.device.memory
 
     def seconds(self) -> float:
@@ -225,7 +225,7 @@ def plan_of(recipe: Recipe, device: Device, *, count: int = 1, utilisation: floa
 
 
 def measured_cpu(*, rounds: int = 5) -> Device:
-    """Return this machine's processors as a device, at the rates that they are measured to have.
+    """Return this machine's CPU as a device, with measured rates.
 
     Its rates are those of this process's threads, in processor time where there is one of them: so
     what else runs here counts little.

@@ -1,4 +1,4 @@
-r"""Averages of any width, made after training from snapshots of two.
+r"""Averages of any width, computed after training from snapshots of two averages.
 
 A snapshot after t_i steps of an average with exponent gamma_i holds the weights of the run with the
 profile p_i(s) = (gamma_i + 1) s^gamma_i / t_i^(gamma_i + 1) on [0, t_i]. What sum of them is
@@ -66,7 +66,7 @@ def weights_of(snapshots: Sequence[Profile], target: Profile) -> np.ndarray:
 
 
 def further_averages(training: Training) -> dict[str, Decay]:
-    """Return the averages of a run beside the default, by name.
+    """Return the averages of a run other than the default, by name.
 
     Example:
         >>> list(further_averages(Training(ema_decays=(0.9999,), ema_snapshot_every=100)))
@@ -79,7 +79,7 @@ def further_averages(training: Training) -> dict[str, Decay]:
 
 
 def is_due(step: int, every: int, last: int) -> bool:
-    """Say whether something is due every few steps, and at the last; never, at 0.
+    """Return whether something is due every few steps, and at the last; never, at 0.
 
     Example:
         >>> [step for step in range(1, 8) if is_due(step, 3, 7)]
@@ -108,7 +108,7 @@ def save_snapshot(states: Mapping[str, Mapping[str, Tensor]], step: int, out: Pa
 def average_of_width(out: Path, width: float, steps: int) -> dict[str, Tensor]:
     """Return the averaged weights of some width at a step, from the snapshots of a run.
 
-    What is no floating-point number, such as a count, is that of the last snapshot.
+    What is not a floating-point number, such as a count, is that of the last snapshot.
 
     Args:
         out: The folder of the run.

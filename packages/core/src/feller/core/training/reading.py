@@ -83,6 +83,6 @@ def next_batch(batches: Iterator[Any]) -> Any:
             raise
         first = str(error).splitlines()[0]
         raise OSError(
-            f"{first}: a process that reads data was killed, as where memory is short; "
+            f"{first}: a process that reads data was killed, perhaps for lack of memory; "
             "--training.workers 0 reads without"
         ) from None

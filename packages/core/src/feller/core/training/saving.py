@@ -209,7 +209,7 @@ class Saver:
             remove(old)
 
     def _progress(self) -> tuple[int, int, int]:
-        """Say whether this process writes, has yet to publish, and has failed."""
+        """Return whether this process writes, has yet to publish, and has failed."""
         if self._writing is None:
             return 0, 0, 0
         futures = self._writing, self._publishing

@@ -52,7 +52,7 @@ def prepared(
 
 
 def is_split(recipe: Recipe, accelerator: Accelerator) -> bool:
-    """Say whether the processes have a part of a model each: one process has all of it."""
+    """Return whether the processes have a part of a model each: one process has all of it."""
     return recipe.training.sharding == "fsdp" and accelerator.num_processes > 1
 
 

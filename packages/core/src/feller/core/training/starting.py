@@ -81,6 +81,6 @@ def _warn_of_differences(folder: Path, asked: dict[str, Any]) -> None:
     named = [f"{key} is {shown(new, key)} and was {shown(old, key)}" for key in keys[:3]]
     named += [f"and {len(keys) - 3} more"] * (len(keys) > 3)
     warnings.warn(
-        f"training.start {folder}: the weights are of another model: {'; '.join(named)}",
+        f"training.start {folder}: the weights come from another model: {'; '.join(named)}",
         stacklevel=2,
     )

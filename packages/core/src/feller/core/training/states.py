@@ -145,7 +145,7 @@ class _Stored:
         for path in sorted(folder.glob("*.safetensors")):
             file: Any = safe_open(path, "pt")
             first = json.loads((file.metadata() or {}).get(OFFSETS, "{}"))
-            for key in file.keys():  # noqa: SIM118  (it is no mapping)
+            for key in file.keys():  # noqa: SIM118  (it is not a mapping)
                 offsets = first.get(key, {}).get("saved_offsets") or [0]
                 piece = offsets[0], file.get_slice(key)
                 self._pieces.setdefault(key.replace(_OLD, ""), []).append(piece)

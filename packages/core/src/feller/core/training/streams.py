@@ -1,11 +1,11 @@
-"""Data that come one after another, without numbers: streams of other libraries.
+"""Streams: data sets of other libraries that are iterated over, without indices.
 
-A stream is read in blocks of so many items, and those of a block are shuffled; the permutation is a
-function of the seed, the epoch and the block. Where a source can say where it stands
-(`state_dict`, as of `datasets`), a bookmark at the start of a block is kept with each checkpoint:
-a run resumes with less than a block to read again. Other sources are read again from the start of
-their epoch. Every process reads the whole stream and takes its rows, so that any number of them
-sees the same batches, each item once an epoch.
+A stream is read in blocks of `block` items, and each block is shuffled; the permutation is a
+function of the seed, the epoch and the block. If a source can report its position (`state_dict`, as
+in `datasets`), a bookmark at the start of a block is saved with each checkpoint: a run resumes with
+less than a block to read again. Other sources are read again from the start of their epoch. Every
+process reads the whole stream and takes its rows, so that any number of them sees the same batches,
+each item once per epoch.
 """
 
 import copy
@@ -31,7 +31,7 @@ BLOCK = 4096
 
 
 def is_stream(data: Any) -> bool:
-    """Say whether data come one after another: they can be iterated over, and have no numbers.
+    """Return whether data come one after another: they can be iterated over, and have no numbers.
 
     Example:
         >>> is_stream(iter([1])), is_stream([1])
@@ -46,12 +46,13 @@ class Stream:
     """Batches of items that come one after another.
 
     Args:
-        source: Iterable, again and again. It may have `set_epoch(n)`, called before each epoch, and
-            `state_dict()` with `load_state_dict(state)`, where `state` is what JSON takes.
-        block: Items that are shuffled at once, and held in memory.
+        source: Can be iterated over repeatedly. It may have `set_epoch(n)`, called before each
+            epoch, and `state_dict()` with `load_state_dict(state)`, where `state` can be stored as
+            JSON.
+        block: Number of items shuffled together and held in memory.
 
     Raises:
-        ValueError: When it can be iterated over once, or a block holds nothing.
+        ValueError: When it can be iterated over only once, or a block is empty.
 
     Example:
         >>> class Numbers:

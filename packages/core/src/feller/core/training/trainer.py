@@ -48,22 +48,21 @@ __all__ = ["train"]
 def train(
     recipe: Recipe, out: str | Path, *, cpu: bool = False, new_data: bool = False
 ) -> Path | None:
-    """Train a recipe into a folder, or go on where it stopped.
+    """Train a recipe into a folder, or resume where it stopped.
 
     Args:
         recipe: What to train.
         out: The folder of the run.
-        cpu: Whether to leave accelerators alone.
-        new_data: Whether a run may go on with other data than it began with.
+        cpu: Whether to ignore accelerators.
+        new_data: Whether a run may resume with other data than it started with.
 
-    Returns:
-        The model folder; None where `training.max_minutes` were up before the last step: it holds
-        the model so far.
+    Returns: The model folder; None if `training.max_minutes` was over before the last step; the
+    folder then holds the model so far.
 
     Raises:
         ValueError: When the recipe holds NaN or a value of the wrong type; when `out` holds
-            something else, a run of another recipe, or one that another process is at; when the
-            launcher asks for what the recipe does not; when gradients or weights are no numbers.
+            something else, a run of another recipe, or one in use by another process; when the
+            launcher's settings contradict the recipe; when gradients or weights are not finite.
         OSError: When the disk is full, or a process that reads data was killed.
         Stopped: After a signal ended the run early, its state saved; it is a `KeyboardInterrupt`.
     """
@@ -167,7 +166,7 @@ def _follow(run: Run, out: Path, stop: Stop, saver: Saver) -> int:
         _judge_last(run, log, out, saver)
     if run.step == training.steps:
         return 0  # asked too late: the model is all that is missing
-    accelerator.print(f"stopped at step {run.step}; the same command goes on from here")
+    accelerator.print(f"stopped at step {run.step}; the same command resumes from here")
     return number
 
 
@@ -186,7 +185,7 @@ def _judge(run: Run, record: StepRecord, out: Path, saver: Saver) -> None:
 
 
 def _judge_last(run: Run, log: Log, out: Path, saver: Saver) -> None:
-    """Refuse to keep the weights of a run that ends where its losses are no numbers."""
+    """Refuse to keep the weights of a run that ends where its losses are not numbers."""
     log.means()
     if run.row:
         raise Diverged(
@@ -246,7 +245,7 @@ def _bar(run: Run) -> Any:
 
 
 def _is_written(folder: Path, run: Run) -> bool:
-    """Say whether a whole model of this step is in its folder: its card may have been added to."""
+    """Return whether the complete model of this step is on disk; its card may have changed."""
     try:
         whole = digest(folder / "model.safetensors") == read_config(folder)["sha256"]
         return whole and ModelCard.read(folder).training.get("steps") == run.step

@@ -1,8 +1,9 @@
-"""The loss on held-out data while a model trains: of the averaged weights, by time, with intervals.
+"""The validation loss during training: of the averaged weights, by time, with intervals.
 
-Each look has the same data, times and noise, so that two of them differ by the weights alone: their
-difference is known better than either. Times are spread evenly over the distribution of training
-times. Blocks of rows are shared by the processes, and a row depends on the seed and on its number.
+Each validation has the same data, times and noise, so that two of them differ only by the weights:
+their difference is more accurate than either. Times are spread evenly over the distribution of
+training times. Blocks of rows are shared by the processes, and a row depends on the seed and on its
+number.
 """
 
 import math

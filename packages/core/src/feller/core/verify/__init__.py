@@ -5,10 +5,10 @@ A generator follows a path when the Kolmogorov forward equation holds (Generator
 
 .. math:: \frac{d}{dt} E[f(x_t)] = E[\mathcal{L}_t f(x_t)].
 
-Here both sides are computed for a bank of functions and times, and compared: where the space is
-small exactly, by quadrature or enumeration, else on samples, with standard errors. A backward
-generator changes the sign of the right side; for a stationary one it is 0. A trained model is right
-only so far: the size of its residual against that of d/dt E f is an error one can read.
+Both sides are computed for a bank of functions and times, and compared: exactly for small spaces,
+by quadrature or enumeration, otherwise on samples, with standard errors. A backward generator
+changes the sign of the right side; for a stationary one it is 0. A trained model is only
+approximately right: its residual relative to d/dt E f is a relative error.
 """
 
 from feller.core.verify.check import Probe, Residual, Verification, verify

@@ -28,7 +28,7 @@ __all__ = ["Probe", "Residual", "Verification", "verify"]
 
 @dataclass(frozen=True)
 class Probe:
-    """What is looked at: one function at one time."""
+    """One test function at one time."""
 
     time: float
     function: str
@@ -43,10 +43,10 @@ class Residual:
         function: The name of the function.
         change: d/dt E f.
         action: E L f.
-        due: What the action should be: the change, minus it for a backward generator, 0 for a
+        due: The expected action: the change, minus the change for a backward generator, 0 for a
             stationary one.
-        standard_error: Of action less due; 0 where both are sums over all states.
-        allowed: How large their difference may be.
+        standard_error: Standard error of action minus due; 0 if both are sums over all states.
+        allowed: The largest difference that passes.
     """
 
     time: float
@@ -79,7 +79,7 @@ class Residual:
 
     @property
     def passed(self) -> bool:
-        """Whether the size is allowed; what is no number is not."""
+        """Whether the size is allowed; what is not a number is not."""
         return self.size <= self.allowed
 
 
@@ -89,11 +89,11 @@ class Verification:
 
     Attributes:
         residuals: One for each time and function.
-        method: How the distribution was summed.
+        method: How expectations were computed.
         role: Forward, backward or stationary.
         labels: What was verified, by column of a report.
-        note: What is wrong beforehand: weights that make no superposition.
-        seed: What chose times, directions and samples.
+        note: A problem found before checking: weights that make no superposition.
+        seed: Random seed of times, directions and samples.
     """
 
     residuals: tuple[Residual, ...]

@@ -44,8 +44,8 @@ class Distribution:
         rise: From test functions to the contributions of the states to d/dt E f, `(b, functions)`.
         weights: The weight of each state where these sum the distribution exactly; None for
             samples, all alike, whose contributions are averaged.
-        method: How it came about.
-        is_set: Whether the states are one draw together, spread evenly.
+        method: How it was obtained.
+        is_set: Whether the states are one stratified draw, spread evenly.
     """
 
     states: Any
@@ -269,7 +269,7 @@ def _slope(f: Callable[[float], Tensor], t: float) -> Tensor:
 
 
 def _has_density(path: Any, points: Any) -> bool:
-    """Say whether a path knows its density; one that does not may raise a `ValueError`."""
+    """Return whether a path knows its density; one that does not may raise a `ValueError`."""
     try:
         _log_density(path, points.x_1 if is_pair(points) else points, 0.5, points)
     except (AttributeError, ValueError):

@@ -21,7 +21,7 @@ __all__ = ["Entry"]
 
 @dataclass(frozen=True)
 class Entry(Model):
-    """What a conditional solution says, given that data are one of `points`.
+    """The generator of a conditional solution for data that are one of `points`.
 
     With one point it is the conditional generator itself; with several, its mean over the exact
     posterior.

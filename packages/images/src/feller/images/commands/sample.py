@@ -29,27 +29,27 @@ __all__ = ["DrawFlags", "SampleFlags", "sample"]
 
 @dataclass(frozen=True)
 class DrawFlags:
-    """How images are drawn."""
+    """How images are sampled."""
 
     guidance: float = 1.0
-    """Scale of guidance; 1 is none. Needs a label, or a worse model to guide away from."""
+    """Guidance scale; 1 is none. Needs a label, or --autoguidance."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
-    """The times between which guidance acts."""
+    """Interval of times in which guidance acts; 0 is noise, 1 is data."""
     guidance_rescale: float = 0.0
-    """How far guided velocities are brought back to the spread of those that are not, 0 to 1."""
+    """How far guided velocities are rescaled to the spread of unguided ones, from 0 to 1."""
     autoguidance: str = ""
-    """A worse model, by name or folder, to guide away from, instead of the one without label."""
+    """Worse model to guide away from, by name or folder; if empty, the model without label."""
     mix: tuple[float, ...] = ()
     """Weights of the parts of a joint model, such as 0.5 0.5 (default: its own)."""
     mix_end: tuple[float, ...] = ()
-    """Their weights at t = 1, to which they change evenly (default: those of --mix)."""
+    """Weights at t = 1, reached linearly from those of --mix (default: those of --mix)."""
     solver: Annotated[str, tyro.conf.arg(help=SOLVER_HELP)] = "auto"
     steps: int | None = None
-    """Number of solver steps; None is 20, or 2 of a model of average velocities (MeanFlow)."""
+    """Number of solver steps; if None 20, or 2 for a model of average velocities (MeanFlow)."""
     grid: GridName = "auto"
-    """Spacing of the time steps; auto chooses by the schedule and the solver."""
+    """Spacing of the time steps; auto depends on the schedule and the solver."""
     end: float | None = None
-    """Last time, in (0, 1]; if None 1 for flows, and where sigma is 0.001 for others."""
+    """Last time, in (0, 1]; if None 1 for flows, and the time when sigma is 0.001 for others."""
 
     def sampling(self) -> Sampling:
         """Return what they ask for.
@@ -78,31 +78,31 @@ class SampleFlags:
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
     """Number of images."""
     out: Path = Path("samples.png")
-    """Where to write: a .png grid, a .webp film of how it came about, an .npz with `images` and
+    """Where to write: a .png grid, a .webp animation of the sampling, an .npz with `images` and
     `labels`, or a folder of PNGs."""
     label: str | None = None
-    """A class by name or number, several with commas between, or `all`; None samples any."""
+    """Class name or number, several separated by commas, or `all`; any class if None."""
     condition: tuple[float, ...] = ()
-    """The numbers to draw by, of a model that takes numbers, such as 0.3 1.2; empty for any."""
+    """Numeric conditions, for a model trained with them, such as 0.3 1.2; empty for any."""
     drawing: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
     image: Path | None = None
-    """What is known of the images: of its size with --mask, or by --seen."""
+    """Image with known pixels (with --mask) or a measurement of the images (with --seen)."""
     mask: Path | None = None
-    """White where the pixels of --image are drawn, black where they are kept."""
+    """Mask image: white where pixels are sampled, black where those of --image are kept."""
     seen: Seen = "pixels"
-    """What --image is: pixels (with --mask), the gray, a small or a blurred version."""
+    """What --image shows: pixels (with --mask), or a gray, small or blurred version."""
     blur: float = 1.5
     """Standard deviation of the blur of --image, in pixels, with --seen blur."""
     repeats: int = 1
-    """How often each step is taken with --mask; 5 to 10 blend new and known pixels better."""
+    """How often to repeat each step with --mask; 5 to 10 blend new and known pixels better."""
     between: tuple[Path, Path] | None = None
-    """Two images to draw -n between, from noises on the arc between theirs."""
+    """Two images to interpolate between, in -n steps on the arc between their noises."""
     pairs: bool = False
-    """Write the noise and the image of each of -n into the folder --out, to train on (reflow)."""
+    """Write -n pairs of noise and image to the folder --out, to train on (reflow)."""
     jumps: bool = False
-    """Show when each pixel jumped last instead: black for never, white for t = 1."""
+    """Show the time of each pixel's last jump instead: black for never, white for t = 1."""
     seed: int = 0
-    """Random seed; image i depends on the seed and on i only (with dopri5, up to its tolerance)."""
+    """Random seed; image i depends only on the seed and i (with dopri5, up to its tolerance)."""
     device: str = "auto"
     """cpu, cuda, ...; auto uses an accelerator if there is one."""
     json: bool = False

@@ -25,14 +25,14 @@ __all__ = ["VerifyFlags", "reference", "statistics", "verify_model"]
 
 @dataclass(frozen=True)
 class VerifyFlags:
-    """Check a model against the Kolmogorov forward equation, at states from images."""
+    """Check a model against the Kolmogorov forward equation, at states made from images."""
 
     data: ImageData = field(default_factory=ImageData)
     """The images (default: the data set that the model's card names)."""
     labels: bool = False
     """Condition the model on the label of each image."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
-    """What is compared, and what passes."""
+    """What is compared, and how large an error passes."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:

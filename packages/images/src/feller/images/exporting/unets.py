@@ -112,7 +112,7 @@ def _refuse_others(model: Any) -> None:
         raise CheckpointError(f"a {type(config).__name__} is no UNet2DModel of diffusers")
     if type(head) is not FlowHead or type(model.path.space) is not Euclidean:
         raise CheckpointError(
-            f"a {type(head).__name__} is no process of diffusers: a FlowHead on numbers is"
+            f"a {type(head).__name__} is not a process of diffusers: a FlowHead on numbers is"
         )
     due_of = {"patch_size": 1, "condition_size": 0, "two_times": False, "conditions": None}
     for name, due in due_of.items():
@@ -129,7 +129,7 @@ def _scheduler(model: Any, config: UNetConfig) -> Written:
     steps = abs(config.time_scale)
     if not (steps >= 2 and steps.is_integer()):
         raise CheckpointError(
-            f"network.time_scale {config.time_scale:g} is no whole number of steps, as of diffusers"
+            f"network.time_scale {config.time_scale:g} is not a whole number of steps"
         )
     count, slope = int(steps), -config.time_scale / steps
     if schedule == CondOT() and prediction == "velocity":
@@ -238,7 +238,7 @@ def _state(network: nn.Module, config: UNetConfig, scheduler: Written) -> dict[s
                     f"{name}.{q}.{kind}": w.clone() for q, w in zip(_QKV, parts, strict=True)
                 }
     if ours:
-        raise CheckpointError(f"{min(ours)} is no weight of a UNet2DModel")
+        raise CheckpointError(f"{min(ours)} is not a weight of a UNet2DModel")
     return theirs
 
 

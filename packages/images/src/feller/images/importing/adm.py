@@ -85,10 +85,10 @@ def _process(foreign: Foreign, held: Tensors) -> Process:
     if learned == "flow":
         return forward_flow()
     if learned != "noise":
-        raise CheckpointError(f"objective = {learned!r} is not held: flow and noise are")
+        raise CheckpointError(f"objective = {learned!r} is not supported: flow and noise are")
     kind = foreign.need("noise_schedule", "linear")
     if kind not in _TABLES:
-        raise CheckpointError(f"noise_schedule = {kind!r} is not held: linear and cosine are")
+        raise CheckpointError(f"noise_schedule = {kind!r} is not supported: linear and cosine are")
     steps = int(foreign.config.get("diffusion_steps", 1000))
     ends = {"beta_start": 0.1 / steps, "beta_end": 20 / steps}
     return from_diffusers({"beta_schedule": _TABLES[kind], "num_train_timesteps": steps} | ends)
@@ -99,7 +99,7 @@ def _config(foreign: Foreign, held: Tensors) -> tuple[UNetConfig, int]:
     shape = _shape(held)
     stem, channels = held.rows("input_blocks.0.0.weight"), held.look("input_blocks.0.0.weight")
     if held.look("time_embed.0.weight").shape[1] != stem:
-        raise CheckpointError("channel_mult that begins with another number than 1 is not held")
+        raise CheckpointError("channel_mult that does not begin with 1 is not supported")
     count = held.rows("label_emb.weight") if "label_emb.weight" in held else 0
     embedded = held.rows("input_blocks.1.0.emb_layers.1.weight")
     config = UNetConfig(
@@ -126,7 +126,8 @@ def _head_channels(foreign: Foreign, shape: Shape) -> int | None:
             return None
         if len(widths) > 1:
             raise CheckpointError(
-                f"num_heads = {heads} at widths {sorted(widths)} is not held: num_head_channels is"
+                f"num_heads = {heads} at widths {sorted(widths)} is not supported: "
+                "num_head_channels is"
             )
         return widths.pop() // heads
     return int(foreign.need("num_head_channels", hint))

@@ -26,7 +26,7 @@ def process_of(foreign: Foreign) -> Process:
 
     Raises:
         CheckpointError: When nothing says it.
-        ValueError: When it is not held.
+        ValueError: When it is not supported.
     """
     files = (*_SCHEDULES, "../scheduler_config.json")
     found: dict[str, Any] = next((content for f in files if (content := foreign.json(f))), {})

@@ -130,7 +130,7 @@ def check_positions(found: Tensor, patch: int) -> int:
         ours = grid_positions(side, side, found.shape[2], like=found.double())
         if torch.allclose(found[0].double(), ours, atol=1e-4):
             return side * patch
-    raise CheckpointError("pos_embed is not held: the fixed sines and cosines of a square are")
+    raise CheckpointError("pos_embed is not supported: the fixed sines and cosines of a square are")
 
 
 def _finished(state: dict[str, Tensor], config: DiTConfig, process: Process) -> dict[str, Tensor]:
@@ -157,7 +157,8 @@ def _convert_diffusers(foreign: Foreign) -> Imported:
     folder = part_of(foreign, "transformer")
     for name, value in _PLAIN.items():
         if folder.config.get(name, value) != value:
-            raise CheckpointError(f"{name} = {folder.config[name]!r} is not held: {value!r} is")
+            found = folder.config[name]
+            raise CheckpointError(f"{name} = {found!r} is not supported: {value!r} is")
     held, process = folder.tensors(), process_of(folder)
     depth, base = held.count("transformer_blocks"), "transformer_blocks.0.norm1.emb"
     config = replace(_diffusers_config(folder, held), frequency_shift=1.0)
@@ -216,7 +217,7 @@ def _refuse_unlike_times(held: Tensors, depth: int) -> None:
             held.look(f"transformer_blocks.{i}.norm1.emb.{name}") for i in range(depth)
         )
         if not all(torch.equal(first, other) for other in others):
-            raise CheckpointError(f"blocks with a {name} of their own are not held: equal ones are")
+            raise CheckpointError(f"blocks with different {name} are not supported: equal ones are")
 
 
 DIT = Importer("DiT or SiT", _is_dit, _convert)

@@ -33,7 +33,7 @@ def _is_jit(foreign: Foreign) -> bool:
 def _convert(foreign: Foreign) -> Imported:
     held, fields = foreign.tensors("net."), {**foreign.stored.fields, **foreign.config}
     if (noise := float(fields.get("noise_scale", 1.0))) != 1:
-        raise CheckpointError(f"noise_scale = {noise:g} is not held: 1 is")
+        raise CheckpointError(f"noise_scale = {noise:g} is not supported: 1 is")
     config = _config(foreign, held)
     layers = {
         "embed_time.hidden": "t_embedder.mlp.0",

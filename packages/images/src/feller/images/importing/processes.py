@@ -92,11 +92,11 @@ def discrete(table: Tensor, prediction: str, reading: Mapping[str, str]) -> Proc
         reading: What is to be said of it.
 
     Raises:
-        ValueError: When a table or a prediction is not held.
+        ValueError: When a table or a prediction is not supported.
     """
     if prediction not in _PREDICTIONS:
         known = ", ".join(_PREDICTIONS)
-        raise ValueError(f"prediction_type = {prediction!r} is not held: {known} are")
+        raise ValueError(f"prediction_type = {prediction!r} is not supported: {known} are")
     steps = len(table)
     return Process(
         schedule=Tabulated(tuple(table.tolist())),
@@ -145,12 +145,12 @@ def from_diffusers(theirs: Mapping[str, Any]) -> Process:
         return _flow(theirs)
     table = {"DDPM", "DDIM", "PNDM", "DEIS", "Heun", "LMS", "Euler", "KDPM2", "DPMSolver", "UniPC"}
     if not any(name.startswith(known) for known in table):
-        raise ValueError(f"a {name} is not held: those of DDPM's steps and FlowMatch... are")
+        raise ValueError(f"a {name} is not supported: those of DDPM's steps and FlowMatch... are")
     if theirs.get("use_flow_sigmas") or theirs.get("prediction_type") == "flow_prediction":
         return _flow({**theirs, "shift": theirs.get("flow_shift", 1.0)})
     if theirs.get("rescale_betas_zero_snr"):
         raise ValueError(
-            "rescale_betas_zero_snr is not held: its last step has no information on the data"
+            "rescale_betas_zero_snr is not supported: its last step has no information on the data"
         )
     left = [key for key in _DRAWING if theirs.get(key)]
     reading = {"not held": f"{', '.join(left)}: of their way of drawing"} if left else {}
@@ -161,7 +161,7 @@ def _flow(theirs: Mapping[str, Any]) -> Process:
     steps = float(theirs.get("num_train_timesteps", 1000))
     reading = {}
     if theirs.get("invert_sigmas"):
-        raise ValueError("invert_sigmas is not held: false is")
+        raise ValueError("invert_sigmas is not supported: false is")
     if (shift := float(theirs.get("shift") or 1.0)) != 1 or theirs.get("use_dynamic_shifting"):
         amount = "by the size" if theirs.get("use_dynamic_shifting") else f"by {shift:g}"
         reading["not held"] = f"their grid, shifted {amount}: draw with --grid shifted"
@@ -184,7 +184,7 @@ def _table(theirs: Mapping[str, Any]) -> Tensor:
         first, last = (float(theirs.get(f"beta_{end}", d)) for end, d in _ENDS.items())
         kind = theirs.get("beta_schedule", "linear")
         if kind not in _KINDS:
-            raise ValueError(f"beta_schedule = {kind!r} is not held: {', '.join(_KINDS)} are")
+            raise ValueError(f"beta_schedule = {kind!r} is not supported: {', '.join(_KINDS)} are")
         fractions = _KINDS[kind](first, last, steps)
     return (1 - fractions).cumprod(0)
 

@@ -123,7 +123,7 @@ def nearest_neighbour_ratio(
         images: The images.
         train: All training images.
         test: Test images.
-        held_out: Whether they are no training images. Where they are, the nearest of each is sought
+        held_out: Whether they are not training images. If they are, the nearest of each is sought
             among the others.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How good generated images are, measured offline.
+"""Quality of generated images, measured offline.
 
 Images are uint8 `(n, h, w, c)`.
 
@@ -7,8 +7,8 @@ Images are uint8 `(n, h, w, c)`.
 - Kernel distance (KID) and nearest-neighbour ratio: see `kid`; Fréchet distance (FID): `frechet`;
   precision, recall, density and coverage: `neighbours`; what images are compared by: `features`.
 
-A figure comes with a 95% interval, and a metric with the protocol it was measured by. Figures of
-another classifier, or of another number of samples, are other figures.
+Each figure has a 95% interval and the protocol it was measured by. Figures with another classifier,
+or another number of samples, are not comparable.
 """
 
 from dataclasses import replace
@@ -120,7 +120,7 @@ def evaluate(
             a worse model.
         n: Images in each draw, at least four.
         seed: Chooses them.
-        features: What images are compared by: see `feature_network`.
+        features: The features that images are compared by: see `feature_network`.
 
     Raises:
         DataError: When data are missing or corrupt.
@@ -155,13 +155,13 @@ def evaluate(
 
 
 class Judges(NamedTuple):
-    """What looks at images.
+    """The networks that evaluate images.
 
     Attributes:
         classifier: Predicts their classes, where one is bundled.
         compared: Measures how far they are from real ones, where there is a feature network.
-        words: How good the classifier is.
-        missing: What there is not, and why.
+        words: The accuracy of the classifier, in words.
+        missing: What is missing, and why.
     """
 
     classifier: Classifier | None
@@ -170,7 +170,7 @@ class Judges(NamedTuple):
     missing: list[str]
 
     def __bool__(self) -> bool:
-        """Say whether there is any."""
+        """Return whether there is any."""
         return bool(self.classifier or self.compared)
 
     def distances(self, images: Images, how: str, suffix: str = "") -> list[Metric]:

@@ -27,7 +27,7 @@ class Splits(NamedTuple):
         known: All training images.
         train: Those of them that are no test images.
         test: Test images.
-        held_out: Whether these are no training images.
+        held_out: Whether these are not training images.
         labels: The labels of test images, or their numbers, where these are known.
         name: What the data are called.
     """

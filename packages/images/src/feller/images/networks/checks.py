@@ -36,7 +36,7 @@ def check_arguments(
         condition_size: Numbers of a condition that is a vector; 0 when it is none.
 
     Raises:
-        ValueError: When a side is no multiple, an unconditional network is given labels, or a
+        ValueError: When a side is not a multiple, an unconditional network is given labels, or a
             condition has not as many numbers.
 
     Example:

@@ -66,7 +66,7 @@ def unet_from_diffusers(folder: str | Path, *, null_class: bool = False) -> UNet
             "writes them"
         ) from None
     except (OSError, ValueError, SafetensorError) as error:
-        raise ValueError(f"{folder} is not a UNet2DModel that is held: {error}") from None
+        raise ValueError(f"{folder} is not a UNet2DModel that feller supports: {error}") from None
     except (AttributeError, LookupError, TypeError):
         raise ValueError(f"{file} is not the configuration of a UNet2DModel") from None
     try:

@@ -136,7 +136,7 @@ def _complete(theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Return every field, and refuse values that ours cannot be."""
     name = theirs.get("_class_name", "UNet2DModel")
     if name != "UNet2DModel":
-        raise ValueError(f"this is a {name} of diffusers: a UNet2DModel is held")
+        raise ValueError(f"this is a {name} of diffusers: a UNet2DModel is supported")
     for key, value in theirs.items():
         if not (key in _DEFAULTS or key in _SILENT or key.startswith("_") or value is None):
             raise ValueError(f"{key} = {value!r} is not a known field of a UNet2DModel")
@@ -144,7 +144,7 @@ def _complete(theirs: Mapping[str, Any]) -> dict[str, Any]:
     for key, held in _HELD.items():
         if full[key] not in held:
             known = " or ".join(repr(value) for value in held)
-            raise ValueError(f"{key} = {full[key]!r} is not held: {known} is")
+            raise ValueError(f"{key} = {full[key]!r} is not supported: {known} is")
     _check_embedding(full)
     _check_groups(full)
     return full
@@ -154,8 +154,8 @@ def _check_embedding(full: Mapping[str, Any]) -> None:
     usual = 4 * full["block_out_channels"][0]
     if (full["time_embedding_dim"] or usual) != usual:
         raise ValueError(
-            f"time_embedding_dim = {full['time_embedding_dim']} is not held: {usual}, four times "
-            "the first of block_out_channels, is"
+            f"time_embedding_dim = {full['time_embedding_dim']} is not supported: {usual}, four "
+            "times the first of block_out_channels, is"
         )
 
 
@@ -174,7 +174,7 @@ def _check_groups(full: Mapping[str, Any]) -> None:
     if full["add_attention"] and special != groups and not (special is None and plain):
         raise ValueError(
             f"attn_norm_num_groups = {special!r} with resnet_time_scale_shift = "
-            f"{full['resnet_time_scale_shift']!r} is not held: norm_num_groups = {groups} is"
+            f"{full['resnet_time_scale_shift']!r} is not supported: norm_num_groups = {groups} is"
         )
 
 
@@ -188,15 +188,15 @@ def _levels(full: Mapping[str, Any], count: int) -> tuple[tuple[int, ...], bool]
     if not len(down) == len(up) == count or down != up:
         raise ValueError(
             f"down_block_types {list(full['down_block_types'])} and up_block_types "
-            f"{list(full['up_block_types'])} are not held: mirror images, one for each of "
+            f"{list(full['up_block_types'])} are not supported: mirror images, one for each of "
             "block_out_channels, are"
         )
     # The coarsest level changes no size.
     kinds = {level.resizes for half in halves for level in half[: count - 1]} or {"conv"}
     if not kinds <= {"conv", "resnet"} or len(kinds) > 1:
         raise ValueError(
-            f"sizes changed by {' and '.join(sorted(map(str, kinds)))} are not held: all by conv, "
-            "or all by resnet, are"
+            f"sizes changed by {' and '.join(sorted(map(str, kinds)))} are not supported: all by "
+            "conv, or all by resnet, are"
         )
     return tuple(i for i, attends in enumerate(down) if attends), kinds == {"resnet"}
 
@@ -204,6 +204,6 @@ def _levels(full: Mapping[str, Any], count: int) -> tuple[tuple[int, ...], bool]
 def _level(name: str, full: Mapping[str, Any]) -> Level:
     known = _BLOCKS.get(name.removeprefix("UNetRes"))
     if known is None:
-        raise ValueError(f"{name} is not held: {', '.join(_BLOCKS)} are")
+        raise ValueError(f"{name} is not supported: {', '.join(_BLOCKS)} are")
     # None stands for convolutions where a size changes.
     return known._replace(resizes=full.get(known.resizes, known.resizes) or "conv")

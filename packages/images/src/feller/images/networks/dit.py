@@ -37,18 +37,18 @@ class DiTConfig:
     """What a `DiT` is made of.
 
     Attributes:
-        in_channels: Channels of the image that comes in.
-        out_channels: Channels that go out, for each pixel.
+        in_channels: Channels of the input image.
+        out_channels: Output channels for each pixel.
         patch_size: Side of a patch; a patch is a token.
         transformer: The transformer; `DIT_SIZES` has those of the paper.
         num_classes: Classes of the labels; 0 for an unconditional network.
-        time_scale: Scale of the time that the network embeds, scale * t + offset; -1000 with an
+        time_scale: Scale of the embedded time, scale * t + offset; -1000 with an
             offset of 999 for DDPM's steps.
         time_offset: Offset of that time.
         frequency_shift: Shift of the frequencies of the time embedding; 1 for the DiT of diffusers.
-        condition_size: Numbers of a condition that is a vector, instead of a label.
-        two_times: Whether the network is given the time at which a step ends, too (MeanFlow).
-        conditions: Named conditions of the network, in the place of a label or a vector.
+        condition_size: Length of a vector condition, used instead of a label.
+        two_times: Whether the network also takes the time at which a step ends (MeanFlow).
+        conditions: Named conditions of the network, instead of a label or a vector.
 
     Raises:
         ValueError: When the channels or the side of a patch are below 1.

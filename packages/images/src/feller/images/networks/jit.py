@@ -30,17 +30,17 @@ class JiTConfig:
     """What a `JiT` is made of.
 
     Attributes:
-        in_channels: Channels of the image that comes in.
-        out_channels: Channels that go out, for each pixel.
+        in_channels: Channels of the input image.
+        out_channels: Output channels for each pixel.
         patch_size: Side of a patch; a patch is a token.
         dim: Channels of a token.
         depth: Number of blocks.
         num_heads: Heads of attention.
-        bottleneck: Numbers that a patch goes through on its way in.
+        bottleneck: Dimension of the bottleneck through which a patch is embedded.
         context: Tokens that stand for the label.
-        context_start: The block before which they come.
+        context_start: The block before which they are inserted.
         num_classes: Classes of the labels.
-        time_scale: Scale of the time that the network embeds, scale * t + offset.
+        time_scale: Scale of the embedded time, scale * t + offset.
         time_offset: Offset of that time.
 
     Raises:

@@ -42,13 +42,13 @@ class UNetConfig:
     """What a `UNet` is made of.
 
     Attributes:
-        in_channels: Channels of the image that comes in.
-        out_channels: Channels that go out, for each pixel.
+        in_channels: Channels of the input image.
+        out_channels: Output channels for each pixel.
         channels: Width of each level, finest first; a level has half the side of the one before.
         stem_channels: Width before the first level; a quarter of the embedding's. None for the
             first level's.
         blocks_per_level: Residual blocks of a level in the encoder; the decoder has one more.
-        attention_levels: Levels that attend, 0 the finest.
+        attention_levels: Levels with attention; 0 is the finest.
         head_channels: Channels of an attention head; None for one head.
         dropout: Probability of dropping a value in a residual block, in training.
         num_classes: Classes of the labels; 0 for an unconditional network.
@@ -57,18 +57,18 @@ class UNetConfig:
             (ADM); otherwise it shifts before.
         residual_resampling: Residual blocks change the size (ADM); otherwise convolutions do.
         asymmetric_padding: Strided convolutions pad below and to the right only (DDPM).
-        norm_groups: Groups of a norm; fewer where a group would have less than `smallest_group`
+        norm_groups: Groups of a norm; fewer if a group would have fewer than `smallest_group`
             channels.
         norm_eps: Added to a variance.
-        time_scale: Scale of the time that the network embeds, scale * t + offset; -1000 with an
+        time_scale: Scale of the embedded time, scale * t + offset; -1000 with an
             offset of 999 for DDPM's steps, which run from 0 at the data to 999 at the noise.
         time_offset: Offset of that time.
         frequency_shift: Shift of the frequencies of the time embedding; 1 for DDPM's.
         smallest_group: Fewest channels of a group of a norm.
-        middle_attention: Whether the middle attends.
-        condition_size: Numbers of a condition that is a vector, instead of a label.
-        two_times: Whether the network takes the time at which a step ends, too (MeanFlow).
-        conditions: Named conditions of the network, in the place of a label or a vector.
+        middle_attention: Whether the middle block has attention.
+        condition_size: Length of a vector condition, used instead of a label.
+        two_times: Whether the network also takes the time at which a step ends (MeanFlow).
+        conditions: Named conditions of the network, instead of a label or a vector.
 
     Raises:
         ValueError: When a size is below 1, or attention levels or heads do not fit the channels.

@@ -30,41 +30,42 @@ BYTES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class DrawFlags:
-    """How samples are drawn."""
+    """How structures are sampled."""
 
     steps: int = 100
     """Number of steps, one network call each."""
     power: float = 2.0
-    """Spacing of the time steps, t = 1 - (1 - u)^power: 1 for equal steps, above for shorter ones
-    near the data."""
+    """Spacing of the time steps, t = 1 - (1 - u)^power: 1 for equal steps, above 1 for shorter
+    steps near the data."""
     flow: float | None = None
-    """Weight of the flow of rotations, 0 to 1; the model's own if None."""
+    """Weight of the flow of rotations, 0 to 1; the model's default if None."""
     jump: float | None = None
     """Weight of the jump of rotations, 0 to 1; 1 - flow if None."""
     noise: float | None = None
-    """Langevin noise of positions in nm^2 per unit time, 0 for none; the model's own if None."""
+    """Langevin noise of positions in nm^2 per unit time, 0 for none; the model's default if
+    None."""
     rotation_noise: float | None = None
-    """Langevin noise of rotations, in units of their path's variance, 0 for none; the model's own
-    if None."""
+    """Langevin noise of rotations, in units of their path's variance, 0 for none; the model's
+    default if None."""
     noise_scale: float | None = None
     """Factor on all noise up to t = 1/2: below 1 samples are more typical and less diverse; the
-    model's own if None."""
+    model's default if None."""
     final_noise_scale: float | None = None
-    """Factor on all noise at t = 1, where it gets evenly from t = 1/2 on: with 1 folds are typical,
-    and bonds and angles as varied as natural ones; noise-scale if that is given, else the model's
-    own if None."""
+    """Factor on all noise at t = 1, reached linearly from t = 1/2: with 1 folds are typical, and
+    bonds and angles as varied as natural ones. If None, noise-scale if given, else the model's
+    default."""
     temperature: float = 1.0
     """Sequence sampling temperature; 0 takes the most likely residues."""
     sequence_solver: str | None = None
     """Solver of the sequence: events (first hitting; exact at as many steps as residues), leap,
-    ancestral, confidence, margin, entropy, or remask and corrected, which take back what they drew;
-    if None, Euler's method, whose last step draws all that is left."""
+    ancestral, confidence, margin, entropy, or remask and corrected, which may change earlier
+    residues; if None, Euler's method, whose last step draws all remaining residues."""
     sequence: bool = True
-    """Draw the sequence, too; otherwise residues are unknown."""
+    """Also sample the sequence; otherwise residues are unknown."""
     batch_size: int | None = None
-    """Samples simulated at once; if None 32 of up to 128 residues, fewer of longer ones."""
+    """Samples simulated at once; if None 32 for up to 128 residues, fewer for longer chains."""
     device: str = "auto"
-    """cpu, cuda, ...; auto takes an accelerator if there is one (not mps, which has no float64)."""
+    """cpu, cuda, ...; auto uses an accelerator if there is one (not mps, which has no float64)."""
 
     def sampling(self, *, keep: bool = False) -> Sampling:
         """Return how to draw; `keep` keeps every step.

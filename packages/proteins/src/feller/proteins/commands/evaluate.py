@@ -36,12 +36,12 @@ class MeasureFlags:
     reference: Path | None = None
     """Native structures to compare with: a file, a folder or a .zip; none if None."""
     max_reference: int = 500
-    """Largest number of reference chains, of lengths near those measured."""
+    """Maximum number of reference chains, with lengths close to those of the samples."""
     fit: bool = False
-    """Use only reference chains that are fit to train on: whole, unbroken, compact."""
+    """Use only reference chains that pass the training filters: complete, unbroken, compact."""
     length: str | None = None
-    """Residues, a number or a range such as 60-100: of chains to measure, all if None; of samples
-    to draw from a model, 60-100 if None."""
+    """Residues, a number or a range such as 60-100. For structures, measure only chains of these
+    lengths (all if None); for a model, sample chains of these lengths (60-100 if None)."""
     tm: bool = False
     """Align chains with each other and with the reference (TM-score): diversity and novelty."""
     tm_chains: int = 30
@@ -51,7 +51,7 @@ class MeasureFlags:
     plots: Path | None = None
     """Folder for plots; no plots if None."""
     seed: int = 0
-    """Random seed of resamples, aligned chains and samples."""
+    """Random seed of bootstrap resamples, aligned chains and samples."""
     json: bool = False
     """Print the metrics as JSON."""
 
@@ -82,9 +82,9 @@ class ModelFlags:
     """Number of reference chains for the likelihood of sequences, 8 network calls each; 0 skips
     it."""
     measure: tyro.conf.OmitArgPrefixes[MeasureFlags] = field(default_factory=MeasureFlags)
-    """What is measured."""
+    """What to measure."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
-    """How samples are drawn."""
+    """How to sample."""
 
 
 def evaluate(name: str, argv: Sequence[str]) -> None:
@@ -180,7 +180,7 @@ def _reference(flags: MeasureFlags) -> list[Chain] | None:
 
 def _list(refusals: Sequence[Refusal]) -> None:
     for refusal in refusals:
-        print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
+        print(f"skipped {refusal.name}: {refusal.reason}", file=sys.stderr)
 
 
 def _header(name: str, found: dict[str, Any]) -> str:

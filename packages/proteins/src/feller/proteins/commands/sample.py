@@ -29,26 +29,26 @@ __all__ = ["SampleFlags", "sample"]
 
 @dataclass(frozen=True, kw_only=True)
 class SampleFlags:
-    """Draw backbones with residues, folds, sequences or scaffolds."""
+    """Sample backbones with residues, folds, sequences or scaffolds."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
-    """Number of samples; of several sequences or backbones, of each."""
+    """Number of samples; if several sequences or backbones are given, for each."""
     out: Path = Path("samples")
-    """Folder to write to, each batch as soon as it is done."""
+    """Folder to write to; each batch is written as soon as it is done."""
     format: Literal["pdb", "cif", "bcif"] = "pdb"
     """File format of structures."""
     design: tyro.conf.OmitArgPrefixes[DesignFlags] = field(default_factory=DesignFlags)
-    """What is given, and what to design."""
+    """What is known, and what to design."""
     draw: tyro.conf.OmitArgPrefixes[DrawFlags] = field(default_factory=DrawFlags)
-    """How samples are drawn."""
+    """How structures are sampled."""
     seed: int = 0
-    """Random seed; sample i depends on it and on i alone."""
+    """Random seed; sample i depends only on the seed and i."""
     page: bool = False
-    """Also write samples.html, a page that shows them in 3-D."""
+    """Also write samples.html, a page that shows the samples in 3-D."""
     trajectory: bool = False
-    """Also write each simulation, as the models of one file, to the folder `trajectories`."""
+    """Also write each trajectory to the folder `trajectories`, as the models of one file."""
     json: bool = False
-    """Print what was done as JSON."""
+    """Print a summary as JSON."""
 
 
 def sample(name: str, argv: Sequence[str]) -> None:

@@ -24,23 +24,23 @@ __all__ = ["SequenceFlags", "sample"]
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceFlags:
-    """Draw sequences for backbones."""
+    """Sample sequences for backbones."""
 
     backbones: Path
-    """A structure file, a folder or a .zip of them. Every chain is drawn for; what is not read is
-    named."""
+    """A structure file, or a folder or .zip of them. Every chain gets sequences; chains that cannot
+    be read are listed."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 4
-    """Sequences of each backbone."""
+    """Number of sequences per backbone."""
     keep: str | None = None
-    """Residues that stay, as contigs name them: A12,A30-45; none if None."""
+    """Residues to keep, in contig notation: A12,A30-45; none if None."""
     temperature: float = 0.1
-    """Divides the logits; 1 draws as the model says."""
+    """Divides the logits; 1 samples from the model's distribution."""
     out: Path = Path("sequences.fasta")
     """File to write."""
     seed: int = 0
-    """Random seed; sequence i of a backbone depends on it and on i alone."""
+    """Random seed; sequence i of a backbone depends only on the seed and i."""
     device: str = "cpu"
-    """Where to draw; auto for an accelerator if there is one."""
+    """cpu, cuda, ...; auto uses an accelerator if there is one."""
 
 
 def sample(name: str, argv: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def sample(name: str, argv: Sequence[str]) -> None:
     if is_first():  # all draw the same
         write_fasta(designs, flags.out)
         for refusal in refusals:
-            print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
+            print(f"skipped {refusal.name}: {refusal.reason}", file=sys.stderr)
         for chain in (chain for chain in chains if not chain.has_frame.all()):
             stay = int((~chain.has_frame).sum())
             print(f"{chain.name}: {stay} residues without N, CA or C stay", file=sys.stderr)

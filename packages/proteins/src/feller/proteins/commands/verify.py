@@ -63,13 +63,14 @@ class VerifyFlags:
     """
 
     data: ProteinData = field(default_factory=ProteinData)
-    """The chains: those of the model's run, or cut as its recipe cuts, with `--data.path`."""
+    """Chains (default: those of the model's run); with `--data.path`, others, cropped as its recipe
+    does."""
     flow: float | None = None
-    """Weight of the flow of rotations, 0 to 1; the model's own if None."""
+    """Weight of the flow of rotations, 0 to 1; the model's default if None."""
     jump: float | None = None
     """Weight of the jump of rotations, 0 to 1; 1 - flow if None."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=lambda: ModelFlags(n=256))
-    """What is compared, and what passes."""
+    """What is compared, and how large an error passes."""
 
 
 def verify_model(name: str, argv: Sequence[str]) -> int:

@@ -1,12 +1,12 @@
 """Protein data: parts of chains, each row of a batch as long as the others.
 
-A chain of L residues is cut to at most `crop` of them, and then to a multiple of `width`, at ends
-chosen at random, once for each item: so rows of one length need no padding, and no part
-of a chain is left out for good. The length of an item's row is its group; a batch is of one group.
+A chain of L residues is cropped to at most `crop` of them, and then to a multiple of `width`, at
+random ends for each item: so rows of one length need no padding, and no part of a chain is always
+left out. The length of an item's row is its group; a batch is of one group.
 
-In training, item i is of cluster i mod C out of C, and the members of a cluster take turns from one
-round of C items to the next: a large family of proteins counts no more than a small one. All is a
-function of the seed and i.
+In training, item i comes from cluster i mod C of C, and the members of a cluster alternate from one
+round of C items to the next: a large protein family counts no more than a small one. Everything is
+a function of the seed and i.
 """
 
 import hashlib
@@ -99,24 +99,25 @@ class Parts:
 @tagged("proteins/data", renamed={"share": "test_fraction"})
 @dataclass(frozen=True, kw_only=True)
 class ProteinData(DataConfig):
-    """Which chains, and how they are cut.
+    """Which chains to use, and how they are cropped.
 
     Attributes:
         path: A structure file, a folder of them, or a `.zip`.
-        train_ids: A file with the names of the chains to train on, one a line (1abc_A, pdb1abc or
-            1ABC); all that are not held out, nor relatives of those, when empty.
-        test_ids: A file with the names of those held out; all not trained on, nor relatives of
-            those, when empty. Without either file, clusters are held out by a hash of their names.
+        train_ids: A file with the names of the chains to train on, one per line (1abc_A, pdb1abc or
+            1ABC); if empty, all chains that are not held out or related to those.
+        test_ids: A file with the names of the chains to hold out; if empty, all that are not
+            trained on or related to those. Without either file, clusters are held out by a hash of
+            their names.
         clusters: A `.csv` with the columns `id` and `homology_group`. Chains that are not in it,
             or all when empty, are clustered by their sequences.
-        unmatched: `refuse` or `pass` over names in these files that match no chain.
-        filters: What is fit to learn from.
+        unmatched: `refuse` (raise an error) or `pass` over names in these files without a chain.
+        filters: Which chains are used.
         crop: Largest length of a training example, in residues.
-        long: `crop` cuts a part out of longer chains, `drop` leaves them out.
-        width: Lengths are cut to a multiple of this many residues.
-        rounds: Visits of each cluster in an epoch, with other members and other ends.
+        long: For longer chains: `crop` cuts out a part, `drop` leaves them out.
+        width: Lengths are cropped to a multiple of this many residues.
+        rounds: Visits to each cluster per epoch, each with another member and crop.
         test_fraction: Fraction of clusters to hold out, if no file says which.
-        seed: Random seed of ends and members.
+        seed: Random seed of crops and members.
         workers: Number of processes that read structures that are not cached yet.
         cache: Folder for parsed structures; the user's cache folder when empty.
     """
@@ -137,7 +138,7 @@ class ProteinData(DataConfig):
     cache: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that are not."""
+        """Check that sizes are positive."""
         if not 1 <= self.width <= self.crop:
             raise ValueError(f"width is at least 1 and at most crop: {self.width}, {self.crop}")
         if self.rounds < 1:

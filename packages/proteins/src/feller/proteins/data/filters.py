@@ -23,7 +23,7 @@ __all__ = ["Filters", "coil_fraction", "compactness"]
 @tagged("proteins/filters")
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Limits of what is taken, tried in this order; what is at a limit is taken.
+    """Limits on the chains used, tried in this order; values equal to a limit pass.
 
     Attributes:
         min_length: Fewest residues.
@@ -31,7 +31,7 @@ class Filters:
         max_missing: Largest fraction of residues that lack one of N, CA, C and O, and of those that
             have N, CA and C without bonds. Data leave out those that lack more than O, as gaps.
         max_step: Longest step from CA to CA, in Angstrom.
-        max_resolution: Worst resolution in Angstrom, of the structures that say theirs.
+        max_resolution: Worst resolution in Angstrom, for structures that state one.
         min_known: Smallest fraction of canonical residues.
         max_gyration: Largest size of the logarithm of the radius of gyration over what is typical
             at that length.
@@ -54,7 +54,7 @@ class Filters:
     max_coil: float = 0.75
 
     def __post_init__(self) -> None:
-        """Refuse lengths that are not."""
+        """Check the lengths."""
         if not 1 <= self.min_length <= self.max_length:
             raise ValueError(
                 f"lengths go from min_length, at least 1, to max_length: "

@@ -33,7 +33,7 @@ class MappedShard:
     steps: np.ndarray
 
     def is_sound(self) -> bool:
-        """Say whether the arrays fit each other, and chains have residues that there are."""
+        """Return whether the arrays fit each other, and chains have residues that there are."""
         r, c = len(self.residues), len(self.ends)
         flat = all(array.ndim == 1 for array in (self.residues, self.index, self.ends, self.steps))
         if not flat or self.atoms.shape != (r, 4, 3):

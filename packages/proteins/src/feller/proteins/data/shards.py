@@ -185,7 +185,7 @@ def _run(tasks: list[tuple[Path, Sequence[Entry], Filters]], workers: int) -> It
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
-            raise DataError("a reading process died; the same command goes on from here") from None
+            raise DataError("a reading process died; the same command resumes from here") from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

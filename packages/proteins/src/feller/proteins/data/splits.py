@@ -87,7 +87,7 @@ class Names:
             there = ", ".join(self.names[:SHOWN])
             raise DataError(
                 f"{file}: {len(unknown):,} of {count:,} names match no chain ({some}); chains are "
-                f"called {there}: mend the names, or pass over them by --data.unmatched pass"
+                f"called {there}: fix the names, or skip them with --data.unmatched pass"
             )
 
 

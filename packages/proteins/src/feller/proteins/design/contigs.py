@@ -238,14 +238,14 @@ def _check_seams(segments: Sequence[New | Kept], parts: Sequence[Chain]) -> None
         part = next(cut)
         if before is not None and _torn(before[1], part):
             raise ValueError(
-                f"contigs {before[0]} and {segment} are no neighbours in {part.name}: let at least "
-                "one residue be built between them"
+                f"contigs {before[0]} and {segment} are not neighbours in {part.name}: let at "
+                "least one residue be built between them"
             )
         before = segment, part
 
 
 def _torn(one: Chain, other: Chain) -> bool:
-    """Say whether a chain is broken where another follows it."""
+    """Return whether a chain is broken where another follows it."""
     atoms, residues, index = (
         np.concatenate([getattr(one, name)[-1:], getattr(other, name)[:1]])
         for name in ("atoms", "residues", "index")

@@ -32,7 +32,7 @@ __all__ = [
 TRAJECTORIES = "trajectories"
 """The folder beside samples that holds how they came."""
 
-SHOWN = 60  # characters of what is no sequence
+SHOWN = 60  # characters of what is not a sequence
 
 
 def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:

@@ -31,21 +31,22 @@ Lengths = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class DesignFlags:
-    """What is given of a sample, and how long it is."""
+    """What is known of a sample, and how long it is."""
 
     length: str | None = None
-    """Residues per sample, a number or a range like 60-100; 80 if None. With --contigs in all."""
+    """Residues per sample, a number or a range such as 60-100; 80 if None. With --contigs, the
+    total."""
     fold: str | None = None
-    """Fold a sequence: its letters, or a FASTA file, of which every record is folded."""
+    """Sequence to fold: its letters, or a FASTA file, all of whose records are folded."""
     inverse_fold: Path | None = None
-    """Draw sequences for the backbones of a structure file."""
+    """Structure file for whose backbones to sample sequences."""
     keep: str | None = None
-    """Residues that --inverse-fold keeps, as contigs name them: A12,A30-45; none if None."""
+    """Residues that --inverse-fold keeps, in contig notation: A12,A30-45; none if None."""
     contigs: str | None = None
-    """Build around a motif: 10-40,A163-181,10-40 are new residues, residues of --motif, and new
-    ones; 1:163-181 are residues of a chain that is named by a digit."""
+    """Scaffold a motif: 10-40,A163-181,10-40 are new residues, residues of --motif, and new
+    residues; 1:163-181 are residues of a chain named by a digit."""
     motif: Path | None = None
-    """Structure file with the residues that --contigs keep."""
+    """Structure file with the motif residues of --contigs."""
 
 
 @dataclass(frozen=True, eq=False)

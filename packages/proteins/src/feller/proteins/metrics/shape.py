@@ -129,7 +129,7 @@ def distance_counts(chains: Sequence[Chain], separation: str) -> Float[np.ndarra
         separation: How many positions apart a pair is; `20+` is 20 and more.
 
     Raises:
-        ValueError: When the separation is no positive number.
+        ValueError: When the separation is not a positive number.
     """
     number = separation.removesuffix("+")
     if not number.isdigit() or int(number) < 1:

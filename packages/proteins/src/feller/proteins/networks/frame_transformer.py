@@ -68,11 +68,11 @@ class FrameTransformerConfig:
         pair: Channels of a pair of residues.
         depth: Number of blocks.
         num_heads: Heads of attention.
-        updates: How often frames are moved: after every `depth / updates` blocks.
-        points: Points of a head of attention (invariant point attention); 0 for none.
-        atom_distances: Whether pairs are seen through distances of CB to CB and of O to N, too:
+        updates: Number of frame updates: one after every `depth / updates` blocks.
+        points: Points per attention head (invariant point attention); 0 for none.
+        atom_distances: Whether pairs include the distances between CB and CB and between O and N:
             which side chains touch, and where hydrogen bonds are.
-        self_conditioning: Whether the network sees distances of its own earlier estimate.
+        self_conditioning: Whether the network sees the distances of its previous estimate.
         dropout: Probability of dropping a value at the end of a branch, in training.
         conditions: Named conditions of a chain.
     """

@@ -71,7 +71,7 @@ class MessageNetworkConfig:
     neighbours: int = 48
 
     def __post_init__(self) -> None:
-        """Refuse sizes below 1."""
+        """Check that sizes are at least 1."""
         check_sizes(self, "dim", "neighbours")
 
     def build(self) -> "MessageNetwork":

@@ -151,7 +151,7 @@ def check_frames(chain: Chain) -> None:
     """Refuse a chain with a residue that lacks N, CA or C, or whose three are not bonded.
 
     Raises:
-        ValueError: When there is one: positions of zeros, or in nanometres, are no frame.
+        ValueError: When there is one: positions of zeros, or in nanometres, are not a frame.
     """
     if not chain.has_frame.all():
         number = chain.index[np.flatnonzero(~chain.has_frame)[0]]
@@ -182,7 +182,7 @@ def bonded(atoms: Float[np.ndarray, "n 4 3"]) -> Bool[np.ndarray, " m"]:
 
 
 def codes_of(letters: str) -> UInt8[np.ndarray, " n"]:
-    """Return the residues that letters stand for; what is no canonical letter is unknown.
+    """Return the residues that letters stand for; what is not a canonical letter is unknown.
 
     Example:
         >>> codes_of("ACX")

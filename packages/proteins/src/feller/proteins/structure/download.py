@@ -62,7 +62,7 @@ def fetch(
     Example:
         >>> import tempfile
         >>> fetch(["no/id"], tempfile.mkdtemp()).refusals[0].reason
-        "'no/id' is no id: letters and digits, such as 1ubq"
+        "'no/id' is not an id: letters and digits, such as 1ubq"
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def fetch(
 
 def _fetch(one: str, folder: Path, form: Form) -> Path | Refusal:
     if not _ID.fullmatch(one):
-        return Refusal(one, f"{one!r} is no id: letters and digits, such as 1ubq", "not an id")
+        return Refusal(one, f"{one!r} is not an id: letters and digits, such as 1ubq", "not an id")
     from biotite.database import rcsb
 
     file = folder / f"{one}.{form}"

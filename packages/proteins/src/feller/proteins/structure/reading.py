@@ -125,7 +125,7 @@ def entries(path: str | Path) -> list[Entry]:
     """List the structure files there are, in order of their names.
 
     Args:
-        path: A file, a folder or an archive. Other files in folders and archives are passed over.
+        path: A file, a folder or an archive. Other files in folders and archives are skipped.
     """
     path = Path(path)
     if path.is_dir():

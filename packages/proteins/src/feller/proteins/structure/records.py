@@ -103,7 +103,7 @@ def records_of_pdb(text: str) -> tuple[list[str], list[str], float]:
 
 
 def _is_backbone(line: str) -> bool:
-    """Say whether a line is of an atom of a backbone."""
+    """Return whether a line is of an atom of a backbone."""
     kind, name = line[:6], line[17:20]
     if kind not in _RECORDS or line[12:16].strip() not in SLOTS:
         return False

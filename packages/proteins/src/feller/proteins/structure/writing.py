@@ -153,7 +153,7 @@ def file_stems(names: Sequence[str], longest: int = LONGEST_STEM) -> list[str]:
     stems = [file_stem(name)[:longest] for name in names]
     for stem, times in Counter(stems).items():
         if times > 1:
-            raise ValueError(f"{times} chains are called {stem}: each needs a name of its own")
+            raise ValueError(f"{times} chains are called {stem}: each needs its own name")
     wanted, taken = {_caseless(stem) for stem in stems}, set[str]()
     for i, stem in enumerate(stems):
         k, found = 2, stem

@@ -18,14 +18,14 @@ __all__ = ["EvaluateFlags", "evaluate", "usual_data"]
 
 @dataclass(frozen=True)
 class EvaluateFlags:
-    """Measure a model: its likelihood of a text, and what its samples are like."""
+    """Evaluate a model: its likelihood on a text, and the quality of its samples."""
 
     data: tyro.conf.AvoidSubcommands[TextData] = field(
         default_factory=lambda: TextData(test_fraction=0.0)
     )
-    """The text, cut by the model's own tokenizer; that of the run or recipe when none is named."""
+    """Text, tokenized by the model's own tokenizer; that of the run or recipe if none is given."""
     split: Literal["train", "test"] | None = None
-    """Split to measure; if None `test` of the run's own text, `train` of any other."""
+    """Split to evaluate; if None `test` for the run's own text, `train` for any other."""
     draws: int = 8
     """Noisy states per window for the ELBO, one network call each."""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 64
@@ -33,11 +33,11 @@ class EvaluateFlags:
     steps: int = 256
     """Number of solver steps."""
     solver: str = "leap"
-    """Solver that draws the samples."""
+    """Solver for the samples."""
     seed: int = 0
     """Random seed of the noise and the samples."""
     device: str = "auto"
-    """cpu, cuda, ...; auto takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto uses an accelerator if there is one."""
     json: bool = False
     """Print the metrics as JSON."""
 

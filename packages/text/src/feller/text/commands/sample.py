@@ -26,28 +26,28 @@ CLEAR = "\x1b[H\x1b[2J"
 
 @dataclass(frozen=True)
 class SampleFlags:
-    """Draw texts."""
+    """Sample texts from a model."""
 
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
     """Number of texts."""
     out: Path | None = None
-    """A .txt, a .jsonl, or a .png that shows what came when; the terminal if None."""
+    """A .txt or .jsonl file, or a .png of the order of the tokens; the terminal if None."""
     prompt: str = ""
-    """Text that each begins with; it comes back unchanged."""
+    """Text that every sample starts with, unchanged."""
     suffix: str = ""
-    """Text that each ends with; it comes back unchanged."""
+    """Text that every sample ends with, unchanged."""
     length: int | None = None
-    """Tokens of each, prompt and suffix included; the model's context length if None."""
+    """Tokens per text, including prompt and suffix; the model's context length if None."""
     sampling: tyro.conf.OmitArgPrefixes[Sampling] = field(default_factory=Sampling)
-    """How they are drawn."""
+    """How texts are sampled."""
     seed: int = 0
-    """Random seed; text i depends on the seed and on i alone."""
+    """Random seed; text i depends only on the seed and i."""
     device: str = "auto"
-    """cpu, cuda, ...; auto takes an accelerator if there is one."""
+    """cpu, cuda, ...; auto uses an accelerator if there is one."""
     live: bool = False
     """Show the first text in the terminal as it is revealed."""
     json: bool = False
-    """Print what was done as JSON, with the texts in it where there is no --out."""
+    """Print a summary as JSON, including the texts if there is no --out."""
 
 
 def sample(name: str, argv: Sequence[str]) -> None:

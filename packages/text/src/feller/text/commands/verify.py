@@ -49,10 +49,9 @@ class VerifyFlags:
     """Compare d/dt E f with E L f, at states made from held-out text."""
 
     data: TextData = field(default_factory=TextData)
-    """The text: that of the model's run or recipe, unless another is given. The model's own
-    tokenizer cuts it."""
+    """Text, tokenized by the model's own tokenizer (default: that of the model's run or recipe)."""
     check: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
-    """What is compared, and what passes."""
+    """What is compared, and how large an error passes."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def verify_model(name: str, argv: Sequence[str]) -> int:
 
     Raises:
         ValueError: When the text is missing, shorter than a window, or not of the model's
-            tokenizer, or the model is no chain.
+            tokenizer, or the model is not a chain.
     """
     flags = parse_flags(
         VerifyFlags,

@@ -47,7 +47,7 @@ def to_transformers(model: Any, folder: Path) -> dict[str, str]:
         )
     if network.conditioned or model.config.noise != "mask":
         raise CheckpointError(
-            "a network that is shown kappa is no masked model of transformers: one with "
+            "a network that is shown kappa is not a masked model of transformers: one with "
             "network.conditioned false is"
         )
     words = written(model.codec, model.vocabulary)
@@ -91,7 +91,7 @@ def _whole(network: Any, words: Written) -> Any:
 
 
 def _beyond(name: str, value: Any, size: int) -> bool:
-    """Say whether a field is the id of a token that there is not."""
+    """Return whether a field is the id of a token that there is not."""
     return name.endswith("_token_id") and not (type(value) is int and value < size)
 
 
@@ -107,7 +107,8 @@ def _fill(theirs: nn.Module, kept: dict[str, Tensor], ends: set[int]) -> None:
         if "contact_head" in name:
             value.zero_()
         elif name not in kept or kept[name].shape != value.shape:
-            raise CheckpointError(f"{name} of a {type(theirs).__name__} is no weight of the model")
+            kind = type(theirs).__name__
+            raise CheckpointError(f"{name} of a {kind} is not a weight of the model")
         else:
             value.copy_(kept[name])
 
@@ -125,6 +126,6 @@ def _biases(theirs: Any, last: Any) -> Sequence[Tensor]:
     if not found:
         raise CheckpointError(
             f"the last layer of a {theirs.config.model_type} has no bias, and could predict its "
-            "mask: an architecture with one is held"
+            "mask: an architecture with one is supported"
         )
     return found

@@ -98,7 +98,7 @@ def _library(tokenizer: Any) -> Any:
         ids = {character: i for i, character in enumerate(tokenizer.alphabet)}
         return Tokenizer.from_str(json.dumps(isolated(ids, None, [])))
     if kind is not Bytes:
-        raise CheckpointError(f"a {kind.__name__} is no tokenizer of the library `tokenizers`")
+        raise CheckpointError(f"a {kind.__name__} is not a tokenizer of the library `tokenizers`")
     made = Tokenizer(models.BPE(vocab=_of_bytes(), merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.decoder = decoders.ByteLevel()

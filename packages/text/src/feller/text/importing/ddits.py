@@ -101,7 +101,8 @@ def _kind(foreign: Foreign) -> Kind:
     graph: Any = foreign.config.get("graph", {})
     if graph.get("type") == "uniform":
         raise CheckpointError(
-            "SEDD with uniform noise is not held: its scores are no distribution of data; absorb is"
+            "SEDD with uniform noise is not supported, since its scores are not a distribution of "
+            "data: absorb is"
         )
     name = "sedd" if graph else str(foreign.config.get("model_type", "")).lower()
     if name not in _KINDS:
@@ -152,7 +153,7 @@ def _time_embedding(held: Tensors, dim: int) -> dict[str, Tensor]:
     hidden, out = (held.layers(f"sigma_map.mlp.{i}", "x") for i in (0, 2))
     more = dim - len(hidden["x.bias"])
     if more < 0:
-        raise CheckpointError(f"a condition of more than {dim} numbers, the width, is not held")
+        raise CheckpointError(f"a condition longer than the width, {dim}, is not supported")
     cosines, sines = hidden["x.weight"].chunk(2, dim=1)
     return {
         "hidden.weight": F.pad(torch.cat([sines, cosines], dim=1), (0, 0, 0, more)),

@@ -124,7 +124,7 @@ def _llada(
     """Return the weights, and the configuration of a Llama."""
     for name, known in _LLADA_HELD.items():
         if theirs.get(name, known[0]) not in known:
-            raise CheckpointError(f"{name} = {theirs[name]!r} is not held: {known[0]!r} is")
+            raise CheckpointError(f"{name} = {theirs[name]!r} is not supported: {known[0]!r} is")
     fields = {ours: theirs[name] for ours, name in _LLADA.items()}
     fields["num_key_value_heads"] = theirs.get("n_kv_heads") or theirs["n_heads"]
     base = "model.transformer"

@@ -141,7 +141,7 @@ def _named_mask(foreign: Foreign, tokenizer: Pieces) -> int | None:
         if text:
             ids = tokenizer.encode(text)
             if len(ids) != 1:
-                raise CheckpointError(f"the mask {text!r} of {file} is no token of the tokenizer")
+                raise CheckpointError(f"the mask {text!r} of {file} is not in the tokenizer")
             return ids[0]
     ids = tokenizer.special if foreign.config.get("model_type") == "esm" else ()
     return next((i for i in ids if tokenizer.decode([i]) == "<mask>"), None)

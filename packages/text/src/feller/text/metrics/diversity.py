@@ -72,7 +72,7 @@ def compression_ratio(texts: Sequence[str]) -> float:
 
 
 def compiles(text: str) -> bool:
-    """Say whether a text is Python, as far as the compiler knows; it is not run.
+    """Return whether a text is Python, as far as the compiler knows; it is not run.
 
     Example:
         >>> compiles("x = 1"), compiles("x ="), compiles("")

@@ -1,8 +1,8 @@
-"""Figures of a text model: how likely it finds a text, and what its samples are like.
+"""Figures of a text model: its likelihood on a text, and the quality of its samples.
 
-Likelihoods are in bits per byte of the text, which no tokenizer enters. A text is cut into windows
-of the model's context, each of which the model sees alone; what a window adds is an upper bound for
-a chain and exact for the autoregressive baseline.
+Likelihoods are in bits per byte of the text, independent of the tokenizer. A text is cut into
+windows of the model's context, each of which the model sees alone; what a window adds is an upper
+bound for a chain and exact for the autoregressive baseline.
 """
 
 import math
@@ -48,7 +48,7 @@ class Window:
         ids: Its tokens.
         bytes: Bytes of text it stands for; that of all windows of a document is its size.
         document: The number of its document.
-        exact: Whether its tokenizer gives the document back as it is.
+        exact: Whether the tokenizer reproduces the document exactly.
     """
 
     ids: Int[Tensor, " n"]
@@ -85,7 +85,7 @@ def windows_of(model: Any, data: TextData, split: Split = "train") -> list[Windo
 
 
 def _kept(tokenizer: Tokenizer, ids: list[int], text: str) -> tuple[bool, int]:
-    """Say whether ids give a text back, and how many bytes of it they do."""
+    """Return whether ids give a text back, and how many bytes of it they do."""
     size = len(text.encode("utf-8", "surrogateescape"))
     if tokenizer.decode(ids) == text:
         return True, size
@@ -102,7 +102,7 @@ def likelihood(
 
     Args:
         model: A chain or the baseline.
-        data: The text; its tokenizer, length and cache do not matter.
+        data: The text; its tokenizer, length and cache are ignored.
         split: Which part of it.
         draws: Noisy states of each window, for a chain.
         seed: Chooses them.

@@ -52,7 +52,7 @@ class DecoderConfig(TextNetworkConfig):
             refuse_fetching(fields)
             kind = fields.get("model_type")
         except (AttributeError, RecursionError, ValueError) as error:
-            raise ValueError(f"network.definition is no configuration: {error}") from None
+            raise ValueError(f"network.definition is not a configuration: {error}") from None
         if kind not in FAMILIES:
             raise ValueError(f"network.definition has model_type {kind!r}, not {FAMILIES}")
 

@@ -78,7 +78,7 @@ class HuggingFaceConfig(TextNetworkConfig):
                 raise ValueError("it has no model_type")
             refuse_fetching(fields)
         except (OSError, RecursionError, ValueError) as error:
-            reason = f"{self.definition[:80]} is no configuration of transformers: {error}"
+            reason = f"{self.definition[:80]} is not a configuration of transformers: {error}"
             raise ValueError(reason) from None
         object.__setattr__(self, "definition", text)
 

@@ -38,15 +38,15 @@ class TextTransformerConfig(TextNetworkConfig):
 
     Attributes:
         transformer: Size and options of the blocks.
-        window: Tokens that the first convolution sees, an odd number; 1 for no convolution.
+        window: Width of the first convolution in tokens, an odd number; 1 for no convolution.
         conditioned: Whether the network is conditioned on kappa; for a mask source it is not.
         num_classes: Classes of the labels; 0 for a network without.
-        adaptive: Whether kappa and the label set the norms of every block, for a third more
-            weights; or else are added to the tokens.
+        adaptive: Whether kappa and the label modulate the norms of every block, for a third more
+            weights; otherwise they are added to the tokens.
         causal: Whether a token sees those to its left only.
         time_input: The time that the network is given: 1000 kappa, or `sigma` = -log kappa, at most
             6.9, which MDLM and SEDD call the total noise.
-        conditions: Named conditions of the network, in the place of a label.
+        conditions: Named conditions of the network, instead of a label.
     """
 
     transformer: TransformerConfig

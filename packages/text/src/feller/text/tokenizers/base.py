@@ -65,7 +65,7 @@ class Tokenizer(ABC):
         return ids
 
     def names(self) -> tuple[str, ...]:
-        """Return what each id stands for: its text, or where that is no text, the id of its own.
+        """Return what each id stands for: its text, or where that is not text, the id of its own.
 
         Ids of two tokenizers that have one name mean the same.
         """

@@ -24,9 +24,9 @@ class TokenizerFlags:
     """Train a byte-pair tokenizer."""
 
     data: tyro.conf.AvoidSubcommands[TextData] = field(default_factory=TextData)
-    """The corpus; its own tokenizer, length and cache do not matter."""
+    """The corpus; its tokenizer, length and cache are ignored."""
     size: int = 1024
-    """Number of ids; an end of document, where there is one, is a further id."""
+    """Number of ids, without the end-of-document id if there is one."""
     out: Path = Path("tokenizer.json")
     """The file to write."""
 

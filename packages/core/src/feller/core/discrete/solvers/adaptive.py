@@ -29,14 +29,14 @@ __all__ = ["Adaptive"]
 
 @dataclass
 class Adaptive(TokenSolver):
-    """Ask for every mask, reveal the surest, ask again.
+    """Predict every masked token, reveal the surest, and repeat.
 
     Attributes:
-        by: What is sure: the most likely token's probability (`confidence`), what it has over the
-            second (`margin`), or a small `entropy`.
-        per_call: Reveals a network call.
-        bound: Reveal instead as many as have the sum of their entropies, the largest left out, at
-            or below this, in nats: a bound on their mutual information. At least one.
+        by: The measure of certainty: the most likely token's probability (`confidence`), its lead
+            over the second (`margin`), or a small `entropy`.
+        per_call: Tokens revealed per network call.
+        bound: Instead reveal as many tokens, at least one, as keep the sum of their entropies,
+            without the largest, at or below this, in nats: a bound on their mutual information.
     """
 
     by: Certainty = "confidence"

@@ -38,9 +38,9 @@ class Prediction:
     Attributes:
         model: The model.
         log_source: log pi of every id.
-        condition: An entry for each row, or one for all.
+        condition: One for each row, or one for all.
         shaping: How a distribution is changed before a draw.
-        hides: Whether the source is all mask, so that whatever is no mask is data.
+        hides: Whether the source is all mask, so that any token but the mask is data.
     """
 
     model: TokenModel
@@ -142,10 +142,10 @@ class Prediction:
 class TokenSolver(Solver):
     """A rule for one move of a batch of chains, on any model whose path is a mixture of tokens.
 
-    Text's networks are asked for the elements that jump alone; a `GeneratorModel` with a
-    `PosteriorHead`, a guided one, or exact data answer for the whole state. A factor of a product
-    is moved by `feller.core.discrete.solvers.ByFactor`. Simulated states are tensors, of pixels
-    too, or a `TokenState`, which says what is given and keeps when each token came.
+    Text networks compute only the elements that jump; a `GeneratorModel` with a `PosteriorHead`, a
+    guided model, or exact data compute the whole state. A factor of a product is moved by
+    `feller.core.discrete.solvers.ByFactor`. Simulated states are tensors, also of pixels, or a
+    `TokenState`, which records which tokens are given and when each was revealed.
 
     Attributes:
         shaping: Temperature, top-k and top-p of each draw; none by default.

@@ -25,7 +25,7 @@ __all__ = ["ByFactor"]
 
 @dataclass
 class ByFactor(Solver):
-    """A step of each factor by a solver of its own. One network call a step, and those of solvers.
+    """Each factor steps with its own solver. One network call a step, plus those of the solvers.
 
     Attributes:
         solvers: The solvers by the names of the factors.
@@ -46,7 +46,7 @@ class ByFactor(Solver):
 
         Raises:
             ValueError: When factors and solvers have other names, a solver does not suit, or there
-                is no grid.
+                is not a grid.
         """
         super().begin(model, x_0, times, rng)
         if self.solvers.keys() != x_0.keys():

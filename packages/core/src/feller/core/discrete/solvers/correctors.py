@@ -35,10 +35,10 @@ class PredictorCorrector(TokenSolver):
     """A leap, then Gibbs draws at the new kappa.
 
     Attributes:
-        predictor: The leap; its shaping does not count.
+        predictor: The leap; its shaping is ignored.
         rounds: Gibbs rounds after each leap but the last, a network call each.
-        elements: Elements of a row drawn again in a round. One is exact; several do not see each
-            other.
+        elements: Elements of a row redrawn per round. One is exact; several are redrawn
+            independently.
     """
 
     predictor: Leap | Ancestral
@@ -87,10 +87,10 @@ class Remasking(TokenSolver):
         strength: How sigma is chosen: at most `eta` (`cap`), `eta` times the most there can be
             (`rescale`), or that split among a row's tokens by how improbable each was when it was
             drawn (`confidence`; the fraction unmasked is then below kappa on the way).
-        eta: A number in [0, 1].
-        pause: Stand still for `rounds` steps at the grid's last kappa that is not above this, and
-            remask there only: a loop.
-        rounds: The steps of the loop; they add to those of the grid.
+        eta: Strength of remasking, in [0, 1].
+        pause: Hold kappa for `rounds` steps at the grid's last value not above this, and remask
+            only there: a loop.
+        rounds: Steps of the loop, in addition to those of the grid.
     """
 
     strength: Strength = "cap"

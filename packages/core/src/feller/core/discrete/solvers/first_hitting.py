@@ -27,8 +27,8 @@ class FirstHitting(TokenSolver):
     """Reveal masks in a random order, at the times of the chain.
 
     Attributes:
-        per_call: Reveals a network call. At 1 the distribution is that of the model, with as many
-            calls as tokens; with more, those revealed together do not see each other.
+        per_call: Tokens revealed per network call. At 1 the distribution is that of the model, with
+            as many calls as tokens; above 1, tokens revealed together are drawn independently.
     """
 
     per_call: int = 1
@@ -36,7 +36,7 @@ class FirstHitting(TokenSolver):
     own_times: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse to reveal none."""
+        """Check that a call reveals at least one token."""
         if self.per_call < 1:
             raise ValueError(f"a call reveals at least one token, not {self.per_call}")
 

@@ -26,9 +26,9 @@ __all__ = ["Ancestral", "Leap", "finish", "renoise"]
 class Leap(TokenSolver):
     """The forward chain: each element jumps with its exact probability, to a posterior draw.
 
-    With a mask source only masks jump, once. With others, what has jumped may jump again: the chain
-    corrects itself, most while kappa is small. A model is asked at kappa, not at time, so any grid
-    of times suits.
+    With a mask source only masks jump, once. With others, an element may jump again: the chain
+    corrects itself, most while kappa is small. The model takes kappa, not time, so any grid of
+    times works.
     """
 
     def move(
@@ -54,8 +54,9 @@ class Ancestral(TokenSolver):
 
     With a = kappa_t / kappa_s and pi the source, an element that is not x leaves with probability
     :math:`(1 - a) / (1 - \kappa_t)`, to x with probability kappa_s, else to a draw of the source.
-    One that is x leaves less often, by the factor :math:`g(z) / q(z|z)`. So who may leave is known
-    before the network is asked, and thinned after. With a mask source it is the forward chain.
+    One that is x leaves less often, by the factor :math:`g(z) / q(z|z)`. So the elements that may
+    leave are known before the network call, and thinned after it. With a mask source it is the
+    forward chain.
     """
 
     def move(

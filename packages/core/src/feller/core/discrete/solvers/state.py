@@ -18,20 +18,20 @@ class TokenState:
     """A batch of token chains, each row at a mixing weight of its own.
 
     Elements have turns: those at the row's present turn are **open**, at the kappa that it has
-    reached; those of earlier turns are done and stay, at kappa 1, as does what was **given** (a
-    prompt); later turns are still at their source, at kappa 0.
+    reached; those of earlier turns are done and stay, at kappa 1, as do **given** ones (a prompt);
+    later turns are still at their source, at kappa 0.
 
     Attributes:
         x: The tokens.
         turn: When each element is drawn, counted from 0; -1 is given.
         now: The present turn of each row.
-        reached: kappa of what is open, float64; at 1 the turn is over.
-        due: kappa at the next event of a row, where one is foreseen; else 0.
+        reached: kappa of the open elements, float64; at 1 the turn is over.
+        due: kappa at the next event of a row, if already drawn; else 0.
         nfe: Network calls so far.
         call: The network call, counted from 1, after which an element last changed; 0 if never.
-        level: kappa at which it did.
-        log_prob: With what log-probability its token was drawn.
-        event: The shape of a state, `(n,)` of a sequence.
+        level: kappa at which it last changed.
+        log_prob: The log-probability with which its token was drawn.
+        event: The shape of a state, `(n,)` for a sequence.
     """
 
     x: Int[Tensor, "b n"]
