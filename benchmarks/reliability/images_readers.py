@@ -41,7 +41,8 @@ def image(kind: str, home: Path) -> Reader:
 def _images_of(root: Path, source: Any, **more: Any) -> None:
     from feller.images.data import ImageData
 
-    found = ImageData(source=source, root=str(root), size=8, **more).build("train")
+    sized = {"size": 8} if source in ("folder", "shards") else {}
+    found = ImageData(source=source, root=str(root), **sized, **more).build("train")
     found.facts()
     found[list(range(len(found)))]
 

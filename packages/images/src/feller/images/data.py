@@ -137,7 +137,7 @@ class ImageData(DataConfig):
                 raise DataError(f"--data.{name} {value} is for --data.source folder or shards")
         found = _SOURCES[self.source](self, split)
         if isinstance(found, ArrayImages) and self.size not in (None, SIDE, found.images.shape[1]):
-            raise DataError(f"--data.size {self.size} is for files of images; here are {found}")
+            raise DataError(f"--data.size {self.size} is for image files; the data are {found}")
         if self.conditions and not found.columns:
             raise DataError(f"{self.source} has no numbers for conditions: npz and folder may")
         if os.environ.get("RANK", "0") == "0":
