@@ -158,6 +158,38 @@ def test_alternatives_may_stand_in_blocks():
     assert found.index.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("atoms", [("N", "CA", "C", "O"), ("CA",)])
+@pytest.mark.parametrize("between", [[], ["TER"]])
+@pytest.mark.parametrize("late", [0.3, 0.7])
+def test_alternatives_after_the_chain_stand_where_their_residue_does(atoms, between, late):
+    one = chain(6)
+    lines = written(one)
+    some = [i for i in range(8, 16) if lines[i][12:16].strip() in atoms]
+    after = [lines[i][:16] + "B" + lines[i][17:30] + f"{50:8.3f}" + lines[i][38:] for i in some]
+    for i in some:
+        lines[i] = lines[i][:16] + "A" + lines[i][17:54] + f"{1 - late:6.2f}" + lines[i][60:]
+    after = [line[:54] + f"{late:6.2f}" + line[60:] for line in after]
+    (found,) = pdb("\n".join([*lines, *between, *after, ""]))
+    assert found.index.tolist() == [1, 2, 3, 4, 5, 6]
+    assert found.sequence == one.sequence
+    moved = (found.atoms[2:4, :, 0] == 50).sum()
+    assert moved == (len(some) if late > 0.5 else 0)
+    assert not np.isnan(found.atoms).any()
+
+
+def test_alternatives_of_a_number_that_comes_again_stay():
+    """A number that comes again is of another residue, which may have alternatives of its own."""
+    one = chain(4)
+    array = atom_array({"A": one})
+    array.res_id = np.repeat([1, 2, 1, 2], 4)
+
+    def change(table):
+        table["label_alt_id"] = np.array(["."] * 9 + ["A"] + ["."] * 6)
+
+    (found,) = binary(array, change=change)
+    assert same(found, replace(one, index=np.array([1, 2, 1, 2], np.int32)))
+
+
 @pytest.mark.parametrize("value", ["?", "."])
 def test_a_position_that_is_not_given_is_none(value):
     def change(table):

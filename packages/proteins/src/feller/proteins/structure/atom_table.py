@@ -180,14 +180,17 @@ def _starts(columns: Columns) -> np.ndarray:
 
 
 def _without_alternatives(columns: Columns) -> Columns:
-    """Keep of each residue the atoms without alternatives, and those of the most likely one."""
+    """Keep of each residue the atoms without alternatives, and those of the most likely one.
+
+    A file may list all of one alternative before the next, or those of some residues after the
+    chain: an alternative stands where its residue begins.
+    """
     has = _told(columns.alternative)
     if not has.any():
         return columns
-    # By name, as some files list all of one alternative before the next.
     _, insertion = np.unique(columns.insertion, return_inverse=True)
     names = columns.number.astype(np.int64) * (insertion.max() + 1) + insertion
-    _, residue = np.unique(names, return_inverse=True)
+    _, first, residue = np.unique(names, return_index=True, return_inverse=True)
     occupancies: dict[tuple[int, str], list[float]] = {}
     rows = zip(residue[has], columns.alternative[has], columns.occupancy[has], strict=True)
     for position, label, occupancy in rows:
@@ -198,7 +201,14 @@ def _without_alternatives(columns: Columns) -> Columns:
         if position not in best or occupancy > best[position][0]:
             best[position] = (occupancy, label)
     labels = np.array([best.get(int(position), (0.0, ""))[1] for position in residue])
-    return columns[~has | (columns.alternative == labels)]
+    # A number that comes again with other atoms is of another residue, which stays where it is.
+    begins = np.append(True, residue[1:] != residue[:-1])
+    starts = np.flatnonzero(begins)
+    alone = np.logical_and.reduceat(has, starts)
+    runs = np.where(alone, first[residue[starts]], starts)
+    order = np.argsort(runs[np.cumsum(begins) - 1], kind="stable")
+    kept = ~has | (columns.alternative == labels)
+    return columns[order[kept[order]]]
 
 
 def _column(table: Any, *names: str, rows: np.ndarray | None = None) -> Any:

@@ -3,7 +3,8 @@
 A chain is known by its letter. Where letters are blank it is known by what stands for them: the
 segment (columns 73 to 76, as CHARMM writes it), the records that end chains (TER), and numbers of
 residues that begin again. Where one letter has a residue number twice, in two segments or before
-and after a TER, it is of several chains, and those are separated in the same way.
+and after a TER, it is of several chains, and those are separated in the same way; other
+alternatives of a residue may come later.
 """
 
 import math
@@ -97,7 +98,7 @@ def records_of_pdb(text: str) -> tuple[list[str], list[str], float]:
             before = letter, segment, number
         records.append(_completed(line))
         pieces.append(_Piece(letter, segment, ended, restarted))
-    residues = [r[22:27] if r.startswith("ATOM") else "" for r in records]
+    residues = [r[16] + r[22:27] if r.startswith("ATOM") else "" for r in records]
     central = {p for p, r in zip(pieces, records, strict=True) if r[12:16].strip() == "CA"}
     return records, _names(pieces, residues, central), resolution
 
@@ -145,7 +146,7 @@ def _names(pieces: list[_Piece], residues: list[str], central: set[_Piece]) -> l
 
 
 def _several(pieces: list[_Piece], residues: list[str]) -> set[str]:
-    """Return the letters that have the number of a residue in several pieces."""
+    """Return the letters that have a residue, by number and alternative, in several pieces."""
     seen: dict[tuple[str, str], _Piece] = {}
     for piece, residue in zip(pieces, residues, strict=True):
         if residue:
