@@ -20,8 +20,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from feller.proteins.structure.atom_table import Columns, chains_of, columns_of_cif, columns_of_pdb
+from feller.proteins.structure.atom_table import Columns, chains_of, columns_of_pdb
 from feller.proteins.structure.chain import Chain
+from feller.proteins.structure.cif import columns_of_cif
 
 __all__ = ["SUFFIXES", "Entry", "Refusal", "entries", "read_chains", "read_entries", "sorted_out"]
 
