@@ -36,6 +36,7 @@ class Columns:
         alternative: Which of the positions of an atom that has several.
         occupancy: The fraction of molecules that have this alternative.
         position: In Angstrom, `(rows, 3)`.
+        free: Whether the file says that the atom is of no polymer; bonds say more.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
     """
 
@@ -47,6 +48,7 @@ class Columns:
     alternative: np.ndarray
     occupancy: np.ndarray
     position: np.ndarray
+    free: np.ndarray
     resolution: float = math.nan
 
     def __getitem__(self, rows: Any) -> "Columns":
@@ -59,7 +61,8 @@ def columns_of_pdb(data: bytes) -> Columns:
     """Take what a backbone needs from the text of a PDB file.
 
     Only the records of backbone atoms of the first model reach the parser. A canonical residue
-    among the hetero atoms is a free amino acid, and is left out.
+    among the hetero atoms is a free amino acid, and is left out; another one is free where no bond
+    holds it, and it comes after the end of its chain or is not in the sequence (SEQRES).
 
     Raises:
         ValueError: When there is none, or the file ends in the middle of a record.
@@ -68,7 +71,7 @@ def columns_of_pdb(data: bytes) -> Columns:
 
     text = data.removeprefix(BOM_UTF8).decode("latin-1")
     check_whole(text)
-    records, chains, resolution = records_of_pdb(text)
+    records, chains, free, resolution = records_of_pdb(text)
     if not records:
         raise ValueError("it has no ATOM records of a backbone")
     file = PDBFile.read(io.StringIO("\n".join(records)))
@@ -82,6 +85,7 @@ def columns_of_pdb(data: bytes) -> Columns:
         rows.altloc_id,
         rows.occupancy,
         np.asarray(rows.coord, dtype=np.float32),
+        np.array(free),
         resolution,
     )
 
@@ -116,7 +120,7 @@ def _chain(columns: Columns, name: str) -> Chain | None:
     every[row[::-1], columns.slot[::-1]] = columns.position[::-1]
     atoms, oxygen = every[:, :SPARE].copy(), ATOMS.index("O")
     atoms[:, oxygen] = np.where(np.isnan(atoms[:, oxygen]), every[:, SPARE], atoms[:, oxygen])
-    codes = codes_of_names(columns.residue[starts], atoms)
+    codes = codes_of_names(columns.residue[starts], atoms, columns.free[starts])
     kept = codes >= 0
     if not kept.any():
         return None

@@ -49,6 +49,7 @@ def columns_of_cif(file: Any) -> Columns:
         alternative,
         _occupancy(table, alternative, keep),
         np.stack([_coordinate(table[f"Cartn_{axis}"], keep) for axis in "xyz"], axis=-1),
+        np.zeros(len(alternative), dtype=bool),
         _resolution(block),
     )
 

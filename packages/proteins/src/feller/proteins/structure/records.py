@@ -73,16 +73,17 @@ def check_whole(text: str) -> None:
         raise ValueError("it has SEQRES, and ends in an atom with no TER or END: it was cut off")
 
 
-def records_of_pdb(text: str) -> tuple[list[str], list[str], float]:
-    """Return complete records of backbone atoms, the chain of each, and the resolution.
+def records_of_pdb(text: str) -> tuple[list[str], list[str], list[bool], float]:
+    """Return complete records of backbone atoms, what is known of each, and the resolution.
 
     Returns:
-        Records without letters of chains; names of chains; Angstrom, NaN where it is not known.
+        Records without letters of chains; names of chains; which are of no chain, unless a bond
+        holds them; Angstrom, NaN where it is not known.
     """
     records: list[str] = []
     pieces: list[_Piece] = []
     resolution, ended, restarted, before = math.nan, 0, 0, ("", "", "")
-    for line in text.splitlines():
+    for line in (lines := text.splitlines()):
         kind = line[:6]
         if kind == "ENDMDL" or (line.strip() == "END" and records):
             break
@@ -100,7 +101,32 @@ def records_of_pdb(text: str) -> tuple[list[str], list[str], float]:
         pieces.append(_Piece(letter, segment, ended, restarted))
     residues = [r[16] + r[22:27] if r.startswith("ATOM") else "" for r in records]
     central = {p for p, r in zip(pieces, records, strict=True) if r[12:16].strip() == "CA"}
-    return records, _names(pieces, residues, central), resolution
+    free = _free(lines)[: len(records)]
+    return records, _names(pieces, residues, central), free, resolution
+
+
+def _free(lines: list[str]) -> list[bool]:
+    """Say which backbone records are hetero atoms after the end of a chain, or in no SEQRES of it.
+
+    A chain that goes on after a TER had not ended. A TER is of the chain before it, as some tools
+    write another letter there, or none.
+    """
+    free: list[bool] = []
+    listed: dict[str, set[str]] = {}
+    ended: set[str] = set()
+    letter = ""
+    for line in lines:
+        if line.startswith("SEQRES"):
+            listed.setdefault(line[11:12].strip(), set()).update(line[19:].split())
+        elif line.startswith("TER"):
+            ended.add(letter)
+        elif _is_backbone(line):
+            letter, name = line[21:22].strip(), line[17:20].strip()
+            hetero = line.startswith("HETATM")
+            if not hetero:
+                ended.discard(letter)
+            free.append(hetero and (letter in ended or name not in listed.get(letter, {name})))
+    return free
 
 
 def _is_backbone(line: str) -> bool:
