@@ -48,6 +48,8 @@ def test_the_first_model_counts():
     moved = ALANINE.replace("11.639", "99.999")
     (found,) = pdb(f"MODEL        1\n{ALANINE}ENDMDL\nMODEL        2\n{moved}ENDMDL\n")
     assert same(found, pdb(ALANINE)[0])
+    (found,) = pdb(f"MODEL        1\n{ALANINE}TER\nMODEL        2\n{moved}TER\nEND\n")
+    assert same(found, pdb(ALANINE)[0])  # as some tools write models
     one = chain(5)
     array, other = atom_array({"A": one}), atom_array({"A": one})
     other.coord += 5

@@ -116,7 +116,7 @@ def test_a_file_of_the_data_bank_ends_its_chains():
 
 
 def test_records_are_completed():
-    records, chains, free, resolution = records_of_pdb(lines_of(1)[0][:54])
+    records, chains, free, resolution = records_of_pdb([lines_of(1)[0][:54]])
     assert records[0].endswith("  1.00  0.00           N  ") and len(records[0]) == 80
     assert chains == ["-"] and free == [False] and np.isnan(resolution)  # no CA, no chain
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from feller.proteins.structure.amino_acids import codes_of_names
 from feller.proteins.structure.chain import ATOMS, LONGEST_BOND, SHORTEST_BOND, Chain
-from feller.proteins.structure.records import SLOTS, SPARE, check_whole, records_of_pdb
+from feller.proteins.structure.records import SLOTS, SPARE, check_whole, first_model, records_of_pdb
 
 __all__ = ["Columns", "chains_of", "columns_of_pdb", "told"]
 
@@ -71,7 +71,7 @@ def columns_of_pdb(data: bytes) -> Columns:
 
     text = data.removeprefix(BOM_UTF8).decode("latin-1")
     check_whole(text)
-    records, chains, free, resolution = records_of_pdb(text)
+    records, chains, free, resolution = records_of_pdb(first_model(text.splitlines()))
     if not records:
         raise ValueError("it has no ATOM records of a backbone")
     file = PDBFile.read(io.StringIO("\n".join(records)))

@@ -11,13 +11,13 @@ import math
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain, islice, product
+from itertools import chain, islice, pairwise, product
 from types import MappingProxyType
 
 from feller.proteins.structure.amino_acids import CANONICAL
 from feller.proteins.structure.chain import ATOMS
 
-__all__ = ["SLOTS", "SPARE", "check_whole", "records_of_pdb"]
+__all__ = ["SLOTS", "SPARE", "check_whole", "first_model", "records_of_pdb"]
 
 SPARE = len(ATOMS)
 """The slot of the second oxygen of a terminus, which is its O where there is no other."""
@@ -73,8 +73,23 @@ def check_whole(text: str) -> None:
         raise ValueError("it has SEQRES, and ends in an atom with no TER or END: it was cut off")
 
 
-def records_of_pdb(text: str) -> tuple[list[str], list[str], list[bool], float]:
+def first_model(lines: list[str]) -> list[str]:
+    """Return the lines up to the end of the first model that has atoms of a backbone.
+
+    It ends at ENDMDL, at END, or where the next one begins.
+    """
+    marks = ("MODEL", "ENDMDL", "END")
+    ends = [i for i, line in enumerate(lines) if line[:6].strip() in marks]
+    parts = pairwise([0, *ends, len(lines)])
+    models = (end for start, end in parts if any(map(_is_backbone, lines[start:end])))
+    return lines[: next(models, None)]
+
+
+def records_of_pdb(lines: list[str]) -> tuple[list[str], list[str], list[bool], float]:
     """Return complete records of backbone atoms, what is known of each, and the resolution.
+
+    Args:
+        lines: Of one model.
 
     Returns:
         Records without letters of chains; names of chains; which are of no chain, unless a bond
@@ -83,10 +98,8 @@ def records_of_pdb(text: str) -> tuple[list[str], list[str], list[bool], float]:
     records: list[str] = []
     pieces: list[_Piece] = []
     resolution, ended, restarted, before = math.nan, 0, 0, ("", "", "")
-    for line in (lines := text.splitlines()):
+    for line in lines:
         kind = line[:6]
-        if kind == "ENDMDL" or (line.strip() == "END" and records):
-            break
         if kind[:3] == "TER":
             ended, before = ended + 1, ("", "", "")
         if line.startswith("REMARK   2 RESOLUTION"):
@@ -101,8 +114,7 @@ def records_of_pdb(text: str) -> tuple[list[str], list[str], list[bool], float]:
         pieces.append(_Piece(letter, segment, ended, restarted))
     residues = [r[16] + r[22:27] if r.startswith("ATOM") else "" for r in records]
     central = {p for p, r in zip(pieces, records, strict=True) if r[12:16].strip() == "CA"}
-    free = _free(lines)[: len(records)]
-    return records, _names(pieces, residues, central), free, resolution
+    return records, _names(pieces, residues, central), _free(lines), resolution
 
 
 def _free(lines: list[str]) -> list[bool]:
