@@ -70,7 +70,8 @@ def binary(array, *, change=lambda table: None):
     stream = io.BytesIO()
     file.write(stream)
     stream.seek(0)
-    return chains_of(columns_of_cif(BinaryCIFFile.read(stream)), "x")
+    (columns,) = columns_of_cif(BinaryCIFFile.read(stream)).values()
+    return chains_of(columns, "x")
 
 
 def text_cif(array, *, change):
@@ -78,7 +79,8 @@ def text_cif(array, *, change):
     file = CIFFile()
     set_structure(file, array, extra_fields=[])
     change(file.block["atom_site"])
-    return chains_of(columns_of_cif(CIFFile.deserialize(file.serialize())), "x")
+    (columns,) = columns_of_cif(CIFFile.deserialize(file.serialize())).values()
+    return chains_of(columns, "x")
 
 
 def models(*arrays):

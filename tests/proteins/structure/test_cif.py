@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 import pytest
-from biotite.structure.io.pdbx import CIFFile, MaskValue, set_structure
-from structures import atom_array, binary, chain, same, text_cif
+from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, MaskValue, set_structure
+from structures import atom_array, binary, chain, models, same, text_cif
 
 from feller.proteins.structure.cif import columns_of_cif
 
@@ -109,7 +109,7 @@ def test_resolution(category, name, value, expected):
     file = CIFFile()
     set_structure(file, atom_array({"A": chain(3)}))
     file.block[category] = type(file.block["atom_site"])({name: value})
-    columns = columns_of_cif(CIFFile.read(io.StringIO(file.serialize())))
+    (columns,) = columns_of_cif(CIFFile.read(io.StringIO(file.serialize()))).values()
     assert columns.resolution == pytest.approx(expected, nan_ok=True)
 
 
@@ -124,3 +124,20 @@ def test_a_missing_column_is_named():
 def test_what_has_no_table_is_said():
     with pytest.raises(ValueError, match="atom_site"):
         columns_of_cif(CIFFile.read(io.StringIO("data_x\n_a.b c\n")))
+
+
+def test_every_block_with_atoms_is_read():
+    file = CIFFile()
+    for n in (3, 5):
+        set_structure(file, atom_array({"A": chain(n)}), data_block=f"d{n}")
+    text = f"data_first\n_a.b c\n{file.serialize()}"
+    found = columns_of_cif(CIFFile.read(io.StringIO(text)))
+    assert {name: len(columns.slot) for name, columns in found.items()} == {"d3": 12, "d5": 20}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_models_are_counted(count):
+    file = BinaryCIFFile()
+    set_structure(file, models(*[atom_array({"A": chain(3)})] * count))
+    (columns,) = columns_of_cif(file).values()
+    assert (columns.models, len(columns.slot)) == (count, 12)

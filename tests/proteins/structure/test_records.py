@@ -8,7 +8,7 @@ from folds import regular
 
 from feller.proteins.structure.atom_table import chains_of, columns_of_pdb
 from feller.proteins.structure.chain import ATOMS
-from feller.proteins.structure.records import check_whole, records_of_pdb
+from feller.proteins.structure.records import check_whole, models_of_pdb, records_of_pdb
 
 
 def atom(serial, name, number, place, *, letter=" ", segment="", residue="ALA"):
@@ -113,6 +113,18 @@ def test_a_file_of_the_data_bank_ends_its_chains():
     with pytest.raises(ValueError, match="it has SEQRES, and ends in an atom"):
         check_whole(text)
     check_whole(text + "TER\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("MODEL        1", "ENDMDL"), ("MODEL        1", "TER"), ("", "END")]
+)
+def test_models_are_counted(before, after):
+    one = [before, *lines_of(3), after]
+    for count in (1, 2, 3):
+        lines, found = models_of_pdb(["HEADER", *one * count, "END"])
+        assert found == count
+        assert [line for line in lines if line.startswith("ATOM")] == lines_of(3)
+    assert models_of_pdb(["HEADER", "END"]) == (["HEADER", "END"], 0)
 
 
 def test_records_are_completed():

@@ -13,7 +13,13 @@ import numpy as np
 
 from feller.proteins.structure.amino_acids import codes_of_names
 from feller.proteins.structure.chain import ATOMS, LONGEST_BOND, SHORTEST_BOND, Chain
-from feller.proteins.structure.records import SLOTS, SPARE, check_whole, first_model, records_of_pdb
+from feller.proteins.structure.records import (
+    SLOTS,
+    SPARE,
+    check_whole,
+    models_of_pdb,
+    records_of_pdb,
+)
 
 __all__ = ["Columns", "chains_of", "columns_of_pdb", "told"]
 
@@ -38,6 +44,7 @@ class Columns:
         position: In Angstrom, `(rows, 3)`.
         free: Whether the file says that the atom is of no polymer; bonds say more.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
+        models: How many the structure has; the rows are of the first.
     """
 
     slot: np.ndarray
@@ -50,11 +57,13 @@ class Columns:
     position: np.ndarray
     free: np.ndarray
     resolution: float = math.nan
+    models: int = 1
 
     def __getitem__(self, rows: Any) -> "Columns":
         """Return some of the rows."""
-        arrays = [getattr(self, f.name)[rows] for f in fields(self) if f.name != "resolution"]
-        return Columns(*arrays, resolution=self.resolution)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {k: v[rows] for k, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
 
 
 def columns_of_pdb(data: bytes) -> Columns:
@@ -71,7 +80,8 @@ def columns_of_pdb(data: bytes) -> Columns:
 
     text = data.removeprefix(BOM_UTF8).decode("latin-1")
     check_whole(text)
-    records, chains, free, resolution = records_of_pdb(first_model(text.splitlines()))
+    lines, models = models_of_pdb(text.splitlines())
+    records, chains, free, resolution = records_of_pdb(lines)
     if not records:
         raise ValueError("it has no ATOM records of a backbone")
     file = PDBFile.read(io.StringIO("\n".join(records)))
@@ -87,6 +97,7 @@ def columns_of_pdb(data: bytes) -> Columns:
         np.asarray(rows.coord, dtype=np.float32),
         np.array(free),
         resolution,
+        models,
     )
 
 

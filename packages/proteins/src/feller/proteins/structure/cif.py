@@ -15,24 +15,33 @@ from feller.proteins.structure.records import SLOTS
 __all__ = ["columns_of_cif"]
 
 
-def columns_of_cif(file: Any) -> Columns:
+def columns_of_cif(file: Any) -> dict[str, Columns]:
     """Take what a backbone needs from biotite's `CIFFile` or `BinaryCIFFile`.
+
+    Returns:
+        The columns of each data block that has atoms, by its name.
 
     Raises:
         ValueError: When the file has no atoms.
     """
-    block = next((block for block in file.values() if "atom_site" in block), None)
-    if block is None:
+    blocks = {name: block for name, block in file.items() if "atom_site" in block}
+    if not blocks:
         raise ValueError("it has no table of atoms (atom_site)")
+    return {name: _columns(block) for name, block in blocks.items()}
+
+
+def _columns(block: Any) -> Columns:
+    """Take what a backbone needs from a data block."""
     table = block["atom_site"]
     names = _strings(table, "label_atom_id", "auth_atom_id")
     slot = np.full(len(names), -1, dtype=np.int8)
     for name, number in SLOTS.items():
         slot[names == name] = number
-    keep = slot >= 0
+    keep, models = slot >= 0, 1
     if "pdbx_PDB_model_num" in table:
         model = _column(table, "pdbx_PDB_model_num").data.array
-        keep &= model == model[0]
+        first = model == model[0]
+        keep, models = keep & first, 1 if first.all() else len(np.unique(model))
     if "label_seq_id" in table:
         polymer = _is_given(table["label_seq_id"])
         keep &= polymer | ~polymer.any()
@@ -51,6 +60,7 @@ def columns_of_cif(file: Any) -> Columns:
         np.stack([_coordinate(table[f"Cartn_{axis}"], keep) for axis in "xyz"], axis=-1),
         np.zeros(len(alternative), dtype=bool),
         _resolution(block),
+        models,
     )
 
 

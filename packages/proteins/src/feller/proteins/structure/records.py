@@ -17,7 +17,7 @@ from types import MappingProxyType
 from feller.proteins.structure.amino_acids import CANONICAL
 from feller.proteins.structure.chain import ATOMS
 
-__all__ = ["SLOTS", "SPARE", "check_whole", "first_model", "records_of_pdb"]
+__all__ = ["SLOTS", "SPARE", "check_whole", "models_of_pdb", "records_of_pdb"]
 
 SPARE = len(ATOMS)
 """The slot of the second oxygen of a terminus, which is its O where there is no other."""
@@ -73,16 +73,16 @@ def check_whole(text: str) -> None:
         raise ValueError("it has SEQRES, and ends in an atom with no TER or END: it was cut off")
 
 
-def first_model(lines: list[str]) -> list[str]:
-    """Return the lines up to the end of the first model that has atoms of a backbone.
+def models_of_pdb(lines: list[str]) -> tuple[list[str], int]:
+    """Return the lines up to the end of the first model, and how many models there are.
 
-    It ends at ENDMDL, at END, or where the next one begins.
+    A model has atoms of a backbone. It ends at ENDMDL, at END, or where the next one begins.
     """
     marks = ("MODEL", "ENDMDL", "END")
     ends = [i for i, line in enumerate(lines) if line[:6].strip() in marks]
     parts = pairwise([0, *ends, len(lines)])
-    models = (end for start, end in parts if any(map(_is_backbone, lines[start:end])))
-    return lines[: next(models, None)]
+    models = [end for start, end in parts if any(map(_is_backbone, lines[start:end]))]
+    return lines[: models[0]] if models else lines, len(models)
 
 
 def records_of_pdb(lines: list[str]) -> tuple[list[str], list[str], list[bool], float]:
