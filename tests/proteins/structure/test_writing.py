@@ -116,10 +116,11 @@ def test_b_factors_come_back(format, tmp_path):
 
 
 def test_a_pdb_file_ends_as_it_should(tmp_path):
-    a = chain(3, residues=np.array([0, 1, 9], np.uint8), index=np.array([5, 6, 6], np.int32))
+    numbers = np.array([5, 6, 6], np.int32)
+    a = chain(3, residues=np.array([0, 1, 9], np.uint8), index=numbers, letter="B")
     (file,) = write_chains([a], tmp_path)
     lines = file.read_text().splitlines()
-    assert lines[-2] == "TER      13      LEU A   6A".ljust(80)
+    assert lines[-2] == "TER      13      LEU B   6A".ljust(80)
     assert lines[-1] == "END".ljust(80)
     assert [line[:6] for line in lines[:-2]] == ["HEADER", *["ATOM  "] * 12]
     assert lines[-3][17:27] == lines[-2][17:27]

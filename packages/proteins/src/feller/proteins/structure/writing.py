@@ -1,10 +1,10 @@
 """Chains into files: PDB, mmCIF, BinaryCIF and FASTA.
 
-A chain is written as chain A, one file a chain. Residue 20, which is unknown or not decided yet, is
-`UNK` in structures and `X` in sequences: it comes back as unknown, and is never taken for a
-glycine. Atoms whose position is not known are left out. Residues that share a number have the
-insertion codes that they were read with, or get some: 52, 52A, 52B. mmCIF and BinaryCIF hold 3
-decimals, as PDB does.
+A file holds one chain, under its letter; it is A where the chain has none of one character. Residue
+20, which is unknown or not decided yet, is `UNK` in structures and `X` in sequences: it comes back
+as unknown, and is never taken for a glycine. Atoms whose position is not known are left out.
+Residues that share a number have the insertion codes that they were read with, or get some: 52,
+52A, 52B. mmCIF and BinaryCIF hold 3 decimals, as PDB does.
 
 A file is written beside its target, then moved there: readers see the old or the new one.
 """
@@ -250,8 +250,9 @@ def _write_pdb(array: Any, file: Path, name: str) -> None:
     pdb = PDBFile()
     pdb.set_structure(array)
     last = array.array_length() - 1
-    serial = f"{array.res_name[last]:>3} A{array.res_id[last]:>4}{array.ins_code[last]:1}"
-    end = f"TER   {(last + 1) % 99999 + 1:>5}      {serial}".ljust(80)
+    number = f"{array.chain_id[last]}{array.res_id[last]:>4}{array.ins_code[last]:1}"
+    serial = (last + 1) % 99999 + 1
+    end = f"TER   {serial:>5}      {array.res_name[last]:>3} {number}".ljust(80)
     # mkdssp 4 takes a file whose first letter is no H for mmCIF. XXXX is the id of no PDB entry.
     lines = ["HEADER    PROTEIN MODEL".ljust(62) + "XXXX".ljust(18)]
     for line in pdb.lines:
