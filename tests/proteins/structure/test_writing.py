@@ -109,6 +109,16 @@ def test_insertion_codes_come_back(format, tmp_path):
 
 
 @every_format
+@pytest.mark.parametrize("letter", ["", "b", "AA", "PROTEIN-1", "A'"])
+def test_the_letter_of_a_chain_comes_back(letter, format, tmp_path):
+    (file,) = write_chains([chain(5, letter=letter)], tmp_path, format)
+    (back,) = read_chains(file)
+    assert isinstance(back, Chain)
+    fits = len(letter) == 1 or (letter and format != "pdb")
+    assert back.letter == (letter if fits else "A")
+
+
+@every_format
 def test_b_factors_come_back(format, tmp_path):
     values = np.linspace(0, 99, 25)
     (file,) = write_chains([chain()], tmp_path, format, b_factors=[values])
