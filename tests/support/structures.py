@@ -1,6 +1,7 @@
 """Structures made by formula, and their files, for tests of what reads them."""
 
 import gzip
+import io
 
 import numpy as np
 from biotite.structure import AtomArray, stack
@@ -8,7 +9,9 @@ from biotite.structure.io.pdb import PDBFile
 from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, set_structure
 
 from feller.proteins.structure.amino_acids import CANONICAL
+from feller.proteins.structure.atom_table import chains_of
 from feller.proteins.structure.chain import ATOMS, LETTERS, Chain
+from feller.proteins.structure.cif import columns_of_cif
 
 
 def chain(n=60, *, name="x", seed=0, first=1):
@@ -57,6 +60,27 @@ def write(array, file):
         file.write_bytes(gzip.compress(target.read_bytes()))
         target.unlink()
     return file
+
+
+def binary(array, *, change=lambda table: None):
+    """Write, change the table of atoms, and read."""
+    file = BinaryCIFFile()
+    set_structure(file, array, extra_fields=[])
+    change(file.block["atom_site"])
+    stream = io.BytesIO()
+    file.write(stream)
+    stream.seek(0)
+    (columns,) = columns_of_cif(BinaryCIFFile.read(stream)).values()
+    return chains_of(columns, "x")
+
+
+def text_cif(array, *, change):
+    """The same by way of text, where what is not told is a `?` or a `.`."""
+    file = CIFFile()
+    set_structure(file, array, extra_fields=[])
+    change(file.block["atom_site"])
+    (columns,) = columns_of_cif(CIFFile.deserialize(file.serialize())).values()
+    return chains_of(columns, "x")
 
 
 def models(*arrays):

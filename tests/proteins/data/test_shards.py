@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from structures import chain, folder_of_chains
+from structures import atom_array, chain, folder_of_chains, models, write
 
 from feller.proteins.data import shards as module
 from feller.proteins.data.filters import Filters
@@ -100,6 +100,16 @@ def test_what_is_refused_is_listed(tmp_path, some):
         ["c01", "too short"],
         ["c03", "unreadable"],
     ]
+
+
+def test_a_structure_of_several_models_is_taken_and_counted(tmp_path):
+    array = atom_array({"A": chain(40)})
+    write(models(array, array), tmp_path / "a.bcif")
+    built = build_shards(entries(tmp_path / "a.bcif"), tmp_path / "cache", ALL)
+    assert built.counts == {"taken": 1, "of several models": 1}
+    assert built.refused == []
+    lines = (tmp_path / "cache" / "refusals.txt").read_text().splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [["a", "of several models"]]
 
 
 def test_a_shard_may_be_empty(tmp_path, some):

@@ -173,6 +173,26 @@ def test_trajectories_beside_samples_are_no_samples(tmp_path):
     assert len(read_structures(alone)[0]) == 1
 
 
+def test_models_after_the_first_are_passed_over_aloud(tmp_path, capsys):
+    array = structures.atom_array({"A": structures.chain(9)})
+    file = structures.write(structures.models(array, array), tmp_path / "x.pdb")
+    chains, (passed,) = read_structures(file)
+    assert (len(chains), passed.kind) == (1, "of several models")
+    assert len(read_backbones(file)) == 1
+    assert capsys.readouterr().err == "passed over x: 1 of its 2 models: the first is read\n"
+    assert len(read_motif(file, parse_contigs("A3-4"))["A"]) == 9
+    assert capsys.readouterr().err == "passed over x: 1 of its 2 models: the first is read\n"
+
+
+def test_a_motif_of_several_structures_is_refused(tmp_path):
+    file = one(tmp_path, structures.chain(9), "one.cif")
+    text = file.read_text()
+    file.write_text(text + text.replace("data_", "data_other_", 1))
+    assert "has 2 chains A: give a file of one structure" in refusal(
+        read_motif, file, parse_contigs("A3-4")
+    )
+
+
 def test_one_structure_in_two_formats_is_read_once(tmp_path):
     for name in ("x.cif", "x.pdb"):
         structures.write(structures.atom_array({"A": structures.chain(9)}), tmp_path / name)

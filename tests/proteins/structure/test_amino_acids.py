@@ -39,3 +39,11 @@ def test_caps_are_no_residues():
     atoms = regular(3).atoms
     atoms[0, 1] = np.nan
     assert codes("ACE", "ALA", "ALA", atoms=atoms) == [-1, 0, 0]
+
+
+def test_what_is_free_is_a_residue_by_its_bond_alone():
+    atoms, names, free = regular(3).atoms, np.array(["ALA", "ALA", "SEP"]), np.arange(3) == 2
+    assert codes_of_names(names, atoms, free).tolist() == [0, 0, 20]
+    atoms[2] += 50
+    assert codes_of_names(names, atoms, free).tolist() == [0, 0, -1]
+    assert codes_of_names(names, atoms).tolist() == [0, 0, 20]

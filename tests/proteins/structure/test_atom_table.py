@@ -1,18 +1,16 @@
 """Backbones out of tables of atoms: what belongs to a chain, and what does not."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from biotite.structure import AtomArray
 from biotite.structure.io.pdb import PDBFile
-from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, MaskValue, set_structure
 from folds import regular
-from structures import atom_array, chain, models, same
+from structures import atom_array, binary, chain, models, same
 
 from feller.proteins.structure.amino_acids import CANONICAL
-from feller.proteins.structure.atom_table import chains_of, columns_of_cif, columns_of_pdb
+from feller.proteins.structure.atom_table import chains_of, columns_of_pdb
 from feller.proteins.structure.chain import codes_of
 
 ALANINE = """\
@@ -25,25 +23,6 @@ ATOM      4  O   ALA A   1       9.474   6.334  -4.166  1.00  0.00           O
 
 def pdb(text):
     return chains_of(columns_of_pdb(text.encode()), "x")
-
-
-def binary(array, *, change=lambda table: None):
-    """Write, change the table of atoms, and read."""
-    file = BinaryCIFFile()
-    set_structure(file, array, extra_fields=[])
-    change(file.block["atom_site"])
-    stream = io.BytesIO()
-    file.write(stream)
-    stream.seek(0)
-    return chains_of(columns_of_cif(BinaryCIFFile.read(stream)), "x")
-
-
-def text_cif(array, *, change):
-    """The same by way of text, where what is not told is a `?` or a `.`."""
-    file = CIFFile()
-    set_structure(file, array, extra_fields=[])
-    change(file.block["atom_site"])
-    return chains_of(columns_of_cif(CIFFile.deserialize(file.serialize())), "x")
 
 
 def test_the_names_are_those_of_the_letters():
@@ -69,6 +48,8 @@ def test_the_first_model_counts():
     moved = ALANINE.replace("11.639", "99.999")
     (found,) = pdb(f"MODEL        1\n{ALANINE}ENDMDL\nMODEL        2\n{moved}ENDMDL\n")
     assert same(found, pdb(ALANINE)[0])
+    (found,) = pdb(f"MODEL        1\n{ALANINE}TER\nMODEL        2\n{moved}TER\nEND\n")
+    assert same(found, pdb(ALANINE)[0])  # as some tools write models
     one = chain(5)
     array, other = atom_array({"A": one}), atom_array({"A": one})
     other.coord += 5
@@ -95,18 +76,6 @@ def test_hetero_atoms_are_no_residues_but_for_modified_ones():
     (found,) = pdb(text)
     assert found.sequence == "MXX"
     assert found.index.tolist() == [1, 2, 3]
-
-
-def test_what_is_no_part_of_a_polymer_is_left_out():
-    array = atom_array({"A": chain(3)})
-
-    def change(table):
-        mask = np.zeros(12, dtype=np.uint8)
-        mask[8:] = MaskValue.INAPPLICABLE
-        table["label_seq_id"] = type(table["label_seq_id"])(table["label_seq_id"].data.array, mask)
-
-    (found,) = binary(array, change=change)
-    assert len(found) == 2
 
 
 def test_missing_atoms_are_nan():
@@ -158,84 +127,41 @@ def test_alternatives_may_stand_in_blocks():
     assert found.index.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("value", ["?", "."])
-def test_a_position_that_is_not_given_is_none(value):
-    def change(table):
-        told = table["Cartn_x"].as_array(str)
-        told[5] = value
-        table["Cartn_x"] = told
-
-    (found,) = text_cif(atom_array({"A": chain(3)}), change=change)
-    assert np.isnan(found.atoms[1, 1]).tolist() == [True, False, False]
-    assert found.has_frame.tolist() == [True, False, True]
-
-
-def test_labels_stand_in_for_what_authors_do_not_tell():
-    def change(table):
-        for name in ("auth_seq_id", "auth_comp_id"):
-            table[name] = np.repeat("?", 12)
-        table["label_seq_id"] = np.repeat(["4", "5", "6"], 4)
-
-    one = chain(3)
-    (found,) = text_cif(atom_array({"A": one}), change=change)
-    assert found.index.tolist() == [4, 5, 6]
+@pytest.mark.parametrize("atoms", [("N", "CA", "C", "O"), ("CA",)])
+@pytest.mark.parametrize("between", [[], ["TER"]])
+@pytest.mark.parametrize("late", [0.3, 0.7])
+def test_alternatives_after_the_chain_stand_where_their_residue_does(atoms, between, late):
+    one = chain(6)
+    lines = written(one)
+    some = [i for i in range(8, 16) if lines[i][12:16].strip() in atoms]
+    after = [lines[i][:16] + "B" + lines[i][17:30] + f"{50:8.3f}" + lines[i][38:] for i in some]
+    for i in some:
+        lines[i] = lines[i][:16] + "A" + lines[i][17:54] + f"{1 - late:6.2f}" + lines[i][60:]
+    after = [line[:54] + f"{late:6.2f}" + line[60:] for line in after]
+    (found,) = pdb("\n".join([*lines, *between, *after, ""]))
+    assert found.index.tolist() == [1, 2, 3, 4, 5, 6]
     assert found.sequence == one.sequence
+    moved = (found.atoms[2:4, :, 0] == 50).sum()
+    assert moved == (len(some) if late > 0.5 else 0)
+    assert not np.isnan(found.atoms).any()
 
 
-def test_a_residue_without_a_number_is_refused():
+def test_alternatives_of_a_number_that_comes_again_stay():
+    """A number that comes again is of another residue, which may have alternatives of its own."""
+    one = chain(4)
+    array = atom_array({"A": one})
+    array.res_id = np.repeat([1, 2, 1, 2], 4)
+
     def change(table):
-        table["auth_seq_id"] = np.array(["1"] * 4 + ["?"] * 4 + ["3"] * 4)
+        table["label_alt_id"] = np.array(["."] * 9 + ["A"] + ["."] * 6)
 
-    with pytest.raises(ValueError, match="has no number of its residue"):
-        text_cif(atom_array({"A": chain(3)}), change=change)
+    (found,) = binary(array, change=change)
+    assert same(found, replace(one, index=np.array([1, 2, 1, 2], np.int32)))
 
 
 def test_a_mark_of_byte_order_hides_no_atom():
     (found,) = chains_of(columns_of_pdb(b"\xef\xbb\xbf" + ALANINE.encode()), "x")
     assert not np.isnan(found.atoms).any()
-
-
-def test_alternatives_of_a_table():
-    one = chain(3)
-    array = atom_array({"A": one})
-    both = array + array[4:8]
-    both.coord[12:] += 1
-
-    def change(table):
-        labels = np.array(["."] * 4 + ["A"] * 4 + ["."] * 4 + ["B"] * 4)
-        table["label_alt_id"] = labels
-        table["occupancy"] = np.array([1.0] * 4 + [0.4] * 4 + [1.0] * 4 + [0.6] * 4)
-
-    order = np.r_[0:8, 12:16, 8:12]
-    (found,) = binary(both[order], change=lambda table: change_rows(table, change, order))
-    assert len(found) == 3
-    assert found.atoms[1] == pytest.approx(one.atoms[1] + 1, abs=2e-3)
-
-
-def change_rows(table, change, order):
-    made = {}
-    change(made)
-    for name, values in made.items():
-        table[name] = values[order]
-
-
-def test_author_numbers_and_names_come_first():
-    def change(table):
-        table["auth_seq_id"] = np.repeat([7, 8, 11], 4)
-        table["auth_asym_id"] = np.repeat(["L"], 12)
-
-    (found,) = binary(atom_array({"A": chain(3)}), change=change)
-    assert found.index.tolist() == [7, 8, 11]
-    assert found.breaks.tolist() == [False, True]
-
-
-def test_a_table_may_have_labels_alone():
-    def change(table):
-        for name in ("auth_seq_id", "auth_asym_id", "auth_comp_id", "auth_atom_id"):
-            table.pop(name, None)
-
-    one = chain(3)
-    assert same(binary(atom_array({"A": one}), change=change)[0], one)
 
 
 def test_chains_of_a_structure_add_their_names():
@@ -244,22 +170,6 @@ def test_chains_of_a_structure_add_their_names():
     assert [c.name for c in found] == ["x_B", "x_A"]
     assert same(found[0], first)
     assert same(found[1], second)
-
-
-@pytest.mark.parametrize(
-    ("category", "name", "value", "expected"),
-    [
-        ("refine", "ls_d_res_high", "1.85", 1.85),
-        ("em_3d_reconstruction", "resolution", "3.2", 3.2),
-        ("refine", "ls_d_res_high", "?", np.nan),
-    ],
-)
-def test_resolution(category, name, value, expected):
-    file = CIFFile()
-    set_structure(file, atom_array({"A": chain(3)}))
-    file.block[category] = type(file.block["atom_site"])({name: value})
-    columns = columns_of_cif(CIFFile.read(io.StringIO(file.serialize())))
-    assert columns.resolution == pytest.approx(expected, nan_ok=True)
 
 
 def test_resolution_of_a_pdb_file():
@@ -271,16 +181,6 @@ def test_resolution_of_a_pdb_file():
 def test_what_has_no_atoms_is_said():
     with pytest.raises(ValueError, match="no ATOM records"):
         columns_of_pdb(b"HEADER\n")
-    with pytest.raises(ValueError, match="atom_site"):
-        columns_of_cif(CIFFile.read(io.StringIO("data_x\n_a.b c\n")))
-
-
-def test_a_missing_column_is_named():
-    with pytest.raises(ValueError, match="no column auth_comp_id or label_comp_id"):
-        binary(
-            atom_array({"A": chain(3)}),
-            change=lambda table: [table.pop(n) for n in ("auth_comp_id", "label_comp_id")],
-        )
 
 
 def test_nucleotides_make_no_chain():

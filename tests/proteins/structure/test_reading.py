@@ -8,11 +8,19 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from structures import atom_array, chain, folder_of_chains, same, write
+from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, set_structure
+from structures import atom_array, chain, folder_of_chains, models, same, write
 
 from feller.proteins.structure import reading
 from feller.proteins.structure.chain import Chain
-from feller.proteins.structure.reading import SUFFIXES, Refusal, entries, read_chains, read_entries
+from feller.proteins.structure.reading import (
+    MODELS,
+    SUFFIXES,
+    Refusal,
+    entries,
+    read_chains,
+    read_entries,
+)
 
 
 def reason(path):
@@ -106,6 +114,36 @@ def test_reasons_for_paths(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     assert reason(tmp_path / "notes.txt").startswith("expected a name that ends in one of .pdb")
     assert reason(tmp_path).startswith("holds no files .pdb")
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif", ".bcif"])
+def test_of_several_models_the_first_is_read_aloud(suffix, tmp_path):
+    array = atom_array({"A": chain(3)})
+    file = write(models(array, array, array), tmp_path / f"a{suffix}")
+    found, passed = read_chains(file)
+    assert same(found, chain(3))
+    assert passed == Refusal("a", "2 of its 3 models: the first is read", MODELS)
+
+
+@pytest.mark.parametrize("kind", [CIFFile, BinaryCIFFile])
+def test_blocks_of_a_file_are_structures(kind, tmp_path):
+    file = kind()
+    water = atom_array({"W": chain(1)})
+    water.res_name[:] = "HOH"
+    two = atom_array({"A": chain(4), "B": chain(5)})
+    for name, array in (("d0", atom_array({"A": chain(3)})), ("d1", two), ("d2", water)):
+        set_structure(file, array, data_block=name)
+    path = tmp_path / ("a.cif" if kind is CIFFile else "a.bcif")
+    file.write(path)
+    *chains, other = read_chains(path)
+    assert [(c.name, len(c)) for c in chains] == [("a_d0", 3), ("a_d1_A", 4), ("a_d1_B", 5)]
+    assert (other.name, other.kind) == ("a_d2", "not protein")
+
+
+def test_blocks_of_one_name_are_refused(tmp_path):
+    file = write(atom_array({"A": chain(3)}), tmp_path / "a.cif")
+    file.write_text(file.read_text() * 2)
+    assert "two of its data blocks have one name" in reason(file)
 
 
 def test_the_pdb_record_may_be_of_any_encoding(tmp_path):

@@ -8,7 +8,7 @@ from folds import regular
 
 from feller.proteins.structure.atom_table import chains_of, columns_of_pdb
 from feller.proteins.structure.chain import ATOMS
-from feller.proteins.structure.records import check_whole, records_of_pdb
+from feller.proteins.structure.records import check_whole, models_of_pdb, records_of_pdb
 
 
 def atom(serial, name, number, place, *, letter=" ", segment="", residue="ALA"):
@@ -115,7 +115,45 @@ def test_a_file_of_the_data_bank_ends_its_chains():
     check_whole(text + "TER\n")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("MODEL        1", "ENDMDL"), ("MODEL        1", "TER"), ("", "END")]
+)
+def test_models_are_counted(before, after):
+    one = [before, *lines_of(3), after]
+    for count in (1, 2, 3):
+        lines, found = models_of_pdb(["HEADER", *one * count, "END"])
+        assert found == count
+        assert [line for line in lines if line.startswith("ATOM")] == lines_of(3)
+    assert models_of_pdb(["HEADER", "END"]) == (["HEADER", "END"], 0)
+
+
 def test_records_are_completed():
-    records, chains, resolution = records_of_pdb(lines_of(1)[0][:54])
+    records, chains, free, resolution = records_of_pdb([lines_of(1)[0][:54]])
     assert records[0].endswith("  1.00  0.00           N  ") and len(records[0]) == 80
-    assert chains == ["-"] and np.isnan(resolution)  # no CA, no chain
+    assert chains == ["-"] and free == [False] and np.isnan(resolution)  # no CA, no chain
+
+
+def hetero(lines, residue):
+    return [f"HETATM{line[6:17]}{residue}{line[20:]}" for line in lines]
+
+
+@pytest.mark.parametrize("ends", ["TER", "TER      21      ALA A   5", ""])
+@pytest.mark.parametrize("sequence", ["ALA ALA ALA ALA ALA", "ALA ALA SEP ALA ORN", ""])
+def test_a_free_amino_acid_is_no_residue(ends, sequence):
+    """It comes after the end of its chain, or is none of its sequence."""
+    head = [f"SEQRES   1 B    5  {sequence}"] * bool(sequence)
+    alone = hetero(lines_of(1, letter="B", first=401, shift=60), "ORN")
+    (found,) = read(head, lines_of(5, letter="B"), [ends], alone)
+    free = bool(ends) or sequence.startswith("ALA ALA ALA")
+    assert found.sequence == ("AAAAA" if free else "AAAAAX")
+
+
+@pytest.mark.parametrize("ends", ["TER", ""])
+def test_a_modified_residue_is_one_by_its_bond_or_where_its_chain_goes_on(ends):
+    lines = lines_of(7, letter="B")
+    bound = hetero(lines[12:16], "SEP")
+    head = ["SEQRES   1 B    7  ALA ALA ALA ALA ALA ALA ALA"]
+    assert read(head, lines[:12], [ends], bound, lines[16:])[0].sequence == "AAAXAAA"
+    alone = hetero(lines_of(1, letter="B", first=8, shift=30), "SEP")
+    after = lines_of(1, letter="B", first=12, shift=60)
+    assert read(lines[:8], [ends], lines[16:20], alone, after)[0].sequence == "AAAXA"

@@ -109,6 +109,16 @@ def test_insertion_codes_come_back(format, tmp_path):
 
 
 @every_format
+@pytest.mark.parametrize("letter", ["", "b", "AA", "PROTEIN-1", "A'"])
+def test_the_letter_of_a_chain_comes_back(letter, format, tmp_path):
+    (file,) = write_chains([chain(5, letter=letter)], tmp_path, format)
+    (back,) = read_chains(file)
+    assert isinstance(back, Chain)
+    fits = len(letter) == 1 or (letter and format != "pdb")
+    assert back.letter == (letter if fits else "A")
+
+
+@every_format
 def test_b_factors_come_back(format, tmp_path):
     values = np.linspace(0, 99, 25)
     (file,) = write_chains([chain()], tmp_path, format, b_factors=[values])
@@ -116,10 +126,11 @@ def test_b_factors_come_back(format, tmp_path):
 
 
 def test_a_pdb_file_ends_as_it_should(tmp_path):
-    a = chain(3, residues=np.array([0, 1, 9], np.uint8), index=np.array([5, 6, 6], np.int32))
+    numbers = np.array([5, 6, 6], np.int32)
+    a = chain(3, residues=np.array([0, 1, 9], np.uint8), index=numbers, letter="B")
     (file,) = write_chains([a], tmp_path)
     lines = file.read_text().splitlines()
-    assert lines[-2] == "TER      13      LEU A   6A".ljust(80)
+    assert lines[-2] == "TER      13      LEU B   6A".ljust(80)
     assert lines[-1] == "END".ljust(80)
     assert [line[:6] for line in lines[:-2]] == ["HEADER", *["ATOM  "] * 12]
     assert lines[-3][17:27] == lines[-2][17:27]
@@ -253,7 +264,7 @@ def test_a_pdb_file_begins_with_a_header(tmp_path):
     for each in (file, tmp_path / "t.pdb"):
         first = each.read_text().splitlines()[0]
         assert first == f"{'HEADER    PROTEIN MODEL':62}{'XXXX':18}"
-        assert len(list(read_chains(each))) == 1
+        assert isinstance(next(read_chains(each)), Chain)
 
 
 def test_names_that_differ_in_case_alone_are_two_files_everywhere(tmp_path):

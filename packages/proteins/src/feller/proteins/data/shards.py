@@ -30,7 +30,7 @@ from feller.core.config import encode
 from feller.proteins.data.filters import Filters
 from feller.proteins.data.mapped import DataError, map_shard, read_index, read_portion
 from feller.proteins.structure.chain import Chain
-from feller.proteins.structure.reading import Entry, read_entries, sorted_out
+from feller.proteins.structure.reading import MODELS, Entry, read_entries, sorted_out
 
 __all__ = ["DataError", "Shards", "build_shards", "digest_of", "open_shards"]
 
@@ -94,12 +94,13 @@ class Shards:
 
     @property
     def refused(self) -> list[str]:
-        """Names of what was not taken."""
+        """Names of what was not taken; of a structure of several models the first was."""
         try:
             text = (self.folder / "refusals.txt").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return []
-        return [line.split("\t")[0] for line in text.splitlines()]
+        lines = [line.split("\t") for line in text.splitlines()]
+        return [name for name, *rest in lines if rest[:1] != [MODELS]]
 
     def residues(self, i: int) -> UInt8[np.ndarray, " n"]:
         """Return the residues of a chain."""

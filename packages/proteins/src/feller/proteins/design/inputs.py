@@ -4,6 +4,8 @@ An error is one line that says which file, residue or letter it is about.
 """
 
 import re
+import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from feller.proteins.structure.chain import (
     check_whole,
     codes_of,
 )
-from feller.proteins.structure.reading import Refusal, entries, read_entries, sorted_out
+from feller.proteins.structure.reading import MODELS, Refusal, entries, read_entries, sorted_out
 
 __all__ = [
     "TRAJECTORIES",
@@ -38,8 +40,8 @@ SHOWN = 60  # characters of what is not a sequence
 def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
     """Read the chains of a file, a folder or a `.zip`, and what there is none of.
 
-    Trajectories beside samples, which begin at noise, are passed over and said so, and so is a
-    structure that was read in another format.
+    Trajectories beside samples, which begin at noise, are passed over and said so, and so are a
+    structure that was read in another format, and all models but the first.
 
     Raises:
         ValueError: When there is no chain at all.
@@ -71,8 +73,10 @@ def read_backbones(path: Path) -> list[Chain]:
         ValueError: When a file cannot be read, or a chain lacks an atom or is broken.
     """
     chains, refusals = read_structures(path)
-    for refusal in (r for r in refusals if r.kind != TRAJECTORIES):
-        raise ValueError(f"{path}: {refusal.name}: {refusal.reason}")
+    for refusal in refusals:
+        if refusal.kind not in (TRAJECTORIES, MODELS):
+            raise ValueError(f"{path}: {refusal.name}: {refusal.reason}")
+    _tell(refusals)
     for chain in chains:
         check_frames(chain)
         check_whole(chain)
@@ -96,7 +100,11 @@ def read_motif(path: Path | None, contigs: Contigs) -> dict[str, Chain]:
         return {}
     if path.is_dir() or path.suffix.lower() == ".zip":
         raise ValueError(f"--motif is one structure file, not {path}")
-    chains, _ = read_structures(path)
+    chains, refusals = read_structures(path)
+    _tell(refusals)
+    for letter, count in Counter(chain.letter or "_" for chain in chains).items():
+        if count > 1:
+            raise ValueError(f"{path} has {count} chains {letter}: give a file of one structure")
     if len(chains) > 1 or chains[0].letter:
         return {chain.letter or "_": chain for chain in chains}
     if len(letters) > 1:
@@ -158,6 +166,12 @@ def length_range(text: str) -> tuple[int, int]:
     if high > MOST_RESIDUES:
         raise ValueError(f"--length is at most {MOST_RESIDUES:,}, not {high:,}")
     return low, high
+
+
+def _tell(refusals: list[Refusal]) -> None:
+    """Say what of a file is not taken."""
+    for refusal in refusals:
+        print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:

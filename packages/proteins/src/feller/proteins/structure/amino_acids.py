@@ -5,7 +5,7 @@ from functools import cache
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float, Int8, Shaped
+from jaxtyping import Bool, Float, Int8, Shaped
 
 from feller.proteins.structure.chain import LETTERS, UNKNOWN, bonded
 
@@ -29,7 +29,9 @@ _PROTONATED: Mapping[str, int] = MappingProxyType(
 
 
 def codes_of_names(
-    names: Shaped[np.ndarray, " n"], atoms: Float[np.ndarray, "n 4 3"]
+    names: Shaped[np.ndarray, " n"],
+    atoms: Float[np.ndarray, "n 4 3"],
+    free: Bool[np.ndarray, " n"] | None = None,
 ) -> Int8[np.ndarray, " n"]:
     """Return the numbers of residues: 20 of unknown ones, -1 of what is no residue of the chain.
 
@@ -40,6 +42,7 @@ def codes_of_names(
     Args:
         names: Of up to three letters or more.
         atoms: N, CA, C and O of each, NaN where one is missing.
+        free: Which are no residues where no bond says so, whatever amino acid they are.
     """
     codes = np.array([_CODES.get(name, -1) for name in names.tolist()], dtype=np.int8)
     if (codes >= 0).all():
@@ -50,7 +53,7 @@ def codes_of_names(
     for i in np.flatnonzero((codes < 0) & has_ca):
         if within[i]:
             codes[i] = _PROTONATED.get(names[i], UNKNOWN)
-        elif names[i] in _amino_acids():
+        elif names[i] in _amino_acids() and (free is None or not free[i]):
             codes[i] = UNKNOWN
     return codes
 

@@ -1,8 +1,6 @@
 """The columns of a structure file that a backbone takes, and the chains they make.
 
-The table of atoms of a file is the same in its three formats: each column an array over atoms. Rows
-are dropped as early as may be, so that little is decoded, compared or copied: other models, other
-atoms, what is no part of a polymer.
+The table of atoms of a file is the same in its three formats: each column an array over atoms.
 """
 
 import io
@@ -15,9 +13,15 @@ import numpy as np
 
 from feller.proteins.structure.amino_acids import codes_of_names
 from feller.proteins.structure.chain import ATOMS, LONGEST_BOND, SHORTEST_BOND, Chain
-from feller.proteins.structure.records import SLOTS, SPARE, check_whole, records_of_pdb
+from feller.proteins.structure.records import (
+    SLOTS,
+    SPARE,
+    check_whole,
+    models_of_pdb,
+    records_of_pdb,
+)
 
-__all__ = ["Columns", "chains_of", "columns_of_cif", "columns_of_pdb"]
+__all__ = ["Columns", "chains_of", "columns_of_pdb", "told"]
 
 _NONE = (".", "?", "", " ")
 
@@ -38,7 +42,9 @@ class Columns:
         alternative: Which of the positions of an atom that has several.
         occupancy: The fraction of molecules that have this alternative.
         position: In Angstrom, `(rows, 3)`.
+        free: Whether the file says that the atom is of no polymer; bonds say more.
         resolution: Of the structure, in Angstrom; NaN where it is not known.
+        models: How many the structure has; the rows are of the first.
     """
 
     slot: np.ndarray
@@ -49,57 +55,23 @@ class Columns:
     alternative: np.ndarray
     occupancy: np.ndarray
     position: np.ndarray
+    free: np.ndarray
     resolution: float = math.nan
+    models: int = 1
 
     def __getitem__(self, rows: Any) -> "Columns":
         """Return some of the rows."""
-        arrays = [getattr(self, f.name)[rows] for f in fields(self) if f.name != "resolution"]
-        return Columns(*arrays, resolution=self.resolution)
-
-
-def columns_of_cif(file: Any) -> Columns:
-    """Take what a backbone needs from biotite's `CIFFile` or `BinaryCIFFile`.
-
-    Raises:
-        ValueError: When the file has no atoms.
-    """
-    block = next((block for block in file.values() if "atom_site" in block), None)
-    if block is None:
-        raise ValueError("it has no table of atoms (atom_site)")
-    table = block["atom_site"]
-    names = _strings(table, "label_atom_id", "auth_atom_id")
-    slot = np.full(len(names), -1, dtype=np.int8)
-    for name, number in SLOTS.items():
-        slot[names == name] = number
-    keep = slot >= 0
-    if "pdbx_PDB_model_num" in table:
-        model = _column(table, "pdbx_PDB_model_num").data.array
-        keep &= model == model[0]
-    if "label_seq_id" in table:
-        polymer = _is_given(table["label_seq_id"])
-        keep &= polymer | ~polymer.any()
-    alternative = _strings(table, "label_alt_id")[keep]
-    number = _column(table, "auth_seq_id", "label_seq_id", rows=keep)
-    if _missing(number, keep).any():
-        raise ValueError("an atom of a backbone has no number of its residue (auth_seq_id)")
-    return Columns(
-        slot[keep],
-        _strings(table, "auth_comp_id", "label_comp_id", rows=keep)[keep],
-        _strings(table, "auth_asym_id", "label_asym_id", rows=keep)[keep],
-        number.as_array(np.int32)[keep],
-        _strings(table, "pdbx_PDB_ins_code")[keep],
-        alternative,
-        _occupancy(table, alternative, keep),
-        np.stack([_coordinate(table[f"Cartn_{axis}"], keep) for axis in "xyz"], axis=-1),
-        _resolution(block),
-    )
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {k: v[rows] for k, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
 
 
 def columns_of_pdb(data: bytes) -> Columns:
     """Take what a backbone needs from the text of a PDB file.
 
     Only the records of backbone atoms of the first model reach the parser. A canonical residue
-    among the hetero atoms is a free amino acid, and is left out.
+    among the hetero atoms is a free amino acid, and is left out; another one is free where no bond
+    holds it, and it comes after the end of its chain or is not in the sequence (SEQRES).
 
     Raises:
         ValueError: When there is none, or the file ends in the middle of a record.
@@ -108,7 +80,8 @@ def columns_of_pdb(data: bytes) -> Columns:
 
     text = data.removeprefix(BOM_UTF8).decode("latin-1")
     check_whole(text)
-    records, chains, resolution = records_of_pdb(text)
+    lines, models = models_of_pdb(text.splitlines())
+    records, chains, free, resolution = records_of_pdb(lines)
     if not records:
         raise ValueError("it has no ATOM records of a backbone")
     file = PDBFile.read(io.StringIO("\n".join(records)))
@@ -122,7 +95,9 @@ def columns_of_pdb(data: bytes) -> Columns:
         rows.altloc_id,
         rows.occupancy,
         np.asarray(rows.coord, dtype=np.float32),
+        np.array(free),
         resolution,
+        models,
     )
 
 
@@ -156,13 +131,14 @@ def _chain(columns: Columns, name: str) -> Chain | None:
     every[row[::-1], columns.slot[::-1]] = columns.position[::-1]
     atoms, oxygen = every[:, :SPARE].copy(), ATOMS.index("O")
     atoms[:, oxygen] = np.where(np.isnan(atoms[:, oxygen]), every[:, SPARE], atoms[:, oxygen])
-    codes = codes_of_names(columns.residue[starts], atoms)
+    codes = codes_of_names(columns.residue[starts], atoms, columns.free[starts])
     kept = codes >= 0
     if not kept.any():
         return None
     numbers, insertions = columns.number[starts], columns.insertion[starts]
-    told = np.where(_told(insertions), insertions, " ")
-    letters = "".join(code[0] for code in told.tolist()) if _told(told).any() else ""
+    given = told(insertions)
+    codes_given = np.where(given, insertions, " ").tolist()
+    letters = "".join(code[0] for code in codes_given) if given.any() else ""
     residues = codes.astype(np.uint8)
     return Chain(name, atoms, residues, numbers, columns.resolution, insertions=letters).only(kept)
 
@@ -180,14 +156,17 @@ def _starts(columns: Columns) -> np.ndarray:
 
 
 def _without_alternatives(columns: Columns) -> Columns:
-    """Keep of each residue the atoms without alternatives, and those of the most likely one."""
-    has = _told(columns.alternative)
+    """Keep of each residue the atoms without alternatives, and those of the most likely one.
+
+    A file may list all of one alternative before the next, or those of some residues after the
+    chain: an alternative stands where its residue begins.
+    """
+    has = told(columns.alternative)
     if not has.any():
         return columns
-    # By name, as some files list all of one alternative before the next.
     _, insertion = np.unique(columns.insertion, return_inverse=True)
     names = columns.number.astype(np.int64) * (insertion.max() + 1) + insertion
-    _, residue = np.unique(names, return_inverse=True)
+    _, first, residue = np.unique(names, return_index=True, return_inverse=True)
     occupancies: dict[tuple[int, str], list[float]] = {}
     rows = zip(residue[has], columns.alternative[has], columns.occupancy[has], strict=True)
     for position, label, occupancy in rows:
@@ -198,78 +177,16 @@ def _without_alternatives(columns: Columns) -> Columns:
         if position not in best or occupancy > best[position][0]:
             best[position] = (occupancy, label)
     labels = np.array([best.get(int(position), (0.0, ""))[1] for position in residue])
-    return columns[~has | (columns.alternative == labels)]
+    # A number that comes again with other atoms is of another residue, which stays where it is.
+    begins = np.append(True, residue[1:] != residue[:-1])
+    starts = np.flatnonzero(begins)
+    alone = np.logical_and.reduceat(has, starts)
+    runs = np.where(alone, first[residue[starts]], starts)
+    order = np.argsort(runs[np.cumsum(begins) - 1], kind="stable")
+    kept = ~has | (columns.alternative == labels)
+    return columns[order[kept[order]]]
 
 
-def _column(table: Any, *names: str, rows: np.ndarray | None = None) -> Any:
-    """Return the first column there is that has a value in some of the rows, else the last.
-
-    Raises:
-        ValueError: When there is none.
-    """
-    there = [name for name in names if name in table]
-    # One after the other, as each is decoded when it is asked for.
-    for name in there:
-        column = table[name]
-        if rows is None or name == there[-1] or not _missing(column, rows).all():
-            return column
-    raise ValueError(f"its table of atoms has no column {' or '.join(names)}")
-
-
-def _strings(table: Any, *names: str, rows: np.ndarray | None = None) -> np.ndarray:
-    """Return a column as strings; that of insertions or alternatives may be missing."""
-    if names[0] in ("label_alt_id", "pdbx_PDB_ins_code") and names[0] not in table:
-        return np.zeros(table.row_count, dtype="U1")
-    return _column(table, *names, rows=rows).as_array(str)
-
-
-def _missing(column: Any, rows: np.ndarray) -> np.ndarray:
-    """Say which of the rows of a column have no value; a single False where there is no mask."""
-    return np.array([False]) if column.mask is None else column.mask.array[rows] != 0
-
-
-def _coordinate(column: Any, rows: np.ndarray) -> np.ndarray:
-    """Return positions along an axis, NaN where they are not given."""
-    positions = column.as_array(np.float32)[rows]
-    return positions if column.mask is None else np.where(_missing(column, rows), np.nan, positions)
-
-
-def _is_given(column: Any) -> np.ndarray:
-    """Say which rows of a column have a value."""
-    if column.mask is not None:
-        return column.mask.array == 0
-    values = column.data.array
-    return _told(values) if values.dtype.kind == "U" else np.ones(len(values), dtype=bool)
-
-
-def _told(values: np.ndarray) -> np.ndarray:
+def told(values: np.ndarray) -> np.ndarray:
     """Say which strings say something: four comparisons are less work than a search of four."""
     return np.logical_and.reduce([values != none for none in _NONE])
-
-
-def _occupancy(table: Any, alternative: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Return occupancies where they decide something, else ones."""
-    if "occupancy" in table and _told(alternative).any():
-        return table["occupancy"].as_array(np.float32, masked_value=1.0)[keep]
-    return np.ones(len(alternative), dtype=np.float32)
-
-
-def _resolution(block: Any) -> float:
-    """Return the resolution that a crystal or a microscope gave, in Angstrom."""
-    for category, name in (
-        ("refine", "ls_d_res_high"),
-        ("em_3d_reconstruction", "resolution"),
-        ("reflns", "d_resolution_high"),
-    ):
-        if category in block and name in block[category]:
-            value = _number(str(block[category][name].as_array(str)[0]))
-            if not math.isnan(value):
-                return value
-    return math.nan
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

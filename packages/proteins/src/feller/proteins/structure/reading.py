@@ -1,7 +1,8 @@
 """Structure files into chains: PDB, mmCIF and BinaryCIF, plain or gzipped, in folders or archives.
 
-Of a file the first model is read, of that the amino acids, and of those four backbone atoms; where
-a residue has alternatives, the one of highest occupancy, the first of equals. Selenomethionine is
+Of a structure the first model is read, and where there are more, it is said; of that the amino
+acids, and of those four backbone atoms; where a residue has alternatives, the one of highest
+occupancy, the first of equals. Each data block of mmCIF is a structure. Selenomethionine is
 methionine; other modified residues are unknown. Only the columns that this takes are decoded.
 
 A file is unpacked by what it is, and to no more than `EXPANSION` times its size, or `SMALL`.
@@ -20,12 +21,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from feller.proteins.structure.atom_table import Columns, chains_of, columns_of_cif, columns_of_pdb
+from feller.proteins.structure.atom_table import Columns, chains_of, columns_of_pdb
 from feller.proteins.structure.chain import Chain
+from feller.proteins.structure.cif import columns_of_cif
 
-__all__ = ["SUFFIXES", "Entry", "Refusal", "entries", "read_chains", "read_entries", "sorted_out"]
+__all__ = [
+    "MODELS",
+    "SUFFIXES",
+    "Entry",
+    "Refusal",
+    "entries",
+    "read_chains",
+    "read_entries",
+    "sorted_out",
+]
 
 T = TypeVar("T")
+
+MODELS = "of several models"
+"""The kind of refusal that says that models after the first were not taken."""
 
 _GZIP = b"\x1f\x8b"
 """How gzipped data begin."""
@@ -76,24 +90,31 @@ class Entry:
     trouble: str = ""
 
 
-def _columns_of_text_cif(data: bytes) -> Columns:
+def _columns_of_pdb(data: bytes) -> dict[str, Columns]:
+    return {"": columns_of_pdb(data)}
+
+
+def _columns_of_text_cif(data: bytes) -> dict[str, Columns]:
     from biotite.structure.io.pdbx import CIFFile
 
     # What is not UTF-8 is the name of an author, in a file of long ago.
     text = data.decode("utf-8-sig", errors="replace")
-    return columns_of_cif(CIFFile.read(io.StringIO(text)))
+    file = CIFFile.read(io.StringIO(text))
+    if f"\n{text}".count("\ndata_") > len(file):
+        raise ValueError("two of its data blocks have one name: each needs a name of its own")
+    return columns_of_cif(file)
 
 
-def _columns_of_binary_cif(data: bytes) -> Columns:
+def _columns_of_binary_cif(data: bytes) -> dict[str, Columns]:
     from biotite.structure.io.pdbx import BinaryCIFFile
 
     return columns_of_cif(BinaryCIFFile.read(io.BytesIO(data)))
 
 
-_FORMATS: Mapping[str, Callable[[bytes], Columns]] = MappingProxyType(
+_FORMATS: Mapping[str, Callable[[bytes], dict[str, Columns]]] = MappingProxyType(
     {
-        ".pdb": columns_of_pdb,
-        ".ent": columns_of_pdb,
+        ".pdb": _columns_of_pdb,
+        ".ent": _columns_of_pdb,
         ".cif": _columns_of_text_cif,
         ".mmcif": _columns_of_text_cif,
         ".bcif": _columns_of_binary_cif,
@@ -113,7 +134,9 @@ SMALL = 2**28
 def read_chains(path: str | Path) -> Iterator[Chain | Refusal]:
     """Read the chains of a structure file, of a folder of them at any depth, or of a `.zip`.
 
-    A structure with several chains gives several, named `NAME_A`, `NAME_B`.
+    A structure with several chains gives several, named `NAME_A`, `NAME_B`; data blocks of one file
+    add their names first, `NAME_BLOCK`. A refusal of kind `MODELS` follows the chains of a
+    structure that has further models.
 
     Args:
         path: The file, the folder or the archive.
@@ -164,7 +187,7 @@ def read_entries(some: Iterable[Entry]) -> Iterator[Chain | Refusal]:
                 yield from _read(entry, archive)
 
 
-def _read(entry: Entry, archive: zipfile.ZipFile | None) -> list[Chain] | list[Refusal]:
+def _read(entry: Entry, archive: zipfile.ZipFile | None) -> list[Chain | Refusal]:
     if entry.trouble:
         return [Refusal(entry.name, entry.trouble)]
     try:
@@ -172,11 +195,25 @@ def _read(entry: Entry, archive: zipfile.ZipFile | None) -> list[Chain] | list[R
         file_name = entry.member or entry.path.name
         if file_name.lower().endswith(".gz") or data.startswith(_GZIP):
             data = _bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), len(data))
-        chains = chains_of(_FORMATS[_suffix(file_name)](data), entry.name)
+        found = _FORMATS[_suffix(file_name)](data)
+        several = len(found) > 1
+        names = [f"{entry.name}_{block}" if several else entry.name for block in found]
+        parts = [_structure(c, name) for c, name in zip(found.values(), names, strict=True)]
+        return [item for part in parts for item in part]
     except Exception as error:  # biotite, msgpack, zipfile and zlib have errors of many kinds
         reason = " ".join(str(error).split()) or "no reason given"
         return [Refusal(entry.name, f"{type(error).__name__}: {reason}")]
-    return chains or [Refusal(entry.name, "it has no amino acids", "not protein")]
+
+
+def _structure(columns: Columns, name: str) -> list[Chain | Refusal]:
+    """Return the chains of a structure, and what is not taken of it."""
+    found: list[Chain | Refusal] = [*chains_of(columns, name)]
+    if not found:
+        return [Refusal(name, "it has no amino acids", "not protein")]
+    if columns.models > 1:
+        reason = f"{columns.models - 1} of its {columns.models} models: the first is read"
+        found.append(Refusal(name, reason, MODELS))
+    return found
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

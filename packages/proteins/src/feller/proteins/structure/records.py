@@ -3,20 +3,21 @@
 A chain is known by its letter. Where letters are blank it is known by what stands for them: the
 segment (columns 73 to 76, as CHARMM writes it), the records that end chains (TER), and numbers of
 residues that begin again. Where one letter has a residue number twice, in two segments or before
-and after a TER, it is of several chains, and those are separated in the same way.
+and after a TER, it is of several chains, and those are separated in the same way; other
+alternatives of a residue may come later.
 """
 
 import math
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain, islice, product
+from itertools import chain, islice, pairwise, product
 from types import MappingProxyType
 
 from feller.proteins.structure.amino_acids import CANONICAL
 from feller.proteins.structure.chain import ATOMS
 
-__all__ = ["SLOTS", "SPARE", "check_whole", "records_of_pdb"]
+__all__ = ["SLOTS", "SPARE", "check_whole", "models_of_pdb", "records_of_pdb"]
 
 SPARE = len(ATOMS)
 """The slot of the second oxygen of a terminus, which is its O where there is no other."""
@@ -72,19 +73,33 @@ def check_whole(text: str) -> None:
         raise ValueError("it has SEQRES, and ends in an atom with no TER or END: it was cut off")
 
 
-def records_of_pdb(text: str) -> tuple[list[str], list[str], float]:
-    """Return complete records of backbone atoms, the chain of each, and the resolution.
+def models_of_pdb(lines: list[str]) -> tuple[list[str], int]:
+    """Return the lines up to the end of the first model, and how many models there are.
+
+    A model has atoms of a backbone. It ends at ENDMDL, at END, or where the next one begins.
+    """
+    marks = ("MODEL", "ENDMDL", "END")
+    ends = [i for i, line in enumerate(lines) if line[:6].strip() in marks]
+    parts = pairwise([0, *ends, len(lines)])
+    models = [end for start, end in parts if any(map(_is_backbone, lines[start:end]))]
+    return lines[: models[0]] if models else lines, len(models)
+
+
+def records_of_pdb(lines: list[str]) -> tuple[list[str], list[str], list[bool], float]:
+    """Return complete records of backbone atoms, what is known of each, and the resolution.
+
+    Args:
+        lines: Of one model.
 
     Returns:
-        Records without letters of chains; names of chains; Angstrom, NaN where it is not known.
+        Records without letters of chains; names of chains; which are of no chain, unless a bond
+        holds them; Angstrom, NaN where it is not known.
     """
     records: list[str] = []
     pieces: list[_Piece] = []
     resolution, ended, restarted, before = math.nan, 0, 0, ("", "", "")
-    for line in text.splitlines():
+    for line in lines:
         kind = line[:6]
-        if kind == "ENDMDL" or (line.strip() == "END" and records):
-            break
         if kind[:3] == "TER":
             ended, before = ended + 1, ("", "", "")
         if line.startswith("REMARK   2 RESOLUTION"):
@@ -97,9 +112,33 @@ def records_of_pdb(text: str) -> tuple[list[str], list[str], float]:
             before = letter, segment, number
         records.append(_completed(line))
         pieces.append(_Piece(letter, segment, ended, restarted))
-    residues = [r[22:27] if r.startswith("ATOM") else "" for r in records]
+    residues = [r[16] + r[22:27] if r.startswith("ATOM") else "" for r in records]
     central = {p for p, r in zip(pieces, records, strict=True) if r[12:16].strip() == "CA"}
-    return records, _names(pieces, residues, central), resolution
+    return records, _names(pieces, residues, central), _free(lines), resolution
+
+
+def _free(lines: list[str]) -> list[bool]:
+    """Say which backbone records are hetero atoms after the end of a chain, or in no SEQRES of it.
+
+    A chain that goes on after a TER had not ended. A TER is of the chain before it, as some tools
+    write another letter there, or none.
+    """
+    free: list[bool] = []
+    listed: dict[str, set[str]] = {}
+    ended: set[str] = set()
+    letter = ""
+    for line in lines:
+        if line.startswith("SEQRES"):
+            listed.setdefault(line[11:12].strip(), set()).update(line[19:].split())
+        elif line.startswith("TER"):
+            ended.add(letter)
+        elif _is_backbone(line):
+            letter, name = line[21:22].strip(), line[17:20].strip()
+            hetero = line.startswith("HETATM")
+            if not hetero:
+                ended.discard(letter)
+            free.append(hetero and (letter in ended or name not in listed.get(letter, {name})))
+    return free
 
 
 def _is_backbone(line: str) -> bool:
@@ -145,7 +184,7 @@ def _names(pieces: list[_Piece], residues: list[str], central: set[_Piece]) -> l
 
 
 def _several(pieces: list[_Piece], residues: list[str]) -> set[str]:
-    """Return the letters that have the number of a residue in several pieces."""
+    """Return the letters that have a residue, by number and alternative, in several pieces."""
     seen: dict[tuple[str, str], _Piece] = {}
     for piece, residue in zip(pieces, residues, strict=True):
         if residue:

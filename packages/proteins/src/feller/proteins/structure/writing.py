@@ -1,6 +1,7 @@
 """Chains into files: PDB, mmCIF, BinaryCIF and FASTA.
 
-A chain is written as chain A, one file a chain. Residue 20, which is unknown or not decided yet, is
+A file holds one chain, under its letter; A where it has none, and in PDB files, which have one
+column for it, where it has several characters. Residue 20, which is unknown or not decided yet, is
 `UNK` in structures and `X` in sequences: it comes back as unknown, and is never taken for a
 glycine. Atoms whose position is not known are left out. Residues that share a number have the
 insertion codes that they were read with, or get some: 52, 52A, 52B. mmCIF and BinaryCIF hold 3
@@ -68,7 +69,8 @@ def write_chains(
     """
     files = _targets(chains, target, format)
     each = [None] * len(chains) if b_factors is None else b_factors
-    arrays = [_array(chain, b) for chain, b in zip(chains, each, strict=True)]
+    triples = zip(chains, files, each, strict=True)
+    arrays = [_array(chain, file.suffix, b) for chain, file, b in triples]
     for chain, array, file in zip(chains, arrays, files, strict=True):
         _check(chain.name, array, file)
     for file, array in zip(files, arrays, strict=True):
@@ -124,7 +126,7 @@ def write_trajectory(
         raise ValueError(f"{path.name}: an atom is missing from some frames and not from others")
     numbers = np.arange(1, len(residues) + 1, dtype=np.int32)
     chain = Chain(path.stem, positions[0], np.asarray(residues, dtype=np.uint8), numbers)
-    stack = struc.from_template(_array(chain), positions[:, known[0]].round(3))
+    stack = struc.from_template(_array(chain, path.suffix), positions[:, known[0]].round(3))
     _check(path.name, stack, path)
     _write_array(stack, path)
 
@@ -191,8 +193,8 @@ def _known(atoms: np.ndarray) -> np.ndarray:
     return np.asarray(~np.isnan(atoms).any(-1))
 
 
-def _array(chain: Chain, b_factors: np.ndarray | None = None) -> Any:
-    """Return a chain as an `AtomArray` of biotite."""
+def _array(chain: Chain, suffix: str, b_factors: np.ndarray | None = None) -> Any:
+    """Return a chain as the `AtomArray` of biotite for a file of some suffix."""
     import biotite.structure as struc
     from biotite.sequence import ProteinSequence
 
@@ -206,7 +208,8 @@ def _array(chain: Chain, b_factors: np.ndarray | None = None) -> Any:
     names = np.array([*map(ProteinSequence.convert_letter_1to3, LETTERS), "UNK"])
     array = struc.AtomArray(len(residue))
     array.coord = chain.atoms[known].round(3)
-    array.chain_id = np.full(len(residue), chain.letter if len(chain.letter) == 1 else "A")
+    fits = suffix != ".pdb" or len(chain.letter) == 1
+    array.chain_id = np.full(len(residue), chain.letter if chain.letter and fits else "A")
     array.res_id = chain.index[residue]
     array.ins_code = np.array(chain.insertion_codes)[residue]
     array.res_name = names[chain.residues][residue]
@@ -250,8 +253,9 @@ def _write_pdb(array: Any, file: Path, name: str) -> None:
     pdb = PDBFile()
     pdb.set_structure(array)
     last = array.array_length() - 1
-    serial = f"{array.res_name[last]:>3} A{array.res_id[last]:>4}{array.ins_code[last]:1}"
-    end = f"TER   {(last + 1) % 99999 + 1:>5}      {serial}".ljust(80)
+    number = f"{array.chain_id[last]}{array.res_id[last]:>4}{array.ins_code[last]:1}"
+    serial = (last + 1) % 99999 + 1
+    end = f"TER   {serial:>5}      {array.res_name[last]:>3} {number}".ljust(80)
     # mkdssp 4 takes a file whose first letter is no H for mmCIF. XXXX is the id of no PDB entry.
     lines = ["HEADER    PROTEIN MODEL".ljust(62) + "XXXX".ljust(18)]
     for line in pdb.lines:
