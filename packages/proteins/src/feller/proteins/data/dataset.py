@@ -12,7 +12,7 @@ function of the seed and i.
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,16 +27,9 @@ from feller.core.config import tagged
 from feller.core.random import seed_of
 from feller.core.training import DataConfig
 from feller.proteins.data.filters import Filters
+from feller.proteins.data.relatives import joined, relatives
 from feller.proteins.data.shards import DataError, Shards, build_shards, digest_of, open_shards
-from feller.proteins.data.splits import (
-    Names,
-    assigned,
-    joined,
-    read_clusters,
-    read_ids,
-    relatives,
-    shared,
-)
+from feller.proteins.data.splits import Names, assigned, read_clusters, read_ids, shared
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.reading import entries
 
@@ -107,8 +100,8 @@ class ProteinData(DataConfig):
             1ABC); all that are not held out, nor relatives of those, when empty.
         test_ids: A file with the names of those held out; all not trained on, nor relatives of
             those, when empty. Without either file, clusters are held out by a hash of their names.
-        clusters: A `.csv` with the columns `id` and `homology_group`. Chains that are not in it,
-            or all when empty, are clustered by their sequences.
+        clusters: A `.csv` with the columns `id` and `homology_group`. Chains of one of its groups
+            are one cluster, and so are chains that are relatives by their sequences.
         unmatched: `refuse` or `pass` over names in these files that match no chain.
         filters: What is fit to learn from.
         crop: Largest length of a training example, in residues.
@@ -208,7 +201,7 @@ class ProteinData(DataConfig):
         else:
             where, left = assigned(train, test, clusters)
         if split == "train":
-            self._tell(len(shards) - len(listed), where, clusters, left)
+            self._tell(listed, where, clusters, left)
         families: dict[str, list[int]] = {}
         for i in np.flatnonzero(fits & (where == split)).tolist():
             families.setdefault(clusters[i], []).append(i)
@@ -218,13 +211,16 @@ class ProteinData(DataConfig):
     def _strict(self) -> bool:
         return self.unmatched == "refuse"
 
-    def _tell(self, rest: int, where: np.ndarray, clusters: Sequence[str], left: int) -> None:
+    def _tell(
+        self, listed: Mapping[int, str], where: np.ndarray, clusters: Sequence[str], left: int
+    ) -> None:
         """Say how chains are clustered, what is left out, and what is on both sides."""
         by = "by sequence (30 residues in a row are enough)"
-        if self.clusters:
-            file = Path(self.clusters).name
-            by = f"by {file}" + (f", {rest:,} that it does not have {by}" if rest else "")
+        if file := Path(self.clusters).name:
+            by = f"by {file} and {by}"
         lines = [f"clusters: {len(set(clusters)):,} of {len(clusters):,} chains, {by}"]
+        if united := len(set(listed.values())) - len({clusters[i] for i in listed}):
+            lines.append(f"united: {united:,} clusters of {file} with others, by sequence")
         if left:
             lines.append(f"left out: {left:,} chains, relatives of those that a list names")
         if both := shared(where, clusters):
