@@ -1,11 +1,14 @@
 """Relatives: chains that are in one cluster by their sequences, or by a file.
 
-Chains are relatives that share 30 residues in a row, or all of a shorter sequence, and those that
-are relatives of one: so identical chains of an entry, copies with other loops missing, mutants and
-fusions are one cluster. Where nothing is known of the residues, copies of one structure are.
+Chains are relatives that share 30 known residues in a row, and those that are relatives of one: so
+identical chains of an entry, copies with other loops missing, mutants and fusions are one cluster.
+Of a chain that has no 30, for it is short or has unknown ones between, the longest stretch counts,
+from 12 on: its relatives have all of that. Shorter ones are relatives of their copies, as are
+chains of unknown residues, whose copies have the same positions.
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +21,9 @@ __all__ = ["joined", "relatives"]
 
 STRETCH = 30
 """Residues in a row that make chains relatives."""
+
+SHORTEST = 12
+"""Those that do so where a chain has no 30; strangers share fewer by coincidence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +48,9 @@ def relatives(shards: Shards) -> list[str]:
     meets = np.flatnonzero((hashes[1:] == hashes[:-1]) & (chains[1:] != chains[:-1]))
     # Copies meet in a node of their digest, which is one past the chains.
     n, count = len(shards), int(same.max(initial=-1)) + 1
-    ones = np.concatenate([chains[meets], np.arange(n)])
-    others = np.concatenate([chains[meets + 1], n + same])
+    short, whole = _shorter(shards).T
+    ones = np.concatenate([chains[meets], np.arange(n), short])
+    others = np.concatenate([chains[meets + 1], n + same, whole])
     labels = _components(ones, others, n + count)[:n].tolist()
     first: dict[int, str] = {}
     for label, digest in zip(labels, digests, strict=True):
@@ -105,3 +112,20 @@ def _words(shards: Shards) -> _Words:
         hashes.append(found)
         chains.append(np.full(len(found), i))
     return _Words(np.concatenate(hashes), np.concatenate(chains))
+
+
+def _shorter(shards: Shards) -> np.ndarray:
+    """Return pairs of chains: one without a stretch of known residues, and one that has its own."""
+    each = [shards.residues(i).tobytes() for i in range(len(shards))]
+    longest = [max(residues.split(bytes([UNKNOWN])), key=len) for residues in each]
+    of = {x: i for i, x in enumerate(longest) if SHORTEST <= len(x) < STRETCH}
+    gap = bytes([UNKNOWN + 1])
+    text, ends = gap.join(each), np.cumsum([len(residues) + 1 for residues in each]).tolist()
+    pairs: list[tuple[int, int]] = []
+    for stretch, i in of.items():
+        at = text.find(stretch)
+        while at >= 0:
+            found = bisect_right(ends, at)
+            pairs.append((i, found))
+            at = text.find(stretch, ends[found])
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
