@@ -66,3 +66,16 @@ def test_samples_repeat_and_keep_what_is_not_known(tmp_path):
     for outside in (12, -1):
         with pytest.raises(ValueError, match=rf"keep: .* has residues 0 \.\.\. 11, not {outside}"):
             model.sample(one, 1, keep=(0, outside))
+
+
+@torch.no_grad()
+def test_residues_beyond_a_break_do_not_place_an_oxygen():
+    model, one = made(), chain_of(regular(12).atoms)
+    encode = model.network.encode
+    one.atoms[:, 3] = np.nan
+    one.atoms[6:] += np.float32([0, 0, 40])
+    assert one.breaks.nonzero()[0].tolist() == [5]
+    seen = []
+    model.network.encode = lambda atoms, *rest: seen.append(atoms) or encode(atoms, *rest)
+    model.given(one), model.given(one.only(np.arange(6)))
+    assert torch.equal(seen[0][:6], seen[1])

@@ -79,5 +79,15 @@ def test_residues_that_are_named_stay(model, tmp_path):
     assert first[:19] == second[:19] == a.sequence[:19]
     assert third[1] == fourth[1] == b.sequence[1]
     assert third != fourth
-    for wrong, reason in (("A40-41", "no backbone has such residues"), ("7", "names residues of")):
+    for wrong, reason in (("A20-41", "no backbone has residue 25"), ("7", "names residues of")):
         assert reason in complaint("sample", model, *flags, "--keep", wrong, "--out", out)
+
+
+def test_positions_in_other_units_are_refused(model, tmp_path):
+    chain = structures.chain(20, name="a")
+    chain.atoms[3, 1] = np.nan  # a residue that is not whole may stay
+    chain.atoms[:] /= 10
+    write_chains([structures.chain(12), chain], tmp_path / "ab", "cif")
+    reason = complaint("sample", model, "--backbones", tmp_path / "ab", "--out", tmp_path / "x")
+    assert "residue 1 of a has N, CA and C where no bonds are" in reason
+    assert "in Angstrom?" in reason and not (tmp_path / "x").exists()

@@ -220,6 +220,21 @@ def test_digests_tell_caches_apart(tmp_path, some):
     assert digest_of(some, ALL) != first
 
 
+def test_digests_know_the_folders(tmp_path, chains):
+    """A folder with another name has chains with other names: they were those of before."""
+    root = tmp_path / "all"
+    for name, one in (("p", chains[0]), ("q", chains[1])):
+        folder_of_chains(root / name, [replace(one, name="x")])
+    first, built = entries(root), digest_of(entries(root), ALL)
+    (root / "q").rename(root / "z")
+    assert [entry.name for entry in entries(root)] == ["p/x", "z/x"] != [e.name for e in first]
+    assert digest_of(entries(root), ALL) != built
+    (root / "z").rename(root / "q")
+    assert digest_of(entries(root), ALL) == built
+    moved = root.rename(tmp_path / "elsewhere")
+    assert digest_of(entries(moved), ALL) == built
+
+
 def test_the_index_is_plain_json(tmp_path, some):
     build_shards(some, tmp_path / "cache", ALL)
     index = json.loads((tmp_path / "cache" / "index.json").read_text())

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from structures import atom_array, chain, folder_of_chains, write
+from structures import atom_array, chain, write
 
 from feller.proteins.data.dataset import ProteinData
 from feller.proteins.data.filters import Filters
 from feller.proteins.data.mapped import DataError
-from feller.proteins.data.splits import Names, assigned, read_clusters, read_ids, relatives
+from feller.proteins.data.splits import Names, assigned, read_clusters, read_ids
 
 ALL = Filters(min_length=1, max_gyration=100.0, max_coil=1.0, max_step=1e9, min_known=0.0)
 NAMES = Names(
@@ -122,6 +122,20 @@ def test_a_list_holds_out_twins_too(source, tmp_path, capsys):
     assert "left out: 1 chains, relatives of those that a list names" in capsys.readouterr().err
 
 
+def test_relatives_of_two_clusters_of_a_file_are_held_out_together(source, tmp_path, capsys):
+    """Identical chains in other clusters of the file: one was trained on, nothing said."""
+    rows = [f"d{i}_{letter},{letter}{i}" for i in range(10) for letter in "AB"]
+    (tmp_path / "a.csv").write_text("\n".join(["id,homology_group", *rows]))
+    (tmp_path / "ids.txt").write_text("d3_A\n")
+    files = {"test_ids": str(tmp_path / "ids.txt"), "clusters": str(tmp_path / "a.csv")}
+    assert entries_of(data(source, tmp_path, **files).build()) == {f"d{i}" for i in range(10)} - {
+        "d3"
+    }
+    told = capsys.readouterr().err
+    assert "clusters: 10 of 20 chains, by a.csv and by sequence (30 residues" in told
+    assert "united: 10 clusters of a.csv with others, by sequence" in told
+
+
 def test_relatives_on_both_sides_are_reported(source, tmp_path, capsys):
     for name, text in (("train", "d1_A d3_B"), ("test", "d3_A d4_A")):
         (tmp_path / name).write_text(text)
@@ -136,46 +150,6 @@ def test_a_chain_that_the_clusters_lack_goes_with_its_relative(source, tmp_path)
     (tmp_path / "a.csv").write_text("\n".join(["id,homology_group", *rows]))
     some = data(source, tmp_path, clusters=str(tmp_path / "a.csv"), test_fraction=0.0)
     assert len(some.build()) == 5
-
-
-def test_relatives_are_what_shares_a_stretch(tmp_path):
-    base = chain(80, seed=1)
-
-    def with_residues(name, residues):
-        n = len(residues)
-        place = chain(n, seed=sum(map(ord, name)))
-        return replace(place, name=name, residues=residues.astype(np.uint8))
-
-    other = chain(80, seed=2).residues
-    mutant = base.residues.copy()
-    mutant[[0, 45]] = (mutant[[0, 45]] + 1) % 20
-    some = [
-        with_residues("a", base.residues), with_residues("b", mutant),
-        with_residues("c", np.append(other[:40], base.residues[10:40])),  # a fusion
-        with_residues("d", np.append(other[50:], base.residues[51:])),  # 29 in a row, and 30
-        with_residues("e", base.residues[:20]), with_residues("f", base.residues[:20]),
-    ]  # fmt: skip
-    source = folder_of_chains(tmp_path / "all", some)
-    shards = ProteinData(path=str(source), filters=ALL, cache=str(tmp_path / "cache")).shards()
-    of = dict(zip(shards.names, relatives(shards), strict=True))
-    assert of["a"] == of["b"] == of["c"]
-    assert of["d"] not in (of["a"], of["e"])
-    assert of["e"] == of["f"] != of["a"]
-
-
-def test_unknown_residues_make_no_relatives(tmp_path):
-    """Backbones alone are relatives where they are copies of each other."""
-    from feller.proteins.structure.writing import write_chains
-
-    blank = np.full(40, 20, dtype=np.uint8)
-    one, other = (replace(chain(40, seed=k), residues=blank) for k in range(2))
-    write_chains(
-        [replace(c, name=n) for n, c in zip("abc", (one, other, one), strict=True)],
-        tmp_path / "all",
-    )
-    shards = ProteinData(path=str(tmp_path / "all"), filters=ALL, cache=str(tmp_path)).shards()
-    first, second, third = relatives(shards)
-    assert first == third != second
 
 
 @pytest.mark.slow

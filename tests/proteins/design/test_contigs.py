@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from feller.proteins.design.contigs import Kept, New, parse_contigs
+from feller.proteins.design.contigs import Kept, New, parse_contigs, rows_kept
 from feller.proteins.structure.chain import Chain, codes_of
 
 
@@ -124,3 +124,16 @@ def test_contigs_may_stand_in_brackets():
             parse_contigs(text)
     with pytest.raises(ValueError, match="there is none"):
         parse_contigs("[]")
+
+
+def test_residues_that_are_kept_are_all_there():
+    """Of a range that reached beyond its chain, what is not there was passed over."""
+    one, longer = chain(first=1, n=24), chain(first=1, n=30)
+    assert rows_kept("A20-24,A2", [one]) == [[19, 20, 21, 22, 23, 1]]
+    assert rows_kept("A23-26", [one, longer]) == [[22, 23], [22, 23, 24, 25]]
+    for text, missing in (("A20-400", "25 of chain A"), ("A0-3", "0 of chain A")):
+        with pytest.raises(ValueError, match=f"--keep {text}: no backbone has residue {missing}"):
+            rows_kept(text, [one])
+    gapped = one.only(np.delete(np.arange(24), 9))
+    with pytest.raises(ValueError, match="no backbone has residue 10 of chain A"):
+        rows_kept("A5-15", [gapped])

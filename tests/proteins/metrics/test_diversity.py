@@ -7,6 +7,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from feller.proteins.metrics.diversity import (
+    aligned,
     clusters,
     mean_pair,
     nearest_scores,
@@ -48,6 +49,16 @@ def test_the_mean_is_over_pairs_of_different_chains():
     assert mean_pair(np.ones((1, 1))) == (None, None, None)
 
 
+def test_pairs_without_a_score_count_for_nothing():
+    scores = scores_of(12)
+    scores[3], scores[:, 3] = np.nan, np.nan
+    kept = np.delete(np.delete(scores, 3, 0), 3, 1)
+    value, low, high = mean_pair(scores)
+    assert value == pytest.approx(mean_pair(kept).value)
+    assert low < value < high
+    assert mean_pair(np.full((2, 2), np.nan)) == (None, None, None)
+
+
 def test_intervals_of_pairs_know_that_pairs_share_chains():
     """Scores (a_i + a_j) / 2 have the mean of a, which spreads as a does."""
     a = np.random.default_rng(0).uniform(0, 1, 60)
@@ -63,6 +74,12 @@ def test_scores_of_pairs():
     assert scores[0, 2] == pytest.approx(1)
     assert scores[0, 1] < 0.5
     assert clusters(scores).tolist() == [0, 1, 0]
+
+
+def test_a_chain_of_four_is_not_aligned():
+    short, one = regular(4), mixed(40)
+    assert np.isnan(pair_scores([short, one], "biotite")[0, 1])
+    assert aligned([short, one]) == [one]
 
 
 def test_thumbnails_do_not_move_and_tell_folds_apart():

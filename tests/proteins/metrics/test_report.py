@@ -85,6 +85,17 @@ def test_pairs_and_the_nearest(monkeypatch):
     }
 
 
+def test_chains_that_cannot_be_aligned_are_left_out():
+    """They counted as folds that are new and unlike all others."""
+    short, how = regular(4), Settings(tm=3, candidates=2)
+    found = report([short, OURS[0], short], NATIVE, how)["figures"]
+    alone = report([OURS[0]], NATIVE, how)["figures"]
+    for name in ("pairwise TM", "fold clusters", "nearest TM", "known folds"):
+        assert found[name]["value"] == alone[name]["value"]
+    skipped = report([short], NATIVE, how)["skipped"]
+    assert {skipped["pairwise TM"], skipped["nearest TM"]} == {module.NO_TRACE}
+
+
 def test_proteinmpnn_is_skipped_aloud(monkeypatch):
     monkeypatch.setattr(module, "has_proteinmpnn", lambda: False)
     found = report(OURS, NATIVE, Settings(sequences=2))

@@ -10,7 +10,7 @@ from folds import chain_of, mirrored, mixed, regular
 from scipy.spatial.transform import Rotation
 
 from feller.proteins.metrics import tm
-from feller.proteins.metrics.tm import Score, tm_score, tool_of, whole
+from feller.proteins.metrics.tm import Score, tm_score, tool_of, trace, whole
 
 
 def moved(one, rows=slice(None)):
@@ -68,9 +68,19 @@ def test_gapless_pairs_fit_one_half_of_a_hinge():
 
 
 @pytest.mark.parametrize("n", [0, 1, 4])
-def test_short_chains_score_0(n):
+def test_short_chains_have_no_score(n):
     short = chain_of(regular(20).atoms[:n])
-    assert tm_score(short, regular(20), "biotite") == Score(0.0, 0.0)
+    assert np.isnan(tm_score(short, regular(20), "biotite")).all()
+
+
+def test_chains_of_ca_alone_have_scores():
+    """They had 0, as if each were of a fold of its own."""
+    one, two = mixed(60), mixed(60, 1)
+    alone, other = (chain_of(np.where(np.arange(4)[:, None] == 1, c.atoms, np.nan))
+                    for c in (moved(one), two))  # fmt: skip
+    assert len(trace(alone)) == 60 and len(whole(alone)) == 0
+    assert tm_score(alone, one, "biotite") == pytest.approx((1, 1), abs=1e-4)
+    assert 0.1 < tm_score(alone, other, "biotite").mean < 0.5
 
 
 def test_odd_chains_score_without_a_warning():
@@ -85,12 +95,14 @@ def test_odd_chains_score_without_a_warning():
 def test_missing_residues_are_left_out():
     one = mixed(60)
     holed = moved(one)
-    holed.atoms[10:14, 0] = np.nan
+    holed.atoms[10:14, 1] = np.nan
     holed.atoms[40, 3] = np.nan  # the oxygen is not needed
-    assert len(whole(holed)) == 56
+    assert len(trace(holed)) == len(whole(holed)) == 56
     score = tm_score(one, holed, "biotite")
     assert score.second == pytest.approx(1, abs=1e-3)
     assert score.first == pytest.approx(56 / 60, abs=1e-3)
+    holed.atoms[20, 0] = np.nan  # of the chain's length still, though no block is seen there
+    assert tm_score(one, holed, "biotite").second == pytest.approx(55 / 56, abs=1e-3)
 
 
 def test_tmtools_is_used_where_it_is(monkeypatch):

@@ -100,3 +100,16 @@ def test_oxygens_that_are_missing_are_placed_and_no_others(rng):
     given[3, 3] = torch.nan  # its next residue has no N
     alone = with_missing_oxygens(given)[3]
     assert_close((alone[3] - alone[2]).norm(), torch.tensor(1.231), atol=1e-3, rtol=0)
+
+
+def test_the_oxygen_before_a_break_does_not_see_what_follows_it(rng):
+    """It was placed by the N beyond, at any angle from C."""
+    atoms = atoms_from_frames(
+        torch.randn(6, 3, generator=rng), exp(torch.randn(6, 3, generator=rng))
+    )
+    atoms[:, 3] = torch.nan
+    breaks = torch.tensor([False, False, True, False, False])
+    filled = with_missing_oxygens(atoms, breaks)
+    parts = [with_missing_oxygens(part) for part in (atoms[:3], atoms[3:])]
+    assert torch.equal(filled, torch.cat(parts))
+    assert not torch.equal(filled[2], with_missing_oxygens(atoms)[2])

@@ -77,7 +77,8 @@ class InverseFoldingModel(nn.Module):
             order: The order in which residues see each other; that of the chain if None.
         """
         like, known = next(self.parameters()), chain.has_frame
-        atoms = with_missing_oxygens(torch.from_numpy(chain.atoms)).to(like)
+        given = torch.from_numpy(chain.atoms), torch.from_numpy(chain.breaks)
+        atoms = with_missing_oxygens(*given).to(like)
         index = torch.from_numpy(chain.positions.astype(np.int64)).to(like.device)
         valid = torch.from_numpy(known).to(like.device)
         atoms = torch.where(valid[:, None, None], atoms, 0.0)

@@ -16,7 +16,7 @@ from feller.core.registry import load
 from feller.proteins.design.contigs import rows_kept
 from feller.proteins.design.inputs import read_structures
 from feller.proteins.inverse_folding import InverseFoldingModel
-from feller.proteins.structure.chain import UNKNOWN, Chain, codes_of
+from feller.proteins.structure.chain import UNKNOWN, Chain, check_bonds, codes_of
 from feller.proteins.structure.writing import write_fasta
 
 __all__ = ["SequenceFlags", "sample"]
@@ -47,10 +47,13 @@ def sample(name: str, argv: Sequence[str]) -> None:
     """Draw sequences for the backbones of files.
 
     Raises:
-        ValueError: On senseless flags, or where no file holds a chain, or none a residue to keep.
+        ValueError: On senseless flags, or where no file holds a chain, one has positions that are
+            no backbone, or none has a residue to keep.
     """
     flags = parse_flags(SequenceFlags, argv, prog=f"feller sample {name}")
     chains, refusals = read_structures(flags.backbones)
+    for chain in chains:
+        check_bonds(chain)
     kept = rows_kept(flags.keep, chains)
     model = load(name, InverseFoldingModel, device=flags.device)
     designs = [

@@ -12,7 +12,7 @@ a function of the seed and i.
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,16 +27,9 @@ from feller.core.config import tagged
 from feller.core.random import seed_of
 from feller.core.training import DataConfig
 from feller.proteins.data.filters import Filters
+from feller.proteins.data.relatives import joined, relatives
 from feller.proteins.data.shards import DataError, Shards, build_shards, digest_of, open_shards
-from feller.proteins.data.splits import (
-    Names,
-    assigned,
-    joined,
-    read_clusters,
-    read_ids,
-    relatives,
-    shared,
-)
+from feller.proteins.data.splits import Names, assigned, read_clusters, read_ids, shared
 from feller.proteins.structure.chain import Chain
 from feller.proteins.structure.reading import entries
 
@@ -108,8 +101,8 @@ class ProteinData(DataConfig):
         test_ids: A file with the names of the chains to hold out; if empty, all that are not
             trained on or related to those. Without either file, clusters are held out by a hash of
             their names.
-        clusters: A `.csv` with the columns `id` and `homology_group`. Chains that are not in it,
-            or all when empty, are clustered by their sequences.
+        clusters: A `.csv` with the columns `id` and `homology_group`. Chains of one of its groups
+            form one cluster, and so do chains that are relatives by their sequences.
         unmatched: `refuse` (raise an error) or `pass` over names in these files without a chain.
         filters: Which chains are used.
         crop: Largest length of a training example, in residues.
@@ -209,7 +202,7 @@ class ProteinData(DataConfig):
         else:
             where, left = assigned(train, test, clusters)
         if split == "train":
-            self._tell(len(shards) - len(listed), where, clusters, left)
+            self._tell(listed, where, clusters, left)
         families: dict[str, list[int]] = {}
         for i in np.flatnonzero(fits & (where == split)).tolist():
             families.setdefault(clusters[i], []).append(i)
@@ -219,13 +212,16 @@ class ProteinData(DataConfig):
     def _strict(self) -> bool:
         return self.unmatched == "refuse"
 
-    def _tell(self, rest: int, where: np.ndarray, clusters: Sequence[str], left: int) -> None:
+    def _tell(
+        self, listed: Mapping[int, str], where: np.ndarray, clusters: Sequence[str], left: int
+    ) -> None:
         """Say how chains are clustered, what is left out, and what is on both sides."""
         by = "by sequence (30 residues in a row are enough)"
-        if self.clusters:
-            file = Path(self.clusters).name
-            by = f"by {file}" + (f", {rest:,} that it does not have {by}" if rest else "")
+        if file := Path(self.clusters).name:
+            by = f"by {file} and {by}"
         lines = [f"clusters: {len(set(clusters)):,} of {len(clusters):,} chains, {by}"]
+        if united := len(set(listed.values())) - len({clusters[i] for i in listed}):
+            lines.append(f"united: {united:,} clusters of {file} with others, by sequence")
         if left:
             lines.append(f"left out: {left:,} chains, relatives of those that a list names")
         if both := shared(where, clusters):

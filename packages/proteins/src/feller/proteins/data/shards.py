@@ -138,13 +138,16 @@ def open_shards(folder: Path) -> Shards | None:
 def digest_of(some: Sequence[Entry], filters: Filters) -> str:
     """Return what distinguishes one cache from another: files, their sizes and times, and filters.
 
+    The names of chains are in the cache, and so those of folders count.
+
     Args:
         some: The structure files.
         filters: What is taken of them.
     """
     files = sorted({entry.path for entry in some})
     state = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.exists()]
-    facts = [FORMAT, PORTION, state, len(some), encode(filters)]
+    names = [[entry.name, entry.member] for entry in some]
+    facts = [FORMAT, PORTION, state, names, encode(filters)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 

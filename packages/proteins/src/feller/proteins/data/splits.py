@@ -1,32 +1,21 @@
-"""What is trained on and what is held out: names in lists, clusters, and relatives of both.
+"""What is trained on and what is held out: names in lists, and the clusters of a file.
 
 A name in a list stands for the chains that it may mean: `1abc_A`, `1ABC_A`, `pdb1abc_A` and `1abcA`
 for one chain, `1abc` for all of an entry, with folders and suffixes or without. The first of these
 that finds something counts: the very name, the letter of the chain as it is, the letter in any
 case, the entry.
-
-Chains are relatives that share 30 residues in a row, or all of a shorter sequence, and those that
-are relatives of one: so identical chains of an entry, copies with other loops missing, mutants and
-fusions are one cluster. Where nothing is known of the residues, copies of one structure are.
 """
 
 import csv
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from feller.proteins.data.mapped import DataError
-from feller.proteins.data.shards import Shards
-from feller.proteins.structure.chain import UNKNOWN
 
-__all__ = ["Names", "assigned", "joined", "read_clusters", "read_ids", "relatives", "shared"]
-
-STRETCH = 30
-"""Residues in a row that make chains relatives."""
+__all__ = ["Names", "assigned", "read_clusters", "read_ids", "shared"]
 
 SHOWN = 3
 """Names in an error."""
@@ -149,20 +138,6 @@ def read_clusters(file: str, names: Names, *, strict: bool = True) -> dict[int, 
     return clusters
 
 
-def joined(listed: Mapping[int, str], by_sequence: Sequence[str]) -> list[str]:
-    """Return the cluster of each chain: that of a file, or of a relative that is in it, or its own.
-
-    Example:
-        >>> joined({0: "globin"}, ["x", "x", "y"])
-        ['globin', 'globin', 'y']
-    """
-    of: dict[str, str] = {}
-    for i, cluster in sorted(listed.items()):
-        of.setdefault(by_sequence[i], cluster)
-    own = enumerate(by_sequence)
-    return [listed.get(i, of.get(sequence, sequence)) for i, sequence in own]
-
-
 def assigned(
     train: frozenset[int] | None, test: frozenset[int] | None, clusters: Sequence[str]
 ) -> tuple[np.ndarray, int]:
@@ -198,68 +173,6 @@ def shared(where: np.ndarray, clusters: Sequence[str]) -> int:
     pairs = list(zip(where.tolist(), clusters, strict=True))
     trained = {cluster for part, cluster in pairs if part == "train"}
     return sum(part == "test" and cluster in trained for part, cluster in pairs)
-
-
-@dataclass(frozen=True, eq=False)
-class _Words:
-    """Stretches of residues: a number for each, and the chain that it is in."""
-
-    hashes: np.ndarray
-    chains: np.ndarray
-
-
-def relatives(shards: Shards) -> list[str]:
-    """Return the cluster of each chain by its sequence.
-
-    Returns:
-        Names that are the same for relatives, and depend on their sequences alone.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    digests = [_digest(shards, i) for i in range(len(shards))]
-    _, same = np.unique(digests, return_inverse=True)
-    words = _words(shards)
-    order = np.lexsort((words.chains, words.hashes))
-    hashes, chains = words.hashes[order], words.chains[order]
-    meets = np.flatnonzero((hashes[1:] == hashes[:-1]) & (chains[1:] != chains[:-1]))
-    # Copies meet in a node of their digest, which is one past the chains.
-    n, count = len(shards), int(same.max(initial=-1)) + 1
-    ones = np.concatenate([chains[meets], np.arange(n)])
-    others = np.concatenate([chains[meets + 1], n + same])
-    links = coo_array((np.ones(len(ones), dtype=np.int8), (ones, others)), shape=(n + count,) * 2)
-    _, labels = connected_components(links, directed=False)
-    first: dict[int, str] = {}
-    for label, digest in zip(labels[:n].tolist(), digests, strict=True):
-        first[label] = min(first.get(label, digest), digest)
-    return [first[label] for label in labels[:n].tolist()]
-
-
-def _digest(shards: Shards, i: int) -> str:
-    """Return what copies of a chain share: the sequence, or the positions where it is unknown."""
-    residues = shards.residues(i)
-    data = residues if (residues != UNKNOWN).any() else shards[i].atoms
-    return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
-
-
-def _words(shards: Shards) -> _Words:
-    """Return the stretches of known residues."""
-    hashes, chains = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for i in range(len(shards)):
-        residues = shards.residues(i)
-        count = len(residues) - STRETCH + 1
-        if count < 1:
-            continue
-        sums = np.zeros(count, dtype=np.uint64)
-        for k in range(STRETCH):
-            # An odd multiplier, modulo 2^64: stretches that differ collide only by coincidence.
-            sums = sums * np.uint64(0x9E3779B97F4A7C15) + residues[k : k + count] + np.uint64(1)
-        unknown = np.append(0, np.cumsum(residues == UNKNOWN))
-        whole = unknown[STRETCH:] == unknown[:-STRETCH]
-        found = np.unique(sums[whole])
-        hashes.append(found)
-        chains.append(np.full(len(found), i))
-    return _Words(np.concatenate(hashes), np.concatenate(chains))
 
 
 def _keys_of_chain(name: str, letter: str) -> Iterator[tuple[str, ...]]:

@@ -160,7 +160,7 @@ def rows_kept(text: str | None, chains: Sequence[Chain]) -> list[list[int]]:
     """Return the positions of the residues of each chain that `--keep` names.
 
     Raises:
-        ValueError: When it names new residues, or some that no chain has.
+        ValueError: When it names new residues, or one that no chain has.
 
     Example:
         >>> rows_kept(None, [])
@@ -168,10 +168,12 @@ def rows_kept(text: str | None, chains: Sequence[Chain]) -> list[list[int]]:
     """
     segments = () if text is None else parse_contigs(text).segments
     for segment in segments:
-        if not segment.kept:
+        if isinstance(segment, New):
             raise ValueError(f"--keep names residues of chains, A12,A30-45, not {text!r}")
-        if not any(len(segment.rows(chain)) for chain in chains):
-            raise ValueError(f"--keep {segment}: no backbone has such residues")
+        there = {i for chain in chains for i in chain.index[segment.rows(chain)].tolist()}
+        if missing := sorted(set(range(segment.first, segment.last + 1)) - there):
+            which = f"residue {missing[0]} of chain {segment.chain}"
+            raise ValueError(f"--keep {segment}: no backbone has {which}")
     return [[i for s in segments for i in s.rows(chain).tolist()] for chain in chains]
 
 

@@ -10,17 +10,30 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from feller.proteins.metrics.estimates import DRAWS, Estimate, resamples
-from feller.proteins.metrics.tm import Tool, tm_score, whole
+from feller.proteins.metrics.tm import FEWEST, Tool, tm_score, trace
 from feller.proteins.structure.chain import Chain
 
-__all__ = ["SAME_FOLD", "clusters", "mean_pair", "nearest_scores", "pair_scores", "thumbnails"]
+__all__ = [
+    "SAME_FOLD",
+    "aligned",
+    "clusters",
+    "mean_pair",
+    "nearest_scores",
+    "pair_scores",
+    "thumbnails",
+]
 
 SAME_FOLD = 0.5
 CORNERS = 16
 
 
+def aligned(chains: Sequence[Chain]) -> list[Chain]:
+    """Return the chains that have the CA an alignment needs, those of five residues."""
+    return [chain for chain in chains if len(trace(chain)) >= FEWEST]
+
+
 def pair_scores(chains: Sequence[Chain], tool: Tool | None = None) -> Float[np.ndarray, "n n"]:
-    """Return the mean TM-score of each pair; 1 on the diagonal."""
+    """Return the mean TM-score of each pair, NaN where none is aligned; 1 on the diagonal."""
     scores = np.eye(len(chains))
     for i, first in enumerate(chains):
         for j, second in enumerate(chains[:i]):
@@ -29,20 +42,23 @@ def pair_scores(chains: Sequence[Chain], tool: Tool | None = None) -> Float[np.n
 
 
 def mean_pair(scores: Float[np.ndarray, "n n"], draws: int = DRAWS, seed: int = 0) -> Estimate:
-    """Return the mean over pairs of different chains, resampled by chain; None for one chain.
+    """Return the mean over pairs of different chains, resampled by chain; None without a pair.
+
+    Pairs whose score is NaN are left out.
 
     Example:
         >>> mean_pair(np.array([[1.0, 0.2], [0.2, 1.0]])).value
         0.2
     """
     n = len(scores)
-    if n < 2:
+    known = np.isfinite(scores) & ~np.eye(n, dtype=bool)
+    if not known.any():
         return Estimate(None)
-    others = 1.0 - np.eye(n)
-    value = float((scores * others).sum() / others.sum())
+    others, found = known.astype(np.float64), np.where(known, scores, 0.0)
+    value = float(found.sum() / others.sum())
     weights = resamples(n, draws, seed).astype(np.float64)
     pairs = np.einsum("di,ij,dj->d", weights, others, weights, optimize=True)
-    sums = np.einsum("di,ij,dj->d", weights, scores * others, weights, optimize=True)
+    sums = np.einsum("di,ij,dj->d", weights, found, weights, optimize=True)
     low, high = np.quantile(sums[pairs > 0] / pairs[pairs > 0], [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
@@ -110,7 +126,7 @@ def nearest_scores(
 
 
 def _corners(chain: Chain, corners: int) -> np.ndarray:
-    ca = whole(chain)[:, 1]
+    ca = trace(chain)
     if len(ca) == 0:
         return np.zeros((corners, 3))
     points = np.linspace(0, len(ca) - 1, corners)

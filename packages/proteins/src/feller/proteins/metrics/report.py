@@ -34,6 +34,7 @@ __all__ = ["Settings", "comparable", "metrics_of", "report"]
 
 ENOUGH = 20
 NO_REFERENCE = "needs a reference of at least two chains"
+NO_TRACE = "no chain has the CA of five residues"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +184,10 @@ def _fragments(chains: Sequence[Chain], native: list[Chain], how: Settings) -> d
 def _pairs(chains: Sequence[Chain], native: list[Chain], how: Settings) -> dict[str, Any]:
     if how.tm < 2:
         return {"pairwise TM": "no chains are aligned: tm is below 2"}
-    sides = [diversity.pair_scores(_some(side, how.tm, how.seed)) for side in (chains, native)]
+    ours, usual = diversity.aligned(chains), diversity.aligned(native)
+    if not ours:
+        return {"pairwise TM": NO_TRACE}
+    sides = [diversity.pair_scores(_some(side, how.tm, how.seed)) for side in (ours, usual)]
     means = [diversity.mean_pair(scores, seed=how.seed) for scores in sides]
     folds = [_folds(scores) for scores in sides]
     return {
@@ -200,8 +204,11 @@ def _folds(scores: np.ndarray) -> Estimate:
 def _nearest(
     chains: Sequence[Chain], native: list[Chain], pool: list[Chain], how: Settings
 ) -> dict[str, Any]:
-    if how.tm < 1 or len(native) < 2:
-        return {"nearest TM": NO_REFERENCE if how.tm else "no chains are aligned: tm is 0"}
+    if how.tm < 1:
+        return {"nearest TM": "no chains are aligned: tm is 0"}
+    chains, native, pool = (diversity.aligned(some) for some in (chains, native, pool))
+    if not chains or len(native) < 2:
+        return {"nearest TM": NO_REFERENCE if chains else NO_TRACE}
     sides = []
     for side in (chains, native):
         some = _some(side, min(how.tm, len(side) - 1 if side is native else how.tm), how.seed)

@@ -8,11 +8,13 @@ above 0.5 two folds are usually the same. A pair has two scores, by the length o
 Two tools look for the best. **tmtools** is TM-align, where its package is installed. **biotite**
 takes the better of biotite's search by protein blocks and of the best alignment without gaps; it
 finds less: of unrelated chains its scores are 0.05 lower, of a few 0.18. Name the tool beside a
-figure.
+figure. Alignments are of CA alone; only the protein blocks need N and C too: chains without
+these are aligned without gaps.
 
 Source: Zhang and Skolnick, Proteins 57 (2004) and Nucleic Acids Res. 33 (2005).
 """
 
+import math
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -22,10 +24,12 @@ from jaxtyping import Float
 from feller.proteins.metrics.kabsch import kabsch
 from feller.proteins.structure.chain import Chain
 
-__all__ = ["Score", "Tool", "tm_score", "tool_of", "whole"]
+__all__ = ["Score", "Tool", "tm_score", "tool_of", "trace", "whole"]
 
 Tool = Literal["tmtools", "biotite"]
-FEWEST = 5  # residues, for protein blocks
+FEWEST = 5
+"""Residues that an alignment needs."""
+
 ROUNDS = 8
 
 
@@ -54,20 +58,30 @@ def tool_of(tool: Tool | None = None) -> Tool:
 
 
 def tm_score(first: Chain, second: Chain, tool: Tool | None = None) -> Score:
-    """Return the TM-score of a pair; residues with missing atoms are left out.
+    """Return the TM-score of a pair; residues without CA are left out.
 
-    Chains of fewer than five residues have 0. A pair of 80 residues takes 15 ms with biotite, 3 ms
-    with tmtools.
+    Chains of fewer than five residues have none: it is NaN. A pair of 80 residues takes 15 ms with
+    biotite, 3 ms with tmtools.
 
     Raises:
         ModuleNotFoundError: When tmtools is asked for and missing.
     """
-    a, b = whole(first), whole(second)
+    a, b = trace(first), trace(second)
     if min(len(a), len(b)) < FEWEST:
-        return Score(0.0, 0.0)
+        return Score(math.nan, math.nan)
     if tool_of(tool) == "tmtools":
         return _tmtools(a, b)
-    return max(_biotite(a, b), _gapless(a[:, 1], b[:, 1]), key=lambda score: score.mean)
+    found = _gapless(a, b)
+    blocks = whole(first), whole(second)
+    if min(map(len, blocks)) < FEWEST:
+        return found
+    return max(_biotite(*blocks, (len(a), len(b))), found, key=lambda score: score.mean)
+
+
+def trace(chain: Chain) -> Float[np.ndarray, "n 3"]:
+    """Return the CA of the residues that have one."""
+    ca = chain.atoms[:, 1].astype(np.float64)
+    return ca[np.isfinite(ca).all(-1)]
 
 
 def whole(chain: Chain) -> Float[np.ndarray, "n 4 3"]:
@@ -79,11 +93,11 @@ def whole(chain: Chain) -> Float[np.ndarray, "n 4 3"]:
 def _tmtools(a: np.ndarray, b: np.ndarray) -> Score:
     from tmtools import tm_align  # pyright: ignore[reportMissingImports]
 
-    found = tm_align(a[:, 1].copy(), b[:, 1].copy(), "A" * len(a), "A" * len(b))
+    found = tm_align(a, b, "A" * len(a), "A" * len(b))
     return Score(found.tm_norm_chain1, found.tm_norm_chain2)
 
 
-def _biotite(a: np.ndarray, b: np.ndarray) -> Score:
+def _biotite(a: np.ndarray, b: np.ndarray, lengths: tuple[int, int]) -> Score:
     from biotite.structure import superimpose_structural_homologs
 
     fixed, mobile = _array(a), _array(b)
@@ -94,7 +108,7 @@ def _biotite(a: np.ndarray, b: np.ndarray) -> Score:
         return Score(0.0, 0.0)
     *_, motion, i, j = found  # before biotite 2 the moved chain comes first
     moved = motion.apply(mobile)
-    return _score(np.square(fixed.coord[i] - moved.coord[j]).sum(-1), len(a), len(b))
+    return _score(np.square(fixed.coord[i] - moved.coord[j]).sum(-1), *lengths)
 
 
 def _gapless(a: np.ndarray, b: np.ndarray) -> Score:

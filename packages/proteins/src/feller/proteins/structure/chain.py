@@ -21,6 +21,7 @@ __all__ = [
     "UNKNOWN",
     "Chain",
     "bonded",
+    "check_bonds",
     "check_frames",
     "check_whole",
     "codes_of",
@@ -156,8 +157,18 @@ def check_frames(chain: Chain) -> None:
     if not chain.has_frame.all():
         number = chain.index[np.flatnonzero(~chain.has_frame)[0]]
         raise ValueError(f"residue {number} of {chain.name} lacks one of N, CA and C")
-    if not chain.has_bonds.all():
-        number = chain.index[np.flatnonzero(~chain.has_bonds)[0]]
+    check_bonds(chain)
+
+
+def check_bonds(chain: Chain) -> None:
+    """Refuse a chain with a residue whose N, CA and C are there and not bonded.
+
+    Raises:
+        ValueError: When there is one.
+    """
+    odd = np.flatnonzero(chain.has_frame & ~chain.has_bonds)
+    if len(odd):
+        number = chain.index[odd[0]]
         raise ValueError(
             f"residue {number} of {chain.name} has N, CA and C where no bonds are: are its "
             "positions in Angstrom?"

@@ -16,7 +16,7 @@ and algorithm 21 (frames) and 24 (the oxygen); Kabsch, Acta Cryst. A 1976, for t
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 __all__ = [
@@ -105,19 +105,25 @@ def with_oxygens(
     return torch.stack([n, ca, c, oxygen], dim=-2)
 
 
-def with_missing_oxygens(atoms: Float[Tensor, "*b n 4 3"]) -> Float[Tensor, "*b n 4 3"]:
+def with_missing_oxygens(
+    atoms: Float[Tensor, "*b n 4 3"], breaks: Bool[Tensor, "*b m"] | None = None
+) -> Float[Tensor, "*b n 4 3"]:
     """Return N, CA, C and O in Angstrom, with an oxygen in each residue that has the others.
 
-    Where the next residue has no N, it is where psi is -40 degrees.
+    Where the next residue has no N, or is beyond a break, it is where psi is -40 degrees.
 
     Args:
         atoms: N, CA, C and O of the residues of a chain in order; NaN where one is missing.
+        breaks: Whether the chain is broken between a residue and the next; nowhere if None.
     """
     three, oxygen = atoms[..., :3, :], atoms[..., 3, :]
     _, rotation = frames_from_atoms(three)
     placed = with_oxygens(three, rotation)[..., 3, :]
     alone = three[..., 2, :] + CARBONYL * rotation @ _last_direction(three)
-    placed = torch.where(placed.isnan(), alone, placed)
+    last = placed.isnan()
+    if breaks is not None:
+        last[..., :-1, :] |= breaks[..., None]
+    placed = torch.where(last, alone, placed)
     oxygen = torch.where(oxygen.isnan(), placed, oxygen)
     return torch.cat([three, oxygen[..., None, :]], dim=-2)
 
