@@ -15,7 +15,7 @@ from feller.core.discrete.solvers import TOKEN_SOLVERS
 from feller.proteins import DOMAIN
 from feller.proteins.commands import sample as commands
 from feller.proteins.structure.chain import Chain
-from feller.proteins.structure.reading import SUFFIXES, read_chains
+from feller.proteins.structure.reading import MODELS, SUFFIXES, read_chains
 from feller.proteins.structure.writing import write_chains
 
 FAST = ("--steps", 3)
@@ -36,7 +36,8 @@ def sample(model, out, *flags):
     """The chains that `feller sample` writes."""
     code, _, err = feller("sample", model, "--out", out, *FAST, *flags)
     assert (code, err) == (0, "")
-    found = list(read_chains(out))
+    # A trajectory has further models.
+    found = [c for c in read_chains(out) if isinstance(c, Chain) or c.kind != MODELS]
     assert all(isinstance(chain, Chain) and np.isfinite(chain.atoms).all() for chain in found)
     return found
 
