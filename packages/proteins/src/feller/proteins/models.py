@@ -61,6 +61,7 @@ class ProteinModelConfig(ModelConfig):
         noise_scale: Default factor on all noise, up to t = 1/2.
         final_noise_scale: Default factor at t = 1, reached linearly from t = 1/2; `noise_scale` if
             None.
+        repulsion: Default weight of the repulsion of residues that overlap, 0 for none.
         sequence: Whether it is trained on residues; otherwise samples have unknown residues.
         codec: Converts between atoms and frames.
     """
@@ -75,13 +76,14 @@ class ProteinModelConfig(ModelConfig):
     rotation_noise: float = 0.0
     noise_scale: float = 1.0
     final_noise_scale: float | None = None
+    repulsion: float = 0.0
     sequence: bool = True
     codec: ProteinCodec = field(default_factory=ProteinCodec)
 
     def __post_init__(self) -> None:
-        """Check weights, noise and the number of modes."""
+        """Check weights, noise, repulsion and the number of modes."""
         check_weights("flow and jump", (self.flow, self.jump))
-        for name in ("noise", "rotation_noise", "noise_scale", "final_noise_scale"):
+        for name in ("noise", "rotation_noise", "noise_scale", "final_noise_scale", "repulsion"):
             if not 0 <= (getattr(self, name) or 0.0) < math.inf:
                 raise ValueError(f"{name} is at least 0 and finite, not {getattr(self, name)}")
         if self.modes < 1:

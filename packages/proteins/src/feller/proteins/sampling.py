@@ -31,10 +31,12 @@ from feller.core.solvers.base import Solver
 from feller.core.weights import WeightLike, weight_of
 from feller.proteins.design.conditioning import check_positive
 from feller.proteins.networks.heads import check_noise
+from feller.proteins.repulsion import Repelled
 
 __all__ = ["Sampling"]
 
 _NOISE = ("noise", "rotation_noise", "noise_scale", "final_noise_scale")
+_OWN = (*_NOISE, "repulsion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,9 @@ class Sampling:
         final_noise_scale: The same at t = 1, reached linearly: with 1 folds are typical, and their
             geometry has the spread of the distribution. If None, `noise_scale` if that is given,
             else the model's.
+        repulsion: Weight of the repulsion of residues whose CA are predicted nearer than 4 Angstrom
+            (`feller.proteins.repulsion`): 1 parts a pair in a step, 0 leaves samples to the model's
+            distribution. The model's if None.
         temperature: Divides the logits of residues; towards 0 takes the most likely.
         sequence_solver: How residues are drawn, by the name of a token solver
             (`feller.core.discrete.solvers.TOKEN_SOLVERS`): `events` is first hitting, exact at as
@@ -77,6 +82,7 @@ class Sampling:
     rotation_noise: float | None = None
     noise_scale: float | None = None
     final_noise_scale: float | None = None
+    repulsion: float | None = None
     temperature: float = 1.0
     sequence_solver: str | None = None
     sequence: bool = True
@@ -89,7 +95,7 @@ class Sampling:
             check_positive(name, getattr(self, name))
         if not (isinstance(self.power, Real) and 0 < float(self.power) < math.inf):
             raise ValueError(f"power is positive and finite, not {self.power!r}")
-        for name in (*_NOISE, "temperature"):
+        for name in (*_OWN, "temperature"):
             value = getattr(self, name)
             there = name == "temperature" or value is not None
             if there and not (isinstance(value, Real) and 0 <= float(value) < math.inf):
@@ -120,17 +126,17 @@ class Sampling:
         if shaped and not model.config.sequence:
             name = "temperature" if self.sequence_solver is None else "sequence_solver"
             raise ValueError(f"the model was trained without residues: it takes no {name}")
-        own = {name: getattr(model.config, name) for name in _NOISE}
+        own = {name: getattr(model.config, name) for name in _OWN}
         if self.noise_scale is not None:
             own["final_noise_scale"] = None
-        asked = {name: getattr(self, name) for name in _NOISE}
-        noise = {name: own[name] if asked[name] is None else asked[name] for name in _NOISE}
+        asked = {name: getattr(self, name) for name in _OWN}
+        filled = {name: own[name] if asked[name] is None else asked[name] for name in _OWN}
         given = self.flow is not None or self.jump is not None
         flow, jump = self.weights if given else (model.config.flow, model.config.jump)
-        if noise["rotation_noise"]:
+        if filled["rotation_noise"]:
             check_noise(model.path.factors["rotation"])
         sequence = self.sequence and model.config.sequence
-        return replace(self, **noise, flow=flow, jump=jump, sequence=sequence)
+        return replace(self, **filled, flow=flow, jump=jump, sequence=sequence)
 
     def reading(self, model: Any, rows: int) -> Evaluation:
         """Return a model as a simulation of `of(model)` asks it, shown its own predictions.
@@ -143,6 +149,8 @@ class Sampling:
         noise = {"noise": self.noise, "rotation_noise": self.rotation_noise}
         scale = _scale(cast(float, self.noise_scale), self.final_noise_scale)
         network, index = model.by_factor, None
+        if self.repulsion:
+            network = Repelled(network, float(self.repulsion))
         if model.config.network.self_conditioning:
             index = torch.arange(rows, device=next(model.parameters()).device)
             network = SelfConditionedRows(network, rows, operator.itemgetter("translation"))

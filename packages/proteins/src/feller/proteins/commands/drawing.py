@@ -54,6 +54,9 @@ class DrawFlags:
     """Factor on all noise at t = 1, reached linearly from t = 1/2: with 1 folds are typical, and
     bonds and angles as varied as natural ones. If None, noise-scale if given, else the model's
     default."""
+    repulsion: float | None = None
+    """Weight of the repulsion of residues that overlap, CA predicted nearer than 4 Angstrom: 1
+    parts a pair in a step, 0 for none; the model's default if None."""
     temperature: float = 1.0
     """Sequence sampling temperature; 0 takes the most likely residues."""
     sequence_solver: str | None = None
