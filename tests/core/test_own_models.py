@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.core.discrete.solvers import FirstHitting
@@ -23,7 +24,7 @@ class Net(nn.Module):
     def forward(self, x, t, condition=None):
         out = self.layer(x.float()) * t[:, None]
         if condition is not None:
-            out = out + condition[:, None]
+            out = out + condition.nan_to_num(-1.0)[:, None]
         return out.unflatten(1, (2, -1)).squeeze(-1)
 
 
@@ -55,12 +56,13 @@ def test_samples_depend_on_seed_and_number_alone(made):
         assert first.min() >= 0 and first.max() < 4
 
 
-def test_guidance_goes_away_from_no_condition():
+def test_guidance_goes_away_from_what_training_drops_to():
     own = model()
     one = torch.ones(2)
-    plain, shifted = (own.sample(2, condition=c, steps=1, seed=0) for c in (None, one))
+    plain, shifted = (own.sample(2, condition=c, steps=1, seed=0) for c in (torch.nan * one, one))
     guided = own.sample(2, condition=one, steps=1, seed=0, guidance=2.0)
-    assert not guided.equal(shifted) and not shifted.equal(plain)
+    assert_close(guided, 2 * shifted - plain)
+    assert own.unconditional({"class": torch.tensor([3, 4]), "size": None})["class"].eq(-1).all()
     with pytest.raises(ValueError, match="guidance needs a condition"):
         own.sample(2, guidance=2.0)
 

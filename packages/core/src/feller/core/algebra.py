@@ -5,8 +5,6 @@ they follow one marginal path: weights of forward parts sum to one, at every tim
 adds at any weight; a backward part takes its weight back from the forward ones. A weight is a
 number, a tensor that broadcasts against the state (a weight per coordinate) or a function of time.
 
-A model made of another, such as one that is guided, is a `DerivedModel`: on its path, at its cost.
-
 Source: Generator Matching, arXiv 2410.20587, proposition 3.
 """
 
@@ -25,7 +23,6 @@ from feller.core.typing import Time
 from feller.core.weights import Multiplied, Weight, WeightLike, weight_of
 
 __all__ = [
-    "DerivedModel",
     "Model",
     "ModelPart",
     "SuperposedModel",
@@ -85,6 +82,10 @@ class Model(ABC):
         """Return the kinds of each part, where the generator is a sum of parts in a fixed order."""
         return (self.kinds,)
 
+    def unconditional(self, condition: Any) -> Any:
+        """Return what says nothing to the model in place of a condition; None, by default."""
+        return None
+
     def save_pretrained(self, folder: str | Path, card: ModelCard | None = None) -> Path:
         """Write a model folder for `feller.core.load`; an older one stays until it is whole.
 
@@ -128,44 +129,6 @@ class Model(ABC):
     def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Return the model with a weight: a part of a superposition."""
         return weigh(weight, self)
-
-
-class DerivedModel(Model, ABC):
-    """A model made of another: on its path, of its kinds, at its cost.
-
-    Attributes:
-        model: The other.
-    """
-
-    model: Any
-
-    @property
-    def path(self) -> Any:
-        """The path of the model."""
-        return self.model.path
-
-    @property
-    def space(self) -> Any:
-        """The space of the model."""
-        return self.model.space
-
-    @property
-    def coupling(self) -> Coupling:
-        """The coupling that the model was trained with."""
-        return self.model.coupling
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of the model."""
-        return self.model.kinds
-
-    def network_calls(self, t: Any, condition: Any = None) -> int:
-        """Return the network calls of the model."""
-        return self.model.network_calls(t, condition)
-
-    def part_kinds(self) -> tuple[Kinds, ...]:
-        """Return the kinds of each part of the model."""
-        return self.model.part_kinds()
 
 
 @dataclass(frozen=True)
@@ -271,6 +234,10 @@ class SuperposedModel(Model):
     def coupling(self) -> Coupling:
         """The coupling that the models were trained with."""
         return self.parts[0].model.coupling
+
+    def unconditional(self, condition: Any) -> Any:
+        """Return what says nothing to the models in place of a condition."""
+        return self.parts[0].model.unconditional(condition)
 
     @property
     def kinds(self) -> Kinds:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 import feller.core.networks  # noqa: F401  (registers the type of networks of one's own)
 from feller.core import random
@@ -130,6 +130,11 @@ class OwnModel(nn.Module, Model):
         """Whether the network asks for the time at which a step ends."""
         return self.model.takes_next
 
+    def unconditional(self, condition: Any) -> Any:
+        """Return the condition with NaN for numbers and -1 for classes, as `train` drops it."""
+        rows = next((len(v) for v in tree_leaves(condition) if v is not None), 0)
+        return dropped(condition, torch.ones(rows, dtype=torch.bool))
+
     def forward(self, x: Any, t: Time, condition: Any = None, s: Any = None) -> Generator:
         """Return the generator at the states `x` and time `t`, for a step to `s`."""
         return self.model(x, t, condition, s)
@@ -155,7 +160,7 @@ class OwnModel(nn.Module, Model):
             condition: A row for each, as the data had it; None for none.
             steps: Steps from source to data.
             guidance: Scale of classifier-free guidance, for a model trained with
-                `condition_drop`.
+                `condition_drop`: away from what it says where the condition is -1 or NaN.
             solver: The step; by default Heun's for flows, the mixed method for whatever jumps or
                 diffuses, and draws of the posterior for tokens.
             seed: Sample i depends on the seed and on i.

@@ -162,6 +162,10 @@ class PosteriorTokens(TokenModel):
         """Return the network calls of each answer."""
         return self.model.network_calls(t, condition)
 
+    def unconditional(self, condition: Any) -> Any:
+        """Return what says nothing to the model in place of a condition."""
+        return self.model.unconditional(condition)
+
     def logits(
         self, x: States, kappa: Tensor, condition: Any = None, *, where: Where = None
     ) -> Float[Tensor, "*elements k"]:
