@@ -5,13 +5,14 @@ from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.core.discrete.solvers import FirstHitting
-from feller.core.heads import FlowHead, JumpHead, PosteriorHead
+from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
 from feller.core.networks import buildable, network_config
 from feller.core.own_models import OwnModelConfig, TensorCodec
-from feller.core.paths import GaussianPath, MixturePath
+from feller.core.paths import GaussianPath, GeometricPath, MixturePath
+from feller.core.schedules import Polynomial, VariancePreserving
 from feller.core.solvers import EndWithEstimate, Euler, simulate
-from feller.core.sources import Masked
-from feller.core.spaces import Tokens
+from feller.core.sources import Masked, UniformBox
+from feller.core.spaces import Interval, Tokens
 
 
 @buildable
@@ -87,6 +88,44 @@ def test_no_mask_is_left_in_samples_of_tokens():
     own = model(PosteriorHead(4), MASKED, numbers=4)
     for solver in (None, FirstHitting()):
         assert own.sample(2000, solver=solver).max() < 4
+
+
+NOISE, BOX = FlowHead("noise"), MixturePath(Interval(), UniformBox())
+
+
+@pytest.mark.parametrize(
+    ("head", "path"),
+    [
+        (PosteriorHead(4), GeometricPath(Tokens(4))),
+        (PosteriorHead(9), BOX),
+        (PosteriorHead(9, diffusion=1.0, jump=0.0), BOX),
+        (NOISE, None),
+        (FlowHead("score"), None),
+        (NOISE, GaussianPath(schedule=Polynomial(2.0))),
+        (NOISE, GaussianPath(schedule=VariancePreserving())),
+        (JointHead((NOISE, JumpHead(8)), (0.5, 0.5)), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("steps", [1, 7, 200])
+def test_whatever_is_trained_has_a_default(head, path, steps):
+    own = model(head, path, numbers=head.channels)
+    own.network.forward = lambda x, t, c=None: torch.zeros(*x.shape, head.channels).squeeze(-1)
+    found = own.sample(50, steps=steps)
+    assert found.isfinite().all()
+    own.path.space.check(found)
+
+
+def test_jumps_of_a_mixture_reach_the_data():
+    own = model(PosteriorHead(3), BOX, numbers=3)
+    found = own.sample(2000, steps=4)
+    assert set(found.flatten().tolist()) == {-1.0, 0.0, 1.0}
+
+
+def test_what_predicts_noise_starts_where_there_are_data():
+    own = model(NOISE)
+    own.network.forward = lambda x, t, c=None: x / (1 - t[:, None])  # the noise where z = 0
+    assert_close(own.sample(50, steps=8), torch.zeros(50, 2))
 
 
 def test_a_model_in_double_precision_draws_in_it():
