@@ -59,6 +59,7 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "data.path": "where the data are",
         "data.cache": "where the data are",
         "data.download": "where the data come from",
+        "data.kind": "what data given in Python are; other data need a word",
     }
 )
 """What a run that goes on may change, and what of it: none of it changes a step already taken.
@@ -118,10 +119,15 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
             )
     if latest_checkpoint(out / "checkpoints") is None and (out / "model").exists():
         raise ValueError(f"{out} has a model and no checkpoint to go on from: choose another --out")
-    before = _facts(out).get("data")
-    if not fits(before, dict):
+    before, other = _facts(out).get("data"), ""
+    if fits(before, dict):
+        other = difference(data, before)
+    else:
         run.accelerator.print(f"{out} has no fingerprint of its data: these are taken for its own")
-    elif (other := difference(data, before)) and not new_data:
+    kinds = new.get("data.kind"), old.get("data.kind")
+    if not other and kinds[0] != kinds[1]:
+        other = f"{kinds[0]}, not {kinds[1]}"
+    if other and not new_data:
         raise ValueError(
             f"the data of {out} have changed ({other}): --new-data goes on with them, "
             "another --out begins a new run"
