@@ -1,7 +1,9 @@
 """Reading: the batches of a process from any step on, with workers or without."""
 
+import random
 from itertools import chain, islice
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +24,29 @@ def test_batches_follow_the_order_from_any_step(workers, data):
     assert sorted(chain(*whole)) == sorted([*range(10)] * 2)
     late = read_batches(data, rows, Reading(seed=1, start=3, order=2, workers=workers))
     assert [next_batch(late).tolist() for _ in range(2)] == whole[3:]
+
+
+class Drawn:
+    """Data that draw: torch, numpy and Python, a number each."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, indices):
+        return torch.rand(1).item(), np.random.rand(), random.random()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_data_draw_is_of_the_batch(workers):
+    def read(rank, start, count, workers):
+        rows = ProcessRows(8, rank=rank, world=2, accumulate=2)
+        how = Reading(seed=1, start=start, order=2, workers=workers)
+        return list(islice(read_batches(Drawn(), rows, how), count))
+
+    whole, other = (read(rank, 0, 6, 1) for rank in (0, 1))
+    draws = [draw for batch in (*whole, *other) for draw in batch]
+    assert len(set(draws)) == len(draws)
+    assert read(0, 1, 4, workers) == whole[2:]
 
 
 def test_other_errors_than_of_workers_are_as_they_were():

@@ -1,11 +1,21 @@
-"""Reading data for the loop: batches of this process, from any step on."""
+"""Reading data for the loop: batches of this process, from any step on.
 
+What data draw themselves, such as augmentations, comes from the generators of torch, numpy and
+Python. Where workers read, these are seeded for each batch, by the run's seed and the batch: a run
+that goes on draws what it would have drawn.
+"""
+
+import random as python
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
+from feller.core.random import seed_of
 from feller.core.training.batches import Batches, ProcessRows, order_of
 from feller.core.training.config import Dataset
 from feller.core.training.stopping import heed_no_signal
@@ -59,15 +69,44 @@ def read_batches(
             raise ValueError("a stream is read by the training itself: give --training.workers 0")
         return data.batches(rows, seed=how.seed, start=how.start)
     order = order_of(data, rows.batch_size, seed=how.seed, version=how.order)
+    indices: Any = Batches(order, rows, start=how.start)
+    source: Any = data
+    if how.workers:
+        seeds = (
+            seed_of(how.seed, "reading", step, some.start)
+            for step in count(how.start)
+            for some in rows
+        )
+        source, indices = _Seeded(data), map(_Batch, seeds, indices)
     loader = DataLoader(
-        data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
-        sampler=Batches(order, rows, start=how.start),  # pyright: ignore[reportArgumentType]
+        source,
+        sampler=indices,
         batch_size=None,
         num_workers=how.workers,
         pin_memory=pin,
         worker_init_fn=heed_no_signal,
     )
     return iter(loader)
+
+
+class _Batch(NamedTuple):
+    """A batch that a worker reads."""
+
+    seed: int
+    indices: list[int]
+
+
+@dataclass(frozen=True)
+class _Seeded:
+    """Data, each batch of which is read from generators of its own."""
+
+    data: Dataset
+
+    def __getitem__(self, batch: _Batch) -> Any:
+        torch.default_generator.manual_seed(batch.seed)
+        np.random.seed(batch.seed % 2**32)
+        python.seed(batch.seed)
+        return self.data[batch.indices]
 
 
 def next_batch(batches: Iterator[Any]) -> Any:
