@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from feller.core.pair_data import PairData
 from feller.core.training.batches import ProcessRows
 from feller.core.training.own import GivenData
 from feller.core.training.reading import Reading, next_batch, read_batches
@@ -47,6 +48,21 @@ def test_what_data_draw_is_of_the_batch(workers):
     draws = [draw for batch in (*whole, *other) for draw in batch]
     assert len(set(draws)) == len(draws)
     assert read(0, 1, 4, workers) == whole[2:]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_sets_that_are_not_paired_draw_by_row(workers):
+    data = PairData(torch.arange(90.0), torch.arange(8.0), paired=False)
+
+    def read(**rows):
+        batches = read_batches(data, ProcessRows(8, **rows), Reading(1, 0, 2, workers))
+        some = [next(batches).pair for _ in range(2 * rows.get("accumulate", 1))]
+        return torch.stack([torch.cat([p.x_0 for p in some]), torch.cat([p.x_1 for p in some])], 1)
+
+    whole, parts = read(), read(accumulate=4)
+    assert whole.equal(parts)
+    assert whole[:4].equal(read(world=2)[:4])
+    assert not whole[whole[:, 1].argsort()][::2].equal(whole[whole[:, 1].argsort()][1::2])
 
 
 def test_other_errors_than_of_workers_are_as_they_were():

@@ -2,20 +2,22 @@
 
 What data draw themselves, such as augmentations, comes from the generators of torch, numpy and
 Python. Where workers read, these are seeded for each batch, by the run's seed and the batch: a run
-that goes on draws what it would have drawn.
+that goes on draws what it would have drawn. Data with `draws`, such as `PairData` of sets that are
+not paired, are given a generator for each row, in `drawn(indices, rng)`: however many processes and
+micro-batches share a step, they are the same.
 """
 
 import random as python
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from feller.core.random import seed_of
+from feller.core import random
 from feller.core.training.batches import Batches, ProcessRows, order_of
 from feller.core.training.config import Dataset
 from feller.core.training.stopping import heed_no_signal
@@ -71,13 +73,9 @@ def read_batches(
     order = order_of(data, rows.batch_size, seed=how.seed, version=how.order)
     indices: Any = Batches(order, rows, start=how.start)
     source: Any = data
-    if how.workers:
-        seeds = (
-            seed_of(how.seed, "reading", step, some.start)
-            for step in count(how.start)
-            for some in rows
-        )
-        source, indices = _Seeded(data), map(_Batch, seeds, indices)
+    if how.workers or getattr(data, "draws", False):
+        steps = (step for step in count(how.start) for _ in rows)
+        source, indices = _Seeded(data, how), map(_Batch, steps, cycle(rows), indices)
     loader = DataLoader(
         source,
         sampler=indices,
@@ -90,22 +88,30 @@ def read_batches(
 
 
 class _Batch(NamedTuple):
-    """A batch that a worker reads."""
+    """A batch that is drawn: its step, its rows of the step, and the indices of its data."""
 
-    seed: int
+    step: int
+    rows: range
     indices: list[int]
 
 
 @dataclass(frozen=True)
 class _Seeded:
-    """Data, each batch of which is read from generators of its own."""
+    """Data that are read from generators of each batch, or of each row where data take them."""
 
-    data: Dataset
+    data: Any
+    how: Reading
 
     def __getitem__(self, batch: _Batch) -> Any:
-        torch.default_generator.manual_seed(batch.seed)
-        np.random.seed(batch.seed % 2**32)
-        python.seed(batch.seed)
+        seed, stream, first = self.how.seed, f"reading {batch.step}", batch.rows.start
+        if self.how.workers:
+            own = random.seed_of(seed, stream, first)
+            torch.default_generator.manual_seed(own)
+            np.random.seed(own % 2**32)
+            python.seed(own)
+        if getattr(self.data, "draws", False):
+            rng = random.rows(seed, first, batch.rows.stop, stream=stream)
+            return self.data.drawn(batch.indices, rng)
         return self.data[batch.indices]
 
 
