@@ -171,6 +171,11 @@ class ConditionalOT(Coupling):
     weight: float | None = None
     respects_condition: ClassVar[bool] = True
 
+    @property
+    def joins_rows(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the coupling of rows does."""
+        return self.coupling.joins_rows
+
     def __post_init__(self) -> None:
         """Refuse a weight that is none."""
         if self.weight is not None:

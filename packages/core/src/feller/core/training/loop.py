@@ -1,8 +1,9 @@
 """The training loop: a generator of `StepRecord`s, the same for every domain.
 
 Each row's randomness (noise, time, dropped condition) comes from a generator of its own, seeded by
-the run's seed, the step and the row. So a resumed run is the run it resumes, and, but for dropout,
-the loss curve does not depend on how many processes or micro-batches share a step.
+the run's seed, the step and the row. So a resumed run is the run it resumes, and, but for dropout
+and for couplings that pair the rows of a micro-batch, such as `MinibatchOT`, the loss curve does
+not depend on how many processes or micro-batches share a step.
 """
 
 import contextlib
