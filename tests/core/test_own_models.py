@@ -1,16 +1,18 @@
 import pytest
 import torch
 from torch import nn
+from torch.testing import assert_close
 
 from feller.core.config import decode, encode
 from feller.core.discrete.solvers import FirstHitting
-from feller.core.heads import FlowHead, JumpHead, PosteriorHead
+from feller.core.heads import FlowHead, JointHead, JumpHead, PosteriorHead
 from feller.core.networks import buildable, network_config
 from feller.core.own_models import OwnModelConfig, TensorCodec
-from feller.core.paths import GaussianPath, MixturePath
+from feller.core.paths import GaussianPath, GeometricPath, MixturePath
+from feller.core.schedules import Polynomial, VariancePreserving
 from feller.core.solvers import EndWithEstimate, Euler, simulate
-from feller.core.sources import Masked
-from feller.core.spaces import Tokens
+from feller.core.sources import Masked, UniformBox
+from feller.core.spaces import Interval, Tokens
 
 
 @buildable
@@ -23,7 +25,7 @@ class Net(nn.Module):
     def forward(self, x, t, condition=None):
         out = self.layer(x.float()) * t[:, None]
         if condition is not None:
-            out = out + condition[:, None]
+            out = out + condition.nan_to_num(-1.0)[:, None]
         return out.unflatten(1, (2, -1)).squeeze(-1)
 
 
@@ -55,12 +57,13 @@ def test_samples_depend_on_seed_and_number_alone(made):
         assert first.min() >= 0 and first.max() < 4
 
 
-def test_guidance_goes_away_from_no_condition():
+def test_guidance_goes_away_from_what_training_drops_to():
     own = model()
     one = torch.ones(2)
-    plain, shifted = (own.sample(2, condition=c, steps=1, seed=0) for c in (None, one))
+    plain, shifted = (own.sample(2, condition=c, steps=1, seed=0) for c in (torch.nan * one, one))
     guided = own.sample(2, condition=one, steps=1, seed=0, guidance=2.0)
-    assert not guided.equal(shifted) and not shifted.equal(plain)
+    assert_close(guided, 2 * shifted - plain)
+    assert own.unconditional({"class": torch.tensor([3, 4]), "size": None})["class"].eq(-1).all()
     with pytest.raises(ValueError, match="guidance needs a condition"):
         own.sample(2, guidance=2.0)
 
@@ -85,6 +88,44 @@ def test_no_mask_is_left_in_samples_of_tokens():
     own = model(PosteriorHead(4), MASKED, numbers=4)
     for solver in (None, FirstHitting()):
         assert own.sample(2000, solver=solver).max() < 4
+
+
+NOISE, BOX = FlowHead("noise"), MixturePath(Interval(), UniformBox())
+
+
+@pytest.mark.parametrize(
+    ("head", "path"),
+    [
+        (PosteriorHead(4), GeometricPath(Tokens(4))),
+        (PosteriorHead(9), BOX),
+        (PosteriorHead(9, diffusion=1.0, jump=0.0), BOX),
+        (NOISE, None),
+        (FlowHead("score"), None),
+        (NOISE, GaussianPath(schedule=Polynomial(2.0))),
+        (NOISE, GaussianPath(schedule=VariancePreserving())),
+        (JointHead((NOISE, JumpHead(8)), (0.5, 0.5)), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("steps", [1, 7, 200])
+def test_whatever_is_trained_has_a_default(head, path, steps):
+    own = model(head, path, numbers=head.channels)
+    own.network.forward = lambda x, t, c=None: torch.zeros(*x.shape, head.channels).squeeze(-1)
+    found = own.sample(50, steps=steps)
+    assert found.isfinite().all()
+    own.path.space.check(found)
+
+
+def test_jumps_of_a_mixture_reach_the_data():
+    own = model(PosteriorHead(3), BOX, numbers=3)
+    found = own.sample(2000, steps=4)
+    assert set(found.flatten().tolist()) == {-1.0, 0.0, 1.0}
+
+
+def test_what_predicts_noise_starts_where_there_are_data():
+    own = model(NOISE)
+    own.network.forward = lambda x, t, c=None: x / (1 - t[:, None])  # the noise where z = 0
+    assert_close(own.sample(50, steps=8), torch.zeros(50, 2))
 
 
 def test_a_model_in_double_precision_draws_in_it():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from feller.core.algebra import DerivedModel
+from feller.core.derived import DerivedModel
 from feller.core.generators import Diffusion, Flow, Jump, Superposition
 from feller.core.paths import GaussianPath, MixturePath, ProductPath
 from feller.core.posteriors import FiniteData, FiniteProductData

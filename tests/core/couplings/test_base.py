@@ -361,3 +361,12 @@ def test_every_solver_says_whether_it_takes_the_score():
     assert not PredictorCorrector(corrector=DOES_NOT).takes_score
     ddpm = DDIM(churn=1.0)
     assert PredictorCorrector(ddpm, corrector=DOES_NOT).takes_score
+
+
+def test_they_say_whether_a_pair_depends_on_other_rows():
+    alone = (IndependentCoupling(), GivenPairs(), AlignedPoints())
+    assert not any(coupling.joins_rows for coupling in alone)
+    for inner in (*alone, MinibatchOT(), EntropicOT(), UnbalancedOT()):
+        joins = inner not in alone
+        for coupling in (inner, ConditionalOT(inner), ProductCoupling({"a": inner})):
+            assert coupling.joins_rows == joins

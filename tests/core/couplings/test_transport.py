@@ -150,6 +150,18 @@ def test_a_change_of_condition_has_a_price(kind, rng):
     assert torch.equal(cheap, MinibatchOT()(x_0, x_1).pair.x_0)
 
 
+@pytest.mark.parametrize("weight", [None, 1.0])
+@pytest.mark.parametrize("shape", [(40,), (40, 1)])
+def test_rows_without_their_condition_are_paired_among_themselves(weight, shape, rng):
+    condition = (torch.arange(40) % 3 / 10).double().reshape(shape)
+    condition[::4] = torch.nan
+    x_0, x_1 = torch.randn(2, 40, 1, generator=rng, dtype=D)
+    batch = ConditionalOT(weight=weight)(x_0, x_1, rng, condition)
+    best = MinibatchOT()(x_0[::4], x_1[::4]).pair.x_0
+    assert torch.equal(batch.pair.x_0[::4], best)
+    assert not torch.equal(best, x_0[::4])
+
+
 def test_without_conditions_it_is_the_inner_coupling(rng):
     x_0, x_1 = torch.randn(2, 8, 1, generator=rng, dtype=D)
     assert torch.equal(ConditionalOT()(x_0, x_1).pair.x_0, MinibatchOT()(x_0, x_1).pair.x_0)

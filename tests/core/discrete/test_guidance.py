@@ -44,6 +44,26 @@ def test_the_law_of_a_lone_token_is_bent(noise, scale, rng):
     assert (chains.nfe == (1 if scale in (0, 1) else 2)).all()
 
 
+class Dropped(Conditional):
+    """Its condition is -1 where it says nothing, as for models of one's own."""
+
+    def unconditional(self, condition):
+        return torch.full_like(condition, -1)
+
+    def logits(self, x, kappa, condition=None, *, where=None):
+        known = None if condition.eq(-1).all() else condition
+        return super().logits(x, kappa, known, where=where)
+
+
+def test_the_model_says_what_stands_for_no_condition():
+    x, kappa, label = torch.tensor([[3]]), torch.zeros(1).double(), torch.ones(1)
+    found, due = (
+        ClassifierFree(model("mask"), 2.0).logits(x, kappa, label)
+        for model in (Dropped, Conditional)
+    )
+    assert_close(found, due)
+
+
 def test_without_a_condition_there_is_no_guidance(rng):
     guided = ClassifierFree(Conditional("mask"), 3.0)
     chains = drawn(guided, Leap(), torch.zeros(6000, 1, dtype=torch.int64), rng, steps=1)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy import stats
 
-from feller.core.algebra import DerivedModel, backward, stationary
+from feller.core.algebra import backward, stationary
+from feller.core.derived import DerivedModel
 from feller.core.generators import Categorical, Diffusion, Flow, Generator, Jump
 from feller.core.grids import logarithmic_grid
 from feller.core.models import Model

@@ -54,6 +54,8 @@ def test_parts_have_names(rng):
     assert [*Objective().by_part(*given)] == [""]
     with pytest.raises(ValueError, match="2 losses of the sum are called 'objective': name one"):
         Objective() + Objective(loss_space="x_1")
+    with pytest.raises(ValueError, match="two parts of the sum are called 'all/far': name one"):
+        (total.named("all") + Far().named("all/far"))(*given)
 
 
 def test_a_sum_is_saved():

@@ -91,20 +91,23 @@ def test_without_later_times_it_is_flow_matching(rng):
     assert_close(again, found / (found + 0.5))
 
 
-def test_each_condition_goes_with_its_row(rng):
+@pytest.mark.parametrize("by_name", [False, True])
+def test_each_condition_goes_with_its_row(by_name, rng):
     """A network that moves by its condition has one average velocity: it has no loss at z."""
 
     class Told(nn.Module):
         takes_next = True
 
         def forward(self, x, t, condition, s):
-            return condition - x / (1 - t[:, None]) + (s - t)[:, None] * 0
+            told = condition["by"] if by_name else condition
+            return told - x / (1 - t[:, None]) + (s - t)[:, None] * 0
 
     model = GeneratorModel(Told(), GaussianPath())
     z = torch.randn(64, 1, generator=rng, dtype=torch.float64)
     t = torch.full((64,), 0.5, dtype=torch.float64)
-    still = MeanFlow(flow_fraction=0.5)(model, model.path, z, t, 0 * z, condition=2 * z)
-    flow = MeanFlow(flow_fraction=1.0)(model, model.path, z, t, 0 * z, condition=2 * z)
+    told = {"by": 2 * z} if by_name else 2 * z
+    still = MeanFlow(flow_fraction=0.5)(model, model.path, z, t, 0 * z, condition=told)
+    flow = MeanFlow(flow_fraction=1.0)(model, model.path, z, t, 0 * z, condition=told)
     assert_close(flow, torch.zeros(64, dtype=torch.float64))
     # d/dt of 2 z - x / (1 - t) along 2 z is -4 z: what has two times misses by (s - t) of it.
     assert 20 < (still > 0).sum() < 44

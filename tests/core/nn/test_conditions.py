@@ -70,6 +70,8 @@ def test_conditions_are_some_by_name():
     for parts in ({}, {"a b": FloatCondition()}):
         with pytest.raises(ValueError, match="conditions are"):
             Conditions(parts)
+    with pytest.raises(ValueError, match="a condition cannot be called 'type'"):
+        Conditions({"type": FloatCondition()})
     with pytest.raises(ValueError, match="cannot be concatenated to an image: take look out"):
         Conditions({"look": ImageCondition(image_channels=1)}).check_vectors("tokens")
     with pytest.raises(ValueError, match="drop is a fraction"):

@@ -9,8 +9,9 @@ from scipy import stats
 from torch.distributions import Normal
 from torch.testing import assert_close
 
-from feller.core.algebra import DerivedModel, Model
+from feller.core.algebra import Model
 from feller.core.config import decode, encode
+from feller.core.derived import DerivedModel
 from feller.core.generators import Diffusion, Flow
 from feller.core.grids import uniform_grid
 from feller.core.likelihood import log_likelihood

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import points
@@ -7,6 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from feller.core.config import encode, leaves
+from feller.core.couplings import IndependentCoupling, MinibatchOT
 from feller.core.training.fingerprints import fingerprint
 from feller.core.training.folder import (
     MAY_CHANGE,
@@ -61,6 +63,18 @@ def test_what_changes_no_step_may_change(claim, tmp_path):
     claim(points.recipe(steps=4, accumulate=1))
     with_a_step(tmp_path / "a")
     assert claim(points.recipe(steps=9, accumulate=2), step=1)["training"]["steps"] == 9
+
+
+def test_other_pairs_are_told(claim, tmp_path, capsys):
+    other = "from step 1 on pairs are made among 12 rows, and were among 24"
+    for coupling in (MinibatchOT(), IndependentCoupling()):
+        claim(replace(points.recipe(accumulate=1), coupling=coupling))
+        with_a_step(tmp_path / "a")
+        claim(replace(points.recipe(accumulate=1, keep=3), coupling=coupling), step=1)
+        assert "pairs" not in capsys.readouterr().out
+        claim(replace(points.recipe(accumulate=2), coupling=coupling), step=1)
+        assert (other in capsys.readouterr().out) == (coupling == MinibatchOT())
+        shutil.rmtree(tmp_path / "a")
 
 
 def test_each_session_says_what_is_new_in_it(claim, tmp_path):

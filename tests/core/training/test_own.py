@@ -58,6 +58,15 @@ def test_it_trains_resumes_and_loads(tmp_path):
         train(POINTS, Net(8), tmp_path / "a", steps=3, lr=0.1, **QUIET)
 
 
+@pytest.mark.parametrize("other", [POINTS.repeat(2, 1), TensorDataset(POINTS.flip(0))], ids=type)
+def test_it_goes_on_with_other_data_when_told(other, tmp_path):
+    train(POINTS, Net(), tmp_path / "a", steps=1, **QUIET)
+    with pytest.raises(ValueError, match=r"have changed .*: --new-data goes on"):
+        train(other, Net(), tmp_path / "a", steps=2, **QUIET)
+    train(other, Net(), tmp_path / "a", steps=2, new_data=True, **QUIET)
+    train(other, Net(), tmp_path / "a", steps=3, **QUIET)  # from then on they are the run's
+
+
 def test_it_starts_from_what_the_network_knows(tmp_path):
     network = Net()
     model = train(POINTS, network, tmp_path / "a", steps=0, **QUIET)

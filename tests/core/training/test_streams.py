@@ -5,7 +5,7 @@ from itertools import chain, islice
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from feller.core.errors import DataError
 from feller.core.training.batches import ProcessRows
@@ -126,6 +126,9 @@ def test_a_source_that_changes_its_mind_is_refused():
 def test_refusals():
     with pytest.raises(ValueError, match="a stream is iterated over each epoch: a generator is"):
         Stream(i for i in range(3))
+    with pytest.raises(ValueError, match="a DataLoader of batches: give its dataset"):
+        Stream(DataLoader(torch.zeros(8, 2), batch_size=4))
+    assert len(Stream(DataLoader(torch.zeros(8, 2), batch_size=None)).first(8)) == 8
     with pytest.raises(DataError, match="is empty"):
         steps(Stream(Numbers(0)), 1)
     with pytest.raises(DataError, match="is empty"):

@@ -20,7 +20,7 @@ from terminal import feller
 from feller.core.cards import ModelCard
 from feller.core.commands import train as commands_train
 from feller.core.config import ConfigError
-from feller.core.couplings import MinibatchOT, coupling_of
+from feller.core.couplings import ConditionalOT, MinibatchOT, coupling_of
 from feller.core.files import locked
 from feller.core.nn.ema import EMA
 from feller.core.noise import Noised
@@ -418,13 +418,19 @@ def test_half_a_step_is_not_saved(tmp_path, monkeypatch):
     assert not (tmp_path / "a" / "checkpoints").exists()
 
 
-def test_a_device_without_memory_is_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("coupling", "cost"), [(None, "changes no step"), (ConditionalOT(), "pairs fewer rows")]
+)
+def test_a_device_without_memory_is_one_line(coupling, cost, tmp_path, monkeypatch):
     def full(run, loss):
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to")
 
     loss_with(monkeypatch, full)
-    with pytest.raises(ValueError, match=r"no memory left at step 1: give more --training\.accum"):
-        train(points.recipe(steps=3), tmp_path / "a", cpu=True)
+    message = rf"no memory left at step 1: give more --training\.accumulate, which {cost}"
+    recipe = points.recipe(steps=3)
+    recipe = replace(recipe, coupling=coupling) if coupling else recipe
+    with pytest.raises(ValueError, match=message):
+        train(recipe, tmp_path / "a", cpu=True)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])

@@ -25,6 +25,7 @@ from feller.core.discrete.kernel import Kernel, log_source, reverse_rates
 from feller.core.discrete.models import TokenModel
 from feller.core.discrete.solvers import Ancestral, GuidedAncestral, Prediction, token_state
 from feller.core.discrete.solvers.guided import _transition
+from feller.core.random import rows
 from feller.core.schedules import Cosine
 
 V, N = 3, 2
@@ -50,6 +51,17 @@ class Conditional(TokenModel):
 
     def logits(self, x, kappa, condition=None, *, where=None):
         return self.forms[condition is not None].logits(x, kappa, where=where)
+
+
+class Dropped(Conditional):
+    """Its condition is -1 where it says nothing, as for models of one's own."""
+
+    def unconditional(self, condition):
+        return torch.full_like(condition, -1)
+
+    def logits(self, x, kappa, condition=None, *, where=None):
+        known = None if condition.eq(-1).all() else condition
+        return super().logits(x, kappa, known, where=where)
 
 
 def mixed(model, states, kappa, later, scale):
@@ -158,3 +170,12 @@ def test_what_cannot_be_guided_is_refused():
     labels = torch.tensor([0, 1])
     found = drawn(model, GuidedAncestral(1.0), x, steps=2, condition=labels)
     assert found.x.shape == (2, 8)
+
+
+def test_the_model_says_what_stands_for_no_condition():
+    x, label = torch.zeros(50, N, dtype=torch.int64), torch.ones(50)
+    found, due = (
+        drawn(model("uniform"), GuidedAncestral(3.0), x, rows(0, 0, 50), steps=4, condition=label)
+        for model in (Dropped, Conditional)
+    )
+    assert found.x.equal(due.x)

@@ -88,5 +88,7 @@ def test_rows_take_their_rng_and_condition_along():
     assert rows_of(torch.arange(3), index).tolist() == [2, 0]
     assert rows_of(["a", "b", "c"], index) == ["c", "a"]
     assert rows_of("abc", index) == "abc"
+    named = rows_of({"kind": torch.arange(3), "size": None}, index)
+    assert named["kind"].tolist() == [2, 0] and named["size"] is None
     assert rows_of(torch.tensor(1), index) == 1
     assert rows_of(None, index) is None

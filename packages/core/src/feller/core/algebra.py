@@ -6,9 +6,6 @@ may have any weight; the weight of a backward part is subtracted from the forwar
 a number, a tensor that broadcasts against the state (a weight per coordinate) or a function of
 time.
 
-A model made from another, such as a guided one, is a `DerivedModel`, with the path and cost of the
-other.
-
 Source: Generator Matching, arXiv 2410.20587, proposition 3.
 """
 
@@ -27,7 +24,6 @@ from feller.core.typing import Time
 from feller.core.weights import Multiplied, Weight, WeightLike, weight_of
 
 __all__ = [
-    "DerivedModel",
     "Model",
     "ModelPart",
     "SuperposedModel",
@@ -87,6 +83,10 @@ class Model(ABC):
         """Return the kinds of each part, where the generator is a sum of parts in a fixed order."""
         return (self.kinds,)
 
+    def unconditional(self, condition: Any) -> Any:
+        """Return what says nothing to the model in place of a condition; None, by default."""
+        return None
+
     def save_pretrained(self, folder: str | Path, card: ModelCard | None = None) -> Path:
         """Write a model folder for `feller.core.load`, replacing an older one once it is complete.
 
@@ -130,44 +130,6 @@ class Model(ABC):
     def __rmul__(self, weight: WeightLike) -> "SuperposedModel":
         """Return the model with a weight: a part of a superposition."""
         return weigh(weight, self)
-
-
-class DerivedModel(Model, ABC):
-    """A model made from another, with the same path, kinds and cost.
-
-    Attributes:
-        model: The other.
-    """
-
-    model: Any
-
-    @property
-    def path(self) -> Any:
-        """The path of the model."""
-        return self.model.path
-
-    @property
-    def space(self) -> Any:
-        """The space of the model."""
-        return self.model.space
-
-    @property
-    def coupling(self) -> Coupling:
-        """The coupling that the model was trained with."""
-        return self.model.coupling
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of the model."""
-        return self.model.kinds
-
-    def network_calls(self, t: Any, condition: Any = None) -> int:
-        """Return the network calls of the model."""
-        return self.model.network_calls(t, condition)
-
-    def part_kinds(self) -> tuple[Kinds, ...]:
-        """Return the kinds of each part of the model."""
-        return self.model.part_kinds()
 
 
 @dataclass(frozen=True)
@@ -273,6 +235,10 @@ class SuperposedModel(Model):
     def coupling(self) -> Coupling:
         """The coupling that the models were trained with."""
         return self.parts[0].model.coupling
+
+    def unconditional(self, condition: Any) -> Any:
+        """Return what says nothing to the models in place of a condition."""
+        return self.parts[0].model.unconditional(condition)
 
     @property
     def kinds(self) -> Kinds:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feller.core.algebra import DerivedModel, Model
+from feller.core.algebra import Model
+from feller.core.derived import DerivedModel
 from feller.core.generators import (
     Diffusion,
     Flow,
@@ -45,7 +46,7 @@ class Guided(DerivedModel):
     detailed balance with this product, too, so that correctors approach it.
 
     Attributes:
-        model: A model that takes `condition=None` for unconditional.
+        model: The model; its `unconditional` says what stands for no condition.
         scale: The guidance scale: one number for all samples, which becomes a float, or a tensor
             `(b,)` of one for each.
         interval: The times between which guidance acts; outside, the model is conditional.
@@ -105,7 +106,8 @@ class Guided(DerivedModel):
         conditional = _ask(self.model, x, t, condition, s)
         if not self._acts(t, condition):
             return conditional
-        start = _ask(self.weak or self.model, x, t, condition if self.weak else None, s)
+        plain = condition if self.weak else self.model.unconditional(condition)
+        start = _ask(self.weak or self.model, x, t, plain, s)
         if "" in conditional.by_factor():
             scale = self._scale_at(x, t)
         else:
@@ -128,11 +130,9 @@ class Guided(DerivedModel):
         double = x.dtype == torch.float64
         scale = expand_time(self.scale, x).to(torch.float64 if double else torch.float32)
         low, high = self.interval
-        return (
-            scale
-            if is_shared(t)
-            else torch.where(expand_time((t >= low) & (t <= high), x), scale, 1.0)
-        )
+        if is_shared(t):
+            return scale
+        return torch.where(expand_time((t >= low) & (t <= high), x), scale, 1.0)
 
     def _is_outside(self, t: Any) -> bool:
         low, high = self.interval

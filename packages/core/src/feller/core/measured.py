@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feller.core.algebra import DerivedModel
 from feller.core.checks import check_times
 from feller.core.couplings import check_score
+from feller.core.derived import DerivedModel
 from feller.core.generators import Flow
 from feller.core.generators.base import is_kind
 from feller.core.measurements import Measurement

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from feller.core.algebra import DerivedModel
 from feller.core.couplings import check_score
+from feller.core.derived import DerivedModel
 from feller.core.generators import Diffusion, Generator, Superposition
 from feller.core.generators.langevin import own_score
 from feller.core.heads import Kinds

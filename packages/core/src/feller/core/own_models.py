@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 import feller.core.networks  # noqa: F401  (registers the type of networks of one's own)
 from feller.core import random
@@ -18,19 +18,22 @@ from feller.core.codec import Codec
 from feller.core.conditions import check_rows, dropped
 from feller.core.config import tagged
 from feller.core.discrete.solvers import Ancestral
-from feller.core.generators import Flow, Generator
+from feller.core.generators import Flow, Generator, Jump
 from feller.core.grids import logarithmic_grid, uniform_grid
 from feller.core.guidance import Guided
 from feller.core.heads import Head, Kinds
 from feller.core.models import GeneratorModel, Model
 from feller.core.nn.modes import evaluating
-from feller.core.paths import ConditionalPath
+from feller.core.paths import ConditionalPath, MixturePath
 from feller.core.solvers import HEUN, Euler, Mixed, RungeKutta, Solver, simulate
-from feller.core.spaces import Tokens
+from feller.core.spaces import Euclidean, Tokens
 from feller.core.training.config import ModelConfig
 from feller.core.typing import Rng, Time
 
 __all__ = ["OwnModel", "OwnModelConfig", "TensorCodec"]
+
+START = 0.01
+"""Where samples start whose head says nothing at t = 0, as the noise does on `CondOT`."""
 
 
 class TensorCodec(Codec):
@@ -109,16 +112,12 @@ class OwnModel(nn.Module, Model):
         super().__init__()
         self.config, self.path, self.codec = config, config.path, TensorCodec()
         self.model = GeneratorModel(network, config.path, config.head)
+        self.kinds: Kinds = self.model.kinds
 
     @property
     def network(self) -> nn.Module:
         """The network."""
         return self.model.network
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of generator the model returns."""
-        return self.model.kinds
 
     @property
     def finite_at_end(self) -> bool:
@@ -129,6 +128,11 @@ class OwnModel(nn.Module, Model):
     def takes_next(self) -> bool:
         """Whether the network asks for the time at which a step ends."""
         return self.model.takes_next
+
+    def unconditional(self, condition: Any) -> Any:
+        """Return the condition with NaN for numbers and -1 for classes, as `train` drops it."""
+        rows = next((len(v) for v in tree_leaves(condition) if v is not None), 0)
+        return dropped(condition, torch.ones(rows, dtype=torch.bool))
 
     def forward(self, x: Any, t: Time, condition: Any = None, s: Any = None) -> Generator:
         """Return the generator at the states `x` and time `t`, for a step to `s`."""
@@ -153,11 +157,11 @@ class OwnModel(nn.Module, Model):
         Args:
             n: How many; or the source samples to start from, such as those to translate.
             condition: A row for each, as the data had it; None for none.
-            steps: Steps from source to data.
+            steps: Steps from source to data; from t = 0.01 where the head says nothing at t = 0.
             guidance: Scale of classifier-free guidance, for a model trained with
-                `condition_drop`.
+                `condition_drop`; it has no effect in rows whose condition is -1 or NaN.
             solver: The solver; by default Heun for flows, the mixed method for models that jump or
-                diffuse, and posterior draws for tokens.
+                diffuse, posterior draws for tokens, and Euler for all else.
             seed: Sample i depends on the seed and on i.
 
         Raises:
@@ -178,8 +182,7 @@ class OwnModel(nn.Module, Model):
         if x_0.shape != shape:
             raise ValueError(f"source samples have shape {(*x_0.shape,)}, not {shape}")
         model: Any = self if guidance == 1 else Guided(self, guidance)
-        reaches_end = self.kinds == {Flow} or isinstance(self.path.space, Tokens)
-        times = uniform_grid(steps) if reaches_end else logarithmic_grid(steps)
+        times = self._times(steps)
         chosen = self._solver() if solver is None else solver
         with evaluating(self), torch.no_grad():
             return simulate(model, x_0, times, chosen, rng, condition=condition).state.cpu()
@@ -192,9 +195,20 @@ class OwnModel(nn.Module, Model):
             return
         np.savez_compressed(stem.with_suffix(".npz"), samples=samples.numpy())
 
+    def _times(self, steps: int) -> Tensor:
+        """Return a grid up to t = 1 where the model is known to get there; else it ends before."""
+        space, path = self.path.space, self.path
+        jumps_there = isinstance(path, MixturePath) and self.kinds == {Jump}
+        even = self.kinds == {Flow} or isinstance(space, Tokens) or jumps_there
+        times = uniform_grid(steps) if even else logarithmic_grid(steps)
+        if self.config.head.divides_by_alpha and float(path.schedule.alpha(times[0])) == 0:
+            return times + START * (1 - times)
+        return times
+
     def _solver(self) -> Solver:
-        if isinstance(self.path.space, Tokens):
+        space = self.path.space
+        if isinstance(space, Tokens) and isinstance(self.path, MixturePath):
             return Ancestral()
-        if self.kinds != {Flow}:
-            return Mixed()
-        return RungeKutta(HEUN) if self.finite_at_end else Euler()
+        if self.kinds == {Flow} and self.finite_at_end:
+            return RungeKutta(HEUN)
+        return Mixed() if self.kinds != {Flow} and isinstance(space, Euclidean) else Euler()

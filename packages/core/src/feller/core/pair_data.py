@@ -20,6 +20,7 @@ from feller.core.config import tagged
 from feller.core.files import published
 from feller.core.pairs import Pair, PairBatch
 from feller.core.training.config import DataConfig
+from feller.core.typing import Rng
 
 __all__ = ["PairData", "PairFolder", "load_pairs", "reflow", "save_pairs"]
 
@@ -64,11 +65,21 @@ class PairData:
         return len(self.x_1)
 
     def __getitem__(self, indices: list[int]) -> PairBatch:
-        """Return some of the pairs."""
-        partners = indices
-        if not self.paired:
-            rng = torch.Generator().manual_seed(random.seed_of(*indices))
-            partners = torch.randint(len(self.x_0), (len(indices),), generator=rng).tolist()
+        """Return some of the pairs; of sets that are not paired, always the same."""
+        if self.paired:
+            return self._joined(indices, indices)
+        return self.drawn(indices, [random.rows(0, i, i + 1)[0] for i in indices])
+
+    @property
+    def draws(self) -> bool:
+        """Whether source samples are drawn, anew each epoch."""
+        return not self.paired
+
+    def drawn(self, indices: list[int], rng: Rng) -> PairBatch:
+        """Return some data points, each with a source sample drawn at random."""
+        return self._joined(indices, random.integers(len(self.x_0), (len(indices),), rng).tolist())
+
+    def _joined(self, indices: list[int], partners: list[int]) -> PairBatch:
         condition = None if self.condition is None else self.condition[indices]
         return PairBatch(Pair(self.x_0[partners], self.x_1[indices]), condition)
 

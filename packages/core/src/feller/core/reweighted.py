@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from feller.core.algebra import DerivedModel
+from feller.core.derived import DerivedModel
 from feller.core.generators import Generator, Superposition
 from feller.core.heads import Kinds
 from feller.core.weights import Weight, WeightLike, weight_of

@@ -1,7 +1,8 @@
 """Couplings: which source sample belongs to which data point in a batch.
 
 A coupling joins the rows of two batches. Any coupling whose two marginals are the source and the
-data gives a valid path. Pairs are made within a micro-batch; transport plans are in
+data gives a valid path. Pairs are made within a micro-batch: the more micro-batches and processes
+share a step, the fewer rows a plan is of. Transport plans are in
 `feller.core.couplings.transport`, couplings of product states in `feller.core.couplings.factors`.
 
 Given a condition, most couplings change the source: p_0 is then not what sampling starts from.
@@ -62,11 +63,13 @@ class Coupling(ABC):
 
     Attributes:
         independent: Whether source samples are independent of their data points.
+        joins_rows: Whether a pair depends on the other rows of its micro-batch.
         respects_condition: Whether the source given a condition stays the source.
         takes_pairs: Whether the data must be pairs already.
     """
 
     independent: ClassVar[bool] = False
+    joins_rows: ClassVar[bool] = True
     respects_condition: ClassVar[bool] = False
     takes_pairs: ClassVar[bool] = False
 
@@ -149,6 +152,7 @@ class IndependentCoupling(Coupling):
     """Source samples and data points paired as drawn, independently."""
 
     independent: ClassVar[bool] = True
+    joins_rows: ClassVar[bool] = False
     respects_condition: ClassVar[bool] = True
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
@@ -176,6 +180,7 @@ class GivenPairs(Coupling):
     """
 
     source: str = ""
+    joins_rows: ClassVar[bool] = False
     respects_condition: ClassVar[bool] = True
     takes_pairs: ClassVar[bool] = True
 

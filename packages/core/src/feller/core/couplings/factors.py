@@ -33,6 +33,11 @@ class ProductCoupling(Coupling):
     factors: Mapping[str, Coupling]
     respects_condition: ClassVar[bool] = True  # each factor's coupling is asked
 
+    @property
+    def joins_rows(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the coupling of a factor does."""
+        return any(coupling.joins_rows for coupling in self.factors.values())
+
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
         """Refuse states that are not products.
 
@@ -102,6 +107,7 @@ class AlignedPoints(Coupling):
     """
 
     rounds: int = 2
+    joins_rows: ClassVar[bool] = False
     respects_condition: ClassVar[bool] = True  # up to symmetry the source stays independent
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:

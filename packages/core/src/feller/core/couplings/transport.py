@@ -158,8 +158,8 @@ class ConditionalOT(Coupling):
     A source sample is drawn together with a condition, and keeps it. Rows are paired only within
     one condition, which is exact. If conditions are numbers that few rows share, a source sample
     may instead go to a data point of another condition at a cost: the source given a condition is
-    then preserved only approximately, better for a larger cost. Source: Cheng and Schwing, arXiv
-    2503.10636.
+    then preserved only approximately, better for a larger cost. Rows whose condition was dropped
+    are paired among themselves. Source: Cheng and Schwing, arXiv 2503.10636.
 
     Attributes:
         coupling: How rows are paired.
@@ -170,6 +170,11 @@ class ConditionalOT(Coupling):
     coupling: Coupling = field(default_factory=MinibatchOT)
     weight: float | None = None
     respects_condition: ClassVar[bool] = True
+
+    @property
+    def joins_rows(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the coupling of rows does."""
+        return self.coupling.joins_rows
 
     def __post_init__(self) -> None:
         """Check that the weight is positive and finite."""
@@ -188,9 +193,17 @@ class ConditionalOT(Coupling):
             raise ValueError(
                 "ConditionalOT takes a condition that is a tensor with one for each row"
             )
-        if self.weight is not None:
-            return self._at_a_cost(x_0, x_1, rng, condition)
-        _, group = condition.unique(dim=0, return_inverse=True)
+        if self.weight is None:
+            return self._within(_numbered(condition), x_0, x_1, rng)
+        ends = features(self, x_0, x_1)
+        extra = _one_hot(condition) if not condition.is_floating_point() else condition
+        extra = math.sqrt(self.weight) * extra[:, None].flatten(1).to(ends.x_0)
+        unknown = extra.isnan().all(1)  # of rows that say nothing no distance is known
+        wide = ends.map(lambda x: torch.cat([x, extra.masked_fill(unknown[:, None], 0)], 1))
+        return self._within(unknown.long(), wide.x_0, wide.x_1, rng)
+
+    def _within(self, group: Tensor, x_0: Tensor, x_1: Tensor, rng: Rng) -> Rows:
+        """Return the rows of the inner coupling, group by group."""
         of_0 = torch.arange(len(x_0), device=x_0.device)
         of_1 = of_0.clone()
         for each in group.unique():
@@ -200,13 +213,6 @@ class ConditionalOT(Coupling):
             of_0[index] = index if rows.of_0 is None else index[rows.of_0]
             of_1[index] = index if rows.of_1 is None else index[rows.of_1]
         return Rows(of_0, of_1)
-
-    def _at_a_cost(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Tensor) -> Rows:
-        ends = features(self, x_0, x_1)
-        extra = condition.flatten(1) if condition.is_floating_point() else _one_hot(condition)
-        extra = math.sqrt(self.weight or 0.0) * extra.to(ends.x_0)
-        wide = ends.map(lambda x: torch.cat([x, extra], 1))
-        return self.coupling.rows(wide.x_0, wide.x_1, rng, None)
 
 
 def sinkhorn(cost: Tensor, epsilon: float, penalty: float = math.inf) -> Tensor:
@@ -257,8 +263,15 @@ def _draw(weights: Tensor, u: Tensor) -> Tensor:
 
 def _one_hot(labels: Tensor) -> Tensor:
     """Return labels as corners that are one unit apart."""
-    _, group = labels.unique(dim=0, return_inverse=True)
-    return torch.nn.functional.one_hot(group).double() / math.sqrt(2)
+    return torch.nn.functional.one_hot(_numbered(labels)).double() / math.sqrt(2)
+
+
+def _numbered(condition: Tensor) -> Tensor:
+    """Return the number of each row's condition, `(b,)`; to say nothing is one of them."""
+    flat = condition[:, None].flatten(1)
+    unknown = flat.isnan()
+    known = torch.cat([flat.masked_fill(unknown, 0), unknown.to(flat)], 1)
+    return known.unique(dim=0, return_inverse=True)[1]
 
 
 def _check_positive(**weights: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from feller.core.algebra import DerivedModel
+from feller.core.derived import DerivedModel
 from feller.core.discrete.models import rows_of
 from feller.core.generators import Generator
 from feller.core.heads import Kinds

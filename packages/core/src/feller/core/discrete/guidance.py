@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from feller.core.algebra import DerivedModel
+from feller.core.derived import DerivedModel
 from feller.core.discrete.models import States, TokenModel, Where
 from feller.core.guidance import extrapolate
 from feller.core.times import expand_time
@@ -64,7 +64,7 @@ class ClassifierFree(_OfTokens, DerivedModel, TokenModel):
     """A token model guided by itself without its condition.
 
     Attributes:
-        model: A model that takes `condition=None` for unconditional.
+        model: The model; its `unconditional` says what stands for no condition.
         scale: 0 is the unconditional model, 1 the conditional one, above 1 guided.
         hidden: Positions `(n,)` of a prompt that the unconditional model sees masked, for a model
             whose condition is its prompt.
@@ -102,18 +102,18 @@ class ClassifierFree(_OfTokens, DerivedModel, TokenModel):
         """Return the guided log-probabilities; what the condition rules out stays ruled out."""
         if self.scale == 1 or (condition is None and self.hidden is None):
             return self.model.logits(x, kappa, condition, where=where)
-        without = self._without(x, kappa, where).log_softmax(-1)
+        without = self._without(x, kappa, condition, where).log_softmax(-1)
         if self.scale == 0:
             return without
         with_ = self.model.logits(x, kappa, condition, where=where).log_softmax(-1)
         return extrapolate(without, with_, self.scale)
 
-    def _without(self, x: Tensor, kappa: Tensor, where: Tensor | None) -> Tensor:
+    def _without(self, x: Tensor, kappa: Tensor, condition: Any, where: Tensor | None) -> Tensor:
         """Return the unconditional logits; of a hidden prompt nothing has arrived."""
         if self.hidden is not None:
             x = x.masked_fill(self.hidden, self.vocabulary.mask)
             kappa = expand_time(kappa, x).expand(x.shape).masked_fill(self.hidden, 0.0)
-        return self.model.logits(x, kappa, None, where=where)
+        return self.model.logits(x, kappa, self.model.unconditional(condition), where=where)
 
 
 @dataclass(frozen=True)

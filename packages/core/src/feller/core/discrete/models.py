@@ -9,6 +9,7 @@ through `token_model`: its jump determines the posterior, since
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -162,6 +163,10 @@ class PosteriorTokens(TokenModel):
         """Return the network calls of each answer."""
         return self.model.network_calls(t, condition)
 
+    def unconditional(self, condition: Any) -> Any:
+        """Return what says nothing to the model in place of a condition."""
+        return self.model.unconditional(condition)
+
     def logits(
         self, x: States, kappa: Tensor, condition: Any = None, *, where: Where = None
     ) -> Float[Tensor, "*elements k"]:
@@ -272,6 +277,7 @@ def time_of(schedule: Schedule, kappa: Float[Tensor, "*batch"]) -> Float[Tensor,
 def rows_of(value: Any, index: Int[Tensor, " r"]) -> Any:
     """Return the part of some rows of a batch: of a tensor or a list, an entry for each row.
 
+    A dict is of such values by name.
     Anything else serves all rows and comes back as it is. A value that has `rows`, such as
     `Beside`, says itself what its rows are.
     """
@@ -279,4 +285,6 @@ def rows_of(value: Any, index: Int[Tensor, " r"]) -> Any:
         return value[index] if value.ndim else value
     if rows := getattr(value, "rows", None):
         return rows(index)
+    if isinstance(value, Mapping):
+        return {name: rows_of(each, index) for name, each in value.items()}
     return [value[i] for i in index.tolist()] if isinstance(value, list | tuple) else value

@@ -137,11 +137,20 @@ class LossSum(Loss):
         return torch.stack([*parts.values()]).sum(0)
 
     def by_part(self, *sample: Any, condition: Any = None) -> dict[str, Float[Tensor, " b"]]:
-        """Return each term at its weight; parts of a part are named `term/part`."""
+        """Return each term at its weight; parts of a part are named `term/part`.
+
+        Raises:
+            ValueError: When two have one name.
+        """
         found = {}
         for term in self.parts:
             for inner, loss in term.loss.by_part(*sample, condition=condition).items():
-                found[f"{term.name}/{inner}".rstrip("/")] = term.weight * loss
+                name = f"{term.name}/{inner}".rstrip("/")
+                if name in found:
+                    raise ValueError(
+                        f"two parts of the sum are called {name!r}: name one otherwise"
+                    )
+                found[name] = term.weight * loss
         return found
 
     def terms(self) -> tuple[LossTerm, ...]:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from feller.core.checks import check_times
+from feller.core.conditions import rows_of
 from feller.core.config import tagged
 from feller.core.generators import Flow
 from feller.core.losses.base import Loss, check_path
@@ -110,8 +111,7 @@ class MeanFlow(Loss):
         target = velocity_of(solution(path, Flow)(path, x_t, t, z))
         apart = (s > t).nonzero()[:, 0]
         if len(apart):
-            few = None if condition is None else condition[apart]
-            at = x_t[apart], t[apart], s[apart]
+            at, few = (x_t[apart], t[apart], s[apart]), rows_of(condition, apart)
             velocity, slope = self._slope(model, at, target[apart], few)
             way = expand_time(s - t, x_t)[apart] * slope
             far = (velocity if self.distil else target[apart]) + way

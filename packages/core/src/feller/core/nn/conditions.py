@@ -62,10 +62,12 @@ class Conditions:
     parts: Mapping[str, Condition]
 
     def __post_init__(self) -> None:
-        """Refuse nothing, names that a module cannot have, and what is no condition."""
+        """Refuse nothing, names that a module or a saved file cannot have, and no conditions."""
         for name, part in self.parts.items():
             if not name.isidentifier() or not fits(part, Condition):
                 raise ValueError(f"conditions are a name and a condition each, not {name}: {part}")
+            if name == "type":
+                raise ValueError("a condition cannot be called 'type', as types are in saved files")
         if not self.parts:
             raise ValueError("conditions are one at least; None for a network without any")
 

@@ -51,7 +51,7 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "training.keep": "what is kept",
         "training.bad_steps": "when a run gives up",
         "training.workers": "who reads the data",
-        "training.accumulate": "how much memory a step takes",
+        "training.accumulate": "how much memory a step takes, among how many rows pairs are made",
         "training.sharding": "which process holds what",
         "training.activation_checkpointing": "how much memory a step takes",
         "training.compile": "how fast a step is, its last digits, what dropout drops",
@@ -59,6 +59,7 @@ MAY_CHANGE: Mapping[str, str] = MappingProxyType(
         "data.path": "where the data are",
         "data.cache": "where the data are",
         "data.download": "where the data come from",
+        "data.kind": "what data given in Python are; other data need a word",
     }
 )
 """What a run that goes on may change, and what of it: none of it changes a step already taken.
@@ -118,10 +119,15 @@ def compare_run(out: Path, run: Run, data: Fingerprint, *, new_data: bool = Fals
             )
     if latest_checkpoint(out / "checkpoints") is None and (out / "model").exists():
         raise ValueError(f"{out} has a model but no checkpoint to resume: choose another --out")
-    before = _facts(out).get("data")
-    if not fits(before, dict):
+    before, other = _facts(out).get("data"), ""
+    if fits(before, dict):
+        other = difference(data, before)
+    else:
         run.accelerator.print(f"{out} has no fingerprint of its data: these are taken for its own")
-    elif (other := difference(data, before)) and not new_data:
+    kinds = new.get("data.kind"), old.get("data.kind")
+    if not other and kinds[0] != kinds[1]:
+        other = f"{kinds[0]}, not {kinds[1]}"
+    if other and not new_data:
         raise ValueError(
             f"the data of {out} have changed ({other}): --new-data resumes with them, "
             "another --out begins a new run"
@@ -159,6 +165,8 @@ def begin_session(out: Path, run: Run, data: Fingerprint) -> None:
     for key in MAY_CHANGE_WITH_A_WORD.keys() & session["changed"].keys():
         was, now = session["changed"][key]
         run.accelerator.print(f"from step {run.step} on {key} is {now}, and was {was}")
+    if said := _other_pairs(run, session, sessions):
+        run.accelerator.print(said)
     facts["sessions"] = [*(sessions if fits(sessions, list) else []), session]
     if run.new:
         facts["new"] = list(run.new)
@@ -201,6 +209,21 @@ def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:
         "device": run.accelerator.device.type,
         **surroundings(run.accelerator.device),
     }
+
+
+def _other_pairs(run: Run, session: Mapping[str, Any], sessions: Any) -> str:
+    """Say that pairs are made among another number of rows than in the last session, or nothing."""
+    last = sessions[-1] if fits(sessions, list) and sessions else {}
+    before = last.get("processes") if fits(last, dict) else None
+    if before is None or not run.recipe.coupling.joins_rows:
+        return ""
+    training = run.recipe.training
+    old, new = session["changed"].get("training.accumulate", (training.accumulate,) * 2)
+    was = training.batch_size // (before * old)
+    now = training.batch_size // (session["processes"] * new)
+    return f"from step {run.step} on pairs are made among {now} rows, and were among {was}" * (
+        now != was
+    )
 
 
 def _has_steps(out: Path) -> bool:

@@ -2,7 +2,8 @@
 
 Each row's randomness (noise, time, dropped condition) comes from its own generator, seeded by the
 run's seed, the step and the row. So a resumed run equals an uninterrupted one, and, except for
-dropout, the loss curve does not depend on the number of processes or micro-batches.
+dropout and for couplings that pair the rows of a micro-batch, such as `MinibatchOT`, the loss curve
+does not depend on the number of processes or micro-batches.
 """
 
 import contextlib

@@ -1,11 +1,23 @@
-"""Reading data for the loop: batches of this process, from any step on."""
+"""Reading data for the loop: batches of this process, from any step on.
 
+What data draw themselves, such as augmentations, comes from the generators of torch, numpy and
+Python. Where workers read, these are seeded for each batch, by the run's seed and the batch: a run
+that goes on draws what it would have drawn. Data with `draws`, such as `PairData` of sets that are
+not paired, are given a generator for each row, in `drawn(indices, rng)`: however many processes and
+micro-batches share a step, they are the same.
+"""
+
+import random as python
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count, cycle
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
+from feller.core import random
 from feller.core.training.batches import Batches, ProcessRows, order_of
 from feller.core.training.config import Dataset
 from feller.core.training.stopping import heed_no_signal
@@ -59,15 +71,48 @@ def read_batches(
             raise ValueError("a stream is read by the training itself: give --training.workers 0")
         return data.batches(rows, seed=how.seed, start=how.start)
     order = order_of(data, rows.batch_size, seed=how.seed, version=how.order)
+    indices: Any = Batches(order, rows, start=how.start)
+    source: Any = data
+    if how.workers or getattr(data, "draws", False):
+        steps = (step for step in count(how.start) for _ in rows)
+        source, indices = _Seeded(data, how), map(_Batch, steps, cycle(rows), indices)
     loader = DataLoader(
-        data,  # pyright: ignore[reportArgumentType]  (a Dataset of batches)
-        sampler=Batches(order, rows, start=how.start),  # pyright: ignore[reportArgumentType]
+        source,
+        sampler=indices,
         batch_size=None,
         num_workers=how.workers,
         pin_memory=pin,
         worker_init_fn=heed_no_signal,
     )
     return iter(loader)
+
+
+class _Batch(NamedTuple):
+    """A batch that is drawn: its step, its rows of the step, and the indices of its data."""
+
+    step: int
+    rows: range
+    indices: list[int]
+
+
+@dataclass(frozen=True)
+class _Seeded:
+    """Data that are read from generators of each batch, or of each row where data take them."""
+
+    data: Any
+    how: Reading
+
+    def __getitem__(self, batch: _Batch) -> Any:
+        seed, stream, first = self.how.seed, f"reading {batch.step}", batch.rows.start
+        if self.how.workers:
+            own = random.seed_of(seed, stream, first)
+            torch.default_generator.manual_seed(own)
+            np.random.seed(own % 2**32)
+            python.seed(own)
+        if getattr(self.data, "draws", False):
+            rng = random.rows(seed, first, batch.rows.stop, stream=stream)
+            return self.data.drawn(batch.indices, rng)
+        return self.data[batch.indices]
 
 
 def next_batch(batches: Iterator[Any]) -> Any:

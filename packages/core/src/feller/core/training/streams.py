@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset, default_collate
+from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from feller.core.errors import DataError
 from feller.core.random import seed_of
@@ -52,7 +52,7 @@ class Stream:
         block: Number of items shuffled together and held in memory.
 
     Raises:
-        ValueError: When it can be iterated over only once, or a block is empty.
+        ValueError: When it can be iterated over only once, yields batches, or a block is empty.
 
     Example:
         >>> class Numbers:
@@ -67,6 +67,8 @@ class Stream:
         if iter(source) is source:
             kind = type(source).__name__
             raise ValueError(f"a stream is iterated over each epoch: a {kind} is, once alone")
+        if isinstance(source, DataLoader) and source.batch_sampler is not None:
+            raise ValueError("a stream is of items, and a DataLoader of batches: give its dataset")
         if block < 1:
             raise ValueError(f"a block has at least one item, not {block}")
         self.source, self.block = source, block

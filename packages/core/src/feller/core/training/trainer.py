@@ -215,9 +215,12 @@ def _saving_on_error(run: Run, log: Log, saver: Saver) -> Iterator[None]:
         raise
     except torch.OutOfMemoryError:
         _save(run, log, saver)
+        changes = (
+            "pairs fewer rows at once" if run.recipe.coupling.joins_rows else "changes no step"
+        )
         raise ValueError(
             f"the device has no memory left at step {run.step + 1}: give more "
-            "--training.accumulate, which changes no step"
+            f"--training.accumulate, which {changes}"
         ) from None
     except BaseException:
         _save(run, log, saver)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from feller.core.algebra import DerivedModel
+from feller.core.derived import DerivedModel
 from feller.core.discrete.factors import Beside, Factor
 from feller.core.discrete.models import PosteriorTokens
 from feller.core.generators import Generator, Product

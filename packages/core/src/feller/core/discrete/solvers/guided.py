@@ -77,7 +77,8 @@ class GuidedAncestral(TokenSolver):
         if self.scale == 1 or prediction.condition is None:
             return _transition(prediction, state, where, later)
         prediction.model.check_condition(None)
-        without, asked = _transition(replace(prediction, condition=None), state, where, later)
+        plain = replace(prediction, condition=prediction.model.unconditional(prediction.condition))
+        without, asked = _transition(plain, state, where, later)
         if self.scale == 0:
             return without, asked
         with_, asked = _transition(prediction, asked, where, later)
