@@ -29,6 +29,15 @@ class Net(nn.Module):
         return self.layers(torch.cat([x, t[:, None]], 1))
 
 
+class Half(Net):
+    def __init__(self):
+        super().__init__()
+        self.to(torch.bfloat16)
+
+    def forward(self, x, t):
+        return super().forward(x, t.to(x))
+
+
 class Told(Net):
     def forward(self, x, t, condition=None):
         told = 0 if condition is None else condition["side"].nan_to_num()[:, None]
@@ -159,6 +168,17 @@ def test_a_network_that_cannot_go_without_its_condition_is_told_so_before_traini
     with pytest.raises(ValueError, match=r"a row's condition -1 or NaN: index out of range"):
         train(data, buildable(Embedded)(), tmp_path / "a", steps=1, condition_drop=0.1, **QUIET)
     assert not (tmp_path / "a").exists()
+
+
+def test_half_precision_trains_and_its_average_follows(tmp_path):
+    given = {"lr": 0.1, "warmup": 0, "ema_decay": 0.99, **QUIET}
+    straight = train(POINTS, buildable(Half)(), tmp_path / "a", steps=40, **given)
+    fresh = Half()
+    assert straight.network.layers[2].bias.dtype == torch.bfloat16
+    assert (straight.network.layers[2].bias - fresh.layers[2].bias).abs().max() > 0.01
+    train(POINTS, fresh, tmp_path / "b", steps=20, **given)
+    resumed = train(POINTS, fresh, tmp_path / "b", steps=40, **given)
+    assert resumed.sample(2, steps=2).isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])

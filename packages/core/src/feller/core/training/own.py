@@ -239,6 +239,7 @@ def _try(recipe: Recipe, z: Any, condition: Any) -> None:
             reason = " ".join(str(error).split()) or type(error).__name__
             name = type(model.network).__name__
             raise ValueError(f"{name}, called as {called} {shown}: {reason:.300}") from error
+        x = model.model.cast(x)  # as the model asks it
         asked = (x, t, condition) if takes_condition(model.network) else (x, t)
         check_rebuilt(model.network, config.network, *asked)
         model.to(device)
