@@ -118,7 +118,9 @@ def encode(value: Any) -> Any:
 
 
 @encode.register(Mapping)
-def _(value: Mapping[str, Any]) -> Any:
+def _(value: Mapping[Any, Any]) -> Any:
+    if odd := [key for key in value if not isinstance(key, str)]:
+        raise ConfigError(f"a configuration cannot hold the key {odd[0]!r}: JSON has strings alone")
     return {key: encode(item) for key, item in value.items()}
 
 
