@@ -10,6 +10,8 @@ from torch.utils.data import TensorDataset
 from feller.core.checkpoint import CheckpointError, load_model
 from feller.core.couplings import EntropicOT, GivenPairs
 from feller.core.networks import buildable
+from feller.core.nn.condition_kinds import FloatCondition
+from feller.core.nn.conditions import Conditions
 from feller.core.pair_data import PairData
 from feller.core.paths import BridgePath, BrownianNoise
 from feller.core.sources import DataSource
@@ -179,6 +181,21 @@ def test_half_precision_trains_and_its_average_follows(tmp_path):
     train(POINTS, fresh, tmp_path / "b", steps=20, **given)
     resumed = train(POINTS, fresh, tmp_path / "b", steps=40, **given)
     assert resumed.sample(2, steps=2).isfinite().all()
+
+
+class Named(Told):
+    def __init__(self):
+        super().__init__()
+        self.embed = Conditions({"side": FloatCondition(drop=1.0)}).build(4)
+
+    def forward(self, x, t, condition=None):
+        if self.training:
+            assert condition["side"].isnan().all()
+        return super().forward(x, t, condition) + self.embed(condition, batch=len(x)).sum()
+
+
+def test_the_conditions_of_a_network_of_ones_own_are_dropped(tmp_path):
+    train(Sides(), Named(), tmp_path / "a", steps=1, **QUIET)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
