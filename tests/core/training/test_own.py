@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,12 +9,14 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from feller.core.checkpoint import CheckpointError, load_model
+from feller.core.config import tagged
 from feller.core.couplings import EntropicOT, GivenPairs
 from feller.core.networks import buildable
 from feller.core.nn.condition_kinds import FloatCondition
 from feller.core.nn.conditions import Conditions
 from feller.core.pair_data import PairData
-from feller.core.paths import BridgePath, BrownianNoise
+from feller.core.paths import BridgePath, BrownianNoise, GaussianPath
+from feller.core.schedules import VariancePreserving
 from feller.core.sources import DataSource
 from feller.core.training.own import GivenData, train
 
@@ -181,6 +184,24 @@ def test_half_precision_trains_and_its_average_follows(tmp_path):
     train(POINTS, fresh, tmp_path / "b", steps=20, **given)
     resumed = train(POINTS, fresh, tmp_path / "b", steps=40, **given)
     assert resumed.sample(2, steps=2).isfinite().all()
+
+
+@tagged("test_own/wide")
+@dataclass(frozen=True)
+class Wide(GaussianPath):
+    """A path that starts at twice its source samples."""
+
+    def sample(self, z, t, rng=None, *, x_0=None):
+        x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
+        return super().sample(z, t, x_0=2 * x_0)
+
+
+def test_a_path_that_does_not_start_at_its_source_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"a state of Wide at t = 0 is [\d.]+ from its source"):
+        train(POINTS, Net(), tmp_path / "a", path=Wide(), steps=1, **QUIET)
+    assert not (tmp_path / "a").exists()
+    kept = GaussianPath(schedule=VariancePreserving())  # of the data a little, at t = 0
+    train(POINTS, Net(), tmp_path / "b", path=kept, steps=1, **QUIET)
 
 
 class Named(Told):
