@@ -113,10 +113,8 @@ def test_auto_is_no_device_without_double_precision(folder, monkeypatch):
 
 
 def test_an_old_model_is_replaced_as_a_whole(folder):
-    (folder / "notes.txt").write_text("old")
     fresh = pictures.CONFIG.build()
     save_model(fresh, str(folder))
-    assert not (folder / "notes.txt").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
     weights = dict(load_model(folder).named_parameters())
     assert all(weights[name].equal(p) for name, p in fresh.named_parameters())
@@ -199,17 +197,29 @@ def test_a_configuration_that_is_nested_without_end_is_refused(depth, folder):
     assert "config.json is not JSON: it is nested too deeply" in refusal(folder)
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("kind", ["folder", "file", "configured"])
 def test_what_is_not_a_model_is_not_replaced(kind, tmp_path):
     target = tmp_path / "thesis"
-    if kind == "folder":
+    if kind != "file":
         target.mkdir()
         (target / "chapter.tex").write_text("years of work")
+        if kind == "configured":
+            (target / "config.json").write_text("{}")
     else:
         target.write_text("years of work")
     with pytest.raises(CheckpointError, match="thesis exists and is not a model folder"):
         save_model(pictures.model(), target)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+    assert kind == "file" or (target / "chapter.tex").read_text() == "years of work"
+
+
+def test_what_else_is_in_a_model_folder_stays(folder):
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    save_model(fresh := pictures.CONFIG.build(), folder)
+    assert (folder / ".git" / "HEAD").read_text() == "ref: refs/heads/main"
+    weights = dict(load_model(folder).named_parameters())
+    assert all(weights[name].equal(p) for name, p in fresh.named_parameters())
 
 
 def test_tied_weights_are_saved(tmp_path):

@@ -15,6 +15,7 @@ from feller.core.checks import (
     check_range,
     check_sizes,
     check_times,
+    check_totals,
     check_weights,
     readable,
 )
@@ -67,6 +68,14 @@ def test_shares_and_ranges():
         check_weights("w", (0.5, 0.6))
     with pytest.raises(ValueError, match="data lie between two rising numbers"):
         check_range((0.0, float("inf")))
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, torch.inf, torch.nan])
+def test_totals_are_positive_and_finite(wrong):
+    check_totals(torch.tensor([1e-30, 2.0]))
+    check_totals(torch.full((2,), wrong, device="meta"))
+    with pytest.raises(ValueError, match=f"sum to {wrong:g}, not to a positive number"):
+        check_totals(torch.tensor([1.0, wrong]))
 
 
 def test_sizes_are_at_least_one():

@@ -3,6 +3,8 @@
 import importlib
 import json
 import pkgutil
+import sys
+import types
 from dataclasses import dataclass
 
 import pytest
@@ -213,6 +215,8 @@ def test_a_float_may_be_written_as_an_integer():
 def test_only_data_is_encoded():
     with pytest.raises(ConfigError, match="cannot hold a set"):
         encode({"a": {1}})
+    with pytest.raises(ConfigError, match="cannot hold the key 0: JSON has strings alone"):
+        encode({"a": {"b": 1, 0: 2}})
     with pytest.raises(ConfigError, match="has no tag; add @tagged"):
         encode(Untagged())
     assert tag_of(CondOT()) == "condot"
@@ -224,9 +228,39 @@ class Untagged:
 
 
 def test_a_tag_belongs_to_one_class():
-    with pytest.raises(ValueError, match="'condot' belongs to CondOT"):
+    with pytest.raises(
+        ValueError, match=r"'condot' belongs to feller\.core\.schedules\.CondOT: give Untag"
+    ):
         tagged("condot")(Untagged)
     assert decode({"type": "condot"}) == CondOT()
+
+
+def defined(name, module):
+    """A class as one of this name in this module would be."""
+    return dataclass(frozen=True)(type(name, (), {"__module__": module}))
+
+
+def test_a_class_of_the_same_name_elsewhere_does_not_take_a_tag():
+    for module in ("__main__", "somebodys_schedules", __name__):
+        with pytest.raises(ValueError, match="'condot' belongs to"):
+            tagged("condot")(defined("CondOT", module))
+    assert decode({"type": "condot"}) == CondOT()
+
+
+def test_a_class_may_be_defined_anew_where_it_was(monkeypatch):
+    monkeypatch.setattr(config, "_TYPES", dict(config._TYPES))
+    tagged("test_config/cell")(defined("Cell", "a_notebook"))
+    again = tagged("test_config/cell")(defined("Cell", "a_notebook"))
+    assert type(decode({"type": "test_config/cell"})) is again
+
+
+def test_a_file_that_is_run_and_imported_is_one(monkeypatch):
+    monkeypatch.setattr(config, "_TYPES", dict(config._TYPES))
+    for name in ("a_script", "package.a_script"):
+        module = types.ModuleType(name)
+        module.__file__ = "/package/a_script.py"
+        monkeypatch.setitem(sys.modules, name, module)
+        tagged("test_config/script")(defined("Script", name))
 
 
 def test_a_type_that_is_no_name_is_unknown():

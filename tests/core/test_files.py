@@ -9,6 +9,7 @@ import pytest
 from feller.core import files
 from feller.core.files import (
     digest,
+    keep_others,
     locked,
     published,
     read_json,
@@ -39,6 +40,38 @@ def test_where_it_fails_the_old_one_stays(error, tmp_path):
         raise error
     assert (tmp_path / "y" / "a.txt").read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["y"]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_else_a_folder_holds_stays(linked, tmp_path, monkeypatch):
+    if not linked:
+        monkeypatch.setattr(os, "link", lambda *_, **__: Path("nowhere").stat())
+    folder = tmp_path / "y"
+    fill(folder, "old")
+    (folder / "notes" / ".deep").mkdir(parents=True)
+    (folder / "notes" / ".deep" / "b.txt").write_text("years")
+    (folder / "c.txt").write_text("more")
+    (folder / "link").symlink_to("nowhere")
+    (folder / "notes" / "link").symlink_to("nowhere")
+    for text in ("new", "newer"):
+        with published(folder) as fresh:
+            (fresh / "a.txt").write_text(text)
+            keep_others(folder, fresh)
+    assert (folder / "a.txt").read_text() == "newer"
+    assert (folder / "c.txt").read_text() == "more"
+    assert (folder / "notes" / ".deep" / "b.txt").read_text() == "years"
+    assert (folder / "link").is_symlink() and (folder / "notes" / "link").is_symlink()
+    assert [found.name for found in tmp_path.iterdir()] == ["y"]
+
+
+def test_what_a_folder_holds_stays_where_another_fails_to_replace_it(tmp_path):
+    fill(tmp_path / "y", "old")
+    (tmp_path / "y" / "c.txt").write_text("more")
+    with pytest.raises(ValueError, match="no"), published(tmp_path / "y") as fresh:
+        keep_others(tmp_path / "y", fresh)
+        raise ValueError("no")
+    assert (tmp_path / "y" / "c.txt").read_text() == "more"
+    keep_others(tmp_path / "nowhere", tmp_path)
 
 
 class Crash(BaseException):

@@ -1,3 +1,4 @@
+import enum
 import sys
 import types
 
@@ -66,6 +67,44 @@ def test_arguments_that_are_not_known_are_not_guessed():
         check_rebuilt(changed, network_config(changed), torch.ones(1, 2))
     with pytest.raises(ValueError, match="argument scale is of type Tensor"):
         network_config(Wide(3, scale=torch.ones(1)))
+
+
+@buildable
+class Gained(nn.Module):
+    def __init__(self, gains):
+        super().__init__()
+        self.layer, self.gains = nn.Linear(2, 2), gains
+
+    def forward(self, x):
+        return self.gains.get("a", 0.0) * self.layer(x)
+
+
+def test_an_argument_that_json_would_change_is_refused():
+    with pytest.raises(ValueError, match=r"its argument gains is of type dict, .* the key 0: JSON"):
+        network_config(Gained({0: 1.0}))
+    config = network_config(network := Gained({"a": 1.0}))
+    check_rebuilt(network, config, torch.ones(1, 2))
+
+
+class Mode(enum.IntEnum):
+    FULL = 1
+
+
+def test_a_network_is_made_again_from_what_a_file_holds():
+    """JSON has a whole number for a member of an enumeration."""
+    network = Moded(Mode.FULL)
+    with pytest.raises(ValueError, match="Moded, made again, is another network"):
+        check_rebuilt(network, network_config(network), torch.ones(1, 2))
+
+
+@buildable
+class Moded(nn.Module):
+    def __init__(self, mode):
+        super().__init__()
+        self.layer, self.mode = nn.Linear(2, 2), mode
+
+    def forward(self, x):
+        return self.layer(x) if isinstance(self.mode, Mode) else x
 
 
 def test_a_file_names_a_module_and_imports_none():

@@ -46,6 +46,17 @@ def test_pairs_are_kept_in_a_folder(data, tmp_path):
     assert not PairFolder(str(folder), paired=False).build().paired
 
 
+def test_pairs_replace_pairs_alone(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "raw.csv").write_text("1,2")
+    for data in (DATA, PairData(X_0, X_1)):
+        again = load_pairs(save_pairs(data, tmp_path / "data"))
+        assert (again.condition is None) == (data.condition is None)
+    assert (tmp_path / "data" / "raw.csv").read_text() == "1,2"
+    with pytest.raises(ValueError, match=r"raw\.csv is a file"):
+        save_pairs(DATA, tmp_path / "data" / "raw.csv")
+
+
 def test_a_folder_without_pairs_is_named_in_one_line(tmp_path):
     (tmp_path / "pairs.safetensors").write_bytes(b"no tensors")
     for folder in (tmp_path, tmp_path / "nowhere"):

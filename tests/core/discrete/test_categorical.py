@@ -117,6 +117,17 @@ def law_after(logits, shaping, draw_count=40_000, **more):
     return ids.bincount(minlength=logits.shape[-1]).double() / draw_count
 
 
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_distribution_are_refused(wrong, temperature):
+    row = [wrong] * 2 if wrong == -torch.inf else [0.0, wrong]
+    logits, u = torch.tensor([[0.0, 1.0], row]), torch.zeros(2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="probabilities of a draw sum to nan, not"):
+        draw_tokens(logits, u, Shaping(temperature=temperature))
+    with pytest.raises(ValueError, match="probabilities of a draw sum to 0, not"):
+        draw_weighted(torch.zeros(1, 5), u[:1])
+
+
 def test_shaping():
     p = torch.tensor([0.1, 0.5, 0.25, 0.15])
     close = {"rtol": 0, "atol": 1e-3, "check_dtype": False}

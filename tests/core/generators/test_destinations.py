@@ -127,6 +127,11 @@ def test_a_mixture_of_no_weight_has_points():
     assert law.quadrature()[1].tolist() == [[0.0, 0.0]]
 
 
+def test_a_mixture_of_no_weight_is_drawn_from_where_nothing_happens(rng):
+    mixture = Mixture(torch.zeros(3, 2), Point(torch.ones(3, 2)))
+    assert mixture.sample(rng).tolist() == [1.0, 1.0, 1.0]
+
+
 def vectors(*axes):
     return torch.arange(math.prod(axes), dtype=D).view(axes)
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from feller.core import random
 from feller.core.generators import Categorical, Jump, Point
+from feller.core.generators.jump import lived_of
 from feller.core.paths import GaussianPath, MixturePath
 from feller.core.posteriors import FiniteData
 from feller.core.schedules import CondOT, Cosine, VariancePreserving
@@ -42,7 +43,7 @@ def test_survival_on_a_gaussian_path_is_that_of_a_still_particle(schedule):
     x, z = torch.tensor([[3.0]], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
     for t, s in ((0.1, 0.5), (0.3, 0.31), (0.6, 0.7)):
         jump = solution(path, Jump)(path, x, t, z)
-        lived = float(jump.intensity * jump.duration(s - t))
+        lived = float(lived_of(jump, s - t))
         fell = float(path.log_density(x, t, z) - path.log_density(x, s, z))
         assert lived == pytest.approx(fell, rel=1e-6)
 
@@ -89,7 +90,7 @@ def test_the_mean_jump_brings_a_number_to_the_law_of_the_data(rng):
 @pytest.mark.parametrize("rate", [torch.inf, torch.nan, 3.0])
 def test_where_a_clock_stands_an_endless_rate_does_not_leak(rate, rng):
     jump = Jump(torch.full((500, 2), rate), Point(torch.ones(500, 2)), lambda h: h)
-    h = torch.tensor([0.0, 1e3]).expand(500, 2)
+    h = torch.tensor([0.0, 0.0 if math.isnan(rate) else 1e3]).expand(500, 2)
     moved = jump.step(Euclidean(), torch.zeros(500, 2), h, rng)
     assert not moved[:, 0].any()
     assert moved[:, 1].all() or math.isnan(rate)
@@ -98,6 +99,28 @@ def test_where_a_clock_stands_an_endless_rate_does_not_leak(rate, rng):
     at_the_data = solution(path, Jump)(path, x, torch.tensor([1.0, 0.5]).expand(500, 2), z)
     moved = at_the_data.step(path.space, x, torch.tensor([0.0, 0.5]).expand(500, 2), rng)
     assert torch.equal(moved, torch.tensor([2, 0]).expand(500, 2))
+
+
+@pytest.mark.parametrize("rate", [torch.nan, -1e-3, -torch.inf])
+def test_what_is_no_intensity_is_refused(rate, rng):
+    rates = torch.tensor([[1.0, 1.0, 1.0], [1.0, rate, 1.0]])
+    jump, x = Jump(rates, Point(torch.ones(2, 3))), torch.zeros(2, 3)
+    with pytest.raises(ValueError, match=rf"intensities are at least 0, not {rate:g}: look"):
+        jump.step(Euclidean(), x, 0.5, rng)
+    assert not lived_of(jump, torch.zeros(2, 3)).any()
+
+
+def test_where_nothing_can_be_looked_at_what_is_no_intensity_shows_in_the_state(rng, monkeypatch):
+    monkeypatch.setattr("feller.core.generators.jump.readable", lambda numbers: False)
+    jump = Jump(torch.tensor([[0.0, torch.nan]]), Point(torch.ones(1, 2, 3)))
+    moved = jump.step(Sphere(), torch.zeros(1, 2, 3), 0.5, rng)
+    assert moved[0].isnan().all(1).tolist() == [False, True]
+    assert not moved[0, 0].any()
+
+
+def test_a_rate_of_zero_over_an_endless_hazard_is_no_event(rng):
+    jump = Jump(torch.zeros(1, 2), Point(torch.ones(1, 2)), lambda h: h + torch.inf)
+    assert not jump.step(Euclidean(), torch.zeros(1, 2), 0.5, rng).any()
 
 
 def test_destinations_are_drawn_only_where_events_fire(monkeypatch, rng):

@@ -1,5 +1,6 @@
 """Rows: indices drawn from probabilities, entries picked, Gauss points."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -28,6 +29,13 @@ def test_zero_weight_is_never_drawn(rng):
 def test_a_uniform_of_exactly_zero_skips_zero_weights(monkeypatch):
     monkeypatch.setattr(random, "uniform", lambda shape, rng, *, like: like.new_zeros(shape))
     assert draw_category(torch.tensor([[0.0, 0.0, 1.0, 0.0]]), None).tolist() == [2]
+
+
+@pytest.mark.parametrize("row", [[torch.nan, 1.0], [0.0, 0.0], [torch.inf, 1.0]])
+def test_what_is_no_distribution_is_refused(row, rng):
+    with pytest.raises(ValueError, match=r"probabilities of a draw sum to \w+, not"):
+        draw_category(torch.tensor([[1.0, 2.0], row]), rng)
+    assert draw_category(torch.ones(0, 2), rng).shape == (0,)
 
 
 def test_an_entry_that_does_not_exist_is_minus_infinity():

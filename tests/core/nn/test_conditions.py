@@ -46,6 +46,14 @@ def test_each_is_dropped_at_its_own_rate():
     assert BOTH.dropped(index, None) is index
 
 
+def test_conditions_are_found_within_a_network_of_ones_own():
+    size = Conditions({"size": FloatCondition(drop=0.25)})
+    kind = Conditions({"kind": ClassCondition(classes=3, drop=1.0)})
+    network = torch.nn.ModuleList([size.build(4), torch.nn.Sequential(kind.build(8))])
+    assert conditions_of(network) == BOTH
+    assert conditions_of(torch.nn.Linear(1, 1)) is None
+
+
 def test_they_survive_json():
     assert decode(encode(BOTH)) == BOTH
 

@@ -66,6 +66,47 @@ def test_the_state_is_the_average():
         EMA(nn.Linear(3, 2), 0.9).load_state_dict(ema.state_dict())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_average_of_half_precision_weights_moves(dtype):
+    model = nn.Sequential(nn.Linear(2, 2).to(dtype), nn.Linear(2, 2))
+    set_weights(model, 1.0)
+    ema = EMA(model, 0.999, others={"0.99": 0.99})
+    set_weights(model, 2.0)
+    for _ in range(1000):
+        ema.update(model, step=10**6)
+    exact = 2 - 0.999**1000
+    assert ema.model[0].weight.dtype == dtype
+    assert_close(ema.model[0].weight.float(), torch.full((2, 2), exact), rtol=0, atol=0.004)
+    assert_close(ema.state_dict()["0.weight"], torch.full((2, 2), exact))
+    assert_close(ema.state_dict()["others/0.99/0.bias"], torch.full((2,), 2 - 0.99**1000))
+    assert_close(ema.model[1].weight, torch.full((2, 2), exact))
+
+
+def test_what_half_precision_cannot_hold_is_in_the_state():
+    model = nn.Linear(2, 2).bfloat16()
+    set_weights(model, 1.0)
+    ema, again, read = (EMA(model, 0.999, others={"0.9": 0.9}) for _ in range(3))
+    set_weights(model, 1.1)
+    ema.update(model, step=10**6)
+    again.load_state_dict(ema.state_dict())
+    for name, tensor in read.state_dict().items():  # as a checkpoint is read
+        tensor.copy_(ema.state_dict()[name])
+    read.settle()
+    for other in (ema, again, read):
+        for _ in range(500):
+            other.update(model, step=10**6)
+    assert ema.model.weight.float().mean() > 1.03
+    for other in (again, read):
+        assert torch.equal(other.model.weight, ema.model.weight)
+        for name, tensor in ema.state_dict().items():
+            assert torch.equal(other.state_dict()[name], tensor)
+
+
+def test_half_precision_weights_that_are_not_trained_cost_no_copy_more():
+    model = nn.Linear(2, 2).bfloat16().requires_grad_(False)
+    assert EMA(model, 0.9).state_dict()["weight"].dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5])
 def test_a_decay_is_one(decay):
     with pytest.raises(ValueError, match=r"decay is in \[0, 1\)"):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,10 +9,14 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from feller.core.checkpoint import CheckpointError, load_model
+from feller.core.config import tagged
 from feller.core.couplings import EntropicOT, GivenPairs
 from feller.core.networks import buildable
+from feller.core.nn.condition_kinds import FloatCondition
+from feller.core.nn.conditions import Conditions
 from feller.core.pair_data import PairData
-from feller.core.paths import BridgePath, BrownianNoise
+from feller.core.paths import BridgePath, BrownianNoise, GaussianPath
+from feller.core.schedules import VariancePreserving
 from feller.core.sources import DataSource
 from feller.core.training.own import GivenData, train
 
@@ -27,6 +32,15 @@ class Net(nn.Module):
 
     def forward(self, x, t):
         return self.layers(torch.cat([x, t[:, None]], 1))
+
+
+class Half(Net):
+    def __init__(self):
+        super().__init__()
+        self.to(torch.bfloat16)
+
+    def forward(self, x, t):
+        return super().forward(x, t.to(x))
 
 
 class Told(Net):
@@ -168,6 +182,50 @@ def test_a_network_that_cannot_go_without_its_condition_is_told_so_before_traini
     with pytest.raises(ValueError, match=r"a row's condition -1 or NaN: index out of range"):
         train(data, buildable(Embedded)(), tmp_path / "a", steps=1, condition_drop=0.1, **QUIET)
     assert not (tmp_path / "a").exists()
+
+
+def test_half_precision_trains_and_its_average_follows(tmp_path):
+    given = {"lr": 0.1, "warmup": 0, "ema_decay": 0.99, **QUIET}
+    straight = train(POINTS, buildable(Half)(), tmp_path / "a", steps=40, **given)
+    fresh = Half()
+    assert straight.network.layers[2].bias.dtype == torch.bfloat16
+    assert (straight.network.layers[2].bias - fresh.layers[2].bias).abs().max() > 0.01
+    train(POINTS, fresh, tmp_path / "b", steps=20, **given)
+    resumed = train(POINTS, fresh, tmp_path / "b", steps=40, **given)
+    assert resumed.sample(2, steps=2).isfinite().all()
+
+
+@tagged("test_own/wide")
+@dataclass(frozen=True)
+class Wide(GaussianPath):
+    """A path that starts at twice its source samples."""
+
+    def sample(self, z, t, rng=None, *, x_0=None):
+        x_0 = self.sample_source(z.shape, rng, like=z) if x_0 is None else x_0
+        return super().sample(z, t, x_0=2 * x_0)
+
+
+def test_a_path_that_does_not_start_at_its_source_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"a state of Wide at t = 0 is [\d.]+ from its source"):
+        train(POINTS, Net(), tmp_path / "a", path=Wide(), steps=1, **QUIET)
+    assert not (tmp_path / "a").exists()
+    kept = GaussianPath(schedule=VariancePreserving())  # of the data a little, at t = 0
+    train(POINTS, Net(), tmp_path / "b", path=kept, steps=1, **QUIET)
+
+
+class Named(Told):
+    def __init__(self):
+        super().__init__()
+        self.embed = Conditions({"side": FloatCondition(drop=1.0)}).build(4)
+
+    def forward(self, x, t, condition=None):
+        if self.training:
+            assert condition["side"].isnan().all()
+        return super().forward(x, t, condition) + self.embed(condition, batch=len(x)).sum()
+
+
+def test_the_conditions_of_a_network_of_ones_own_are_dropped(tmp_path):
+    train(Sides(), Named(), tmp_path / "a", steps=1, **QUIET)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])

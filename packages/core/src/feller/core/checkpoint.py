@@ -23,7 +23,7 @@ from feller.core.couplings import Coupling, IndependentCoupling, coupling_of, se
 from feller.core.devices import pick_device
 from feller.core.domains import KNOWN_DOMAINS, RegistryError, domain_of, resolve
 from feller.core.errors import OneLineError
-from feller.core.files import digest, published, read_json
+from feller.core.files import digest, keep_others, published, read_json
 from feller.core.sizes import SizeError, build_within
 
 __all__ = [
@@ -52,6 +52,8 @@ def save_model(
 ) -> Path:
     """Write a model folder; an old one of the same name stays until the new one is complete.
 
+    What else an old one holds, such as notes or `.git`, stays in it.
+
     Args:
         model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
         folder: Where to write.
@@ -67,8 +69,7 @@ def save_model(
         OSError: When it cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "config.json").exists():
-        raise CheckpointError(f"{folder} exists and is not a model folder: choose another")
+    _check_target(folder)
     if getattr(model, "config", None) is None or not hasattr(model, "state_dict"):
         raise CheckpointError(
             f"a {type(model).__name__} has no configuration to build it of: keep its state_dict "
@@ -93,6 +94,7 @@ def save_model(
             config["modules"] = homes
         (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         card.write(fresh)
+        keep_others(folder, fresh)
     return folder
 
 
@@ -211,6 +213,17 @@ def is_finite(tensor: Tensor) -> bool:
     if not tensor.numel() or not tensor.is_floating_point():
         return True
     return all(bool(end.isfinite()) for end in tensor.detach().aminmax())
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse to write over what is not the folder of a model."""
+    if not folder.exists():
+        return
+    try:
+        read_config(folder)
+    except CheckpointError:
+        error = f"{folder} exists and is not a model folder: choose another"
+        raise CheckpointError(error) from None
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:

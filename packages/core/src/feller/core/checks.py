@@ -23,6 +23,7 @@ __all__ = [
     "check_seed",
     "check_sizes",
     "check_times",
+    "check_totals",
     "check_weights",
     "readable",
 ]
@@ -81,6 +82,26 @@ def check_weights(name: str, weights: tuple[float, ...]) -> None:
     """
     if not weights or min(weights) < 0 or not abs(sum(weights) - 1) < 1e-5:
         raise ValueError(f"{name} are at least 0 and sum to 1, not {weights}")
+
+
+def check_totals(totals: Tensor) -> None:
+    """Refuse sums of probabilities, each up to a factor, that nothing can be drawn from.
+
+    Raises:
+        ValueError: When one is 0, infinite or NaN, where looking costs nothing.
+
+    Example:
+        >>> check_totals(torch.ones(2))
+    """
+    if not readable(totals):
+        return
+    low, high = (float(end) for end in totals.detach().aminmax())
+    if not 0 < low <= high < float("inf"):
+        wrong = high if low > 0 else low
+        raise ValueError(
+            f"the probabilities of a draw sum to {wrong:g}, not to a positive number: "
+            "look at what the network returned"
+        )
 
 
 def check_range(data: tuple[float, float]) -> None:

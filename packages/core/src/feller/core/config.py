@@ -40,17 +40,25 @@ def tagged(tag: str, *, renamed: Mapping[str, str] | None = None) -> Callable[[t
         renamed: Former names of fields, which saved configurations still have, to those of today.
 
     Raises:
-        ValueError: When another class has the tag.
+        ValueError: When another class has the tag. A class may be defined anew where it was, as a
+            cell of a notebook does that is run twice.
     """
 
     def register(cls: type[T]) -> type[T]:
         known = _TYPES.get(tag, cls)
-        if known.__qualname__ != cls.__qualname__:
-            raise ValueError(f"the tag {tag!r} belongs to {known.__qualname__}")
+        if _origin(known) != _origin(cls):
+            owner = f"{known.__module__}.{known.__qualname__}"
+            raise ValueError(f"the tag {tag!r} belongs to {owner}: give {cls.__qualname__} another")
         _TYPES[tag], _TAGS[cls], _RENAMED[cls] = cls, tag, renamed or {}
         return cls
 
     return register
+
+
+def _origin(cls: type) -> tuple[str, str]:
+    """Return the file, or the module without one, in which a class is defined, and its name."""
+    module = cls.__module__  # of a file that is run with -m and imported too, there are two
+    return getattr(sys.modules.get(module), "__file__", None) or module, cls.__qualname__
 
 
 def tag_of(value: object) -> str:
@@ -110,7 +118,9 @@ def encode(value: Any) -> Any:
 
 
 @encode.register(Mapping)
-def _(value: Mapping[str, Any]) -> Any:
+def _(value: Mapping[Any, Any]) -> Any:
+    if odd := [key for key in value if not isinstance(key, str)]:
+        raise ConfigError(f"a configuration cannot hold the key {odd[0]!r}: JSON has strings alone")
     return {key: encode(item) for key, item in value.items()}
 
 

@@ -21,8 +21,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 __all__ = [
-    "abandon", "begin", "beginning_of", "digest", "flush", "is_left", "locked", "naming", "publish",
-    "published", "read_json", "remove", "sweep", "verify", "write_text",
+    "abandon", "begin", "beginning_of", "digest", "flush", "is_left", "keep_others", "locked",
+    "naming", "publish", "published", "read_json", "remove", "sweep", "verify", "write_text",
 ]  # fmt: skip
 
 SUMS = "SHA256SUMS"
@@ -104,8 +104,26 @@ def publish(folder: Path, *, sealed: bool = False) -> None:
         sums = "".join(f"{digest(file)}  {file.name}\n" for file in files)
         (partial / SUMS).write_text(sums)
     for path in [*partial.rglob("*"), partial]:
-        flush(path)
+        if not path.is_symlink():  # what it points to was not written here
+            flush(path)
     _swap(partial, folder)
+
+
+def keep_others(folder: Path, fresh: Path) -> None:
+    """Put what else a folder holds, such as its user's notes, into the one that replaces it.
+
+    Args:
+        folder: The folder that is replaced, if there is one.
+        fresh: What takes its place, where all that is new was written.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        target = fresh / path.name
+        if target.exists():
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, target, symlinks=True, copy_function=_link)
+        else:
+            _link(path, target)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -216,6 +234,14 @@ def read_json(file: Path) -> Any:
     if max(len(line) - len(line.lstrip(" ")) for line in lines) >= DEEPEST:
         raise ValueError("it is nested too deeply")
     return value
+
+
+def _link(path: Any, target: Any) -> None:
+    """Give a file a second name; where the disk knows no such thing, copy it."""
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except (OSError, NotImplementedError):
+        shutil.copy2(path, target, follow_symlinks=False)
 
 
 def _swap(fresh: Path, folder: Path) -> None:

@@ -97,11 +97,11 @@ class GeneratorModel(nn.Module, Model):
         if isinstance(x, Mapping):
             of = factor_times(t, x)
             clock: Any = {name: _clock(of[name], x[name]) for name in x}
-            cast = {name: self._cast(value) for name, value in x.items()}
+            cast = {name: self.cast(value) for name, value in x.items()}
             return {k: _single(v) for k, v in self._call(cast, clock, condition).items()}, clock
         clock = _clock(t, x)
         more = (_clock(t if s is None else s, x),) if self.takes_next else ()
-        return _single(self._call(self._cast(x), clock, condition, *more)), clock
+        return _single(self._call(self.cast(x), clock, condition, *more)), clock
 
     def _call(self, x: Any, clock: Any, condition: Any, *more: Tensor) -> Any:
         if self._conditional:
@@ -113,7 +113,7 @@ class GeneratorModel(nn.Module, Model):
             )
         return self.network(x, clock)
 
-    def _cast(self, x: Tensor) -> Tensor:
+    def cast(self, x: Tensor) -> Tensor:
         """Return a state in the precision of the network; states themselves are single at least."""
         weight = next(self.parameters(), None)
         if weight is None or not (x.is_floating_point() and weight.is_floating_point()):

@@ -7,6 +7,7 @@ imported: a file never imports or calls anything else.
 
 import functools
 import inspect
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ _HINT = (
 def buildable(maker: T) -> T:
     """Mark a network class, or a function that makes a network, so that saved models can name it.
 
-    Networks made by it remember their arguments: numbers, strings, lists, dicts and tagged
-    dataclasses.
+    Networks made by it remember their arguments: numbers, strings, lists, dicts with strings as
+    keys, and tagged dataclasses.
 
     Args:
         maker: A class of `nn.Module`, which is returned unchanged; or a function.
@@ -191,7 +192,8 @@ def check_rebuilt(network: nn.Module, config: Any, *inputs: Any) -> None:
     with torch.random.fork_rng(devices=[]), evaluating(network), torch.no_grad():
         kept = {key: value.clone() for key, value in network.state_dict().items()}
         try:
-            again = decode(encode(config)).build().to(_device(network)).eval()
+            saved = json.loads(json.dumps(encode(config)))
+            again = decode(saved).build().to(_device(network)).eval()
             state = {key: _stirred(value) for key, value in kept.items()}
             again.load_state_dict(state)
             network.load_state_dict(state)

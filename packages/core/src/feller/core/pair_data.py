@@ -17,7 +17,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.config import tagged
-from feller.core.files import published
+from feller.core.files import keep_others, published
 from feller.core.pairs import Pair, PairBatch
 from feller.core.training.config import DataConfig
 from feller.core.typing import Rng
@@ -107,12 +107,20 @@ class PairFolder(DataConfig):
 
 
 def save_pairs(data: PairData, folder: str | Path) -> Path:
-    """Write pairs into a folder; an old one of the same name stays until the new one is whole."""
+    """Write pairs into a folder; old ones stay until the new ones are whole, and all else does.
+
+    Raises:
+        ValueError: When there is a file of that name.
+        OSError: When it cannot be written.
+    """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: pairs are kept in a folder, choose another")
     tensors = {"x_0": data.x_0, "x_1": data.x_1, "condition": data.condition}
     with published(folder) as fresh:
         kept = {name: value.contiguous() for name, value in tensors.items() if value is not None}
         save_file(kept, fresh / NAME)
+        keep_others(folder, fresh)
     return folder
 
 

@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from feller.core.checks import check_totals
+
 __all__ = ["Bonus", "Certainty", "Shaping", "certainty", "draw_tokens", "draw_weighted"]
 
 CHUNK = 2**20
@@ -75,6 +77,10 @@ def draw_weighted(weights: Float[Tensor, "m v"], u: Float[Tensor, " m"]) -> Int[
         weights: Probabilities up to a factor of each row; a row has a positive one.
         u: Uniforms in [0, 1), float64.
 
+    Raises:
+        ValueError: When a row sums to 0, infinity or NaN, where looking costs nothing
+            (`feller.core.checks`).
+
     Example:
         >>> weights = torch.tensor([[1.0, 0.0, 3.0]]).expand(2, 3)
         >>> draw_weighted(weights, torch.tensor([0.2, 0.3]))
@@ -85,7 +91,9 @@ def draw_weighted(weights: Float[Tensor, "m v"], u: Float[Tensor, " m"]) -> Int[
     whole = v // block * block
     sums = weights[:, :whole].unflatten(-1, (-1, block)).sum(-1)
     rest = weights[:, whole:].sum(-1, keepdim=True)
-    chosen, within = _invert(torch.cat([sums, rest], -1), u)
+    blocks = torch.cat([sums, rest], -1)
+    check_totals(blocks.sum(-1))
+    chosen, within = _invert(blocks, u)
     ids = chosen[:, None] * block + torch.arange(block, device=weights.device)
     inner = weights.gather(-1, ids.clamp_max(v - 1)).masked_fill_(ids >= v, 0)
     return chosen * block + _invert(inner, within)[0]
@@ -150,6 +158,7 @@ def _certainty(log_probs: Tensor, kind: Certainty) -> Tensor:
 def _draw(logits: Tensor, u: Tensor, shaping: Shaping) -> tuple[Tensor, Tensor]:
     """Draw from a chunk of rows."""
     probabilities = logits.softmax(-1)
+    check_totals(probabilities.amax(-1))  # of which none is NaN, or all are
     ids = (
         logits.argmax(-1)
         if shaping.temperature == 0

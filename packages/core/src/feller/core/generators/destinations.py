@@ -145,7 +145,8 @@ class Mixture(Destination):
 
     def sample(self, rng: Rng) -> Tensor:
         """Choose a distribution for each of a list of elements, then draw from it."""
-        chosen = draw_category(self.weights, rng)
+        nowhere = self.weights.sum(-1, keepdim=True) == 0  # where no event happens: any will do
+        chosen = draw_category(torch.where(nowhere, 1.0, self.weights), rng)
         positions = [torch.arange(n, device=chosen.device) for n in chosen.shape]
         return self.components.at((*torch.meshgrid(*positions, indexing="ij"), chosen)).sample(rng)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import readable
 from feller.core.generators.base import Generator
 from feller.core.generators.destinations import Destination, Mixture
 from feller.core.generators.draws import land_where
@@ -21,7 +22,7 @@ from feller.core.spaces import StateSpace
 from feller.core.times import expand_time
 from feller.core.typing import Rng, Time
 
-__all__ = ["Jump"]
+__all__ = ["Jump", "lived_of"]
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,23 @@ class Jump(Generator):
 
         How many fire depends on the data, so the step does not compile as one graph.
         """
-        return self.fire(x, self.intensity * self.duration(h), rng)
+        return self.fire(x, lived_of(self, h), rng)
 
     def fire(self, x: Tensor, lived: Tensor, rng: Rng) -> Tensor:
         """Move each element that has an event over a step of a cumulative hazard.
 
         Args:
             x: The states.
-            lived: The integral of the intensity, one for each element. Where an element is at
-                t = 1 it may be 0 times infinity, which is not a number: no event.
+            lived: The integral of the intensity, one for each element (`lived_of`). Where it is
+                NaN, so is the number that it moves.
             rng: Where randomness comes from.
         """
         probability = -torch.expm1(-lived)
         fired = random.uniform(probability.shape, rng, like=probability) < probability
-        return land_where(self.destination, x, fired, rng)
+        moved = land_where(self.destination, x, fired, rng)
+        if not moved.is_floating_point():
+            return moved
+        return torch.where(expand_time(lived.isnan(), moved), torch.nan, moved)
 
     def duration(self, h: Time) -> Tensor:
         """Return the cumulative hazard of a step of `h`, in units of the present intensity."""
@@ -109,6 +113,23 @@ class Jump(Generator):
     def compare(self, task: Any) -> Tensor:
         """Return the divergence of the rates into each cell, without the path's event rate."""
         return task.jumps(task.target(Jump), self)
+
+
+def lived_of(jump: Jump, h: Time) -> Tensor:
+    """Return the integral of the intensity over a step of `h`, one for each element.
+
+    It is 0 where nothing can happen, though the other factor be infinite, as at t = 1.
+
+    Raises:
+        ValueError: When an intensity is negative or NaN and its element moves, where looking costs
+            nothing (`feller.core.checks`); elsewhere NaN stays.
+    """
+    rate = torch.where(expand_time(h, jump.intensity) == 0, 0.0, jump.intensity)
+    if readable(rate) and not (low := float(rate.detach().min())) >= 0:
+        raise ValueError(
+            f"intensities are at least 0, not {low:g}: look at what the network returned"
+        )
+    return torch.where(rate == 0, 0.0, rate * jump.duration(h))
 
 
 Cumulative = Callable[[Tensor], Tensor]

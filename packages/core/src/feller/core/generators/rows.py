@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from feller.core import random
+from feller.core.checks import check_totals
 from feller.core.typing import Rng
 
 __all__ = ["draw_category", "gauss_points", "pick"]
@@ -17,8 +18,13 @@ def draw_category(probabilities: Float[Tensor, "*batch k"], rng: Rng) -> Tensor:
     """Draw an index from each row of unnormalised probabilities, by inverting the running sum.
 
     The sum runs in float64: in float32 it would lose rare categories.
+
+    Raises:
+        ValueError: When a row sums to 0, infinity or NaN, where looking costs nothing
+            (`feller.core.checks`).
     """
     running = probabilities.double().cumsum(-1)
+    check_totals(running[..., -1])
     u = random.uniform(running.shape[:-1], rng, like=running)[..., None]
     found = torch.searchsorted(running, u * running[..., -1:], right=True)
     return found.squeeze(-1).clamp_max(probabilities.shape[-1] - 1)

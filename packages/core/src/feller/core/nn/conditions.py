@@ -137,9 +137,16 @@ class Conditions:
 
 
 def conditions_of(model: Any) -> Conditions | None:
-    """Return the conditions of a model's network; None of one without."""
-    network = getattr(getattr(model, "config", None), "network", None)
-    return getattr(network, "conditions", None)
+    """Return the conditions of a model's network; None of one without.
+
+    They are those of its configuration, or else all that its modules embed.
+    """
+    network: Any = getattr(getattr(model, "config", None), "network", None)
+    if hasattr(network, "conditions"):
+        return network.conditions
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    found = [module.config.parts for module in modules if isinstance(module, ConditionsEmbedding)]
+    return Conditions({k: v for parts in found for k, v in parts.items()}) if found else None
 
 
 class ConditionsEmbedding(nn.Module):

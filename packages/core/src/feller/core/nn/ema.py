@@ -72,6 +72,9 @@ class EMA:
     A constant decay warms up as min(decay, (1 + step) / (10 + step)): without it, a decay of 0.9999
     would after 5,000 steps still hold 61% of the initial weights.
 
+    Averages of half-precision weights that are trained are kept in single precision, and rounded
+    into the averaged model: what one step adds is too little for half precision to hold.
+
     Args:
         model: The model to follow; it is copied.
         decay: The decay.
@@ -97,6 +100,9 @@ class EMA:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.others = {name: EMA(model, other) for name, other in others.items()}
+        trained = (name for name, p in model.named_parameters() if p.requires_grad and _is_half(p))
+        self._half = frozenset(trained)
+        self._exact: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
@@ -105,17 +111,27 @@ class EMA:
             decay = self.decay.at(step)
         else:
             decay = min(self.decay, (1 + step) / (10 + step))
-        kept, fresh = ([local(p) for p in m.parameters()] for m in (self.model, model))
+        weights = dict(self.model.named_parameters()) | self._single()
+        kept = [local(p) for p in weights.values()]
+        pairs = zip(kept, model.parameters(), strict=True)
+        fresh = [local(p).to(old.dtype) if _is_half(p) else local(p) for old, p in pairs]
         # One kernel for all weights; torch has it under this name only.
         torch._foreach_lerp_(kept, fresh, 1 - decay)  # pyright: ignore
         for old, new in zip(self.model.buffers(), model.buffers(), strict=True):
             old.copy_(new)
+        self._round()
         for other in self.others.values():
             other.update(model, step)
 
+    def settle(self) -> None:
+        """Make the averaged models those of `state_dict`, whose tensors were written to."""
+        self._round()
+        for other in self.others.values():
+            other.settle()
+
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averaged weights, those of further averages as `others/NAME/WEIGHT`."""
-        state = dict(self.model.state_dict())
+        state = self.model.state_dict() | self._single()
         for name, other in self.others.items():
             state |= {f"{_PREFIX}{name}/{key}": v for key, v in other.state_dict().items()}
         return state
@@ -123,8 +139,26 @@ class EMA:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take averaged weights back; names and shapes must match."""
         self.model.load_state_dict({k: v for k, v in state.items() if not k.startswith(_PREFIX)})
+        for name, weight in self._single().items():
+            weight.copy_(state[name])
         for name, other in self.others.items():
             own = f"{_PREFIX}{name}/"
             other.load_state_dict(
                 {k.removeprefix(own): v for k, v in state.items() if k.startswith(own)}
             )
+
+    def _single(self) -> dict[str, Tensor]:
+        """Return the averages of half-precision weights in single precision, sharded as these."""
+        if not self._exact:  # made late: a model is sharded after it was copied
+            weights = self.model.named_parameters()
+            self._exact = {name: p.float() for name, p in weights if name in self._half}
+        return self._exact
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        for name, weight in self._single().items():
+            local(self.model.get_parameter(name)).copy_(local(weight))
+
+
+def _is_half(weight: Tensor) -> bool:
+    return weight.dtype in (torch.float16, torch.bfloat16)

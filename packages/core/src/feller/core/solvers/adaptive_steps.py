@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from feller.core.generators import Diffusion, Flow, Jump, Product, Split
+from feller.core.generators.jump import lived_of
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.mixed import Middle, Parts, first_half, like, parts, second_half
@@ -154,6 +155,6 @@ def _drifts(first: Parts) -> bool:
 
 def _expected_fraction(jumps: list[Jump], h: float) -> float:
     """Return the mean over elements of the probability of an event in the time `h`."""
-    probabilities = [-torch.expm1(-(jump.intensity * jump.duration(h))) for jump in jumps]
+    probabilities = [-torch.expm1(-lived_of(jump, h)) for jump in jumps]
     total = sum(float(probability.nan_to_num(0.0).sum()) for probability in probabilities)
     return total / max(1, sum(probability.numel() for probability in probabilities))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from feller.core import random
 from feller.core.generators import Diffusion, Flow, Generator, Jump, Product, Split
+from feller.core.generators.jump import lived_of
 from feller.core.heads import Kinds
 from feller.core.solvers.base import Evaluation, Solver
 from feller.core.solvers.runge_kutta import MIDPOINT, RungeKutta, move
@@ -122,5 +123,5 @@ def _spread(x: Tensor, covariance: Tensor | None, h: Time, rng: Rng) -> Tensor:
 
 def _fire(x: Tensor, jumps: tuple[Jump, ...], h: Time, rng: Rng) -> Tensor:
     for jump in jumps:
-        x = jump.fire(x, jump.intensity * jump.duration(h), rng)
+        x = jump.fire(x, lived_of(jump, h), rng)
     return x

@@ -244,7 +244,7 @@ def losses_of_rows(run: Run, batch: Any, rows: range) -> dict[str, Tensor]:
     if training.condition_drop:
         dropped = random.uniform((len(rows),), rng, like=number) < training.condition_drop
         condition = model.codec.drop(condition, dropped)
-    if named := conditions_of(model):
+    if isinstance(condition, Mapping) and (named := conditions_of(model)):
         condition = named.dropped(condition, rng)
     losses = losses_at(run, run.model, z, condition, t, rng)
     one = isinstance(t, Tensor) and t.shape == u.shape  # clocks of elements belong to a row's time

@@ -21,7 +21,7 @@ from feller.core.networks import check_rebuilt, network_config
 from feller.core.nn.modes import evaluating
 from feller.core.own_models import OwnModel, OwnModelConfig, TensorCodec
 from feller.core.pair_data import PairData
-from feller.core.pairs import states_of
+from feller.core.pairs import is_pair, states_of
 from feller.core.paths import ConditionalPath, GaussianPath
 from feller.core.spaces import Euclidean
 from feller.core.training.config import DataConfig, Optimizer, Recipe, Training
@@ -240,6 +240,20 @@ def _try(recipe: Recipe, z: Any, condition: Any) -> None:
             reason = " ".join(str(error).split()) or type(error).__name__
             name = type(model.network).__name__
             raise ValueError(f"{name}, called as {called} {shown}: {reason:.300}") from error
+        _check_start(model.path, z, batch.pair.x_0)
+        x = model.model.cast(x)  # as the model asks it
         asked = (x, t, condition) if takes_condition(model.network) else (x, t)
         check_rebuilt(model.network, config.network, *asked)
         model.to(device)
+
+
+def _check_start(path: ConditionalPath, z: Any, x_0: Tensor) -> None:
+    """Refuse a path that does not start at its source, but for what its schedule leaves of data."""
+    start = path.sample(z, torch.zeros(len(x_0)), x_0=x_0)
+    data = z.x_1 if is_pair(z) else z
+    most = 0.05 * float(1 + data.abs().max()) if data.is_floating_point() else 0.0
+    if not (gap := float((start - x_0).abs().max())) <= most:
+        raise ValueError(
+            f"a state of {type(path).__name__} at t = 0 is {gap:.3g} from its source sample, where "
+            "samples start: it is x_0 itself (feller.core.testing.check_path)"
+        )

@@ -64,6 +64,7 @@ def restore(run: Run, folder: Path, state: Mapping[str, Any]) -> None:
     with torch.no_grad():
         for name, tensor in wanted.items():
             stored.read(name, tensor)
+    run.ema.settle()
     if run.accelerator.scaler is not None and state.get("scaler"):
         run.accelerator.scaler.load_state_dict(state["scaler"])
     turn_to(run.data, state.get("stream"))
