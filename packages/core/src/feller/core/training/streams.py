@@ -172,7 +172,7 @@ class Stream:
         """Return a reader that stands where this block begins."""
         # A copy: what was turned to a bookmark would begin there in the next epoch, too.
         stands = hasattr(self.source, "load_state_dict")
-        self._live = copy.deepcopy(self.source) if stands else self.source
+        self._live: Any = copy.deepcopy(self.source) if stands else self.source
         if hasattr(self._live, "set_epoch"):
             self._live.set_epoch(self._epoch)
         if self._state is not None:
