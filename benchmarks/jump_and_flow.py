@@ -4,8 +4,9 @@
 
 Flow and jump have one marginal distribution, and so has every mixture of them, also one whose
 weights change with time (Generator Matching, arXiv 2410.20587, proposition 3): what differs is how
-errors of the network and of the steps add up. There is no noise beside. What was measured is kept
-in `--out`, so that the same command goes on; `--figure FILE` draws it, `--table` prints it.
+errors of the network and of the steps add up. There is neither noise nor repulsion. What was
+measured is kept in `--out`, so that the same command goes on; `--figure FILE` draws it, `--table`
+prints it.
 """
 
 import argparse
@@ -46,9 +47,12 @@ SHOWN = (
 )
 
 
+PLAIN = {"noise": 0.0, "rotation_noise": 0.0, "repulsion": 0.0}
+
+
 def chains(model: Any, weight: Any, steps: int, n: int) -> list[Chain]:
     """Draw as many chains of each of ten lengths from 60 to 96 residues."""
-    how = {"jump": weight, "steps": steps, "noise": 0.0, "rotation_noise": 0.0, "sequence": False}
+    how = {"jump": weight, "steps": steps, "sequence": False, **PLAIN}
     lengths = range(60, 100, 4)
     per_length = n // len(lengths)
     return [c for m in lengths for c in model.sample(per_length, length=m, seed=m, **how)]

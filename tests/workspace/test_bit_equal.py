@@ -40,8 +40,8 @@ load = cache(registry.load)
 
 
 # Models of proteins have had noise of their own since their samples were recorded.
-NO_NOISE = {"noise": 0.0, "rotation_noise": 0.0, "noise_scale": 1.0}
-CALM = ("--noise", 0, "--rotation-noise", 0, "--noise-scale", 1)
+NO_NOISE = {"noise": 0.0, "rotation_noise": 0.0, "noise_scale": 1.0, "repulsion": 0.0}
+CALM = ("--noise", 0, "--rotation-noise", 0, "--noise-scale", 1, "--repulsion", 0)
 
 
 def images(**given):
@@ -168,7 +168,7 @@ BUNDLED = {
     },
     "proteins/short-flow": {
         "plain": proteins(**NO_NOISE),
-        "noise": proteins(noise=1.0, rotation_noise=0.0, noise_scale=0.5, power=1.0),
+        "noise": proteins(power=1.0, **(NO_NOISE | {"noise": 1.0, "noise_scale": 0.5})),
         "scaffold": structures("-n", 2, "--contigs", "3-5,A4-8,4", "--motif", "GIVEN", *CALM),
     },
     "proteins/short-jump": {
@@ -180,6 +180,7 @@ BUNDLED = {
         "plain": proteins(**NO_NOISE),
         "flow": proteins(flow=1.0, temperature=0.1, **NO_NOISE),
         "jump": proteins(jump=1.0, sequence=False, **NO_NOISE),
+        "repulsion": proteins(**(NO_NOISE | {"repulsion": 1.0})),
         "mostly jump": proteins(flow=0.25, temperature=0.0, **NO_NOISE),
         "fold": structures("-n", 2, "--fold", "MKVLAAGGST", *CALM),
         "inverse fold": structures("-n", 2, "--inverse-fold", "GIVEN", *CALM),
