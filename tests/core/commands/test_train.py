@@ -83,7 +83,7 @@ def test_help_names_every_leaf():
     assert {"times.mean", "training.steps", "model.head.prediction", "data.root"} <= names
     for name in names:
         assert f"--{name.replace('_', '-')}" in out
-    assert "Optimizer steps. (default: 2000)" in out
+    assert "Number of optimizer steps. (default: 2000)" in out
     assert max(map(len, out.splitlines())) <= 80
 
 

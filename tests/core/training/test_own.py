@@ -75,7 +75,7 @@ def test_it_trains_resumes_and_loads(tmp_path):
 @pytest.mark.parametrize("other", [POINTS.repeat(2, 1), TensorDataset(POINTS.flip(0))], ids=type)
 def test_it_goes_on_with_other_data_when_told(other, tmp_path):
     train(POINTS, Net(), tmp_path / "a", steps=1, **QUIET)
-    with pytest.raises(ValueError, match=r"have changed .*: --new-data goes on"):
+    with pytest.raises(ValueError, match=r"have changed .*: --new-data resumes"):
         train(other, Net(), tmp_path / "a", steps=2, **QUIET)
     train(other, Net(), tmp_path / "a", steps=2, new_data=True, **QUIET)
     train(other, Net(), tmp_path / "a", steps=3, **QUIET)  # from then on they are the run's
