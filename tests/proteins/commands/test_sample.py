@@ -123,7 +123,10 @@ def test_inverse_folding_keeps_residues_that_are_named(model, motif, tmp_path):
     known, flags = next(read_chains(motif)).sequence, ("-n", 2, "--inverse-fold", motif)
     for found in sample(model, tmp_path / "a", *flags, "--keep", "A160-175,A179"):
         assert found.sequence[:16] == known[:16] and found.sequence[19] == known[19]
-    for wrong, reason in (("A40-41", "no backbone has residue 40 of chain A"), ("7", "names residues of")):
+    for wrong, reason in (
+        ("A40-41", "no backbone has residue 40 of chain A"),
+        ("7", "names residues of"),
+    ):
         assert reason in complaint(
             "sample", model, *flags, "--keep", wrong, "--out", tmp_path / "b"
         )
