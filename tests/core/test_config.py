@@ -215,7 +215,7 @@ def test_a_float_may_be_written_as_an_integer():
 def test_only_data_is_encoded():
     with pytest.raises(ConfigError, match="cannot hold a set"):
         encode({"a": {1}})
-    with pytest.raises(ConfigError, match="cannot hold the key 0: JSON has strings alone"):
+    with pytest.raises(ConfigError, match="cannot hold the key 0: JSON keys are strings"):
         encode({"a": {"b": 1, 0: 2}})
     with pytest.raises(ConfigError, match="has no tag; add @tagged"):
         encode(Untagged())

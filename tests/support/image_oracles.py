@@ -54,7 +54,7 @@ class Known:
         return model.eval()
 
     def check(self, images):
-        """Refuse images that are not these, or not as often: return the root mean square error."""
+        """Reject images that are not these, or not as often: return the root mean square error."""
         gap = (images[:, None].float() - self.raw.float()).flatten(2).square().mean(2)
         nearest = gap.min(1)
         counts = torch.bincount(nearest.indices, minlength=len(self.raw))

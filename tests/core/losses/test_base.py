@@ -54,7 +54,7 @@ def test_parts_have_names(rng):
     assert [*Objective().by_part(*given)] == [""]
     with pytest.raises(ValueError, match="2 losses of the sum are called 'objective': name one"):
         Objective() + Objective(loss_space="x_1")
-    with pytest.raises(ValueError, match="two parts of the sum are called 'all/far': name one"):
+    with pytest.raises(ValueError, match="two parts of the sum are called 'all/far': rename one"):
         (total.named("all") + Far().named("all/far"))(*given)
 
 

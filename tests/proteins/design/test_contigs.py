@@ -127,7 +127,7 @@ def test_contigs_may_stand_in_brackets():
 
 
 def test_residues_that_are_kept_are_all_there():
-    """Of a range that reached beyond its chain, what is not there was passed over."""
+    """Of a range that reached beyond its chain, what is not there was ignored."""
     one, longer = chain(first=1, n=24), chain(first=1, n=30)
     assert rows_kept("A20-24,A2", [one]) == [[19, 20, 21, 22, 23, 1]]
     assert rows_kept("A23-26", [one, longer]) == [[22, 23], [22, 23, 24, 25]]

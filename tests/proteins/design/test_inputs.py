@@ -179,9 +179,9 @@ def test_models_after_the_first_are_passed_over_aloud(tmp_path, capsys):
     chains, (passed,) = read_structures(file)
     assert (len(chains), passed.kind) == (1, "of several models")
     assert len(read_backbones(file)) == 1
-    assert capsys.readouterr().err == "passed over x: 1 of its 2 models: the first is read\n"
+    assert capsys.readouterr().err == "skipped x: 1 of its 2 models: the first is read\n"
     assert len(read_motif(file, parse_contigs("A3-4"))["A"]) == 9
-    assert capsys.readouterr().err == "passed over x: 1 of its 2 models: the first is read\n"
+    assert capsys.readouterr().err == "skipped x: 1 of its 2 models: the first is read\n"
 
 
 def test_a_motif_of_several_structures_is_refused(tmp_path):

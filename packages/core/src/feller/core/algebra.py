@@ -84,7 +84,7 @@ class Model(ABC):
         return (self.kinds,)
 
     def unconditional(self, condition: Any) -> Any:
-        """Return what says nothing to the model in place of a condition; None, by default."""
+        """Return what stands for no condition; None by default."""
         return None
 
     def save_pretrained(self, folder: str | Path, card: ModelCard | None = None) -> Path:
@@ -197,7 +197,7 @@ class SuperposedModel(Model):
     parts: tuple[ModelPart, ...]
 
     def __post_init__(self) -> None:
-        """Refuse models of different paths: they follow no distribution together."""
+        """Reject models of different paths: they follow no distribution together."""
         for what in ("space", "path", "coupling"):
             values = [getattr(part.model, what) for part in self.parts]
             first = next((value for value in values if value is not None), None)
@@ -237,7 +237,7 @@ class SuperposedModel(Model):
         return self.parts[0].model.coupling
 
     def unconditional(self, condition: Any) -> Any:
-        """Return what says nothing to the models in place of a condition."""
+        """Return what stands for no condition."""
         return self.parts[0].model.unconditional(condition)
 
     @property

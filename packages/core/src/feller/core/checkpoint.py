@@ -52,7 +52,7 @@ def save_model(
 ) -> Path:
     """Write a model folder; an old one of the same name stays until the new one is complete.
 
-    What else an old one holds, such as notes or `.git`, stays in it.
+    Other files in an old one, such as notes or `.git`, are kept.
 
     Args:
         model: A domain's model, with a `config`, and with a `coupling` unless it is independent.
@@ -216,7 +216,7 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def _check_target(folder: Path) -> None:
-    """Refuse to write over what is not the folder of a model."""
+    """Check that a folder to write to is new or a model folder."""
     if not folder.exists():
         return
     try:

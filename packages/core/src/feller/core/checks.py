@@ -48,7 +48,7 @@ def readable(numbers: Tensor) -> bool:
 
 
 def check_times(t: Any) -> None:
-    """Refuse times outside [0, 1]: a number, a tensor that is readable, or a dict of them.
+    """Reject times outside [0, 1]: a number, a tensor that is readable, or a dict of them.
 
     Raises:
         ValueError: When one is outside, or NaN.
@@ -75,7 +75,7 @@ def check_times(t: Any) -> None:
 
 
 def check_weights(name: str, weights: tuple[float, ...]) -> None:
-    """Refuse weights that are not fractions of one.
+    """Reject weights that are not fractions of one.
 
     Raises:
         ValueError: When one is negative or they do not sum to 1.
@@ -85,7 +85,7 @@ def check_weights(name: str, weights: tuple[float, ...]) -> None:
 
 
 def check_totals(totals: Tensor) -> None:
-    """Refuse sums of probabilities, each up to a factor, that nothing can be drawn from.
+    """Check that sums of unnormalised probabilities can be drawn from.
 
     Raises:
         ValueError: When one is 0, infinite or NaN, where looking costs nothing.
@@ -105,7 +105,7 @@ def check_totals(totals: Tensor) -> None:
 
 
 def check_range(data: tuple[float, float]) -> None:
-    """Refuse two numbers that bound no data.
+    """Reject two numbers that bound no data.
 
     Raises:
         ValueError: When they do not rise or are not finite.
@@ -116,7 +116,7 @@ def check_range(data: tuple[float, float]) -> None:
 
 
 def check_sizes(config: Any, *names: str) -> None:
-    """Refuse a dataclass with a field, or an item of one, below 1.
+    """Reject a dataclass with a field, or an item of one, below 1.
 
     Raises:
         ValueError: When there is one.
@@ -128,7 +128,7 @@ def check_sizes(config: Any, *names: str) -> None:
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:
-    """Refuse a value that is none of those of a `Literal`.
+    """Reject a value that is none of those of a `Literal`.
 
     Raises:
         ValueError: When it is not.
@@ -139,7 +139,7 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
 
 
 def check_choices(config: Any) -> None:
-    """Refuse a dataclass with a field that is none of the values of its `Literal`.
+    """Reject a dataclass with a field that is none of the values of its `Literal`.
 
     Raises:
         ValueError: When there is one: a misspelt name would otherwise mean another choice.
@@ -150,7 +150,7 @@ def check_choices(config: Any) -> None:
 
 
 def check_no_gradient(what: str, **inputs: Any) -> None:
-    """Refuse inputs through which a gradient is asked for, of what gives none.
+    """Reject inputs through which a gradient is asked for, of what gives none.
 
     Tensors are looked for in mappings, sequences and dataclasses; the parameters of a network are
     no input. Under `torch.no_grad` nothing asks for a gradient.
@@ -206,7 +206,7 @@ def _(value: Any) -> bool:
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse a seed that is not a whole number: others are hashed as they print, None to one value.
+    """Reject a seed that is not a whole number: others are hashed as they print, None to one value.
 
     Raises:
         ValueError: When it is not.
@@ -219,7 +219,7 @@ def check_seed(seed: Any) -> None:
 
 
 def check_count(name: str, n: Any) -> None:
-    """Refuse a number of things that is not a whole number of at least 0.
+    """Reject a number of things that is not a whole number of at least 0.
 
     Raises:
         ValueError: When it is not.

@@ -38,7 +38,7 @@ class Codec(ABC):
         raise LookupError(f"a {type(self).__name__} has no example")
 
     def check_data(self, data: Any) -> str:
-        """Refuse a data set that cannot be trained on; return what is to be said of it, or nothing.
+        """Reject a data set that cannot be trained on; return what is to be said of it, or nothing.
 
         A training asks once, at its start.
 

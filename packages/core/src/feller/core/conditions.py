@@ -32,7 +32,7 @@ def rows_of(condition: Any, index: Any) -> Any:
 
 
 def check_rows(condition: Any, n: int) -> None:
-    """Refuse a condition without a row for each of `n` samples.
+    """Reject a condition without a row for each of `n` samples.
 
     Raises:
         ValueError: When it is not a tensor, nor a dict of tensors, of `n` rows.

@@ -40,8 +40,8 @@ def tagged(tag: str, *, renamed: Mapping[str, str] | None = None) -> Callable[[t
         renamed: Former names of fields, which saved configurations still have, to those of today.
 
     Raises:
-        ValueError: When another class has the tag. A class may be defined anew where it was, as a
-            cell of a notebook does that is run twice.
+        ValueError: When another class has the tag. The same file or notebook may define a class
+            again.
     """
 
     def register(cls: type[T]) -> type[T]:
@@ -56,8 +56,8 @@ def tagged(tag: str, *, renamed: Mapping[str, str] | None = None) -> Callable[[t
 
 
 def _origin(cls: type) -> tuple[str, str]:
-    """Return the file, or the module without one, in which a class is defined, and its name."""
-    module = cls.__module__  # of a file that is run with -m and imported too, there are two
+    """Return the file (or the module, if it has none) that defines a class, and its name."""
+    module = cls.__module__  # a file that is both run with -m and imported is two modules
     return getattr(sys.modules.get(module), "__file__", None) or module, cls.__qualname__
 
 
@@ -120,7 +120,7 @@ def encode(value: Any) -> Any:
 @encode.register(Mapping)
 def _(value: Mapping[Any, Any]) -> Any:
     if odd := [key for key in value if not isinstance(key, str)]:
-        raise ConfigError(f"a configuration cannot hold the key {odd[0]!r}: JSON has strings alone")
+        raise ConfigError(f"a configuration cannot hold the key {odd[0]!r}: JSON keys are strings")
     return {key: encode(item) for key, item in value.items()}
 
 

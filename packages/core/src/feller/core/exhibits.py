@@ -71,7 +71,7 @@ class Film(Part):
     columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a film that does not move."""
+        """Reject a film that does not move."""
         if self.count < 2:
             raise ValueError(f"a film has at least 2 pictures, not {self.count}")
 

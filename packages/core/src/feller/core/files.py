@@ -110,11 +110,11 @@ def publish(folder: Path, *, sealed: bool = False) -> None:
 
 
 def keep_others(folder: Path, fresh: Path) -> None:
-    """Put what else a folder holds, such as its user's notes, into the one that replaces it.
+    """Keep other files of a folder, such as the user's notes, in the folder that replaces it.
 
     Args:
-        folder: The folder that is replaced, if there is one.
-        fresh: What takes its place, where all that is new was written.
+        folder: The folder to replace, if it exists.
+        fresh: The folder that replaces it, already written.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
         target = fresh / path.name
@@ -237,7 +237,7 @@ def read_json(file: Path) -> Any:
 
 
 def _link(path: Any, target: Any) -> None:
-    """Give a file a second name; where the disk knows no such thing, copy it."""
+    """Hard-link a file, or copy it where the file system has no links."""
     try:
         os.link(path, target, follow_symlinks=False)
     except (OSError, NotImplementedError):

@@ -46,7 +46,7 @@ class Guided(DerivedModel):
     detailed balance with this product, too, so that correctors approach it.
 
     Attributes:
-        model: The model; its `unconditional` says what stands for no condition.
+        model: The model; its `unconditional` returns what stands for no condition.
         scale: The guidance scale: one number for all samples, which becomes a float, or a tensor
             `(b,)` of one for each.
         interval: The times between which guidance acts; outside, the model is conditional.
@@ -66,7 +66,7 @@ class Guided(DerivedModel):
     _idle: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a scale that is no finite number, and an interval that is not one."""
+        """Reject a scale that is no finite number, and an interval that is not one."""
         object.__setattr__(self, "scale", _finite(self.scale))
         object.__setattr__(self, "_idle", bool((torch.as_tensor(self.scale) == 1).all()))
         low, high = self.interval

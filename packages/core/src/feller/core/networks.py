@@ -103,7 +103,7 @@ class OwnNetwork:
     arguments: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what this process does not know; a file is no reason to import it."""
+        """Reject what this process does not know; a file is no reason to import it."""
         self._maker()
 
     def build(self) -> nn.Module:
@@ -176,7 +176,7 @@ def _qualname(name: str) -> str:
 
 
 def check_rebuilt(network: nn.Module, config: Any, *inputs: Any) -> None:
-    """Refuse a network whose configuration, as it is saved, makes another one.
+    """Reject a network whose configuration, as it is saved, makes another one.
 
     Both are asked with the same random weights, as a fresh network often returns zeros.
 

@@ -62,7 +62,7 @@ class Langevin(DerivedModel):
     _of_state: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a model that brings no score, and whose velocity does not determine it."""
+        """Reject a model that brings no score, and whose velocity does not determine it."""
         if not any(kind.has_score for kind in self.model.kinds):
             check_score(self.model, "noise added to a flow")
         # Looked at once: a compiled call cannot ask for a signature.
@@ -129,7 +129,7 @@ class Noised(DerivedModel):
     _part: Langevin = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a model whose score does not follow from its velocity."""
+        """Reject a model whose score does not follow from its velocity."""
         object.__setattr__(self, "_part", Langevin(self.model, self.noise))
 
     def part_kinds(self) -> tuple[Kinds, ...]:

@@ -33,7 +33,7 @@ from feller.core.typing import Rng, Time
 __all__ = ["OwnModel", "OwnModelConfig", "TensorCodec"]
 
 START = 0.01
-"""Where samples start whose head says nothing at t = 0, as the noise does on `CondOT`."""
+"""Where samples start if the head is undefined at t = 0, as the noise head is on `CondOT`."""
 
 
 class TensorCodec(Codec):
@@ -157,7 +157,7 @@ class OwnModel(nn.Module, Model):
         Args:
             n: How many; or the source samples to start from, such as those to translate.
             condition: A row for each, as the data had it; None for none.
-            steps: Steps from source to data; from t = 0.01 where the head says nothing at t = 0.
+            steps: Steps from source to data; from t = 0.01 if the head is undefined at t = 0.
             guidance: Scale of classifier-free guidance, for a model trained with
                 `condition_drop`; it has no effect in rows whose condition is -1 or NaN.
             solver: The solver; by default Heun for flows, the mixed method for models that jump or

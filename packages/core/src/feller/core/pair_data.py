@@ -53,7 +53,7 @@ class PairData:
     paired: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse sets of two lengths whose rows belong together."""
+        """Reject sets of two lengths whose rows belong together."""
         if self.paired and len(self.x_0) != len(self.x_1):
             raise ValueError(
                 f"paired sets are of one length, not {len(self.x_0)} and {len(self.x_1)}: "
@@ -107,10 +107,12 @@ class PairFolder(DataConfig):
 
 
 def save_pairs(data: PairData, folder: str | Path) -> Path:
-    """Write pairs into a folder; old ones stay until the new ones are whole, and all else does.
+    """Write pairs into a folder, replacing old ones once the new ones are complete.
+
+    Other files in the folder are kept.
 
     Raises:
-        ValueError: When there is a file of that name.
+        ValueError: When `folder` is a file.
         OSError: When it cannot be written.
     """
     folder = Path(folder)

@@ -77,7 +77,7 @@ def convert(
 
 
 def check_name(name: str) -> None:
-    """Refuse the name of no parametrization.
+    """Reject the name of no parametrization.
 
     Raises:
         ValueError: On an unknown name.

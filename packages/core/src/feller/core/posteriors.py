@@ -194,7 +194,7 @@ class NormalMixture(Model):
     kinds: frozenset[type[Generator]] = frozenset({Flow})
 
     def __post_init__(self) -> None:
-        """Refuse a path from a source that is not Gaussian."""
+        """Reject a path from a source that is not Gaussian."""
         self.path.check_source("a mixture of normals")
 
     def x_1(self, x: Float[Tensor, "b d"], t: Time) -> Float[Tensor, "b d"]:

@@ -44,7 +44,7 @@ def derivative(f: Callable[[Tensor], Tensor], t: Times) -> Times:
 
 
 def check_mixing(schedule: "Schedule") -> None:
-    """Refuse a schedule whose alpha is not a mixing weight.
+    """Reject a schedule whose alpha is not a mixing weight.
 
     Raises:
         ValueError: When alpha is not 0 at t = 0.
@@ -248,7 +248,7 @@ class Geometric(Schedule):
     width: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a width with which noise does not fall."""
+        """Reject a width with which noise does not fall."""
         if not 0 < self.width < 1:
             raise ValueError(f"width is between 0 and 1, both excluded, not {self.width}")
 

@@ -65,7 +65,7 @@ def samples_of(file: int, name: str) -> list[list[Part]]:
 
 
 def _check_end(file: int, offset: int) -> None:
-    """Refuse a tar file that is cut short, or goes on behind its end, which is a block of zeros."""
+    """Reject a tar file that is cut short, or goes on behind its end, which is a block of zeros."""
     rest = os.pread(file, _REST, offset)
     if len(rest) < 512 or rest.strip(b"\0"):
         raise tarfile.ReadError("it is damaged, cut short, or several in one")

@@ -49,7 +49,7 @@ class ClassifierConfig:
     widths: tuple[int, ...] = (32, 96)
 
     def __post_init__(self) -> None:
-        """Refuse no stage, no class, or images that have no half at some stage."""
+        """Reject no stage, no class, or images that have no half at some stage."""
         check_sizes(self, "widths")
         multiple, sides = 2 ** len(self.widths), self.codec.shape[1:]
         if not self.codec.classes:

@@ -55,7 +55,7 @@ class ImageCodec(Codec):
     stds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse images of no size or one level, and classes whose names are the same."""
+        """Reject images of no size or one level, and classes whose names are the same."""
         check_sizes(self, "shape")
         if self.levels and not 2 <= self.levels <= 256:
             raise ValueError(f"levels are 2 ... 256, or 0 for numbers, not {self.levels}")
@@ -179,7 +179,7 @@ class ImageCodec(Codec):
         return self._checked(numbers.to(labels.device)[labels])
 
     def check_data(self, data: Any) -> str:
-        """Refuse labels without a class; return which classes have no image.
+        """Reject labels without a class; return which classes have no image.
 
         Raises:
             ValueError: When a label, or a folder, has no class.
@@ -226,7 +226,7 @@ def _folded(name: str) -> str:
 
 
 def _check_apart(names: Sequence[str]) -> None:
-    """Refuse names that are one without case: their images would be one class."""
+    """Reject names that are one without case: their images would be one class."""
     name, count = Counter(map(_folded, names)).most_common(1)[0] if names else ("", 1)
     if count > 1:
         alike = ", ".join(repr(other) for other in names if _folded(other) == name)

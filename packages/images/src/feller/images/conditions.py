@@ -76,7 +76,7 @@ class Given:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a mask without use, and none where it is needed."""
+        """Reject a mask without use, and none where it is needed."""
         check_choices(self)
         if self.image.dtype != torch.uint8:
             raise ValueError(f"a given image has bytes, 0 to 255, not {self.image.dtype}")

@@ -118,7 +118,7 @@ class ImageData(DataConfig):
     conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a size below 1, and a width without a height."""
+        """Reject a size below 1, and a width without a height."""
         check_choices(self)
         if self.size is None and self.width is not None:
             raise ValueError(f"width is {self.width} and size None: give both, or neither")
@@ -199,7 +199,7 @@ def _in_memory(
 
 
 def _check_expansion(parts: list[zipfile.ZipInfo]) -> None:
-    """Refuse what unpacks to much more than it is, before any of it is unpacked.
+    """Reject what unpacks to much more than it is, before any of it is unpacked.
 
     Blank images and pages of text pack well, to a hundredth perhaps. An array that is longer than
     its part says ends in an error of numpy's.

@@ -232,7 +232,7 @@ def _files(home: Path) -> Iterator[Path]:
 
 
 def _unlisted(error: OSError) -> None:
-    """Refuse a folder that cannot be opened, which would count as empty."""
+    """Reject a folder that cannot be opened, which would count as empty."""
     raise DataError(f"{error.filename} cannot be opened: {error.strerror}")
 
 

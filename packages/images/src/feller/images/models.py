@@ -67,7 +67,7 @@ class ImageModelConfig(ModelConfig):
     pixel_times: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a network for other images or labels."""
+        """Reject a network for other images or labels."""
         channels, classes = self.codec.shape[0], len(self.codec.classes)
         for name in ("in_channels", "out_channels"):
             if getattr(self.network, name) != channels:

@@ -237,7 +237,7 @@ def _read(file: Path, start: int, length: int) -> bytes:
 
 
 def _check_pixels(image: Any) -> None:
-    """Refuse more pixels than Pillow thinks sane, and numbers of which white is not known.
+    """Reject more pixels than Pillow thinks sane, and numbers of which white is not known.
 
     A file of a few hundred bytes can claim so many that reading takes seconds and gigabytes. These
     numbers are floats, and those of 32 or 12 bits.

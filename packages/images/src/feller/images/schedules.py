@@ -48,7 +48,7 @@ class Tabulated(Schedule):
     alphas_cumprod: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what is not the table of a diffusion."""
+        """Reject what is not the table of a diffusion."""
         table = (1.0, *self.alphas_cumprod, 0.0)
         if len(table) < 3 or not all(a > b for a, b in pairwise(table)):
             raise ValueError("alphas_cumprod fall from below 1 to above 0, step by step")

@@ -16,7 +16,7 @@ _ENDINGS = (".png", ".webp", ".npz")
 
 
 def check_target(out: Path, channels: int = 1) -> None:
-    """Refuse a target that cannot be written, before anything is computed.
+    """Reject a target that cannot be written, before anything is computed.
 
     Args:
         out: See `write_images`.

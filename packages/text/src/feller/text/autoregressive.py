@@ -44,7 +44,7 @@ class CausalModelConfig(ModelConfig):
     codec: TextCodec
 
     def __post_init__(self) -> None:
-        """Refuse a network that looks ahead."""
+        """Reject a network that looks ahead."""
         if not self.network.causal or self.network.conditioned:
             raise ValueError("a causal model has network.causal, and is not conditioned on kappa")
         if self.network.num_classes:

@@ -160,7 +160,7 @@ def passages(corpus: Corpus) -> Iterator[Passage]:
 
 
 def _parted(parts: Iterable[Passage], corpus: Corpus) -> Iterator[Passage]:
-    r"""Refuse a separator with a backslash that is nowhere: of a shell, `\n` is two characters."""
+    r"""Reject a separator with a backslash that is nowhere: of a shell, `\n` is two characters."""
     found = False
     for part in parts:
         found = found or not part.name.endswith("#0")

@@ -213,7 +213,7 @@ class TextData(DataConfig):
         )
 
     def _check(self) -> None:
-        """Refuse what would not be read, and texts that are both trained on and held out."""
+        """Reject what would not be read, and texts that are both trained on and held out."""
         if self.source.startswith("stdlib") and (self.path or self.test_path):
             raise DataError(
                 f"the source {self.source} is the library of this Python, not "

@@ -34,7 +34,7 @@ def files_read(path: str, pattern: str = "*") -> set[str]:
 
 
 def refuse_overlap(path: str, test_path: str, read: Callable[[str], set[str]] = files_read) -> None:
-    """Refuse a text that is held out and trained on.
+    """Reject a text that is held out and trained on.
 
     Args:
         path: What is trained on.

@@ -79,7 +79,7 @@ class TextModelConfig(ModelConfig):
     parametrization: TokenParametrization = "posterior"
 
     def __post_init__(self) -> None:
-        """Refuse unknown names, and a network that suits another source."""
+        """Reject unknown names, and a network that suits another source."""
         check_choices(self)
         if self.noise == "unigram" and len(self.frequencies) != self.vocabulary.sampleable:
             raise ValueError(

@@ -43,7 +43,7 @@ def suffix_of(file: Path) -> str:
 
 
 def check_characters(text: str, name: str) -> None:
-    r"""Refuse halves of characters, which JSON can spell (`"\ud83d"`) and no text has.
+    r"""Reject halves of characters, which JSON can spell (`"\ud83d"`) and no text has.
 
     Raises:
         DataError: When there is one.

@@ -13,7 +13,7 @@ RULE = "-" * 16
 
 
 def check_target(out: Path) -> None:
-    """Refuse a target that cannot be written, before anything is computed.
+    """Reject a target that cannot be written, before anything is computed.
 
     Raises:
         ValueError: When the suffix is unknown, a folder is there, or its folder cannot be written.

@@ -250,7 +250,7 @@ def set_coupling(model: nn.Module, coupling: Coupling) -> None:
 
 
 def check_independent(model: Any, what: str) -> None:
-    """Refuse a model whose distribution of x_t given z is not that of its path.
+    """Reject a model whose distribution of x_t given z is not that of its path.
 
     Args:
         model: A model.
@@ -268,7 +268,7 @@ def check_independent(model: Any, what: str) -> None:
 
 
 def check_score(model: Any, what: str) -> None:
-    """Refuse a model whose velocity does not determine its score.
+    """Reject a model whose velocity does not determine its score.
 
     It does on a Gaussian path whose source is Gaussian and independent of the data: the path is
     asked, and the coupling.

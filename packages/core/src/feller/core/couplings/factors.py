@@ -39,7 +39,7 @@ class ProductCoupling(Coupling):
         return any(coupling.joins_rows for coupling in self.factors.values())
 
     def rows(self, x_0: Tensor, x_1: Tensor, rng: Rng, condition: Any) -> Rows:
-        """Refuse states that are not products.
+        """Reject states that are not products.
 
         Raises:
             ValueError: Always.

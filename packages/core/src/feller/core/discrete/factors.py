@@ -71,7 +71,7 @@ class Factor(DerivedModel):
     name: str
 
     def __post_init__(self) -> None:
-        """Refuse a name that the path does not have."""
+        """Reject a name that the path does not have."""
         if self.name not in self.model.path.factors:
             known = ", ".join(self.model.path.factors)
             raise LookupError(f"there is no factor {self.name!r} of the state; there are {known}")

@@ -51,7 +51,7 @@ class _OfTokens(ABC):
         return self.model.parametrization
 
     def check_condition(self, condition: Any) -> None:
-        """Refuse a condition that the model was never trained on.
+        """Reject a condition that the model was never trained on.
 
         Raises:
             ValueError: When the model says so.
@@ -64,7 +64,7 @@ class ClassifierFree(_OfTokens, DerivedModel, TokenModel):
     """A token model guided by itself without its condition.
 
     Attributes:
-        model: The model; its `unconditional` says what stands for no condition.
+        model: The model; its `unconditional` returns what stands for no condition.
         scale: 0 is the unconditional model, 1 the conditional one, above 1 guided.
         hidden: Positions `(n,)` of a prompt that the unconditional model sees masked, for a model
             whose condition is its prompt.
@@ -86,7 +86,7 @@ class ClassifierFree(_OfTokens, DerivedModel, TokenModel):
         return each if unguided or self.scale in (0, 1) else 2 * each
 
     def check_condition(self, condition: Any) -> None:
-        """Refuse a condition, or none, that the model was never trained on.
+        """Reject a condition, or none, that the model was never trained on.
 
         Raises:
             ValueError: When the model says so.

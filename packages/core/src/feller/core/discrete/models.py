@@ -119,7 +119,7 @@ class TokenModel(Model, ABC):
         return kappa.expand(x.shape)
 
     def check_condition(self, condition: Any) -> None:
-        """Refuse a label that the network was never trained on; `network.trained` says which were.
+        """Reject a label that the network was never trained on; `network.trained` says which were.
 
         Raises:
             ValueError: When there is one, or none where there always was.
@@ -164,7 +164,7 @@ class PosteriorTokens(TokenModel):
         return self.model.network_calls(t, condition)
 
     def unconditional(self, condition: Any) -> Any:
-        """Return what says nothing to the model in place of a condition."""
+        """Return what stands for no condition."""
         return self.model.unconditional(condition)
 
     def logits(
@@ -235,7 +235,7 @@ def token_model(model: Any, event: tuple[int, ...]) -> TokenModel:
 
 
 def check_labels(trained: Bool[Tensor, " labels"], condition: Any) -> None:
-    """Refuse labels that a network was never trained on.
+    """Reject labels that a network was never trained on.
 
     Args:
         trained: Which labels were, no label last.
@@ -277,9 +277,8 @@ def time_of(schedule: Schedule, kappa: Float[Tensor, "*batch"]) -> Float[Tensor,
 def rows_of(value: Any, index: Int[Tensor, " r"]) -> Any:
     """Return the part of some rows of a batch: of a tensor or a list, an entry for each row.
 
-    A dict is of such values by name.
-    Anything else serves all rows and comes back as it is. A value that has `rows`, such as
-    `Beside`, says itself what its rows are.
+    A dict holds such values by name. A value that has `rows`, such as `Beside`, chooses its own
+    rows. Anything else serves all rows and is returned as it is.
     """
     if isinstance(value, Tensor):
         return value[index] if value.ndim else value

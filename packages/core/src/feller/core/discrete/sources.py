@@ -68,7 +68,7 @@ class MaskedUniform(Source):
     uniform_probability: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a probability that leaves out one of the two."""
+        """Reject a probability that leaves out one of the two."""
         if not 0 < self.uniform_probability < 1:
             raise ValueError(
                 f"uniform_probability is in (0, 1), not {self.uniform_probability}: "

@@ -151,7 +151,7 @@ def joined(
 
 
 def _check(divergence: BregmanDivergence, name: str, value: Tensor) -> None:
-    """Refuse numbers outside the domain, where looking at them costs nothing."""
+    """Reject numbers outside the domain, where looking at them costs nothing."""
     if not readable(value):
         return
     ends = [float(end) for end in torch.aminmax(value.detach())]

@@ -58,7 +58,7 @@ class PNorm(BregmanDivergence):
     domain: ClassVar[Range] = REALS
 
     def __post_init__(self) -> None:
-        """Refuse a potential whose second derivative is infinite at 0, or the same everywhere."""
+        """Reject a potential whose second derivative is infinite at 0, or the same everywhere."""
         if not self.p > 2:
             raise ValueError(f"p is above 2, not {self.p}; for 2 there is squared_norm")
 

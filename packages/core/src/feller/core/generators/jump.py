@@ -118,7 +118,7 @@ class Jump(Generator):
 def lived_of(jump: Jump, h: Time) -> Tensor:
     """Return the integral of the intensity over a step of `h`, one for each element.
 
-    It is 0 where nothing can happen, though the other factor be infinite, as at t = 1.
+    It is 0 where the intensity or the step is 0, even if the other is infinite, as at t = 1.
 
     Raises:
         ValueError: When an intensity is negative or NaN and its element moves, where looking costs
@@ -127,7 +127,7 @@ def lived_of(jump: Jump, h: Time) -> Tensor:
     rate = torch.where(expand_time(h, jump.intensity) == 0, 0.0, jump.intensity)
     if readable(rate) and not (low := float(rate.detach().min())) >= 0:
         raise ValueError(
-            f"intensities are at least 0, not {low:g}: look at what the network returned"
+            f"intensities are at least 0, not {low:g}: check the output of the network"
         )
     return torch.where(rate == 0, 0.0, rate * jump.duration(h))
 

@@ -55,7 +55,7 @@ class Part:
 
 
 def check_parts(parts: tuple[Part, ...], due: float = 1.0) -> None:
-    """Refuse weights that make no superposition: forward less backward ones sum to `due`.
+    """Reject weights that make no superposition: forward less backward ones sum to `due`.
 
     Raises:
         ValueError: When they do not, or one is negative.

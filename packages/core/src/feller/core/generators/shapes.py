@@ -21,7 +21,7 @@ __all__ = ["check_shapes"]
 
 
 def check_shapes(generator: Any, space: Any, x: Any) -> None:
-    """Refuse a generator of states of another shape; of a kind not known here, none.
+    """Reject a generator of states of another shape; of a kind not known here, none.
 
     Args:
         generator: The generator.

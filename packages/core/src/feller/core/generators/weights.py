@@ -36,7 +36,7 @@ def least(weight: float | Tensor) -> float:
 
 
 def check_sum(total: float | Tensor, due: float = 1.0) -> None:
-    """Refuse weights whose sum is not `due` everywhere, where looking costs nothing.
+    """Reject weights whose sum is not `due` everywhere, where looking costs nothing.
 
     Raises:
         ValueError: When it is not.

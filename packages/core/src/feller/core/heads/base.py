@@ -172,7 +172,7 @@ class JointHead(Head):
 
 
 def check_output(output: Tensor, due: Sequence[int]) -> None:
-    """Refuse an output of another shape than is due.
+    """Reject an output of another shape than is due.
 
     Raises:
         ValueError: When it is not.

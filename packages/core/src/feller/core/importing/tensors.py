@@ -88,7 +88,7 @@ class Tensors:
         self._left = {k: v for k, v in self._left.items() if not re.fullmatch(pattern, k)}
 
     def end(self, family: str) -> None:
-        """Refuse what is left.
+        """Reject what is left.
 
         Raises:
             CheckpointError: When something is.

@@ -134,7 +134,7 @@ def _shards(index: Path) -> dict[str, set[str]]:
 
 
 def _refuse_pointer(file: Path) -> None:
-    """Refuse the few lines that stand for a file until Git LFS fetches it."""
+    """Reject the few lines that stand for a file until Git LFS fetches it."""
     with file.open("rb") as stream:
         if stream.read(40).startswith(b"version https://git-lfs"):
             raise CheckpointError(f"{file} is a pointer, not the weights: git lfs pull")

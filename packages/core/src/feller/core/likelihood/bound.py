@@ -242,7 +242,7 @@ def _by_sample(each: Tensor) -> Tensor:
 
 
 def _check_source(model: Model, path: ConditionalPath) -> None:
-    """Refuse a Gaussian path from another source, and a flow whose score is not known."""
+    """Reject a Gaussian path from another source, and a flow whose score is not known."""
     if isinstance(path, GaussianPath):
         path.check_source("evidence_bound")
         if any(is_kind(kind, [Flow]) for kind in model.kinds):
@@ -251,7 +251,7 @@ def _check_source(model: Model, path: ConditionalPath) -> None:
 
 @singledispatch
 def _check(path: ConditionalPath, z: Tensor, end: float, levels: Tensor | None) -> None:
-    """Refuse a path without a bound, and data, levels and a last time that do not go with it."""
+    """Reject a path without a bound, and data, levels and a last time that do not go with it."""
     raise LookupError(f"no evidence bound of {path}: use a GaussianPath or a MixturePath")
 
 

@@ -120,7 +120,7 @@ class LossSum(Loss):
     parts: tuple[LossTerm, ...]
 
     def __post_init__(self) -> None:
-        """Refuse no terms, and names that are not one term's own."""
+        """Reject no terms, and names that are not one term's own."""
         if not self.parts:
             raise ValueError("a sum of losses has at least one term")
         ((name, count),) = Counter(term.name for term in self.parts).most_common(1)
@@ -140,16 +140,14 @@ class LossSum(Loss):
         """Return each term at its weight; parts of a part are named `term/part`.
 
         Raises:
-            ValueError: When two have one name.
+            ValueError: When two have the same name.
         """
         found = {}
         for term in self.parts:
             for inner, loss in term.loss.by_part(*sample, condition=condition).items():
                 name = f"{term.name}/{inner}".rstrip("/")
                 if name in found:
-                    raise ValueError(
-                        f"two parts of the sum are called {name!r}: name one otherwise"
-                    )
+                    raise ValueError(f"two parts of the sum are called {name!r}: rename one")
                 found[name] = term.weight * loss
         return found
 
@@ -159,7 +157,7 @@ class LossSum(Loss):
 
 
 def check_path(model: Any, path: Any) -> None:
-    """Refuse a path that is not the model's: it would be trained to follow another than it says.
+    """Reject a path that is not the model's: it would be trained to follow another than it says.
 
     Raises:
         ValueError: When the model has another path.

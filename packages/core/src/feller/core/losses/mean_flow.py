@@ -145,7 +145,7 @@ class MeanFlow(Loss):
 
 
 def _check_model(model: Any, t: Any) -> None:
-    """Refuse a model of one time, and clocks of elements."""
+    """Reject a model of one time, and clocks of elements."""
     if not getattr(getattr(model, "module", model), "takes_next", False):
         raise ValueError(
             "MeanFlow trains a model of two times: its network has takes_next (two_times, for "

@@ -81,7 +81,7 @@ class Objective(Loss):
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse divergences of other numbers: no loss is to be infinite after hours."""
+        """Reject divergences of other numbers: no loss is to be infinite after hours."""
         for name, value, what in (
             ("divergence", -1.0, "velocities are any numbers"),
             ("jump_divergence", 0.0, "most rates and probabilities of one data point are 0"),

@@ -177,7 +177,7 @@ def _is_here(x: Tensor, cells: Tensor) -> Tensor:
 
 
 def _check_inside(destination: Destination, cells: Cells) -> None:
-    """Refuse bins that do not hold the jumps of data, which land only between two numbers."""
+    """Reject bins that do not hold the jumps of data, which land only between two numbers."""
     if not destination.is_bounded or cells.edges is None:
         return
     mass = destination.masses(cells)

@@ -62,12 +62,12 @@ class Conditions:
     parts: Mapping[str, Condition]
 
     def __post_init__(self) -> None:
-        """Refuse nothing, names that a module or a saved file cannot have, and no conditions."""
+        """Check that there are conditions, under names that modules and saved files can have."""
         for name, part in self.parts.items():
             if not name.isidentifier() or not fits(part, Condition):
                 raise ValueError(f"conditions are a name and a condition each, not {name}: {part}")
             if name == "type":
-                raise ValueError("a condition cannot be called 'type', as types are in saved files")
+                raise ValueError("a condition cannot be called 'type', which saved files reserve")
         if not self.parts:
             raise ValueError("conditions are one at least; None for a network without any")
 
@@ -81,7 +81,7 @@ class Conditions:
         return sum(part.channels for part in self.parts.values())
 
     def check_vectors(self, what: str) -> None:
-        """Refuse images, for networks on states that are none.
+        """Reject images, for networks on states that are none.
 
         Raises:
             ValueError: When there is an image among them.
@@ -137,9 +137,9 @@ class Conditions:
 
 
 def conditions_of(model: Any) -> Conditions | None:
-    """Return the conditions of a model's network; None of one without.
+    """Return the conditions of a model's network; None if it has none.
 
-    They are those of its configuration, or else all that its modules embed.
+    Those of its configuration, or else all those that its modules embed.
     """
     network: Any = getattr(getattr(model, "config", None), "network", None)
     if hasattr(network, "conditions"):

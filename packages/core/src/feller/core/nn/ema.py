@@ -73,7 +73,7 @@ class EMA:
     would after 5,000 steps still hold 61% of the initial weights.
 
     Averages of half-precision weights that are trained are kept in single precision, and rounded
-    into the averaged model: what one step adds is too little for half precision to hold.
+    into the averaged model: the change of one step is too small for half precision.
 
     Args:
         model: The model to follow; it is copied.
@@ -124,7 +124,7 @@ class EMA:
             other.update(model, step)
 
     def settle(self) -> None:
-        """Make the averaged models those of `state_dict`, whose tensors were written to."""
+        """Update the averaged models after the tensors of `state_dict` were written to."""
         self._round()
         for other in self.others.values():
             other.settle()

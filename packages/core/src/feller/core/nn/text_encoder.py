@@ -149,7 +149,7 @@ def _encoder(config: TextCondition) -> tuple[Any, bool]:
 
 
 def refuse_fetching(fields: Any, name: str = "") -> None:
-    """Refuse an implementation that would be fetched as code.
+    """Reject an implementation that would be fetched as code.
 
     Args:
         fields: A configuration of `transformers`.

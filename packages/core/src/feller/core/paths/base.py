@@ -134,7 +134,7 @@ class ConditionalPath(ABC):
 
 
 def check_parts(path: ConditionalPath) -> None:
-    """Refuse a path whose parts are not of their kinds, as one given in the wrong order.
+    """Reject a path whose parts are not of their kinds, as one given in the wrong order.
 
     Raises:
         TypeError: When one is not.
@@ -147,7 +147,7 @@ def check_parts(path: ConditionalPath) -> None:
 
 
 def check_source(space: StateSpace, source: Source) -> None:
-    """Refuse a source that says it draws what is not in the space.
+    """Reject a source that says it draws what is not in the space.
 
     Raises:
         ValueError: When it does.

@@ -60,7 +60,7 @@ class BridgePath(ConditionalPath):
     coupled_kinds: ClassVar[tuple[type[Generator], ...]] = (Generator,)
 
     def __post_init__(self) -> None:
-        """Refuse what is not pinned at both ends, and a source outside the space."""
+        """Reject what is not pinned at both ends, and a source outside the space."""
         check_parts(self)
         check_mixing(self.schedule)
         check_source(self.space, self.source)

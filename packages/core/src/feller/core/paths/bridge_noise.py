@@ -49,7 +49,7 @@ class BrownianNoise(BridgeNoise):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a scale that makes no noise."""
+        """Reject a scale that makes no noise."""
         if not 0 < self.scale < float("inf"):
             raise ValueError(f"scale is positive, not {self.scale}: noise=None for a straight line")
 
@@ -76,7 +76,7 @@ class SineNoise(BridgeNoise):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a scale that makes no noise."""
+        """Reject a scale that makes no noise."""
         if not 0 < self.scale < float("inf"):
             raise ValueError(f"scale is positive, not {self.scale}: noise=None for a straight line")
 

@@ -41,7 +41,7 @@ class GaussianPath(ConditionalPath):
     source: ClassVar[Source] = Gaussian()
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that does not start at the source.
+        """Reject a schedule that does not start at the source.
 
         Raises:
             ValueError: When sigma is not 1 at t = 0, but for a twentieth, as it is not where
@@ -71,7 +71,7 @@ class GaussianPath(ConditionalPath):
         return Drawn(torch.addcmul(alpha * z, sigma, x_0), way)
 
     def check_source(self, what: str) -> None:
-        """Refuse a source that is not Gaussian, of which only the velocity is known.
+        """Reject a source that is not Gaussian, of which only the velocity is known.
 
         Raises:
             ValueError: When a subclass has one.

@@ -47,7 +47,7 @@ class GeometricPath(ConditionalPath):
     schedule: Schedule = field(default_factory=CondOT)
 
     def __post_init__(self) -> None:
-        """Refuse a fraction outside (0, 1), one token, and a schedule that does not start at 0."""
+        """Reject a fraction outside (0, 1), one token, and a schedule that does not start at 0."""
         check_parts(self)
         if not 0 < self.noise < 1:
             raise ValueError(f"noise is between 0 and 1, both excluded, not {self.noise}")

@@ -46,7 +46,7 @@ class MixturePath(ConditionalPath):
     has_atoms: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that does not start at 0, and a source outside the space."""
+        """Reject a schedule that does not start at 0, and a source outside the space."""
         check_parts(self)
         check_mixing(self.schedule)
         check_source(self.space, self.source)

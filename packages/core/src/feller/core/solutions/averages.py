@@ -39,7 +39,7 @@ def average_over(
 
 
 def refuse_vectors(path: Any) -> None:
-    """Refuse a path whose elements are vectors: bins and values are of numbers or tokens.
+    """Reject a path whose elements are vectors: bins and values are of numbers or tokens.
 
     Raises:
         LookupError: Where an element is a vector.

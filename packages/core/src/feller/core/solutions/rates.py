@@ -192,7 +192,7 @@ def _gaussian_frame(
 
 
 def check_reach(path: ConditionalPath, data: tuple[float, float]) -> None:
-    """Refuse data that are not between two numbers of the space.
+    """Reject data that are not between two numbers of the space.
 
     Raises:
         ValueError: When they do not rise, or leave an interval.
@@ -204,7 +204,7 @@ def check_reach(path: ConditionalPath, data: tuple[float, float]) -> None:
 
 
 def check_values(path: ConditionalPath, levels: int, data: tuple[float, float]) -> None:
-    """Refuse values of which some are not in the space: tokens, or numbers between two ends.
+    """Reject values of which some are not in the space: tokens, or numbers between two ends.
 
     Raises:
         LookupError: Where an element is a vector.

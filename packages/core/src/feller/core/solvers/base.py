@@ -237,7 +237,7 @@ def _gradient(graph: bool) -> AbstractContextManager[Any]:
 
 
 def check(model: Evaluation, solver: Solver, clock: Any) -> None:
-    """Refuse a model, or a clock, that a solver cannot take.
+    """Reject a model, or a clock, that a solver cannot take.
 
     Raises:
         ValueError: When the solver says so of itself.
@@ -260,7 +260,7 @@ def check(model: Evaluation, solver: Solver, clock: Any) -> None:
 
 
 def _check_direction(model: Evaluation, solver: Solver, clocks: list[Any]) -> None:
-    """Refuse a grid that falls where that means nothing."""
+    """Reject a grid that falls where that means nothing."""
     first, last = clocks[0], clocks[-1]
     if not is_shared(first) or first < last:
         return
@@ -274,7 +274,7 @@ def _check_direction(model: Evaluation, solver: Solver, clocks: list[Any]) -> No
 
 
 def _check_start(space: Any, x_0: Any) -> None:
-    """Refuse states of another type or of too few axes; numbers are not looked at."""
+    """Reject states of another type or of too few axes; numbers are not looked at."""
     factors = getattr(space, "factors", None)
     if factors is None:
         factors, x_0 = {"": space}, {"": x_0}

@@ -46,7 +46,7 @@ class DDIM(Solver):
     _steps: Coefficients | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a churn that would need more noise than there is."""
+        """Reject a churn that would need more noise than there is."""
         if not 0 <= self.churn <= 1:
             raise ValueError(f"churn lies in [0, 1], not {self.churn}")
 
@@ -111,7 +111,7 @@ def remix(
 
 
 def _check_velocity(schedule: Schedule, wronskian: Tensor, t: Tensor) -> None:
-    """Refuse a time when the velocity is the same whatever x_1; at t = 1 nothing moves."""
+    """Reject a time when the velocity is the same whatever x_1; at t = 1 nothing moves."""
     if not readable(wronskian):
         return
     hides = ~((wronskian > 0) & wronskian.isfinite()) & (t != 1)

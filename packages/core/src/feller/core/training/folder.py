@@ -78,7 +78,7 @@ _OURS = ("tensorboard", ".lock")
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a folder that is not there for runs.
+    """Reject a folder that is not there for runs.
 
     Raises:
         ValueError: When it holds something else.
@@ -212,7 +212,7 @@ def _session(run: Run, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_pairs(run: Run, session: Mapping[str, Any], sessions: Any) -> str:
-    """Say that pairs are made among another number of rows than in the last session, or nothing."""
+    """Return a message if pairs are made among another number of rows than in the last session."""
     last = sessions[-1] if fits(sessions, list) and sessions else {}
     before = last.get("processes") if fits(last, dict) else None
     if before is None or not run.recipe.coupling.joins_rows:

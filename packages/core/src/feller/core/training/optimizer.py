@@ -44,7 +44,7 @@ class Optimizer:
     weights."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names, and numbers that would train uphill or not at all."""
+        """Reject unknown names, and numbers that would train uphill or not at all."""
         check_choices(self)
         for name in ("lr", "weight_decay", "warmup", "final", "clip"):
             if not 0 <= getattr(self, name) < math.inf:

@@ -248,7 +248,7 @@ def _try(recipe: Recipe, z: Any, condition: Any) -> None:
 
 
 def _check_start(path: ConditionalPath, z: Any, x_0: Tensor) -> None:
-    """Refuse a path that does not start at its source, but for what its schedule leaves of data."""
+    """Check that a path starts at its source, except for data that its schedule leaves at t = 0."""
     start = path.sample(z, torch.zeros(len(x_0)), x_0=x_0)
     data = z.x_1 if is_pair(z) else z
     most = 0.05 * float(1 + data.abs().max()) if data.is_floating_point() else 0.0

@@ -21,7 +21,7 @@ PROJECT = "feller"
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Refuse trackers that are not installed.
+    """Reject trackers that are not installed.
 
     Raises:
         ValueError: When one is not.

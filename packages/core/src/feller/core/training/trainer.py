@@ -83,7 +83,7 @@ def train(
 
 
 def _check_recipe(recipe: Recipe) -> None:
-    """Refuse what could not be read again: a value of another type; NaN, which is no JSON."""
+    """Reject what could not be read again: a value of another type; NaN, which is no JSON."""
     encoded = encode(recipe)
     decode(encoded, where="recipe")
     for key, value in leaves(encoded).items():

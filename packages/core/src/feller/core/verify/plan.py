@@ -46,7 +46,7 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse times outside, and samples too few for a standard error."""
+        """Reject times outside, and samples too few for a standard error."""
         for name in ("moments", "directions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")

@@ -106,7 +106,7 @@ def _write(file: Path, fields: Mapping[str, Any]) -> None:
 
 
 def _refuse_others(model: Any) -> None:
-    """Refuse what no `UNet2DModel` is."""
+    """Reject what no `UNet2DModel` is."""
     config, head = model.config.network, model.config.head
     if type(config) is not UNetConfig:
         raise CheckpointError(f"a {type(config).__name__} is no UNet2DModel of diffusers")

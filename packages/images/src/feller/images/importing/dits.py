@@ -210,7 +210,7 @@ def _diffusers_config(folder: Foreign, held: Tensors) -> DiTConfig:
 
 
 def _refuse_unlike_times(held: Tensors, depth: int) -> None:
-    """Refuse blocks that embed time and label each by weights of its own: ours do it once."""
+    """Reject blocks that embed time and label each by weights of its own: ours do it once."""
     names = [f"timestep_embedder.linear_{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")]
     for name in [*names, "class_embedder.embedding_table.weight"]:
         first, *others = (

@@ -54,7 +54,7 @@ def splits(model: Any, data: ImageData) -> Splits:
 
 
 def _several(test: Tensor) -> Tensor:
-    """Refuse one test image: there is no interval of one."""
+    """Reject one test image: there is no interval of one."""
     if len(test) < 2:
         raise ValueError(
             f"figures need at least 2 test images, which a random half may be, not {len(test)}"

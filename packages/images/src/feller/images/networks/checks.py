@@ -63,7 +63,7 @@ def check_arguments(
 
 
 def check_conditions(config: Any) -> None:
-    """Refuse a network that has conditions in two ways.
+    """Reject a network that has conditions in two ways.
 
     Raises:
         ValueError: When it is.
@@ -102,7 +102,7 @@ def check_attention(
 
 
 def check_space(space: StateSpace, levels: int) -> None:
-    """Refuse a path on other states than the codec makes.
+    """Reject a path on other states than the codec makes.
 
     Args:
         space: The space of the path.
@@ -122,7 +122,7 @@ def check_space(space: StateSpace, levels: int) -> None:
 
 
 def check_data_at_start(schedule: Schedule) -> None:
-    """Refuse a schedule with no data at t = 0, for heads that divide by alpha."""
+    """Reject a schedule with no data at t = 0, for heads that divide by alpha."""
     if float(schedule.alpha(torch.zeros(()))) == 0:
         raise ValueError(
             "a head that predicts noise or score needs alpha > 0 at t = 0: "

@@ -160,7 +160,7 @@ def _check_embedding(full: Mapping[str, Any]) -> None:
 
 
 def _check_groups(full: Mapping[str, Any]) -> None:
-    """Refuse an attention of the middle with another norm, or groups that do not divide."""
+    """Reject an attention of the middle with another norm, or groups that do not divide."""
     groups, special = full["norm_num_groups"], full["attn_norm_num_groups"]
     if (
         not isinstance(groups, int)

@@ -66,7 +66,7 @@ class Names:
         return [] if known else None
 
     def check(self, unknown: Sequence[str], count: int, file: str) -> None:
-        """Refuse names that stand for nothing.
+        """Reject names that stand for nothing.
 
         Raises:
             DataError: When there are any.

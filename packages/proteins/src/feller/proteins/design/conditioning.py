@@ -71,7 +71,7 @@ class Given:
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Refuse what is not a whole number of at least 1.
+    """Reject what is not a whole number of at least 1.
 
     Raises:
         ValueError: When it is not.

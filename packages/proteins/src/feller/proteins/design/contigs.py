@@ -231,7 +231,7 @@ def _cut(segment: Kept, chains: Mapping[str, Chain]) -> Chain:
 
 
 def _check_seams(segments: Sequence[New | Kept], parts: Sequence[Chain]) -> None:
-    """Refuse kept segments that may meet and are not neighbours in their structure."""
+    """Reject kept segments that may meet and are not neighbours in their structure."""
     cut, before = iter(parts), None
     for segment in segments:
         if not segment.kept:

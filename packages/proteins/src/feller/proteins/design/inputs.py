@@ -40,8 +40,8 @@ SHOWN = 60  # characters of what is not a sequence
 def read_structures(path: Path) -> tuple[list[Chain], list[Refusal]]:
     """Read the chains of a file, a folder or a `.zip`, and what there is none of.
 
-    Trajectories beside samples, which begin at noise, are passed over and said so, and so are a
-    structure that was read in another format, and all models but the first.
+    Trajectories beside samples, which begin at noise, structures that were read in another format,
+    and all models but the first are skipped and reported.
 
     Raises:
         ValueError: When there is no chain at all.
@@ -169,9 +169,9 @@ def length_range(text: str) -> tuple[int, int]:
 
 
 def _tell(refusals: list[Refusal]) -> None:
-    """Say what of a file is not taken."""
+    """Print what was skipped."""
     for refusal in refusals:
-        print(f"passed over {refusal.name}: {refusal.reason}", file=sys.stderr)
+        print(f"skipped {refusal.name}: {refusal.reason}", file=sys.stderr)
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:

@@ -69,7 +69,7 @@ class SampleFolder:
         return [*structures, *steps, *maps, *[FASTA] * self.fasta, *[PAGE] * self.page]
 
     def check(self) -> None:
-        """Refuse a path that is not a folder, or holds what will not be replaced.
+        """Reject a path that is not a folder, or holds what will not be replaced.
 
         Raises:
             ValueError: When it is so.

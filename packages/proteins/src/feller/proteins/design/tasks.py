@@ -141,7 +141,7 @@ def _tasks(flags: DesignFlags, seed: int) -> list[_Task]:
 
 
 def _check(flags: DesignFlags) -> None:
-    """Refuse flags that exclude each other, or lack each other."""
+    """Reject flags that exclude each other, or lack each other."""
     asked = {
         "--fold": flags.fold,
         "--inverse-fold": flags.inverse_fold,

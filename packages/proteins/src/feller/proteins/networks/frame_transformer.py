@@ -89,7 +89,7 @@ class FrameTransformerConfig:
     conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
-        """Refuse sizes that do not divide, and conditions that are images."""
+        """Reject sizes that do not divide, and conditions that are images."""
         if self.conditions:
             self.conditions.check_vectors("frames")
         if self.updates < 1 or self.depth < 1 or self.depth % self.updates:

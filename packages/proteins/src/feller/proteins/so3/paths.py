@@ -111,7 +111,7 @@ class FisherPath(IsotropicPath):
     family: ClassVar[RadialDistribution] = FISHER
 
     def __post_init__(self) -> None:
-        """Refuse a distribution that is not nearly uniform at first, or does not narrow."""
+        """Reject a distribution that is not nearly uniform at first, or does not narrow."""
         check_mixing(self.schedule)
         if not (0 <= self.start <= 0.01 and self.rise > 0):
             raise ValueError(
@@ -152,7 +152,7 @@ class HeatKernelPath(IsotropicPath):
     family: ClassVar[RadialDistribution] = IGSO3
 
     def __post_init__(self) -> None:
-        """Refuse a distribution that is not nearly uniform at first, or does not narrow."""
+        """Reject a distribution that is not nearly uniform at first, or does not narrow."""
         check_mixing(self.schedule)
         if not (self.wide >= 2.5 and 0.01 <= self.narrow < self.wide):
             raise ValueError(

@@ -21,7 +21,7 @@ from feller.proteins.structure.records import (
     records_of_pdb,
 )
 
-__all__ = ["Columns", "chains_of", "columns_of_pdb", "told"]
+__all__ = ["Columns", "chains_of", "columns_of_pdb", "has_value"]
 
 _NONE = (".", "?", "", " ")
 
@@ -136,7 +136,7 @@ def _chain(columns: Columns, name: str) -> Chain | None:
     if not kept.any():
         return None
     numbers, insertions = columns.number[starts], columns.insertion[starts]
-    given = told(insertions)
+    given = has_value(insertions)
     codes_given = np.where(given, insertions, " ").tolist()
     letters = "".join(code[0] for code in codes_given) if given.any() else ""
     residues = codes.astype(np.uint8)
@@ -144,7 +144,7 @@ def _chain(columns: Columns, name: str) -> Chain | None:
 
 
 def _starts(columns: Columns) -> np.ndarray:
-    """Say which rows begin a residue: by number, or by the bond to one of the same number."""
+    """Return which rows begin a residue: by number, or by the bond to one of the same number."""
     starts = np.ones(len(columns.slot), dtype=bool)
     number, insertion, slot = columns.number, columns.insertion, columns.slot
     starts[1:] = (number[1:] != number[:-1]) | (insertion[1:] != insertion[:-1])
@@ -161,7 +161,7 @@ def _without_alternatives(columns: Columns) -> Columns:
     A file may list all of one alternative before the next, or those of some residues after the
     chain: an alternative stands where its residue begins.
     """
-    has = told(columns.alternative)
+    has = has_value(columns.alternative)
     if not has.any():
         return columns
     _, insertion = np.unique(columns.insertion, return_inverse=True)
@@ -187,6 +187,6 @@ def _without_alternatives(columns: Columns) -> Columns:
     return columns[order[kept[order]]]
 
 
-def told(values: np.ndarray) -> np.ndarray:
-    """Say which strings say something: four comparisons are less work than a search of four."""
+def has_value(values: np.ndarray) -> np.ndarray:
+    """Return which strings are values; four comparisons are faster than a search of four."""
     return np.logical_and.reduce([values != none for none in _NONE])

@@ -149,7 +149,7 @@ class Chain:
 
 
 def check_frames(chain: Chain) -> None:
-    """Refuse a chain with a residue that lacks N, CA or C, or whose three are not bonded.
+    """Reject a chain with a residue that lacks N, CA or C, or whose three are not bonded.
 
     Raises:
         ValueError: When there is one: positions of zeros, or in nanometres, are not a frame.
@@ -161,7 +161,7 @@ def check_frames(chain: Chain) -> None:
 
 
 def check_bonds(chain: Chain) -> None:
-    """Refuse a chain with a residue whose N, CA and C are there and not bonded.
+    """Reject a chain with a residue whose N, CA and C are there and not bonded.
 
     Raises:
         ValueError: When there is one.
@@ -176,7 +176,7 @@ def check_bonds(chain: Chain) -> None:
 
 
 def check_whole(chain: Chain) -> None:
-    """Refuse a chain that is broken.
+    """Reject a chain that is broken.
 
     Raises:
         ValueError: When it is: residues would be taken for neighbours that are none.

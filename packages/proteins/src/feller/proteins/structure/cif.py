@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from feller.proteins.structure.atom_table import Columns, told
+from feller.proteins.structure.atom_table import Columns, has_value
 from feller.proteins.structure.records import SLOTS
 
 __all__ = ["columns_of_cif"]
@@ -87,7 +87,7 @@ def _strings(table: Any, *names: str, rows: np.ndarray | None = None) -> np.ndar
 
 
 def _missing(column: Any, rows: np.ndarray) -> np.ndarray:
-    """Say which of the rows of a column have no value; a single False where there is no mask."""
+    """Return which of the rows of a column have no value; a single False where there is no mask."""
     return np.array([False]) if column.mask is None else column.mask.array[rows] != 0
 
 
@@ -98,16 +98,16 @@ def _coordinate(column: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def _is_given(column: Any) -> np.ndarray:
-    """Say which rows of a column have a value."""
+    """Return which rows of a column have a value."""
     if column.mask is not None:
         return column.mask.array == 0
     values = column.data.array
-    return told(values) if values.dtype.kind == "U" else np.ones(len(values), dtype=bool)
+    return has_value(values) if values.dtype.kind == "U" else np.ones(len(values), dtype=bool)
 
 
 def _occupancy(table: Any, alternative: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Return occupancies where they decide something, else ones."""
-    if "occupancy" in table and told(alternative).any():
+    if "occupancy" in table and has_value(alternative).any():
         return table["occupancy"].as_array(np.float32, masked_value=1.0)[keep]
     return np.ones(len(alternative), dtype=np.float32)
 

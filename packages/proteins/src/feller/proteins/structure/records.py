@@ -47,7 +47,7 @@ class _Piece:
 
 
 def check_whole(text: str) -> None:
-    """Refuse a file that was cut off.
+    """Reject a file that was cut off.
 
     Raises:
         ValueError: When a record of an atom ends before its position does, when the last line is a
@@ -118,7 +118,7 @@ def records_of_pdb(lines: list[str]) -> tuple[list[str], list[str], list[bool], 
 
 
 def _free(lines: list[str]) -> list[bool]:
-    """Say which backbone records are hetero atoms after the end of a chain, or in no SEQRES of it.
+    """Return which backbone records are hetero atoms after the chain, or not in its SEQRES.
 
     A chain that goes on after a TER had not ended. A TER is of the chain before it, as some tools
     write another letter there, or none.

@@ -222,7 +222,7 @@ def _array(chain: Chain, suffix: str, b_factors: np.ndarray | None = None) -> An
 
 
 def _check(name: str, array: Any, file: Path) -> None:
-    """Refuse a chain that would be written wrong."""
+    """Reject a chain that would be written wrong."""
     if array.array_length() == 0:
         raise ValueError(f"{name}: there is no atom to write")
     if not np.isfinite(array.coord).all() or not np.isfinite(array.b_factor).all():

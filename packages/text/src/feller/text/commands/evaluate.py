@@ -88,5 +88,5 @@ def _text(name: str, flags: EvaluateFlags) -> tuple[TextData, Literal["train", "
 
 
 def _try(model: Any, how: Sampling) -> None:
-    """Refuse a solver that does not suit the model's source, before anything that takes long."""
+    """Reject a solver that does not suit the model's source, before anything that takes long."""
     model.draw(1, context(model.codec), replace(how, steps=1))

@@ -62,7 +62,7 @@ def _convert(foreign: Foreign) -> Imported:
 
 
 def _refuse_senseless_sizes(foreign: Foreign, fields: dict[str, Any]) -> None:
-    """Refuse a configuration of much more than there are weights, before it is made.
+    """Reject a configuration of much more than there are weights, before it is made.
 
     Raises:
         SizeError: When it asks for that.

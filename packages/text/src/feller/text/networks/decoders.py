@@ -46,7 +46,7 @@ class DecoderConfig(TextNetworkConfig):
     causal: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Refuse what is not a configuration of one of the families."""
+        """Reject what is not a configuration of one of the families."""
         try:
             fields = json.loads(self.definition)
             refuse_fetching(fields)

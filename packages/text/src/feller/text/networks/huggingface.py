@@ -123,7 +123,7 @@ class HuggingFaceNetwork(nn.Module):
 
     @torch.no_grad()
     def _try(self) -> None:
-        """Refuse a model that does not run without its last layer."""
+        """Reject a model that does not run without its last layer."""
         length = 8 if self.longest is None else min(8, self.longest)
         self.eval()  # nothing is drawn
         try:
@@ -214,7 +214,7 @@ def _pretrained(config: HuggingFaceConfig) -> tuple[Any, Set[str]]:
 
 
 def _refuse_missing(model: Any, missing: Set[str], folder: str) -> None:
-    """Refuse a folder that lacks weights of the model, whose last layer is out by now."""
+    """Reject a folder that lacks weights of the model, whose last layer is out by now."""
     if lacking := sorted(missing & model.state_dict().keys()):
         raise ValueError(
             f"{folder} lacks {len(lacking)} weights of its model, {lacking[0]} among them: "

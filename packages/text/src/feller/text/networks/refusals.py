@@ -19,7 +19,7 @@ def first_line(error: BaseException) -> str:
 
 
 def refuse_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Refuse configurations of two networks; only the id of padding may move its positions."""
+    """Reject configurations of two networks; only the id of padding may move its positions."""
     for key in ["model_type", *sorted((ours.keys() | theirs.keys()) - _IDLE)]:
         if key.endswith("_token_id") and key != "pad_token_id":
             continue
@@ -31,7 +31,7 @@ def refuse_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def refuse_one_sided(network: nn.Module, length: int) -> None:
-    """Refuse a network whose first element does not feel its last: a chain needs both sides.
+    """Reject a network whose first element does not feel its last: a chain needs both sides.
 
     A configuration says so in many ways (`is_decoder`, `causal`, no layers), and transformers makes
     the model all the same.

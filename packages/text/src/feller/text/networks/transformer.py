@@ -59,7 +59,7 @@ class TextTransformerConfig(TextNetworkConfig):
     conditions: Annotated[Conditions | None, tyro.conf.Fixed] = None
 
     def __post_init__(self) -> None:
-        """Refuse a window without a middle, and conditions in two ways."""
+        """Reject a window without a middle, and conditions in two ways."""
         check_choices(self)
         if self.conditions:
             self.conditions.check_vectors("tokens")

@@ -59,7 +59,7 @@ class Characters(Tokenizer):
     alphabet: str = LETTERS
 
     def __post_init__(self) -> None:
-        """Refuse an alphabet that is empty or repeats itself."""
+        """Reject an alphabet that is empty or repeats itself."""
         if not self.alphabet or len(set(self.alphabet)) < len(self.alphabet):
             raise ValueError("an alphabet has at least one character, and none twice")
 

@@ -70,7 +70,7 @@ class Prediction:
         return Kernel(kappa, self.log_source)
 
     def undecided(self, state: TokenState) -> Bool[Tensor, "b n"]:
-        """Say which open elements may still be noise."""
+        """Return which open elements may still be noise."""
         return state.open & (self.log_source[state.x] > -torch.inf)
 
     def logits(

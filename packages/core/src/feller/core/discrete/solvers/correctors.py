@@ -99,7 +99,7 @@ class Remasking(TokenSolver):
     rounds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a strength outside [0, 1], and half a loop."""
+        """Reject a strength outside [0, 1], and half a loop."""
         check_choices(self)
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta is in [0, 1], not {self.eta}")

@@ -80,7 +80,7 @@ class FirstHitting(TokenSolver):
 def first_in_rows(
     keys: Float[Tensor, "b n"], among: Bool[Tensor, "b n"], count: Int[Tensor, " b"]
 ) -> Bool[Tensor, "b n"]:
-    """Say which elements have the least keys of their row among some; ties go to the left.
+    """Return which elements have the least keys of their row among some; ties go to the left.
 
     Example:
         >>> keys, among = torch.tensor([[0.3, 0.1, 0.2]]), torch.tensor([[True, False, True]])
@@ -92,7 +92,7 @@ def first_in_rows(
 
 
 def check_masks(solver: TokenSolver, prediction: Prediction) -> None:
-    """Refuse a source that is not all mask.
+    """Reject a source that is not all mask.
 
     Raises:
         ValueError: When it draws tokens.

@@ -27,7 +27,7 @@ TOKEN_SOLVERS: Mapping[str, Callable[[int, Shaping], TokenSolver]] = MappingProx
 
 
 def check_token_solver(name: str) -> None:
-    """Refuse a name that no token solver has.
+    """Reject a name that no token solver has.
 
     Raises:
         ValueError: When there is none.
