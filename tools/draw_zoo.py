@@ -25,6 +25,7 @@ from feller.text import Sampling, TextModel, context
 from feller.text.plots import cells
 
 ROWS, COLUMNS, LINE = 14, 5, 40
+SEED = 4
 
 
 def main(target: Path) -> None:
@@ -52,10 +53,10 @@ def draw_images(panel: Axes) -> None:
 
 
 def draw_text(panel: Axes) -> None:
-    """Draw a text whose colours say when each character came."""
-    model = load("text/shakespeare-mask", TextModel)
-    given = context(model.codec, "ROMEO:\n", length=400)
-    chains = model.draw(1, given, Sampling(solver="events", steps=400), seed=4)
+    """Draw a text whose colours tell when each subword came."""
+    model = load("text/books-mask", TextModel)
+    given = context(model.codec, "The old man looked at", length=128)
+    chains = model.draw(1, given, Sampling(solver="events", steps=128, temperature=0.8), seed=SEED)
     came = chains.call[0].double() / chains.nfe.max()
     colours = mpl.colormaps["viridis"]
     for row, line in enumerate(cells(model.codec, chains.x[0], came, columns=LINE)[:ROWS]):
@@ -63,7 +64,7 @@ def draw_text(panel: Axes) -> None:
             colour = colours(0.8 * level) if level else "black"
             panel.text(column, -row, character, family="monospace", size=10.5, color=colour)
     panel.set(xlim=(0, LINE), ylim=(-ROWS, 1))
-    panel.set_title("text/shakespeare-mask: jumps; dark came first")
+    panel.set_title("text/books-mask: jumps; dark came first")
 
 
 def draw_proteins(panel: Axes) -> None:
