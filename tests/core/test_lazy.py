@@ -61,6 +61,7 @@ def test_a_namespace_imports_nothing_before_it_is_used(package):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.gate
 def test_models_are_imported_without_the_compiler():
     # It would take twice as long as torch itself.
     code = "import sys, feller.core.models; assert 'torch._dynamo' not in sys.modules"

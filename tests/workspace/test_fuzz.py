@@ -44,6 +44,7 @@ def test_what_is_no_line_is_a_fault():
     assert fault_of(Reader([], lines), b"").startswith("2 lines: test_fuzz.py")
 
 
+@pytest.mark.gate
 def test_much_memory_is_a_fault():
     """In a process of its own: of one that holds gigabytes some may be reclaimed meanwhile."""
     script = """

@@ -36,6 +36,7 @@ def test_the_table_is_verified(monkeypatch):
     assert {"forward", "backward"} <= {row["role"] for row in found}
 
 
+@pytest.mark.gate
 def test_a_table_is_printed():
     code, out, _ = feller("verify", "--path", "geodesic")
     assert code == 0

@@ -105,7 +105,7 @@ def test_where_a_clock_stands_an_endless_rate_does_not_leak(rate, rng):
 def test_what_is_no_intensity_is_refused(rate, rng):
     rates = torch.tensor([[1.0, 1.0, 1.0], [1.0, rate, 1.0]])
     jump, x = Jump(rates, Point(torch.ones(2, 3))), torch.zeros(2, 3)
-    with pytest.raises(ValueError, match=rf"intensities are at least 0, not {rate:g}: look"):
+    with pytest.raises(ValueError, match=rf"intensities are at least 0, not {rate:g}: check"):
         jump.step(Euclidean(), x, 0.5, rng)
     assert not lived_of(jump, torch.zeros(2, 3)).any()
 

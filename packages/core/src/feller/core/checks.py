@@ -100,7 +100,7 @@ def check_totals(totals: Tensor) -> None:
         wrong = high if low > 0 else low
         raise ValueError(
             f"the probabilities of a draw sum to {wrong:g}, not to a positive number: "
-            "look at what the network returned"
+            "check the output of the network"
         )
 
 
