@@ -237,7 +237,11 @@ def read_json(file: Path) -> Any:
 
 
 def _link(path: Any, target: Any) -> None:
-    """Hard-link a file, or copy it where the file system has no links."""
+    """Hard-link a file, or copy it.
+
+    Disks without links raise `OSError`; `os.link` raises `NotImplementedError` on systems that
+    cannot link to a symlink itself.
+    """
     try:
         os.link(path, target, follow_symlinks=False)
     except (OSError, NotImplementedError):
